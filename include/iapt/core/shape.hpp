@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Extents of tensors: static rank, sizes at run time.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace iapt {
+
+/// A count of elements or a position among them. Not named `index`: POSIX has a function of that name, and users write
+/// `using namespace iapt`.
+using extent = std::int64_t;
+
+/// The extents of a tensor of a static rank, outermost first (row-major).
+template <int Rank>
+using extents = std::array<extent, Rank>;
+
+/// Number of elements; 1 for rank 0.
+template <std::size_t Rank>
+constexpr extent element_count(const std::array<extent, Rank>& n) {
+  extent product = 1;
+  for (extent e : n) product *= e;
+  return product;
+}
+
+/// "(23, 576)", for messages.
+template <class Extents>
+std::string to_text(const Extents& n) {
+  std::string text = "(";
+  for (extent e : n) text += (text.size() > 1 ? ", " : "") + std::to_string(e);
+  return text + ")";
+}
+
+}  // namespace iapt
