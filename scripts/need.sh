@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced: `need PACKAGE...` installs the Debian packages that are missing. PROGRAM:PACKAGE asks for the package only
+# where no such program is there, so that a newer one from elsewhere is left alone.
+
+need() {
+  local wanted missing=() sudo=()
+  for wanted in "$@"; do
+    case $wanted in
+      *:*) command -v "${wanted%%:*}" >/dev/null || missing+=("${wanted#*:}") ;;
+      *) [ "$(dpkg-query -W -f='${db:Status-Status}' "$wanted" 2>/dev/null)" = installed ] || missing+=("$wanted") ;;
+    esac
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "iapt: this machine has no apt-get; if the build stops, install what these Debian packages hold: ${missing[*]}" >&2
+    return 0
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "iapt: missing packages, and neither root nor sudo to install them. As root:" >&2
+      echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+      return 1
+    fi
+    sudo=(sudo)
+  fi
+  echo "iapt: installing ${missing[*]}" >&2
+  "${sudo[@]}" apt-get update -qq || echo "iapt: apt-get update failed; trying with the lists that are there" >&2
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+}
+
+# What every build needs.
+build_needs=(g++:g++ cmake:cmake ninja:ninja-build python3:python3 ccache:ccache libeigen3-dev libdnnl-dev
+  nlohmann-json3-dev libpcre2-dev libcli11-dev ca-certificates)
+
+# pip only downloads here, it installs nothing; any pip will do.
+need_pip() { python3 -m pip --version >/dev/null 2>&1 || need python3-pip; }

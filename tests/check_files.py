@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every source names its licence, no file names somebody's machine, and long ones are pointed out."""
+import pathlib
+import re
+import subprocess
+import sys
+
+SOURCES = {".hpp", ".cuh", ".cpp", ".cu", ".py", ".sh", ".cmake"}
+TEXT = SOURCES | {".txt", ".json", ".md", ".in", ""}
+DATA = ("tests/data/", "tests/fuzz/corpus/")  # other people's words may say anything
+MACHINE = re.compile(r"(?<![\w.}/-])/(?:work|tmp|opt|home|root|Users)/\w")
+LINES, BYTES = 300, 1 << 20
+
+
+def files(root):
+    """What git holds, or outside of a clone everything but what a build leaves."""
+    try:
+        names = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True).stdout
+        return [name for name in names.decode().split("\0") if name and (pathlib.Path(root) / name).is_file()]
+    except (OSError, subprocess.CalledProcessError):
+        left = {".git", "build", ".cache", ".models", ".whl"}
+        base = pathlib.Path(root)
+        return [p.relative_to(base).as_posix() for p in base.rglob("*")
+                if p.is_file() and not left & set(p.relative_to(base).parts)]
+
+
+def check(root):
+    problems, remarks = [], []
+    for name in files(root):
+        path = pathlib.Path(root) / name
+        if path.stat().st_size > BYTES:
+            problems.append(f"{name}: {path.stat().st_size} bytes: too large for git")
+            continue
+        if path.suffix not in TEXT or name.startswith(DATA):
+            continue
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if path.suffix in SOURCES and not any("SPDX-License-Identifier: Apache-2.0" in line for line in lines[:3]):
+            problems.append(f"{name}:1: no SPDX line")
+        if path.suffix in {".hpp", ".cuh"} and "#pragma once" not in lines:
+            problems.append(f"{name}:1: no #pragma once")
+        problems += [f"{name}:{number}: a path of one machine: {line.strip()}"
+                     for number, line in enumerate(lines, 1) if MACHINE.search(line)]
+        if path.suffix in SOURCES and len(lines) > LINES:
+            remarks.append(f"{name}: {len(lines)} lines, over {LINES}: does it hold two things?")
+    return problems, remarks
+
+
+def main():
+    problems, remarks = check(sys.argv[1])
+    for line in remarks + problems:
+        print(line)
+    print(f"{len(problems)} problems, {len(remarks)} remarks")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

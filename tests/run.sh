@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what the tests need, fetches the model, builds and runs every test. tests/run.sh [arguments for ctest]
+# JOBS sets how much runs at once; CI=true makes a test fail that is skipped for want of the model.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/need.sh
+jobs=${JOBS:-$(nproc)}
+
+step() { echo "== $* (${SECONDS} s)"; }
+
+step "what is needed"
+need "${build_needs[@]}" catch2 libbenchmark-dev clang++:clang doxygen:doxygen git:git
+model=$(bash scripts/fetch_model.sh)
+
+step "build"
+cmake --preset test "-DIAPT_TEST_MODEL=$model"
+cmake --build --preset test --parallel "$jobs"
+
+step "test"
+status=0
+ctest --preset test --parallel "$jobs" --no-tests=error "$@" || status=$?
+log=build/test/Testing/Temporary/LastTest.log
+if [ -f "$log" ] && grep -q 'skipped: ' "$log"; then
+  echo "Not tested here:"
+  grep -oE 'skipped: .*' "$log" | sort | uniq -c
+fi
+step "done"
+exit "$status"
