@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Contexts: what evaluates statements. An inference context runs them; a tape runs and records them.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/fused.hpp"
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// Runs a settled statement.
+template <class Backend, class Statement>
+auto evaluate(Backend& backend, Statement& statement) {
+  tensor<typename Statement::value_type, Statement::rank, Backend> y(backend, statement.shape());
+  statement.forward(backend, y);
+  return y;
+}
+
+/// Runs statements and remembers nothing.
+template <class Backend>
+class inference {
+ public:
+  static constexpr bool records = false;  ///< whether gradients can be asked for
+
+  /// Runs on a backend.
+  explicit inference(Backend& backend) : backend_(backend) {}
+  /// The machine it runs on.
+  Backend& backend() const { return backend_; }
+
+  /// A tensor is its own value.
+  template <class T, int Rank>
+  tensor<T, Rank, Backend> operator()(const tensor<T, Rank, Backend>& x) const {
+    return x;
+  }
+  /// Evaluates one statement.
+  /// @throws shape_error if the operands' extents do not fit
+  template <expression E>
+  auto operator()(const E& e) const {
+    auto statement = e.settle(*this);
+    return evaluate(backend_, statement);
+  }
+  /// Runs f(context, x...).
+  template <class F, class... X>
+  auto recompute(const F& f, const X&... x) const {
+    return f(*this, x...);
+  }
+
+ private:
+  Backend& backend_;
+};
+
+/// Runs statements and records them, so that backward() can run through them from last to first. One statement is one
+/// entry, and a statement whose operands are all constants leaves none. An entry holds the statement less the values
+/// that its gradient does not read. A tape ends with its scope; parameters outlive it.
+template <class Backend>
+class tape {
+ public:
+  static constexpr bool records = true;  ///< whether gradients can be asked for
+
+  /// Starts empty.
+  explicit tape(Backend& backend) : backend_(backend) {}
+  tape(const tape&) = delete;
+  tape& operator=(const tape&) = delete;
+  /// The machine it runs on.
+  Backend& backend() const { return backend_; }
+  /// Number of entries.
+  std::size_t size() const { return entries_.size(); }
+
+  /// A tensor is its own value.
+  template <class T, int Rank>
+  tensor<T, Rank, Backend> operator()(const tensor<T, Rank, Backend>& x) {
+    return x;
+  }
+  /// Evaluates one statement and records it if any operand wants an adjoint.
+  /// @throws shape_error if the operands' extents do not fit
+  template <expression E>
+  auto operator()(const E& e) {
+    auto statement = e.settle(*this);
+    auto y = evaluate(backend_, statement);
+    if (!any_tracked(statement)) return y;
+    y.track();
+    auto kept = statement.keep();
+    auto result = y.keep(statement.reads_result);
+    const std::uint64_t stamp = versions(kept) + result.version();
+    entries_.push_back([&backend = backend_, kept = std::move(kept), result = std::move(result), stamp] {
+      if (versions(kept) + result.version() != stamp)
+        throw numeric_error(std::string(kept.name) +
+                            ": a value that its gradient reads was overwritten after it was used; "
+                            "run backward() before changing it");
+      if (result.has_gradient()) kept.backward(backend, result);
+    });
+    return y;
+  }
+  /// Runs f(context, x...) without recording its statements, and runs it again, recording, when its gradient is wanted:
+  /// memory for one layer instead of for all. f must give the same result both times.
+  /// @par Source Chen et al. 2016, "Training deep nets with sublinear memory cost"
+  template <class F, class... X>
+  auto recompute(const F& f, const X&... x) {
+    inference<Backend> once(backend_);
+    auto y = f(once, x...);
+    y.track();
+    entries_.push_back([&backend = backend_, f, result = y.keep(false), ... x = x] {
+      if (!result.has_gradient()) return;
+      tape again(backend);
+      again.backward(f(again, x...), result.gradient());
+    });
+    return y;
+  }
+
+  /// Adjoints of everything that the scalar `loss` depends on, d loss = 1. Empties the tape.
+  template <class T>
+  void backward(const tensor<T, 0, Backend>& loss) {
+    auto one = tensor<T, 0, Backend>(backend_, {});
+    const T value = 1;
+    backend_.upload(one.write(), &value, 1);
+    backward(loss, one);
+  }
+  /// Adjoints of everything that y depends on, given the adjoint dy of y. Empties the tape; what an entry held is freed
+  /// as soon as it is used.
+  /// @throws numeric_error if y depends on nothing that wants an adjoint, or a saved value was overwritten
+  template <class T, int Rank>
+  void backward(const tensor<T, Rank, Backend>& y, const tensor<T, Rank, Backend>& dy) {
+    if (!y.tracked()) throw numeric_error("backward: the result depends on no tracked tensor, so it has no gradient");
+    if (y.shape() != dy.shape())
+      throw shape_error("backward: adjoint of " + to_text(dy.shape()) + " for a result of " + to_text(y.shape()));
+    backend_.copy(y.adjoint().first, dy.data(), y.size());
+    for (; !entries_.empty(); entries_.pop_back()) entries_.back()();
+  }
+
+ private:
+  // Versions only grow, so an equal sum means that none has changed.
+  static std::uint64_t versions(const auto& e) {
+    std::uint64_t sum = 0;
+    e.visit([&](const auto& x, auto) { sum += x.version(); });
+    return sum;
+  }
+  Backend& backend_;
+  std::vector<std::function<void()>> entries_;
+};
+
+}  // namespace iapt

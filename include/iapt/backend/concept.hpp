@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a machine must offer: memory, two kinds of loops, products and attention. Nothing else knows a machine.
+#pragma once
+#include <concepts>
+
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// One matrix of a product: `data` points to its first row, rows are `stride` numbers apart.
+template <class T>
+struct matrix_ref {
+  T* data;                  ///< first number
+  extent stride;            ///< numbers from one row in memory to the next
+  bool transposed = false;  ///< whether the product reads columns as rows
+};
+
+/// Where one sequence's queries, keys and values stand in the packed arrays of an attention, and what they may see:
+/// query i sees all of the past, its own sequence up to itself, and the prefix if i ≥ prefix_from.
+struct attention_segment {
+  extent begin = 0;         ///< first own row, of queries, keys and values alike
+  extent count = 0;         ///< number of own rows
+  extent past_begin = 0;    ///< first row in the past's arrays
+  extent past_count = 0;    ///< rows of the past; constants, no adjoint is computed
+  extent prefix_begin = 0;  ///< first row in the prefix's arrays
+  extent prefix_count = 0;  ///< rows of the prefix (soft tokens)
+  extent prefix_from = 0;   ///< first own row that sees the prefix
+};
+
+/// Number of query heads, key/value heads, and numbers in a head.
+struct head_layout {
+  extent heads = 1;      ///< H
+  extent kv_heads = 1;   ///< G, a divisor of H
+  extent head_size = 1;  ///< E
+};
+
+/// What an attention reads and writes. Rows are contiguous: (N, H·E) for queries and results, (·, G·E) for keys and
+/// values.
+template <class T>
+struct attention_arrays {
+  head_layout layout;            ///< heads and their size
+  T scale;                       ///< factor of the scores
+  const T *q, *k, *v;            ///< own rows
+  const T *past_k, *past_v;      ///< rows that all queries see; may be null
+  const T *prefix_k, *prefix_v;  ///< soft tokens; may be null
+  T* y;                          ///< results (N, H·E); only read by the backward
+  T* log_sum;                    ///< log Σ exp of each row's scores (N, H)
+};
+/// Where adjoints go; null where nobody wants them. Those of one tensor are added to what is there.
+template <class T>
+struct attention_adjoints {
+  const T* dy;               ///< of the results
+  T *dq, *dk, *dv;           ///< of the own rows
+  T *dprefix_k, *dprefix_v;  ///< of the soft tokens
+};
+
+/// A machine that statements run on. `lane_loop(r, lane)` is called for every row and lane, `row_kernel(group, k)` for
+/// every k by a group: one thread on a CPU, a block of threads on a GPU.
+template <class B>
+concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix_ref<const float> m) {
+  { b.template take<float>(n) } -> std::same_as<float*>;
+  b.give(p, n);
+  b.copy(p, c, n);
+  b.upload(p, c, n);
+  b.download(p, c, n);
+  b.zero(p, n);
+  b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
+};
+
+}  // namespace iapt

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU: native packs for loops, OpenMP over rows, a tuned library or Eigen for products.
+#pragma once
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/backend/eigen/attention.hpp"
+#include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/eigen/product.hpp"
+#include "iapt/backend/group.hpp"
+#include "iapt/backend/pool.hpp"
+#include "iapt/core/error.hpp"
+
+namespace iapt {
+
+/// How the CPU is used.
+struct eigen_options {
+  int threads = 0;  ///< threads for loops and products; 0: as many as OpenMP would take
+};
+
+/// The CPU as a backend. A result repeats bit for bit at a fixed number of threads and with the same product library;
+/// with another number of threads only the products' rounding differs.
+class eigen_backend : public memory_pool<eigen_backend> {
+ public:
+  /// Takes no memory yet.
+  explicit eigen_backend(eigen_options options = {}) : threads_(options.threads) {
+#if defined(_OPENMP)
+    if (threads_ <= 0) threads_ = omp_get_max_threads();
+#else
+    threads_ = 1;
+#endif
+  }
+  ~eigen_backend() { trim(); }
+
+  /// Number of threads in use.
+  int threads() const { return threads_; }
+
+  /// Memory from the system.
+  /// @throws device_error if there is none
+  void* allocate(std::size_t bytes) {
+    void* p = std::aligned_alloc(64, bytes);
+    if (!p) throw device_error("eigen: out of memory: " + std::to_string(bytes >> 20) + " MiB more were wanted");
+    return p;
+  }
+  /// Memory back to the system.
+  void release(void* p) { std::free(p); }
+
+  /// to[i] = from[i]; both here.
+  template <class T>
+  void copy(T* to, const T* from, extent n) {
+    std::copy_n(from, n, to);
+  }
+  /// From the host.
+  template <class T>
+  void upload(T* to, const T* from, extent n) {
+    copy(to, from, n);
+  }
+  /// To the host.
+  template <class T>
+  void download(T* to, const T* from, extent n) {
+    copy(to, from, n);
+  }
+  /// p[i] = 0.
+  template <class T>
+  void zero(T* p, extent n) {
+    std::fill_n(p, n, T(0));
+  }
+
+  /// Runs a lane loop: f(r, lane) for every row and lane of columns.
+  template <class F>
+  void grid(extent rows, extent columns, const F& f) {
+    using T = typename F::value_type;
+    constexpr extent block = 2048;
+    const extent blocks = (columns + block - 1) / block;
+    parallel(rows * blocks, rows * columns, [&](extent k) {
+      const extent r = k / blocks, first = k % blocks * block;
+      lone_group<T, pack<T>>{}.each(std::min(columns - first, block), [&](auto j) {
+        j.at += first;
+        f(r, j);
+      });
+    });
+  }
+  /// Runs a row kernel: f(group, k) for k in 0..n-1; `work` is about what one of them touches.
+  template <class F>
+  void groups(extent n, extent work, const F& f) {
+    using T = typename F::value_type;
+    parallel(n, n * work, [&](extent k) { f(lone_group<T, pack<T>>{}, k); });
+  }
+
+  /// c (m, n) = or += a (m, k) · b (k, n).
+  template <class T>
+  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+              bool accumulate) {
+    if (m == 0 || n == 0) return;
+    if (k == 0) {
+      for (extent i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
+      return;
+    }
+    if (m <= 4 && b.transposed && !a.transposed) return few_rows(m, n, k, a, b, c, accumulate);
+    thread_limit limit(threads_);
+    if (m * n * k < small_product)
+      eigen_matmul(m, n, k, a, b, c, accumulate);
+    else
+      library_matmul(m, n, k, a, b, c, accumulate);
+  }
+
+  /// Causal attention; see attention_forward.
+  template <class T>
+  void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
+    const auto tasks = attention_tasks(arrays.layout, segments);
+    parallel(tasks.size(), extent(1) << 30, [&](extent k) { attention_forward(arrays, segments, tasks[k]); });
+  }
+  /// Its adjoints; see attention_backward.
+  template <class T>
+  void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+                         std::span<const attention_segment> segments) {
+    const extent kv_heads = arrays.layout.kv_heads;
+    parallel(segments.size() * kv_heads, extent(1) << 30,
+             [&](extent k) { attention_backward(arrays, adjoints, segments[k / kv_heads], k % kv_heads); });
+  }
+
+ private:
+  static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
+
+  // Libraries ask OpenMP how many threads to use.
+  struct thread_limit {
+#if defined(_OPENMP)
+    int before = omp_get_max_threads();
+    explicit thread_limit(int threads) { omp_set_num_threads(threads); }
+    ~thread_limit() { omp_set_num_threads(before); }
+#else
+    explicit thread_limit(int) {}
+#endif
+  };
+  template <class T>
+  void few_rows(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+                bool accumulate) {
+    constexpr extent block = 16;
+    parallel((n + block - 1) / block, n * k, [&](extent i) {
+      const extent from = i * block, to = std::min(n, from + block);
+      if (m == 1) dot_products<1>(from, to, k, a, b, c, accumulate);
+      if (m == 2) dot_products<2>(from, to, k, a, b, c, accumulate);
+      if (m == 3) dot_products<3>(from, to, k, a, b, c, accumulate);
+      if (m == 4) dot_products<4>(from, to, k, a, b, c, accumulate);
+    });
+  }
+  // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
+  template <class F>
+  void parallel(extent n, extent work, F f) {
+    if (threads_ == 1 || n < 2 || work < 8192) {
+      for (extent k = 0; k < n; ++k) f(k);
+      return;
+    }
+#pragma omp parallel for num_threads(threads_) schedule(static)
+    for (extent k = 0; k < n; ++k) f(k);
+  }
+  int threads_;
+};
+static_assert(backend_like<eigen_backend>);
+
+}  // namespace iapt

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pack of neighbouring numbers with the manners of one number: what an operation is instantiated with on a CPU.
+#pragma once
+#include <Eigen/Core>
+#include <cmath>
+
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// One native vector. Every operation returns a value, so `auto` is safe in operations (with Eigen's own arrays it
+/// would hold an unevaluated expression).
+template <class T>
+struct pack {
+  static constexpr int bytes = EIGEN_MAX_STATIC_ALIGN_BYTES > 0 ? EIGEN_MAX_STATIC_ALIGN_BYTES : 16;  ///< of a vector
+  static constexpr int width = bytes / sizeof(T);                                                     ///< numbers in it
+  typedef T vector __attribute__((vector_size(bytes)));                                ///< the compiler's vector
+  typedef T loose __attribute__((vector_size(bytes), aligned(sizeof(T)), may_alias));  ///< the same, anywhere
+  using array = Eigen::Array<T, width, 1>;                                             ///< for Eigen's functions
+
+  vector v;  ///< the numbers
+
+  /// Uninitialised: arrays of packs are not cleared before they are written.
+  pack() = default;
+  /// The same number everywhere.
+  IAPT_DEVICE pack(T s) : v(vector{} + s) {}
+  /// Wraps a vector. Not a constructor: g++ would take dependent vectors for a T.
+  IAPT_DEVICE static pack of(vector v) {
+    pack p;
+    p.v = v;
+    return p;
+  }
+  /// Reads neighbours from anywhere.
+  IAPT_DEVICE static pack load(const T* p) { return of(*reinterpret_cast<const loose*>(p)); }
+  /// Writes neighbours to anywhere.
+  IAPT_DEVICE void store(T* p) const { *reinterpret_cast<loose*>(p) = v; }
+  /// As an Eigen array.
+  IAPT_DEVICE array eigen() const {
+    array a;
+    store(a.data());
+    return a;
+  }
+  /// Of all numbers.
+  IAPT_DEVICE T sum() const { return eigen().sum(); }
+  /// Of all numbers.
+  IAPT_DEVICE T max() const { return eigen().maxCoeff(); }
+  /// The same function for each number, one by one: for those that have no vector form.
+  template <class F>
+  IAPT_DEVICE static pack each(pack a, F f) {
+    for (int i = 0; i < width; ++i) a.v[i] = f(a.v[i]);
+    return a;
+  }
+
+  /// Elementwise.
+  IAPT_DEVICE friend pack operator+(pack a, pack b) { return of(a.v + b.v); }
+  /// Elementwise.
+  IAPT_DEVICE friend pack operator-(pack a, pack b) { return of(a.v - b.v); }
+  /// Elementwise.
+  IAPT_DEVICE friend pack operator*(pack a, pack b) { return of(a.v * b.v); }
+  /// Elementwise.
+  IAPT_DEVICE friend pack operator/(pack a, pack b) { return of(a.v / b.v); }
+  /// Elementwise.
+  IAPT_DEVICE friend pack operator-(pack a) { return of(-a.v); }
+  /// Elementwise, vectorised by Eigen.
+  IAPT_DEVICE friend pack exp(pack a) {
+    const array e = a.eigen().exp();
+    return load(e.data());
+  }
+  /// Elementwise, vectorised by Eigen.
+  IAPT_DEVICE friend pack tanh(pack a) {
+    const array t = a.eigen().tanh();
+    return load(t.data());
+  }
+  /// Elementwise, one by one.
+  IAPT_DEVICE friend pack erf(pack a) {
+    return each(a, [](T x) { return std::erf(x); });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend pack abs(pack a) { return of(a.v < 0 ? -a.v : a.v); }
+  /// The greater of both, elementwise.
+  IAPT_DEVICE friend pack maximum(pack a, pack b) { return of(a.v > b.v ? a.v : b.v); }
+  /// −1, 0 or 1, elementwise.
+  IAPT_DEVICE friend pack sign(pack a) {
+    const vector zero{}, one = zero + T(1);
+    return of(a.v > 0 ? one : a.v < 0 ? -one : zero);
+  }
+  /// a where x > 0, else b; elementwise.
+  IAPT_DEVICE friend pack where_positive(pack x, pack a, pack b) { return of(x.v > 0 ? a.v : b.v); }
+};
+
+}  // namespace iapt

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The group that runs a row kernel where one thread does it alone.
+#pragma once
+#include "iapt/expr/lane.hpp"
+#include "iapt/expr/scalar_math.hpp"
+
+namespace iapt {
+
+/// One thread that goes through the columns pack by pack (Pack = T: one by one). Its sums have a fixed order.
+template <class T, class Pack>
+struct lone_group {
+  /// Calls f(lane) for every column 0..n-1.
+  template <class F>
+  IAPT_DEVICE void each(extent n, F f) const {
+    extent j = 0;
+    if constexpr (!std::same_as<T, Pack>)
+      for (; j + Pack::width <= n; j += Pack::width) f(lane<Pack>{j});
+    for (; j < n; ++j) f(lane<T>{j});
+  }
+  /// Σ f(lane) over every column.
+  template <class F>
+  IAPT_DEVICE T sum(extent n, F f) const {
+    extent j = 0;
+    T total(0);
+    if constexpr (!std::same_as<T, Pack>) {
+      Pack lanes(T(0));
+      for (; j + Pack::width <= n; j += Pack::width) lanes = lanes + f(lane<Pack>{j});
+      if (j) total = lanes.sum();
+    }
+    for (; j < n; ++j) total = total + f(lane<T>{j});
+    return total;
+  }
+  /// The greatest f(lane) over every column, or `start`.
+  template <class F>
+  IAPT_DEVICE T max(extent n, T start, F f) const {
+    extent j = 0;
+    T greatest = start;
+    if constexpr (!std::same_as<T, Pack>) {
+      Pack lanes(start);
+      for (; j + Pack::width <= n; j += Pack::width) lanes = maximum(lanes, f(lane<Pack>{j}));
+      if (j) greatest = lanes.max();
+    }
+    for (; j < n; ++j) {
+      const T x = f(lane<T>{j});
+      greatest = x > greatest ? x : greatest;
+    }
+    return greatest;
+  }
+  /// Does something once for the whole group.
+  template <class F>
+  IAPT_DEVICE void once(F f) const {
+    f();
+  }
+};
+
+}  // namespace iapt

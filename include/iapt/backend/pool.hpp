@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory that is used again: a training step allocates the same sizes over and over.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <unordered_map>
+
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// Keeps memory that comes back and hands it out again: fresh pages would cost more than the arithmetic. `Self` offers
+/// allocate(bytes) and release(pointer).
+template <class Self>
+class memory_pool {
+ public:
+  memory_pool() = default;
+  memory_pool(const memory_pool&) = delete;
+  memory_pool& operator=(const memory_pool&) = delete;
+
+  /// Uninitialised memory for n numbers.
+  /// @throws device_error if there is none
+  template <class T>
+  T* take(extent n) {
+    const std::size_t bytes = rounded(n * sizeof(T));
+    auto block = idle_.lower_bound(bytes);
+    void* p;
+    if (block != idle_.end() && block->first <= bytes + bytes / 4) {
+      p = block->second, sizes_[p] = block->first, idle_bytes_ -= block->first;
+      idle_.erase(block);
+    } else {
+      // Idle blocks that fit nothing must not pile up when shapes vary from step to step.
+      while (!idle_.empty() && in_use_ + idle_bytes_ + bytes > peak_ + peak_ / 8) drop(idle_.begin());
+      p = static_cast<Self*>(this)->allocate(bytes);
+      sizes_[p] = bytes;
+    }
+    in_use_ += sizes_[p];
+    peak_ = std::max(peak_, in_use_);
+    return static_cast<T*>(p);
+  }
+  /// Takes memory back; `n` as it was asked for.
+  template <class T>
+  void give(T* p, extent) {
+    const auto block = sizes_.find(p);
+    in_use_ -= block->second, idle_bytes_ += block->second;
+    idle_.emplace(block->second, p);
+    sizes_.erase(block);
+  }
+  /// Bytes handed out now.
+  std::size_t bytes_in_use() const { return in_use_; }
+  /// The most bytes that were ever handed out at once.
+  std::size_t peak_bytes() const { return peak_; }
+  /// Gives all idle memory back to the machine.
+  void trim() {
+    while (!idle_.empty()) drop(idle_.begin());
+  }
+
+ private:
+  static std::size_t rounded(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64; }
+  void drop(std::multimap<std::size_t, void*>::iterator block) {
+    static_cast<Self*>(this)->release(block->second);
+    idle_bytes_ -= block->first;
+    idle_.erase(block);
+  }
+  std::multimap<std::size_t, void*> idle_;
+  std::unordered_map<void*, std::size_t> sizes_;
+  std::size_t in_use_ = 0, idle_bytes_ = 0, peak_ = 0;
+};
+
+}  // namespace iapt

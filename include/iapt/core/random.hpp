@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random numbers by counter: the same on every machine and backend, whoever draws them and in whatever order.
+#pragma once
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <vector>
+
+#include "iapt/core/tensor.hpp"
+
+namespace iapt {
+
+/// Four random words that are a function of a key and a counter.
+/// @par Source Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32, ten rounds)
+constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t stream, std::uint64_t counter) {
+  std::array<std::uint32_t, 4> x{std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream),
+                                 std::uint32_t(stream >> 32)};
+  std::uint32_t k0 = std::uint32_t(key), k1 = std::uint32_t(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t a = std::uint64_t(0xD2511F53u) * x[0], b = std::uint64_t(0xCD9E8D57u) * x[2];
+    x = {std::uint32_t(b >> 32) ^ x[1] ^ k0, std::uint32_t(b), std::uint32_t(a >> 32) ^ x[3] ^ k1, std::uint32_t(a)};
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  return x;
+}
+
+/// A sequence of random numbers, named by a seed and a stream: two streams of one seed are independent.
+class random_stream {
+ public:
+  /// Starts at the beginning of the stream.
+  explicit constexpr random_stream(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
+  /// Uniform over all 64-bit words.
+  constexpr std::uint64_t bits() {
+    const auto x = philox(seed_, stream_, counter_++);
+    return std::uint64_t(x[1]) << 32 | x[0];
+  }
+  /// Uniform in (0, 1), never an end.
+  constexpr double uniform() { return (double(bits() >> 11) + 0.5) * 0x1p-53; }
+  /// Uniform in 0..n-1.
+  constexpr std::uint64_t below(std::uint64_t n) {
+    const std::uint64_t limit = -n % n;  // words under it would favour the small results
+    std::uint64_t word = bits();
+    while (word < limit) word = bits();
+    return word % n;
+  }
+  /// Standard normal.
+  /// @par Source Box and Muller 1958
+  double normal() {
+    const double radius = std::sqrt(-2 * std::log(uniform()));
+    return radius * std::cos(2 * std::numbers::pi * uniform());
+  }
+
+ private:
+  std::uint64_t seed_, stream_, counter_ = 0;
+};
+
+/// A tensor of normal numbers of mean 0 and the given standard deviation.
+template <class T, std::size_t Rank, class Backend>
+tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<extent, Rank>& shape, double deviation,
+                                            random_stream stream) {
+  std::vector<T> values(element_count(shape));
+  for (T& value : values) value = static_cast<T>(deviation * stream.normal());
+  return from_host(backend, shape, values);
+}
+
+/// A tensor whose elements are all the same.
+template <class T, std::size_t Rank, class Backend>
+tensor<T, int(Rank), Backend> filled(Backend& backend, const std::array<extent, Rank>& shape, T value) {
+  return from_host(backend, shape, std::vector<T>(element_count(shape), value));
+}
+
+}  // namespace iapt

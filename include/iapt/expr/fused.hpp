@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elementwise expressions: inert trees of operations on tensors, evaluated as one loop and differentiated as one loop.
+#pragma once
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/loops.hpp"
+
+namespace iapt {
+
+/// A number in an expression.
+template <class T>
+struct constant : inert {
+  using value_type = T;           ///< type of the number
+  static constexpr int rank = 0;  ///< it fits every statement
+  T c;                            ///< the number
+  /// Wraps a number.
+  explicit constant(T c) : c(c) {}
+  /// No tensor below.
+  template <class Visitor>
+  void visit(Visitor) const {}
+  /// Itself.
+  template <class Context>
+  constant settle_inside(Context&) const {
+    return *this;
+  }
+  /// Itself.
+  constant keep(bool) const { return *this; }
+};
+
+/// A tensor of K numbers that every element uses whole, as a table.
+template <int K, class X>
+struct coefficients : inert {
+  using value_type = typename X::value_type;  ///< type of one number
+  static constexpr int rank = 0;              ///< it fits every statement
+  X x;                                        ///< the numbers (K)
+  /// Marks a tensor as a table.
+  /// @throws shape_error if it has not K elements
+  explicit coefficients(X table) : x(std::move(table)) {
+    if (x.size() != K)
+      throw shape_error("coefficients: expected " + std::to_string(K) + ", found " + to_text(x.shape()));
+  }
+  /// Visits the table; its extents are not the statement's.
+  template <class Visitor>
+  void visit(Visitor visitor) const {
+    visitor(x, std::false_type{});
+  }
+  /// Itself.
+  template <class Context>
+  coefficients settle_inside(Context&) const {
+    return *this;
+  }
+  /// Itself: the gradient reads the table.
+  coefficients keep(bool) const { return *this; }
+};
+
+/// Whether any tensor of an expression wants an adjoint.
+template <class E>
+bool any_tracked(const E& e) {
+  bool tracked = false;
+  e.visit([&](const auto& x, auto) { tracked |= x.tracked(); });
+  return tracked;
+}
+
+// Lowering: R is the statement's rank, Read whether the value is wanted; with sums it is for the backward loop.
+/// A tensor as a loop sees it.
+template <int R, bool Read, class T, int Rank, class Backend, class Sums>
+auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
+  if constexpr (Rank < R) {
+    return spread_operand<T, Read>{{x.data()}, sums ? sums->partial_for(x) : row<T>{}};
+  } else {
+    const auto [dx, accumulates] = sums ? x.adjoint() : std::pair<T*, bool>{};
+    return whole_operand<T, Read>{{x.data()}, {dx}, accumulates};
+  }
+}
+/// A table as a loop sees it.
+template <int R, bool Read, int K, class X, class Sums>
+auto lower(const coefficients<K, X>& c, Sums* sums) {
+  using T = typename X::value_type;
+  return table_operand<T, K>{{c.x.data()}, sums ? sums->partial_for(c.x, K) : row<T>{}};
+}
+/// A number as a loop sees it.
+template <int R, bool Read, class T, class Sums>
+auto lower(const constant<T>& c, Sums*) {
+  return constant_operand<T>{c.c};
+}
+
+/// An elementwise operation on expressions. Op has a name, forward(x...) and backward(dy, x..., y), which returns
+/// adjoints(dx...), both for any value type; `static constexpr bool linear = true` if backward reads no value.
+template <class Op, class... A>
+struct fused : inert {
+  using value_type = std::common_type_t<typename A::value_type...>;  ///< type of one number
+  static constexpr int rank = std::max({A::rank...});                ///< the highest rank below
+  static constexpr auto name = Op::name;                             ///< for messages
+  static constexpr bool reads_result = false;                        ///< the backward loop computes it again
+  list<A...> in;                                                     ///< the operands
+
+  /// Computes nothing.
+  explicit fused(A... a) : in{{std::move(a)}...} {}
+  /// Visits every tensor below.
+  template <class Visitor>
+  void visit(Visitor visitor) const {
+    in.apply([&](const auto&... a) { (a.visit(visitor), ...); });
+  }
+  /// The same expression with every operand that is a statement of its own (a product, a row operation) evaluated.
+  template <class Context>
+  auto settle(Context& ctx) const {
+    return in.apply(
+        [&](const auto&... a) { return fused<Op, decltype(a.settle_inside(ctx))...>{a.settle_inside(ctx)...}; });
+  }
+  /// Inside a statement it stays fused.
+  template <class Context>
+  auto settle_inside(Context& ctx) const {
+    return settle(ctx);
+  }
+  /// The same without the values that no gradient reads.
+  fused keep(bool read = false) const {
+    return in.apply([&](const auto&... a) { return fused{a.keep(read || !linear())...}; });
+  }
+  /// Extents of the result.
+  /// @throws shape_error if those of the operands differ
+  extents<rank> shape() const {
+    extents<rank> n{};
+    visit([&](const auto& x, auto fits) {
+      if constexpr (fits && std::remove_cvref_t<decltype(x)>::rank == rank) n = x.shape();
+    });
+    extent spread = -1;
+    visit([&](const auto& x, auto fits) {
+      if (!fits) return;
+      const auto& m = x.shape();
+      const bool repeated = m.size() < n.size();
+      if (!std::equal(m.rbegin(), m.rend(), n.rbegin()) || (repeated && spread >= 0 && spread != x.size()))
+        throw shape_error(std::string(name) + ": extents differ: " + to_text(m) + " in a statement of " + to_text(n));
+      if (repeated) spread = x.size();
+    });
+    return n;
+  }
+  /// Computes the result into y.
+  template <class Backend, class Y>
+  void forward(Backend& backend, const Y& y) const {
+    const auto [rows, columns] = loop_shape(false);
+    using sums = row_sums<value_type, Backend>;
+    const auto e = lower<rank, true>(*this, static_cast<sums*>(nullptr));
+    backend.grid(rows, columns, forward_loop<decltype(e), value_type>{e, {y.write()}, columns});
+  }
+  /// Delivers the adjoints of all operands in one loop.
+  template <class Backend, class Y>
+  void backward(Backend& backend, const Y& y) const {
+    const auto [rows, columns] = loop_shape(true);
+    row_sums<value_type, Backend> sums(backend, rows, columns);
+    const auto e = lower<rank, false>(*this, &sums);
+    const extent chunk = sums.empty() ? 1 : chunk_rows;
+    backend.grid((rows + chunk - 1) / chunk, columns,
+                 backward_loop<decltype(e), value_type>{e, {y.gradient().data()}, rows, columns, chunk});
+    sums.finish();
+  }
+  /// Whether the backward of Op reads no value.
+  static constexpr bool linear() {
+    return requires { Op::linear; };
+  }
+
+ private:
+  // Rows and columns of the loop: flat unless an operand is repeated over rows, or a sum over rows is wanted.
+  std::pair<extent, extent> loop_shape(bool backward) const {
+    const auto n = shape();
+    const extent size = element_count(n);
+    extent columns = size;
+    visit([&](const auto& x, auto fits) {
+      if (fits && std::remove_cvref_t<decltype(x)>::rank < rank) columns = std::min(columns, x.size());
+      if constexpr (!fits && rank > 0)
+        if (backward && x.tracked()) columns = std::min(columns, n[rank - 1]);
+    });
+    return {columns ? size / columns : 0, columns};
+  }
+};
+/// An operation as a loop sees it. Braces: operands from left to right, which is the order in which adjoints arrive.
+template <int R, bool Read, class Op, class... A, class Sums>
+auto lower(const fused<Op, A...>& e, Sums* sums) {
+  constexpr bool read = Read || !fused<Op, A...>::linear();
+  return e.in.apply([&](const auto&... a) {
+    return applied_operation<Op, decltype(lower<R, read>(a, sums))...>{{{lower<R, read>(a, sums)}...}, any_tracked(e)};
+  });
+}
+
+/// Value type of the first expression among some operands.
+template <class X, class... Rest>
+auto value_type_among() {
+  if constexpr (expression<X>)
+    return std::type_identity<typename X::value_type>{};
+  else
+    return value_type_among<Rest...>();
+}
+/// An operand as an expression: itself, or a number as a constant of type T.
+template <class T, class X>
+auto as_expression(const X& x) {
+  if constexpr (expression<X>)
+    return x;
+  else
+    return constant<T>(static_cast<T>(x));
+}
+/// The elementwise operation Op on expressions and numbers, at least one of them an expression.
+template <class Op, class... X>
+requires(expression<X> || ...) auto fuse(const X&... x) {
+  using T = typename decltype(value_type_among<X...>())::type;
+  return fused<Op, decltype(as_expression<T>(x))...>(as_expression<T>(x)...);
+}
+
+/// An elementwise operation as users call it: `inline constexpr elementwise<silu_fn> silu;`.
+template <class Op>
+struct elementwise {
+  /// An inert expression: y = Op(x...), element by element.
+  template <class... X>
+  requires(expression<X> || ...) constexpr auto operator()(const X&... x) const { return fuse<Op>(x...); }
+};
+
+}  // namespace iapt

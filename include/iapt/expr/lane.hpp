@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the inside of a loop is written with: lanes, rows, and lists of values. Fit for the CPU and for device code.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "iapt/core/shape.hpp"
+
+/// Marks a function of a loop body: inlined always, and compiled for the device as well where there is one.
+#if defined(__CUDACC__)
+#define IAPT_DEVICE __host__ __device__ __forceinline__
+#else
+#define IAPT_DEVICE [[gnu::always_inline]] inline
+#endif
+
+namespace iapt {
+
+/// Rows that are summed in one go when a sum runs over rows. It fixes the order of the additions, so it is part of the
+/// definition of a result and never depends on a machine.
+inline constexpr extent chunk_rows = 32;
+
+/// A column whose type says what is read there: one number, or a pack of neighbours.
+template <class V>
+struct lane {
+  extent at;  ///< column of the first of them
+};
+
+/// Reads a V at p.
+template <class V, class T>
+IAPT_DEVICE V load(const T* p) {
+  if constexpr (std::same_as<V, T>)
+    return *p;
+  else
+    return V::load(p);
+}
+/// Writes a V at p.
+template <class V, class T>
+IAPT_DEVICE void store(T* p, V v) {
+  if constexpr (std::same_as<V, T>)
+    *p = v;
+  else
+    v.store(p);
+}
+
+/// A row in memory: x[j] is a V wherever j is a lane<V>.
+template <class T>
+struct row {
+  T* p;  ///< first number of the row
+  /// What x[j] is where the row may be written.
+  template <class V>
+  struct cell {
+    T* p;  ///< first number of the cell
+    /// Reads it.
+    IAPT_DEVICE operator V() const { return load<V>(p); }
+    /// Writes it.
+    IAPT_DEVICE void operator=(V v) const { store(p, v); }
+  };
+  /// Reads a lane.
+  template <class V>
+  IAPT_DEVICE V operator()(lane<V> j) const {
+    return load<V>(p + j.at);
+  }
+  /// Reads a lane, or gives the cell to write there.
+  template <class V>
+  IAPT_DEVICE auto operator[](lane<V> j) const {
+    if constexpr (std::is_const_v<T>)
+      return load<V>(p + j.at);
+    else
+      return cell<V>{p + j.at};
+  }
+};
+
+/// One place of a list.
+template <std::size_t I, class A>
+struct slot {
+  A value;  ///< what stands there
+};
+/// Places of a list, by number.
+template <class Indices, class... A>
+struct slots;
+/// A tuple that a kernel can take by value (std::tuple is not trivially copyable).
+template <std::size_t... I, class... A>
+struct slots<std::index_sequence<I...>, A...> : slot<I, A>... {
+  /// Calls f with all values.
+  template <class F>
+  constexpr auto apply(F f) const {
+    return f(static_cast<const slot<I, A>&>(*this).value...);
+  }
+};
+/// A tuple of the given types that a kernel can take by value.
+template <class... A>
+using list = slots<std::index_sequence_for<A...>, A...>;
+/// The I-th value of a list.
+template <std::size_t I, class A>
+IAPT_DEVICE A& at(slot<I, A>& s) {
+  return s.value;
+}
+/// The I-th value of a list.
+template <std::size_t I, class A>
+IAPT_DEVICE const A& at(const slot<I, A>& s) {
+  return s.value;
+}
+
+/// What the backward of an elementwise operation returns: one adjoint for each operand.
+template <class... D>
+IAPT_DEVICE list<D...> adjoints(D... d) {
+  return {{d}...};
+}
+/// The adjoint of a table of K coefficients.
+template <class V, int K>
+struct coefficient_adjoints {
+  V d[K];  ///< one for each coefficient
+};
+
+}  // namespace iapt

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loops of a fused statement, as function objects that a backend runs lane by lane, and the folding of row sums.
+#pragma once
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "iapt/expr/lowered.hpp"
+
+namespace iapt {
+
+/// y = e, one row.
+template <class E, class T>
+struct forward_loop {
+  using value_type = T;  ///< type of one number
+  E e;                   ///< the lowered expression
+  row<T> y;              ///< the result
+  extent columns;        ///< length of a row
+  /// Row r, one lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent r, lane<V> j) const {
+    typename E::template registers<V> w;
+    const lane<V> i{r * columns + j.at};
+    w.eval(e, i, j);
+    y[i] = w.y;
+  }
+};
+
+/// Adjoints of all operands of e: one lane of columns through one chunk of rows. The sums over rows stay in registers,
+/// their order is fixed, and neighbouring lanes read neighbouring memory.
+template <class E, class T>
+struct backward_loop {
+  using value_type = T;  ///< type of one number
+  E e;                   ///< the lowered expression
+  row<const T> dy;       ///< adjoint of the result
+  extent rows;           ///< number of rows
+  extent columns;        ///< length of a row
+  extent chunk;          ///< rows in a chunk
+  /// One chunk, one lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent c, lane<V> j) const {
+    typename E::template registers<V> w;
+    w.open();
+    const extent end = (c + 1) * chunk < rows ? (c + 1) * chunk : rows;
+    for (extent r = c * chunk; r < end; ++r) {
+      const lane<V> i{r * columns + j.at};
+      w.eval(e, i, j);
+      w.pull(e, i, dy[i]);
+    }
+    w.close(e, c, columns, j);
+  }
+};
+
+/// y[j] (+)= sum over chunks of partial[chunk, j], in order.
+template <class T>
+struct fold_chunks {
+  using value_type = T;  ///< type of one number
+  row<const T> partial;  ///< one row for each chunk
+  row<T> y;              ///< the sum
+  extent chunks;         ///< number of chunks
+  extent columns;        ///< length of a row
+  bool accumulates;      ///< whether it is added to what is there
+  /// One lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+    V s(0);
+    for (extent c = 0; c < chunks; ++c) s = s + partial[lane<V>{c * columns + j.at}];
+    y[j] = accumulates ? s + y[j] : s;
+  }
+};
+
+/// Row kernel: y[k] (+)= sum over j of partial[k, j], a group for each k.
+template <class T>
+struct fold_columns {
+  using value_type = T;  ///< type of one number
+  row<const T> partial;  ///< one row for each sum
+  T* y;                  ///< the sums
+  extent columns;        ///< length of a row
+  bool accumulates;      ///< whether they are added to what is there
+  /// Sum k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const T s = group.sum(columns, [&](auto j) {
+      j.at += k * columns;
+      return partial[j];
+    });
+    group.once([&] { y[k] = accumulates ? s + y[k] : s; });
+  }
+};
+
+/// Rows and columns of one statement's backward loop, and the sums over rows that it leaves to be finished.
+template <class T, class Backend>
+class row_sums {
+ public:
+  /// For a loop over `rows` rows of `columns` numbers.
+  row_sums(Backend& backend, extent rows, extent columns) : backend_(backend), rows_(rows), columns_(columns) {}
+  row_sums(const row_sums&) = delete;
+  row_sums& operator=(const row_sums&) = delete;
+  ~row_sums() {
+    for (const sum& s : sums_) backend_.give(s.partial, chunks() * s.width(columns_));
+  }
+
+  /// Number of rows.
+  extent rows() const { return rows_; }
+  /// Length of a row.
+  extent columns() const { return columns_; }
+  /// Number of chunks of rows.
+  extent chunks() const { return (rows_ + chunk_rows - 1) / chunk_rows; }
+  /// Whether any sum is wanted.
+  bool empty() const { return sums_.empty(); }
+  /// Memory for the partial sums of a row-shaped operand, or of a table of `terms` coefficients; null for a constant.
+  template <class X>
+  row<T> partial_for(const X& x, extent terms = 0) {
+    const auto [y, accumulates] = x.adjoint();
+    if (!y) return {nullptr};
+    sum s{nullptr, y, accumulates, terms};
+    s.partial = backend_.template take<T>(chunks() * s.width(columns_));
+    sums_.push_back(s);
+    return {s.partial};
+  }
+  /// Folds the partial sums into the adjoints, chunk by chunk in order.
+  void finish() {
+    for (const sum& s : sums_) {
+      const extent width = s.width(columns_);
+      T* folded = s.terms ? backend_.template take<T>(width) : s.y;
+      backend_.grid(1, width, fold_chunks<T>{{s.partial}, {folded}, chunks(), width, !s.terms && s.accumulates});
+      if (!s.terms) continue;
+      backend_.groups(s.terms, columns_, fold_columns<T>{{folded}, s.y, columns_, s.accumulates});
+      backend_.give(folded, width);
+    }
+  }
+
+ private:
+  struct sum {
+    T *partial, *y;
+    bool accumulates;
+    extent terms;  // coefficients of a table; 0 for a row
+    extent width(extent columns) const { return std::max<extent>(terms, 1) * columns; }
+  };
+  Backend& backend_;
+  extent rows_, columns_;
+  std::vector<sum> sums_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// An expression as a loop sees it: raw pointers and, for each lane, a few registers. What one lane of columns does on
+// its way down the rows is: open, then for each row eval and pull, then close.
+#pragma once
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// Registers of an operand that sums nothing over rows.
+struct sums_nothing {
+  /// Nothing to clear.
+  IAPT_DEVICE void open() {}
+  /// Nothing to write.
+  template <class... A>
+  IAPT_DEVICE void close(A...) const {}
+};
+
+/// An operand of the statement's own extents. Read tells whether its value is wanted.
+template <class T, bool Read>
+struct whole_operand {
+  row<const T> x;    ///< values
+  row<T> dx;         ///< where its adjoints go, or null
+  bool accumulates;  ///< whether they are added to what is there
+  /// Registers of one lane.
+  template <class V>
+  struct registers : sums_nothing {
+    V y;  ///< the value here
+    /// Reads the value of element i.
+    IAPT_DEVICE void eval(const whole_operand& o, lane<V> i, lane<V>) {
+      if constexpr (Read)
+        y = o.x[i];
+      else
+        y = V(0);
+    }
+    /// Delivers the adjoint of element i.
+    IAPT_DEVICE void pull(const whole_operand& o, lane<V> i, V d) {
+      if (o.dx.p) o.dx[i] = o.accumulates ? d + o.dx[i] : d;
+    }
+  };
+};
+
+/// An operand of lower rank, repeated over the leading extents; its adjoint is a sum over rows.
+template <class T, bool Read>
+struct spread_operand {
+  row<const T> x;  ///< values
+  row<T> partial;  ///< one row of partial sums for each chunk of rows, or null
+  /// Registers of one lane.
+  template <class V>
+  struct registers {
+    V y;    ///< the value here
+    V sum;  ///< adjoints of this chunk so far
+    /// Starts a chunk of rows.
+    IAPT_DEVICE void open() { sum = V(0); }
+    /// Reads the value of column j.
+    IAPT_DEVICE void eval(const spread_operand& o, lane<V>, lane<V> j) {
+      if constexpr (Read)
+        y = o.x[j];
+      else
+        y = V(0);
+    }
+    /// Adds to the chunk's sum.
+    IAPT_DEVICE void pull(const spread_operand& o, lane<V>, V d) {
+      if (o.partial.p) sum = sum + d;
+    }
+    /// Writes the chunk's sum.
+    IAPT_DEVICE void close(const spread_operand& o, extent chunk, extent columns, lane<V> j) const {
+      if (o.partial.p) o.partial[lane<V>{chunk * columns + j.at}] = sum;
+    }
+  };
+};
+
+/// K coefficients that every element uses; their adjoints are sums over all elements.
+template <class T, int K>
+struct table_operand {
+  row<const T> x;  ///< the coefficients
+  row<T> partial;  ///< K rows of partial sums for each chunk of rows, or null
+  /// One coefficient.
+  IAPT_DEVICE T operator[](int k) const { return x.p[k]; }
+  /// Registers of one lane.
+  template <class V>
+  struct registers {
+    table_operand y;  ///< the table itself
+    V sum[K];         ///< adjoints of this chunk so far
+    /// Starts a chunk of rows.
+    IAPT_DEVICE void open() {
+      for (int k = 0; k < K; ++k) sum[k] = V(0);
+    }
+    /// Makes the table known.
+    IAPT_DEVICE void eval(const table_operand& o, lane<V>, lane<V>) { y = o; }
+    /// Adds to the chunk's sums.
+    IAPT_DEVICE void pull(const table_operand& o, lane<V>, const coefficient_adjoints<V, K>& d) {
+      if (o.partial.p)
+        for (int k = 0; k < K; ++k) sum[k] = sum[k] + d.d[k];
+    }
+    /// Writes the chunk's sums.
+    IAPT_DEVICE void close(const table_operand& o, extent chunk, extent columns, lane<V> j) const {
+      if (o.partial.p)
+        for (int k = 0; k < K; ++k) o.partial[lane<V>{(chunk * K + k) * columns + j.at}] = sum[k];
+    }
+  };
+};
+
+/// A number.
+template <class T>
+struct constant_operand {
+  T c;  ///< its value
+  /// Registers of one lane.
+  template <class V>
+  struct registers : sums_nothing {
+    V y;  ///< the number in every place
+    /// Spreads the number.
+    IAPT_DEVICE void eval(const constant_operand& o, lane<V>, lane<V>) { y = V(o.c); }
+    /// Nobody wants its adjoint.
+    IAPT_DEVICE void pull(const constant_operand&, lane<V>, V) {}
+  };
+};
+
+/// An elementwise operation on operands.
+template <class Op, class... Operands>
+struct applied_operation {
+  list<Operands...> in;  ///< the operands
+  bool tracked;          ///< whether any of them wants an adjoint
+  /// Registers of one lane.
+  template <class V>
+  struct registers {
+    using all = std::index_sequence_for<Operands...>;      ///< numbers of the operands
+    V y;                                                   ///< the result here
+    list<typename Operands::template registers<V>...> in;  ///< registers of the operands
+    /// Starts a chunk of rows.
+    IAPT_DEVICE void open() { open(all{}); }
+    /// Computes the result for element i in column j.
+    IAPT_DEVICE void eval(const applied_operation& o, lane<V> i, lane<V> j) { eval(o, i, j, all{}); }
+    /// Delivers the operands' adjoints, given the result's.
+    IAPT_DEVICE void pull(const applied_operation& o, lane<V> i, V dy) {
+      if (o.tracked) pull(o, i, dy, all{});
+    }
+    /// Ends a chunk of rows.
+    IAPT_DEVICE void close(const applied_operation& o, extent chunk, extent columns, lane<V> j) const {
+      close(o, chunk, columns, j, all{});
+    }
+
+   private:
+    template <std::size_t... I>
+    IAPT_DEVICE void open(std::index_sequence<I...>) {
+      (at<I>(in).open(), ...);
+    }
+    template <std::size_t... I>
+    IAPT_DEVICE void eval(const applied_operation& o, lane<V> i, lane<V> j, std::index_sequence<I...>) {
+      (at<I>(in).eval(at<I>(o.in), i, j), ...);
+      y = Op::forward(at<I>(in).y...);
+    }
+    template <std::size_t... I>
+    IAPT_DEVICE void pull(const applied_operation& o, lane<V> i, V dy, std::index_sequence<I...>) {
+      auto d = Op::backward(dy, at<I>(in).y..., y);
+      (at<I>(in).pull(at<I>(o.in), i, at<I>(d)), ...);
+    }
+    template <std::size_t... I>
+    IAPT_DEVICE void close(const applied_operation& o, extent c, extent n, lane<V> j, std::index_sequence<I...>) const {
+      (at<I>(in).close(at<I>(o.in), c, n, j), ...);
+    }
+  };
+};
+
+}  // namespace iapt

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Structured operations: statements that are not elementwise (products, row operations, attention).
+#pragma once
+#include <array>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// One structured operation on operands. Op says what is computed:
+///   - `name`, for messages, and `rank` of the result;
+///   - `shape(x...)`, the extents of the result; throws shape_error if those of the operands do not fit;
+///   - `forward(backend, y, x...)`, which may keep in Op what the backward needs;
+///   - `backward(backend, y, x...)`, which finds dy in `y.gradient()` and delivers to `x.adjoint()`;
+///   - if y itself is read by the backward: `static constexpr bool reads_result = true`;
+///   - if not every operand is: `reads(x...)`, one bool each.
+template <class Op, class... A>
+struct operation : inert {
+  using value_type = typename decltype(
+      std::type_identity<std::common_type_t<typename std::remove_cvref_t<A>::value_type...>>{})::type;  ///< type of one
+                                                                                                        ///< number
+  static constexpr int rank = Op::rank;                                 ///< rank of the result
+  static constexpr auto name = Op::name;                                ///< for messages
+  static constexpr bool reads_result = requires { Op::reads_result; };  ///< whether backward reads y
+  Op op;                                                                ///< what is computed
+  list<A...> in;                                                        ///< the operands
+
+  /// Computes nothing.
+  explicit operation(Op op, A... a) : op(std::move(op)), in{{std::move(a)}...} {}
+  /// Visits every tensor below.
+  template <class Visitor>
+  void visit(Visitor visitor) const {
+    in.apply([&](const auto&... a) { (a.visit(visitor), ...); });
+  }
+  /// The same operation on evaluated operands.
+  template <class Context>
+  auto settle(Context& ctx) const {
+    return in.apply([&](const auto&... a) { return operation<Op, decltype(ctx(a))...>{op, ctx(a)...}; });
+  }
+  /// Inside another statement it becomes one of its own first.
+  template <class Context>
+  auto settle_inside(Context& ctx) const {
+    return ctx(*this);
+  }
+  /// The same without the values that no gradient reads.
+  operation keep() const {
+    std::array<bool, sizeof...(A)> read;
+    read.fill(true);
+    in.apply([&](const auto&... a) {
+      if constexpr (requires { op.reads(a...); }) read = op.reads(a...);
+    });
+    return keep(read, std::index_sequence_for<A...>{});
+  }
+  /// Extents of the result.
+  /// @throws shape_error if those of the operands do not fit
+  extents<rank> shape() const {
+    return in.apply([&](const auto&... a) { return op.shape(a...); });
+  }
+  /// Computes the result into y.
+  template <class Backend, class Y>
+  void forward(Backend& backend, const Y& y) {
+    in.apply([&](const auto&... a) { op.forward(backend, y, a...); });
+  }
+  /// Delivers the operands' adjoints.
+  template <class Backend, class Y>
+  void backward(Backend& backend, const Y& y) const {
+    in.apply([&](const auto&... a) { op.backward(backend, y, a...); });
+  }
+
+ private:
+  template <std::size_t... I>
+  operation keep(const std::array<bool, sizeof...(A)>& read, std::index_sequence<I...>) const {
+    return operation{op, at<I>(in).keep(read[I])...};
+  }
+};
+
+/// The structured operation `op` on expressions.
+template <class Op, expression... X>
+auto operate(Op op, const X&... x) {
+  return operation<Op, X...>{std::move(op), x...};
+}
+
+}  // namespace iapt

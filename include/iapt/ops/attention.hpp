@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Causal grouped-query attention over packed sequences, with soft tokens and a past.
+// Shapes: N rows, H query heads, G key/value heads, E numbers in a head, M rows of soft tokens, C rows of the past.
+#pragma once
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// Keys and values (rows, G·E) that belong together; empty handles where there are none.
+template <class T, class Backend>
+struct key_values {
+  tensor<T, 2, Backend> keys;    ///< positions are already in them
+  tensor<T, 2, Backend> values;  ///< beside each key
+};
+
+/// y = softmax(q kᵀ / √E, over what each query may see) v, head by head. Query i of a sequence sees the whole past, the
+/// sequence's own rows up to i, and the soft tokens from row `prefix_from` on.
+/// @par Gradient with p the softmax and δ_i = Σ dy_i y_i: dv = pᵀ dy, ds = p (dy vᵀ − δ) / √E, dq = ds k, dk = dsᵀ q;
+///               scores are computed again, tile by tile
+/// @par Source   Vaswani et al. 2017; Ainslie et al. 2023 (grouped queries); Dao et al. 2022 (tiles)
+template <class T, class Backend>
+struct attention_op {
+  static constexpr auto name = "attention";   ///< for messages
+  static constexpr int rank = 2;              ///< of the result
+  static constexpr bool reads_result = true;  ///< for δ
+  head_layout layout;                         ///< heads and their size
+  std::vector<attention_segment> segments;    ///< where the sequences stand
+  key_values<T, Backend> past;                ///< constants (C, G·E), or none
+  bool prefixed;                              ///< whether the last two operands are soft tokens
+  tensor<T, 2, Backend> log_sum = {};         ///< kept for the backward (N, H)
+
+  /// (N, H·E), (N, G·E), (N, G·E), (M, G·E), (M, G·E) -> (N, H·E)
+  template <class Q, class K, class V, class... Prefix>
+  extents<2> shape(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
+    const extent width = layout.kv_heads * layout.head_size;
+    const auto fits = [&](const auto& x, extent columns) { return x.size(1) == columns; };
+    if (!fits(q, layout.heads * layout.head_size) || !fits(k, width) || !fits(v, width) || k.size(0) != q.size(0) ||
+        v.size(0) != q.size(0) || !(fits(prefix, width) && ...) || layout.heads % layout.kv_heads != 0)
+      throw shape_error("attention: queries " + to_text(q.shape()) + ", keys " + to_text(k.shape()) + ", values " +
+                        to_text(v.shape()) + " with " + std::to_string(layout.heads) + " heads, " +
+                        std::to_string(layout.kv_heads) + " key/value heads of " + std::to_string(layout.head_size));
+    const extent past_rows = past.keys ? past.keys.size(0) : 0;
+    const extent prefix_rows = std::min({extent(1) << 62, prefix.size(0)...});
+    for (const attention_segment& s : segments)
+      if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || s.past_begin < 0 ||
+          s.past_begin + s.past_count > past_rows || s.prefix_begin < 0 ||
+          s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
+        throw shape_error("attention: a sequence of rows " + std::to_string(s.begin) + " to " +
+                          std::to_string(s.begin + s.count) + " reaches outside of queries " + to_text(q.shape()) +
+                          ", its past or its soft tokens");
+    return q.shape();
+  }
+  /// y
+  template <class Y, class... X>
+  void forward(Backend& b, const Y& y, const X&... x) {
+    log_sum = tensor<T, 2, Backend>(b, {y.size(0), layout.heads});
+    auto a = arrays(x...);
+    a.y = y.write(), a.log_sum = log_sum.write();
+    b.attention(a, segments);
+  }
+  /// dq, dk, dv and the soft tokens'
+  template <class Y, class... X>
+  void backward(Backend& b, const Y& y, const X&... x) const {
+    auto a = arrays(x...);
+    a.y = const_cast<T*>(y.data()), a.log_sum = const_cast<T*>(log_sum.data());
+    const auto adjoint = [&](const auto& operand) {
+      const auto [d, accumulates] = operand.adjoint();
+      if (d && !accumulates) b.zero(d, operand.size());
+      return d;
+    };
+    const std::array<T*, sizeof...(X)> d{adjoint(x)...};
+    attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr};
+    if constexpr (sizeof...(X) == 5) to.dprefix_k = d[3], to.dprefix_v = d[4];
+    b.attention_adjoint(a, to, segments);
+  }
+
+ private:
+  template <class Q, class K, class V, class... Prefix>
+  attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
+    const T* soft[] = {prefix.data()..., nullptr, nullptr};
+    return {layout,
+            T(1 / std::sqrt(double(layout.head_size))),
+            q.data(),
+            k.data(),
+            v.data(),
+            past.keys.data(),
+            past.values.data(),
+            soft[0],
+            soft[1],
+            nullptr,
+            nullptr};
+  }
+};
+
+/// Attention of q (N, H·E) over k and v (N, G·E), and over a past (C, G·E) if there is one -> (N, H·E). The past is
+/// constant: no adjoint reaches it.
+/// @throws shape_error (when evaluated) if extents, heads or segments do not fit
+template <class T, class Backend, expression Q, expression K, expression V>
+auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
+               key_values<T, Backend> past) {
+  return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), false}, q, k, v);
+}
+/// The same with soft tokens' keys and values (M, G·E), which do get adjoints.
+/// @throws shape_error (when evaluated) if extents, heads or segments do not fit
+template <class T, class Backend, expression Q, expression K, expression V, expression PK, expression PV>
+auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
+               key_values<T, Backend> past, const PK& prefix_keys, const PV& prefix_values) {
+  return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), true}, q, k, v, prefix_keys,
+                 prefix_values);
+}
+
+}  // namespace iapt

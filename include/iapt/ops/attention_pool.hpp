@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Self-attention pooling: each soft token is a weighted mean of its sequence's rows.
+// Shapes: N rows of B segments, R columns, P soft tokens.
+#pragma once
+#include <cmath>
+
+#include "iapt/ops/segments.hpp"
+
+namespace iapt {
+
+/// Row kernel: k = b·P + p; weights a = softmax of scores[:, p] over segment b, z = Σ_i a_i u_i.
+template <class T>
+struct attention_pool_row {
+  using value_type = T;        ///< type of one number
+  const T *u, *scores;         ///< (N, R), (N, P)
+  const std::int32_t* bounds;  ///< of the segments (2B)
+  T *z, *weights;              ///< result (B·P, R), softmax (N, P)
+  extent columns, tokens;      ///< R, P
+  /// Soft token k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const extent begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
+    group.once([&] {
+      T top = scores[begin * tokens + p], s = 0;
+      for (extent i = begin + 1; i < end; ++i) top = maximum(top, scores[i * tokens + p]);
+      for (extent i = begin; i < end; ++i) s += weights[i * tokens + p] = std::exp(scores[i * tokens + p] - top);
+      for (extent i = begin; i < end; ++i) weights[i * tokens + p] /= s;
+    });
+    const row<T> out{z + k * columns};
+    group.each(columns, [&](auto j) {
+      auto total = row<const T>{u + begin * columns}[j] * weights[begin * tokens + p];
+      for (extent i = begin + 1; i < end; ++i)
+        total = total + row<const T>{u + i * columns}[j] * weights[i * tokens + p];
+      out[j] = total;
+    });
+  }
+};
+/// Row kernel of the adjoints of rows and scores: segment k, row after row.
+template <class T>
+struct attention_pool_adjoint {
+  using value_type = T;           ///< type of one number
+  const T *u, *weights, *z, *dz;  ///< (N, R), (N, P), (B·P, R), (B·P, R)
+  const std::int32_t* bounds;     ///< of the segments (2B)
+  T *du, *dscores;                ///< (N, R), (N, P); null where nobody wants them
+  extent columns, tokens;         ///< R, P
+  /// Segment k. Both adjoints are added to what is there.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
+    for (extent p = 0; p < tokens; ++p) {
+      const row<const T> d{dz + (k * tokens + p) * columns}, mean{z + (k * tokens + p) * columns};
+      const T level = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
+      for (extent i = begin; i < end; ++i) {
+        const row<const T> x{u + i * columns};
+        const T a = weights[i * tokens + p];
+        if (dscores) {
+          const T slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
+          group.once([&] { dscores[i * tokens + p] += a * (slope - level); });
+        }
+        if (du) {
+          const row<T> to{du + i * columns};
+          group.each(columns, [&](auto j) { to[j] = to(j) + d[j] * a; });
+        }
+      }
+    }
+  }
+};
+
+/// z[b, p] = Σ_i a_ip u_i over the rows of segment b, a_·p = softmax of scores[·, p] over them.
+/// @par Gradient du_i = Σ_p a_ip dz_p,  dscores_ip = a_ip (⟨u_i, dz_p⟩ − ⟨z_p, dz_p⟩)
+/// @par Source   self-attention pooling, sister papers of IAPT, ACL 2024
+template <class T, class Backend>
+struct attention_pool_op {
+  static constexpr auto name = "attention_pool";  ///< for messages
+  static constexpr int rank = 2;                  ///< of the result
+  static constexpr bool reads_result = true;      ///< for ⟨z, dz⟩
+  std::vector<row_span> segments;                 ///< rows of each sequence (B)
+  tensor<T, 2, Backend> weights = {};             ///< kept for the backward (N, P)
+  tensor<std::int32_t, 1, Backend> bounds = {};   ///< of the segments, on the backend
+
+  /// (N, R) and (N, P) -> (B·P, R)
+  template <class U, class S>
+  extents<2> shape(const U& u, const S& scores) const {
+    if (u.size(0) != scores.size(0))
+      throw shape_error("attention_pool: rows " + to_text(u.shape()) + " with scores " + to_text(scores.shape()));
+    return {extent(segments.size()) * scores.size(1), u.size(1)};
+  }
+  /// Rows are read for the scores' adjoint; the scores themselves never.
+  template <class U, class S>
+  std::array<bool, 2> reads(const U&, const S&) const {
+    return {true, false};
+  }
+  /// z
+  template <class Y, class U, class S>
+  void forward(Backend& b, const Y& z, const U& u, const S& scores) {
+    bounds = span_bounds(b, segments, u.size(0), name);
+    weights = tensor<T, 2, Backend>(b, scores.shape());
+    b.groups(z.size(0), u.size(0) * u.size(1) / std::max<extent>(1, segments.size()),
+             attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
+                                   scores.size(1)});
+  }
+  /// du and dscores
+  template <class Y, class U, class S>
+  void backward(Backend& b, const Y& z, const U& u, const S& scores) const {
+    const auto adjoint = [&](const auto& x) {
+      const auto [d, accumulates] = x.adjoint();
+      if (d && !accumulates) b.zero(d, x.size());
+      return d;
+    };
+    T* du = adjoint(u);
+    T* dscores = adjoint(scores);
+    b.groups(segments.size(), u.size(0) * u.size(1),
+             attention_pool_adjoint<T>{u.data(), weights.data(), z.data(), z.gradient().data(), bounds.data(), du,
+                                       dscores, u.size(1), scores.size(1)});
+  }
+};
+
+/// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Rows outside of every segment take no part.
+/// @throws shape_error (when evaluated) if a segment is empty or reaches outside
+template <expression U, expression S>
+auto attention_pool(const U& u, const S& scores, std::vector<row_span> segments) {
+  using tensor_type = decltype(std::declval<U>());
+  using T = typename std::remove_cvref_t<tensor_type>::value_type;
+  using Backend = typename std::remove_cvref_t<tensor_type>::backend_type;
+  return operate(attention_pool_op<T, Backend>{std::move(segments)}, u, scores);
+}
+
+}  // namespace iapt

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cross-entropy of rows of logits.  Shapes: M rows, V tokens in the vocabulary.
+#pragma once
+#include <cmath>
+#include <limits>
+
+#include "iapt/ops/gather.hpp"
+#include "iapt/ops/reduce.hpp"
+
+namespace iapt {
+
+/// Row kernel: y = log Σ exp(logits) − logits[target].
+template <class T>
+struct cross_entropy_row {
+  using value_type = T;         ///< type of one number
+  const T* logits;              ///< (M, V)
+  const std::int32_t* targets;  ///< (M)
+  T *y, *log_sum;               ///< losses (M), log Σ exp of the rows (M)
+  extent columns;               ///< V
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    const row<const T> x{logits + r * columns};
+    const T top = group.max(columns, -std::numeric_limits<T>::infinity(), [&](auto j) { return x[j]; });
+    const T s = group.sum(columns, [&](auto j) {
+      using std::exp;
+      return exp(x[j] - top);
+    });
+    group.once([&] {
+      log_sum[r] = top + std::log(s);
+      y[r] = log_sum[r] - x.p[targets[r]];
+    });
+  }
+};
+/// Row kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
+template <class T>
+struct cross_entropy_adjoint {
+  using value_type = T;         ///< type of one number
+  const T* logits;              ///< (M, V)
+  const std::int32_t* targets;  ///< (M)
+  const T *dy, *log_sum;        ///< (M), (M)
+  T* dx;                        ///< (M, V)
+  extent columns;               ///< V
+  bool accumulates;             ///< whether dx is added to what is there
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    const row<const T> x{logits + r * columns};
+    const row<T> d{dx + r * columns};
+    group.each(columns, [&](auto j) {
+      using std::exp;
+      const auto v = exp(x[j] - log_sum[r]) * dy[r];
+      d[j] = accumulates ? v + d(j) : v;
+    });
+    group.once([&] { d.p[targets[r]] -= dy[r]; });
+  }
+};
+
+/// y_i = −log softmax(logits_i)[target_i], in nats.
+/// @par Gradient dlogits_i = dy_i · (softmax(logits_i) − one at the target)
+template <class Backend>
+struct cross_entropy_op {
+  static constexpr auto name = "cross_entropy";  ///< for messages
+  static constexpr int rank = 1;                 ///< of the result
+  row_numbers<Backend> targets;                  ///< (M)
+  std::shared_ptr<void> saved = {};              ///< log Σ exp of the rows, kept for the backward
+
+  /// (M, V) -> (M)
+  template <class X>
+  extents<1> shape(const X& logits) const {
+    if (logits.size(0) != extent(targets.host.size()))
+      throw shape_error("cross_entropy: logits of " + to_text(logits.shape()) + " for " +
+                        std::to_string(targets.host.size()) + " targets");
+    for (std::int32_t t : targets.host)
+      if (t < 0 || t >= logits.size(1))
+        throw shape_error("cross_entropy: target " + std::to_string(t) + " with logits of " + to_text(logits.shape()));
+    return {logits.size(0)};
+  }
+  /// y
+  template <class Y, class X>
+  void forward(Backend& b, const Y& y, const X& logits) {
+    using T = typename Y::value_type;
+    auto log_sum = std::make_shared<buffer<T, Backend>>(b, y.size());
+    b.groups(y.size(), logits.size(1),
+             cross_entropy_row<T>{logits.data(), targets.device.data(), y.write(), log_sum->write(), logits.size(1)});
+    saved = log_sum;
+  }
+  /// dlogits
+  template <class Y, class X>
+  void backward(Backend& b, const Y& y, const X& logits) const {
+    using T = typename Y::value_type;
+    const auto log_sum = std::static_pointer_cast<buffer<T, Backend>>(saved);
+    if (const auto [dx, accumulates] = logits.adjoint(); dx)
+      b.groups(y.size(), logits.size(1),
+               cross_entropy_adjoint<T>{logits.data(), targets.device.data(), y.gradient().data(), log_sum->data(), dx,
+                                        logits.size(1), accumulates});
+  }
+};
+
+/// logits (M, V) and M targets -> (M): −log probability of each row's target, in nats.
+/// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
+template <class Backend, expression X>
+auto token_losses(const X& logits, row_numbers<Backend> targets) {
+  return operate(cross_entropy_op<Backend>{std::move(targets)}, logits);
+}
+/// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats; `count` is M where it is not given,
+/// and the tokens of all micro-batches where gradients are accumulated.
+/// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
+template <class Backend, expression X>
+auto cross_entropy(const X& logits, row_numbers<Backend> targets, extent count = 0) {
+  const double scale = 1.0 / double(count ? count : extent(targets.host.size()));
+  return sum(token_losses(logits, std::move(targets))) * scale;
+}
+
+}  // namespace iapt

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows by number: an embedding table's, or those whose loss is wanted.  Shapes: M table rows, N rows wanted, D columns.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// Row kernel: y[i] = x[rows[i]].
+template <class T>
+struct gather_row {
+  using value_type = T;      ///< type of one number
+  const T* x;                ///< table (M, D)
+  const std::int32_t* rows;  ///< which (N)
+  T* y;                      ///< result (N, D)
+  extent columns;            ///< D
+  /// Row i.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent i) const {
+    const row<const T> from{x + rows[i] * columns};
+    const row<T> to{y + i * columns};
+    group.each(columns, [&](auto j) { to[j] = from[j]; });
+  }
+};
+/// Row kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a group takes one run of equal rows.
+template <class T>
+struct scatter_add_run {
+  using value_type = T;                       ///< type of one number
+  const T* dy;                                ///< adjoint of the result (N, D)
+  const std::int32_t *rows, *order, *starts;  ///< which (N); positions sorted by row (N); where runs start (runs + 1)
+  T* dx;                                      ///< adjoint of the table (M, D)
+  extent columns;                             ///< D
+  /// Run k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    for (extent n = starts[k]; n < starts[k + 1]; ++n) {
+      const extent i = order[n];
+      const row<const T> from{dy + i * columns};
+      const row<T> to{dx + rows[i] * columns};
+      group.each(columns, [&](auto j) { to[j] = to(j) + from[j]; });
+    }
+  }
+};
+
+/// Which rows to gather: their numbers on the host and on the backend.
+template <class Backend>
+struct row_numbers {
+  std::vector<std::int32_t> host;           ///< for checks and for planning the gradient
+  tensor<std::int32_t, 1, Backend> device;  ///< for kernels
+  /// Uploads the numbers.
+  row_numbers(Backend& backend, std::vector<std::int32_t> rows)
+      : host(std::move(rows)), device(from_host(backend, extents<1>{extent(host.size())}, host)) {}
+};
+
+/// y[i] = x[rows[i]].
+/// @par Gradient dx[r] = Σ dy[i] over the i with rows[i] = r
+template <class Backend>
+struct gather_op {
+  static constexpr auto name = "gather";  ///< for messages
+  static constexpr int rank = 2;          ///< of the result
+  row_numbers<Backend> rows;              ///< which
+
+  /// (M, D) -> (N, D)
+  template <class X>
+  extents<2> shape(const X& x) const {
+    for (std::int32_t r : rows.host)
+      if (r < 0 || r >= x.size(0)) throw shape_error("gather: row " + std::to_string(r) + " of " + to_text(x.shape()));
+    return {extent(rows.host.size()), x.size(1)};
+  }
+  /// Nothing is read.
+  template <class X>
+  std::array<bool, 1> reads(const X&) const {
+    return {false};
+  }
+  /// y
+  template <class Y, class X>
+  void forward(Backend& b, const Y& y, const X& x) const {
+    using T = typename Y::value_type;
+    b.groups(y.size(0), y.size(1), gather_row<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
+  }
+  /// dx
+  template <class Y, class X>
+  void backward(Backend& b, const Y& y, const X& x) const {
+    using T = typename Y::value_type;
+    const auto [dx, accumulates] = x.adjoint();
+    if (!dx) return;
+    if (!accumulates) b.zero(dx, x.size());
+    std::vector<std::int32_t> order(rows.host.size()), starts;
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = std::int32_t(i);
+    std::stable_sort(order.begin(), order.end(), [&](auto i, auto j) { return rows.host[i] < rows.host[j]; });
+    for (std::size_t n = 0; n < order.size(); ++n)
+      if (n == 0 || rows.host[order[n]] != rows.host[order[n - 1]]) starts.push_back(std::int32_t(n));
+    const extent runs = starts.size();
+    starts.push_back(std::int32_t(order.size()));
+    const auto sorted = from_host(b, extents<1>{extent(order.size())}, order);
+    const auto bounds = from_host(b, extents<1>{runs + 1}, starts);
+    b.groups(runs, y.size(1),
+             scatter_add_run<T>{y.gradient().data(), rows.device.data(), sorted.data(), bounds.data(), dx, y.size(1)});
+  }
+};
+
+/// x (M, D) -> (N, D): the rows with the given numbers, each from 0 to M−1.
+/// @throws shape_error (when evaluated) if a row is not there
+template <class Backend, expression X>
+auto gather(const X& x, row_numbers<Backend> rows) {
+  return operate(gather_op<Backend>{std::move(rows)}, x);
+}
+
+}  // namespace iapt

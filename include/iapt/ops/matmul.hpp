@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products.
+#pragma once
+#include <array>
+#include <string>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// y = x · w, or x · wᵀ for weights that are stored (out, in), row by output.
+/// @par Gradient dx = dy · wᵀ, dw = xᵀ · dy; a constant operand costs no product and no memory
+struct matmul_op {
+  static constexpr auto name = "matmul";  ///< for messages
+  static constexpr int rank = 2;          ///< of the result
+  bool by_rows = false;                   ///< whether w is (out, in)
+
+  /// (N, K) and (K, M), or (M, K) by rows -> (N, M)
+  template <class X, class W>
+  extents<2> shape(const X& x, const W& w) const {
+    const extent inner = w.size(by_rows ? 1 : 0), outer = w.size(by_rows ? 0 : 1);
+    if (x.size(1) != inner) {
+      const bool other_way = x.size(1) == outer;
+      throw shape_error("matmul: inner extents differ: " + to_text(x.shape()) + " × " + to_text(w.shape()) +
+                        (by_rows ? " transposed" : "") +
+                        (!other_way ? ""
+                         : by_rows  ? "\n      did you mean matmul(x, w)?"
+                                    : "\n      did you mean matmul(x, transposed(w))?"));
+    }
+    return {x.size(0), outer};
+  }
+  /// Which values the gradient reads: each other's.
+  template <class X, class W>
+  std::array<bool, 2> reads(const X& x, const W& w) const {
+    return {w.tracked(), x.tracked()};
+  }
+  /// y = x · w
+  template <class Backend, class Y, class X, class W>
+  void forward(Backend& b, const Y& y, const X& x, const W& w) const {
+    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), false);
+  }
+  /// dx and dw
+  template <class Backend, class Y, class X, class W>
+  void backward(Backend& b, const Y& y, const X& x, const W& w) const {
+    const auto dy = y.gradient();
+    if (const auto [dx, accumulates] = x.adjoint(); dx)
+      product(b, dx, x.shape(), y.size(1), of(dy), of(w, !by_rows), accumulates);
+    if (const auto [dw, accumulates] = w.adjoint(); dw) {
+      if (by_rows)
+        product(b, dw, w.shape(), y.size(0), of(dy, true), of(x), accumulates);
+      else
+        product(b, dw, w.shape(), y.size(0), of(x, true), of(dy), accumulates);
+    }
+  }
+
+ private:
+  template <class X>
+  static matrix_ref<const typename X::value_type> of(const X& x, bool transposed = false) {
+    return {x.data(), x.size(1), transposed};
+  }
+  template <class Backend, class T>
+  static void product(Backend& b, T* c, const extents<2>& n, extent inner, matrix_ref<const T> left,
+                      matrix_ref<const T> right, bool accumulates) {
+    b.template matmul<T>(n[0], n[1], inner, left, right, {c, n[1]}, accumulates);
+  }
+};
+
+/// A matrix that a product reads transposed; nothing is moved.
+template <class W>
+struct transposed_matrix {
+  W w;  ///< as it is stored
+};
+/// Reads a matrix transposed in `matmul(x, transposed(w))`.
+template <expression W>
+transposed_matrix<W> transposed(const W& w) {
+  return {w};
+}
+/// x (N, K) · w (K, M) -> (N, M)
+/// @throws shape_error (when evaluated) if the inner extents differ
+template <expression X, expression W>
+auto matmul(const X& x, const W& w) {
+  return operate(matmul_op{}, x, w);
+}
+/// x (N, K) · wᵀ, w (M, K) -> (N, M)
+/// @throws shape_error (when evaluated) if the inner extents differ
+template <expression X, class W>
+auto matmul(const X& x, const transposed_matrix<W>& w) {
+  return operate(matmul_op{.by_rows = true}, x, w.w);
+}
+
+}  // namespace iapt

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sums over all elements.
+#pragma once
+#include "iapt/expr/loops.hpp"
+#include "iapt/expr/operation.hpp"
+#include "iapt/ops/arithmetic.hpp"
+
+namespace iapt {
+
+/// dx[i] (+)= dy, a scalar in memory.
+template <class T>
+struct spread_scalar {
+  using value_type = T;  ///< type of one number
+  const T* dy;           ///< the scalar
+  row<T> dx;             ///< where it goes
+  bool accumulates;      ///< whether it is added to what is there
+  /// One lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+    const V d(*dy);
+    dx[j] = accumulates ? d + dx(j) : d;
+  }
+};
+
+/// y = Σ x over all elements.
+/// @par Gradient dx = dy everywhere
+struct sum_op {
+  static constexpr auto name = "sum";  ///< for messages
+  static constexpr int rank = 0;       ///< of the result
+  /// A scalar.
+  template <class X>
+  extents<0> shape(const X&) const {
+    return {};
+  }
+  /// Nothing is read.
+  template <class X>
+  std::array<bool, 1> reads(const X&) const {
+    return {false};
+  }
+  /// y
+  template <class Backend, class Y, class X>
+  void forward(Backend& b, const Y& y, const X& x) const {
+    b.groups(1, x.size(), fold_columns<typename Y::value_type>{{x.data()}, y.write(), x.size(), false});
+  }
+  /// dx
+  template <class Backend, class Y, class X>
+  void backward(Backend& b, const Y& y, const X& x) const {
+    if (const auto [dx, accumulates] = x.adjoint(); dx)
+      b.grid(1, x.size(), spread_scalar<typename Y::value_type>{y.gradient().data(), {dx}, accumulates});
+  }
+};
+
+/// Σ of all elements -> scalar
+template <expression X>
+auto sum(const X& x) {
+  return operate(sum_op{}, x);
+}
+
+}  // namespace iapt

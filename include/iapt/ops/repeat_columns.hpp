@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// One number for a run of columns: a head's gain, spread over the head.  Shapes: N rows, G groups of E columns.
+#pragma once
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// Row kernel: y[r, g·E + e] = x[r, g].
+template <class T>
+struct repeat_columns_row {
+  using value_type = T;  ///< type of one number
+  const T* x;            ///< (N, G)
+  T* y;                  ///< (N, G·E)
+  extent groups, times;  ///< G, E
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    for (extent g = 0; g < groups; ++g) {
+      const T value = x[r * groups + g];
+      const row<T> to{y + (r * groups + g) * times};
+      group.each(times, [&]<class V>(lane<V> j) { to[j] = V(value); });
+    }
+  }
+};
+/// Row kernel: dx[r, g] (+)= Σ_e dy[r, g·E + e].
+template <class T>
+struct repeat_columns_adjoint {
+  using value_type = T;  ///< type of one number
+  const T* dy;           ///< (N, G·E)
+  T* dx;                 ///< (N, G)
+  extent groups, times;  ///< G, E
+  bool accumulates;      ///< whether dx is added to what is there
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    for (extent g = 0; g < groups; ++g) {
+      const row<const T> from{dy + (r * groups + g) * times};
+      const T s = group.sum(times, [&](auto j) { return from[j]; });
+      T& to = dx[r * groups + g];
+      group.once([&] { to = accumulates ? to + s : s; });
+    }
+  }
+};
+
+/// y[r, g·E + e] = x[r, g].
+/// @par Gradient dx[r, g] = Σ_e dy[r, g·E + e]
+struct repeat_columns_op {
+  static constexpr auto name = "repeat_columns";  ///< for messages
+  static constexpr int rank = 2;                  ///< of the result
+  extent times;                                   ///< E
+  /// (N, G) -> (N, G·E)
+  template <class X>
+  extents<2> shape(const X& x) const {
+    return {x.size(0), x.size(1) * times};
+  }
+  /// Nothing is read.
+  template <class X>
+  std::array<bool, 1> reads(const X&) const {
+    return {false};
+  }
+  /// y
+  template <class Backend, class Y, class X>
+  void forward(Backend& b, const Y& y, const X& x) const {
+    using T = typename Y::value_type;
+    b.groups(x.size(0), y.size(1), repeat_columns_row<T>{x.data(), y.write(), x.size(1), times});
+  }
+  /// dx
+  template <class Backend, class Y, class X>
+  void backward(Backend& b, const Y& y, const X& x) const {
+    using T = typename Y::value_type;
+    if (const auto [dx, accumulates] = x.adjoint(); dx)
+      b.groups(x.size(0), y.size(1), repeat_columns_adjoint<T>{y.gradient().data(), dx, x.size(1), times, accumulates});
+  }
+};
+
+/// x (N, G) -> (N, G·times): every number repeated `times` columns wide.
+template <expression X>
+auto repeat_columns(const X& x, extent times) {
+  return operate(repeat_columns_op{times}, x);
+}
+
+}  // namespace iapt

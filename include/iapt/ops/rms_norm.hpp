@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Root-mean-square normalisation of rows.  Shapes: N rows, D columns.
+#pragma once
+#include <cmath>
+
+#include "iapt/expr/loops.hpp"
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// Row kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a group takes one row.
+template <class T>
+struct rms_norm_row {
+  using value_type = T;  ///< type of one number
+  const T *x, *w;        ///< rows (N, D), weight (D)
+  T* y;                  ///< result (N, D)
+  extent columns;        ///< D
+  T epsilon;             ///< ε
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    const row<const T> in{x + r * columns}, weight{w};
+    const row<T> out{y + r * columns};
+    const T q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+    group.each(columns, [&](auto j) { out[j] = in[j] * weight[j] * q; });
+  }
+};
+/// Row kernel of its adjoints: a group takes one chunk of rows, so that dw is a sum of fixed order.
+template <class T>
+struct rms_norm_adjoint {
+  using value_type = T;  ///< type of one number
+  const T *x, *w, *dy;   ///< rows (N, D), weight (D), adjoint of the result
+  T* dx;                 ///< adjoint of the rows, or null
+  T* dw;                 ///< one row of partial sums for each chunk, or null
+  extent rows, columns;  ///< N, D
+  T epsilon;             ///< ε
+  bool accumulates;      ///< whether dx is added to what is there
+  /// Chunk c.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent c) const {
+    const row<const T> weight{w};
+    const extent begin = c * chunk_rows, end = begin + chunk_rows < rows ? begin + chunk_rows : rows;
+    for (extent r = begin; r < end; ++r) {
+      const row<const T> in{x + r * columns}, d{dy + r * columns};
+      const T q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+      if (dx) {
+        const T s = group.sum(columns, [&](auto j) { return d[j] * weight[j] * in[j]; }) * q * q * q / columns;
+        const row<T> to{dx + r * columns};
+        group.each(columns, [&](auto j) {
+          const auto v = d[j] * weight[j] * q - in[j] * s;
+          to[j] = accumulates ? v + to(j) : v;
+        });
+      }
+      if (dw) {
+        const row<T> sum{dw + c * columns};
+        group.each(columns, [&](auto j) {
+          const auto v = d[j] * in[j] * q;
+          sum[j] = r > begin ? v + sum(j) : v;
+        });
+      }
+    }
+  }
+};
+
+/// y = x · w / √(mean(x²) + ε), row by row.
+/// @par Gradient dx = q · w · dy − x · q³/D · Σ(dy · w · x), dw = Σ_rows dy · x · q, with q = 1/√(mean(x²) + ε)
+/// @par Source   Zhang and Sennrich 2019, "Root mean square layer normalization"
+struct rms_norm_op {
+  static constexpr auto name = "rms_norm";  ///< for messages
+  static constexpr int rank = 2;            ///< of the result
+  double epsilon;                           ///< ε
+
+  /// (N, D) and (D) -> (N, D)
+  template <class X, class W>
+  extents<2> shape(const X& x, const W& w) const {
+    if (x.size(1) != w.size(0))
+      throw shape_error("rms_norm: rows of " + to_text(x.shape()) + " with a weight of " + to_text(w.shape()));
+    return x.shape();
+  }
+  /// y
+  template <class Backend, class Y, class X, class W>
+  void forward(Backend& b, const Y& y, const X& x, const W& w) const {
+    using T = typename Y::value_type;
+    b.groups(x.size(0), x.size(1), rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), T(epsilon)});
+  }
+  /// dx and dw
+  template <class Backend, class Y, class X, class W>
+  void backward(Backend& b, const Y& y, const X& x, const W& w) const {
+    using T = typename Y::value_type;
+    row_sums<T, Backend> sums(b, x.size(0), x.size(1));
+    const auto [dx, accumulates] = x.adjoint();
+    T* dw = sums.partial_for(w).p;
+    b.groups(sums.chunks(), chunk_rows * x.size(1),
+             rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), T(epsilon),
+                                 accumulates});
+    sums.finish();
+  }
+};
+
+/// x (N, D), w (D) -> (N, D): rows of unit root mean square, times w.
+/// @throws shape_error (when evaluated) if w is not as long as a row
+template <expression X, expression W>
+auto rms_norm(const X& x, const W& w, double epsilon = 1e-5) {
+  return operate(rms_norm_op{epsilon}, x, w);
+}
+
+}  // namespace iapt

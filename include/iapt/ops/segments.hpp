@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs of consecutive rows: what a pooler reduces.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/ops/gather.hpp"
+
+namespace iapt {
+
+/// Consecutive rows [begin, end) of a packed tensor.
+struct row_span {
+  extent begin;  ///< first row
+  extent end;    ///< one past the last
+  /// Number of rows.
+  extent count() const { return end - begin; }
+};
+
+/// Spans as kernels read them: begin, end, begin, end, …; none is empty, so no softmax or mean is over nothing.
+/// @throws shape_error if a span is empty or reaches outside of `rows`
+template <class Backend>
+tensor<std::int32_t, 1, Backend> span_bounds(Backend& backend, const std::vector<row_span>& spans, extent rows,
+                                             const char* name) {
+  std::vector<std::int32_t> bounds;
+  for (const row_span& s : spans) {
+    if (s.begin < 0 || s.begin >= s.end || s.end > rows)
+      throw shape_error(std::string(name) + ": rows " + std::to_string(s.begin) + " to " + std::to_string(s.end) +
+                        " of " + std::to_string(rows) + "; a segment needs at least one row");
+    bounds.push_back(std::int32_t(s.begin)), bounds.push_back(std::int32_t(s.end));
+  }
+  return from_host(backend, extents<1>{extent(bounds.size())}, bounds);
+}
+
+}  // namespace iapt

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Means and maxima over spans of rows.  Shapes: N rows, S spans, R columns.
+#pragma once
+#include "iapt/ops/segments.hpp"
+
+namespace iapt {
+
+/// Row kernel: y[k] = mean of the rows of span k.
+template <class T>
+struct span_mean_row {
+  using value_type = T;        ///< type of one number
+  const T* x;                  ///< (N, R)
+  const std::int32_t* bounds;  ///< of the spans (2S)
+  T* y;                        ///< (S, R)
+  extent columns;              ///< R
+  /// Span k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
+    group.each(columns, [&](auto j) {
+      auto total = row<const T>{x + begin * columns}[j];
+      for (extent i = begin + 1; i < end; ++i) total = total + row<const T>{x + i * columns}[j];
+      row<T>{y + k * columns}[j] = total * (T(1) / T(end - begin));
+    });
+  }
+};
+/// Row kernel of its adjoint. Spans may overlap, so one group does them all, in order.
+template <class T>
+struct span_mean_adjoint {
+  using value_type = T;        ///< type of one number
+  const T* dy;                 ///< (S, R)
+  const std::int32_t* bounds;  ///< of the spans (2S)
+  T* dx;                       ///< (N, R), added to
+  extent spans, columns;       ///< S, R
+  /// All spans.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent) const {
+    for (extent k = 0; k < spans; ++k) {
+      const T share = T(1) / T(bounds[k * 2 + 1] - bounds[k * 2]);
+      for (extent i = bounds[k * 2]; i < bounds[k * 2 + 1]; ++i) {
+        const row<T> to{dx + i * columns};
+        group.each(columns, [&](auto j) { to[j] = to(j) + row<const T>{dy + k * columns}[j] * share; });
+      }
+    }
+  }
+};
+/// Row kernel: y[k] = elementwise maximum of the rows of span k.
+template <class T>
+struct span_max_row {
+  using value_type = T;        ///< type of one number
+  const T* x;                  ///< (N, R)
+  const std::int32_t* bounds;  ///< of the spans (2S)
+  T* y;                        ///< (S, R)
+  extent columns;              ///< R
+  /// Span k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
+    group.each(columns, [&](auto j) {
+      auto top = row<const T>{x + begin * columns}[j];
+      for (extent i = begin + 1; i < end; ++i) top = maximum(top, row<const T>{x + i * columns}[j]);
+      row<T>{y + k * columns}[j] = top;
+    });
+  }
+};
+/// Row kernel of its adjoint: to the first row that holds the maximum. Spans may overlap, so one group does them all.
+template <class T>
+struct span_max_adjoint {
+  using value_type = T;        ///< type of one number
+  const T *x, *y, *dy;         ///< (N, R), (S, R), (S, R)
+  const std::int32_t* bounds;  ///< of the spans (2S)
+  T* dx;                       ///< (N, R), added to
+  extent spans, columns;       ///< S, R
+  /// All spans.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent) const {
+    for (extent k = 0; k < spans; ++k)
+      group.each(columns, [&]<class V>(lane<V> first) {
+        const extent width = sizeof(V) / sizeof(T);
+        for (extent j = first.at; j < first.at + width; ++j) {
+          extent i = bounds[k * 2];
+          while (x[i * columns + j] != y[k * columns + j]) ++i;
+          dx[i * columns + j] += dy[k * columns + j];
+        }
+      });
+  }
+};
+
+/// What is taken of each span.
+enum class span_reduction { mean, maximum };
+
+/// y[k] = mean or elementwise maximum of the rows of span k.
+/// @par Gradient mean: dx_i = Σ_k dy_k / (rows of k) over the spans with row i; maximum: dy_k to the first row that
+///               holds it
+template <span_reduction Reduction, class Backend>
+struct span_pool_op {
+  static constexpr auto name = Reduction == span_reduction::mean ? "span_mean" : "span_max";  ///< for messages
+  static constexpr int rank = 2;                                                              ///< of the result
+  static constexpr bool reads_result = true;     ///< to find the maximum again
+  std::vector<row_span> spans;                   ///< rows of each span (S)
+  tensor<std::int32_t, 1, Backend> bounds = {};  ///< of the spans, on the backend
+
+  /// (N, R) -> (S, R)
+  template <class X>
+  extents<2> shape(const X& x) const {
+    return {extent(spans.size()), x.size(1)};
+  }
+  /// A mean reads nothing.
+  template <class X>
+  std::array<bool, 1> reads(const X&) const {
+    return {Reduction == span_reduction::maximum};
+  }
+  /// y
+  template <class Y, class X>
+  void forward(Backend& b, const Y& y, const X& x) {
+    using T = typename Y::value_type;
+    using kernel = std::conditional_t<Reduction == span_reduction::mean, span_mean_row<T>, span_max_row<T>>;
+    bounds = span_bounds(b, spans, x.size(0), name);
+    b.groups(y.size(0), x.size(), kernel{x.data(), bounds.data(), y.write(), x.size(1)});
+  }
+  /// dx
+  template <class Y, class X>
+  void backward(Backend& b, const Y& y, const X& x) const {
+    using T = typename Y::value_type;
+    const auto [dx, accumulates] = x.adjoint();
+    if (!dx) return;
+    if (!accumulates) b.zero(dx, x.size());
+    const T* dy = y.gradient().data();
+    if constexpr (Reduction == span_reduction::mean)
+      b.groups(1, y.size(), span_mean_adjoint<T>{dy, bounds.data(), dx, y.size(0), y.size(1)});
+    else
+      b.groups(1, y.size(), span_max_adjoint<T>{x.data(), y.data(), dy, bounds.data(), dx, y.size(0), y.size(1)});
+  }
+};
+
+/// x (N, R) -> (S, R): the mean of each span's rows.
+/// @throws shape_error (when evaluated) if a span is empty or reaches outside
+template <class Backend, class T>
+auto span_mean(const tensor<T, 2, Backend>& x, std::vector<row_span> spans) {
+  return operate(span_pool_op<span_reduction::mean, Backend>{std::move(spans)}, x);
+}
+/// x (N, R) -> (S, R): the elementwise maximum of each span's rows.
+/// @throws shape_error (when evaluated) if a span is empty or reaches outside
+template <class Backend, class T>
+auto span_max(const tensor<T, 2, Backend>& x, std::vector<row_span> spans) {
+  return operate(span_pool_op<span_reduction::maximum, Backend>{std::move(spans)}, x);
+}
+
+}  // namespace iapt
