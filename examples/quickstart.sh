@@ -18,6 +18,7 @@ questions=3   # shown before and after
 
 source scripts/need.sh
 out=build/quickstart
+mkdir -p "$out"
 adapter=$out/adapter
 programs=build/release/examples
 step() { printf '\n== %s  (%d min %02d s)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
@@ -27,7 +28,7 @@ need "${build_needs[@]}"
 model=$(bash scripts/fetch_model.sh)
 
 step "Build"
-cmake --preset release >"$(mkdir -p build && echo build/quickstart.log)"
+cmake --preset release >"$out/configure.log"
 cmake --build --preset release --target make_sql_data train evaluate generate
 
 step "Data: questions about tables, and the SQL that answers them"
@@ -36,7 +37,7 @@ step "Data: questions about tables, and the SQL that answers them"
 # Prints field $2 of line $1 of the test questions.
 field() { python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).readlines()[int(sys.argv[2])])[sys.argv[3]])' \
   "$out/data/test.jsonl" "$1" "$2"; }
-ask() { "$programs/generate" --model "$model" --prompt "$(field "$1" prompt)" --max-new 64 "${@:2}" | head -n 3; }
+ask() { "$programs/generate" --model "$model" --prompt "$(field "$1" prompt)" --max-new 64 "${@:2}" | sed -n 1,3p; }
 
 step "Before"
 before=()
