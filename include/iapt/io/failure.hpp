@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the readers and writers of files say what is wrong: path, byte offset, reason, what to do.
+#pragma once
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "iapt/core/error.hpp"
+
+namespace iapt {
+
+/// Text from a file, in quotes, fit for a terminal: control characters become '?', long texts are cut. (Not named
+/// `quoted`: the standard library has one, which argument-dependent lookup would find.)
+inline std::string in_quotes(std::string_view text) {
+  constexpr std::size_t longest = 120;
+  std::string safe = "\"";
+  for (char c : text.substr(0, longest)) safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return safe + (text.size() > longest ? "...\"" : "\"");
+}
+
+/// Gives up on a file whose bytes are not what they must be.
+/// @throws io_error always: "file: byte 24: reason"
+[[noreturn]] inline void refuse_file(std::string_view file, std::uint64_t offset, const std::string& reason) {
+  throw io_error(std::string(file) + ": byte " + std::to_string(offset) + ": " + reason);
+}
+
+/// Gives up on a file because the system refused a call; reads errno.
+/// @throws io_error always: "file: cannot open: No such file or directory"
+[[noreturn]] inline void refuse_call(std::string_view file, std::string_view call, int reason = errno) {
+  throw io_error(std::string(file) + ": cannot " + std::string(call) + ": " + std::strerror(reason));
+}
+
+}  // namespace iapt

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reader of GGUF files, versions 2 and 3: metadata and tensors of a model in one file.
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "iapt/io/byte_reader.hpp"
+#include "iapt/io/gguf_value.hpp"
+#include "iapt/io/mapped_file.hpp"
+#include "iapt/io/tensor_table.hpp"
+
+namespace iapt {
+
+/// The tensor types of GGUF by their numbers: what we call them (nothing: not supported) and what ggml calls them.
+/// @par Source ggml, whose files these are
+inline std::pair<std::optional<dtype>, std::string> gguf_tensor_type(std::uint32_t number) {
+  switch (number) {
+    case 0:
+      return {dtype::f32, "F32"};
+    case 1:
+      return {dtype::f16, "F16"};
+    case 2:
+      return {dtype::q4_0, "Q4_0"};
+    case 3:
+      return {dtype::q4_1, "Q4_1"};
+    case 6:
+      return {dtype::q5_0, "Q5_0"};
+    case 7:
+      return {dtype::q5_1, "Q5_1"};
+    case 8:
+      return {dtype::q8_0, "Q8_0"};
+    case 10:
+      return {{}, "Q2_K"};
+    case 11:
+      return {{}, "Q3_K"};
+    case 12:
+      return {{}, "Q4_K"};
+    case 13:
+      return {{}, "Q5_K"};
+    case 14:
+      return {dtype::q6_k, "Q6_K"};
+    case 20:
+      return {{}, "IQ4_NL"};
+    case 24:
+      return {dtype::i8, "I8"};
+    case 25:
+      return {dtype::i16, "I16"};
+    case 26:
+      return {dtype::i32, "I32"};
+    case 27:
+      return {dtype::i64, "I64"};
+    case 28:
+      return {dtype::f64, "F64"};
+    case 30:
+      return {dtype::bf16, "BF16"};
+    default:
+      return {{}, "number " + std::to_string(number)};
+  }
+}
+
+/// A GGUF file, opened and checked; tensors of types that we cannot read are listed, and refused only when read. Copies
+/// share the mapping.
+class gguf_file {
+ public:
+  /// A key and its value.
+  using entry = std::pair<std::string_view, gguf_value>;
+
+  /// Maps a file and reads its tables.
+  /// @throws io_error if it is missing or damaged
+  static gguf_file open(const std::filesystem::path& path) {
+    auto file = std::make_shared<const mapped_file>(path);
+    return gguf_file(file->bytes(), file->path(), file);
+  }
+  /// Reads the tables of a file in memory, which must outlive everything that refers to it.
+  /// @throws io_error if it is damaged; messages call it `name`
+  static gguf_file parse(std::span<const std::byte> bytes, std::string name) {
+    return gguf_file(bytes, std::move(name), nullptr);
+  }
+
+  /// Path or name, for messages.
+  const std::string& name() const { return name_; }
+  /// Version of the format, 2 or 3.
+  std::uint32_t version() const { return version_; }
+  /// All metadata, in the file's order.
+  const std::vector<entry>& metadata() const { return metadata_; }
+  /// All tensors, in the file's order.
+  const tensor_table& tensors() const { return tensors_; }
+
+  /// A metadata value, or null.
+  const gguf_value* find(std::string_view key) const {
+    const auto found = positions_.find(key);
+    return found == positions_.end() ? nullptr : &metadata_[found->second].second;
+  }
+  /// A metadata value as T; see `gguf_value::as` for what T may be. Views refer to the mapping.
+  /// @throws io_error if it is not there, or is of another kind
+  template <class T>
+  T get(std::string_view key) const {
+    const gguf_value* value = find(key);
+    if (!value)
+      throw io_error(name_ + ": metadata has no " + in_quotes(key) + ", expected " + gguf_expectation<T>() +
+                     "; is this a model of a supported family?");
+    return decode<T>(key, *value);
+  }
+  /// The same, or a default where the key is missing.
+  /// @throws io_error if it is of another kind
+  template <class T>
+  T get_or(std::string_view key, T otherwise) const {
+    const gguf_value* value = find(key);
+    return value ? decode<T>(key, *value) : otherwise;
+  }
+
+ private:
+  gguf_file(std::span<const std::byte> bytes, std::string name, std::shared_ptr<const mapped_file> owner)
+      : bytes_(bytes), name_(std::move(name)), owner_(std::move(owner)) {
+    byte_reader reader(bytes_, name_);
+    read_start(reader);
+    const std::uint64_t tensors = reader.count(least_tensor, "number of tensors");
+    const std::uint64_t values = reader.count(least_metadata, "number of metadata values");
+    for (std::uint64_t i = 0; i < values; ++i) read_metadata(reader);
+    std::vector<stored_tensor> listed;
+    for (std::uint64_t i = 0; i < tensors; ++i) listed.push_back(read_tensor(reader));
+    place(std::move(listed), reader.offset());
+  }
+
+  static constexpr std::uint64_t least_metadata = 8 + 4 + 1;    // length of key, type, one byte
+  static constexpr std::uint64_t least_tensor = 8 + 4 + 4 + 8;  // length of name, rank, type, offset
+
+  void read_start(byte_reader& reader) {
+    if (reader.remaining() < 4 || reader.number<std::uint32_t>("magic") != 0x46554747)  // "GGUF"
+      refuse_file(name_, 0, "this is not a GGUF file: it does not begin with \"GGUF\"");
+    version_ = reader.number<std::uint32_t>("version");
+    if (version_ == 2 || version_ == 3) return;
+    refuse_file(name_, 4,
+                (version_ & 0xffff) == 0
+                    ? std::string("the file is big-endian, which is not supported")
+                    : "GGUF version " + std::to_string(version_) + " is not supported, only 2 and 3");
+  }
+
+  void read_metadata(byte_reader& reader) {
+    const std::uint64_t start = reader.offset();
+    const std::string_view key = reader.text("metadata key");
+    if (!positions_.emplace(key, metadata_.size()).second)
+      refuse_file(name_, start, "the metadata key " + in_quotes(key) + " comes twice");
+    metadata_.emplace_back(key, read_gguf_value(reader, bytes_));
+  }
+
+  stored_tensor read_tensor(byte_reader& reader) const {
+    const std::uint64_t start = reader.offset();
+    stored_tensor tensor{.name = std::string(reader.text("name of tensor")), .file = name_, .owner = owner_};
+    const auto refuse = [&](const std::string& reason) {
+      refuse_file(name_, start, "tensor " + in_quotes(tensor.name) + ": " + reason);
+    };
+    const auto rank = reader.number<std::uint32_t>("rank of tensor");
+    if (rank > 4) refuse("has " + std::to_string(rank) + " extents, GGUF allows 4");
+    tensor.shape.resize(rank);
+    for (std::uint32_t axis = rank; axis-- > 0;) {  // the file has the innermost first
+      const auto size = reader.number<std::uint64_t>("extent of tensor");
+      if (!std::in_range<extent>(size)) refuse("an extent is " + std::to_string(size));
+      tensor.shape[axis] = static_cast<extent>(size);
+    }
+    std::tie(tensor.type, tensor.type_name) = gguf_tensor_type(reader.number<std::uint32_t>("type of tensor"));
+    if (!stored_size(tensor.type.value_or(dtype::u8), tensor.shape))
+      refuse("shape " + to_text(tensor.shape) + " is not possible for type " + tensor.type_name);
+    tensor.offset = reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, for now
+    return tensor;
+  }
+
+  /// Finds the bytes of the tensors, whose offsets count from the end of the tables, rounded up.
+  void place(std::vector<stored_tensor> listed, std::uint64_t end_of_tables) {
+    const auto alignment = get_or<std::uint32_t>("general.alignment", 32);
+    if (!std::has_single_bit(alignment))
+      refuse_file(name_, find("general.alignment")->offset,
+                  "general.alignment is " + std::to_string(alignment) + ", expected a power of two");
+    const std::uint64_t data = (end_of_tables + alignment - 1) / alignment * alignment;
+    for (stored_tensor& tensor : listed) {
+      const auto refuse = [&](const std::string& reason) {
+        refuse_file(name_, end_of_tables, "tensor " + in_quotes(tensor.name) + ": " + reason);
+      };
+      if (tensor.offset % alignment != 0)
+        refuse("offset " + std::to_string(tensor.offset) + " is not a multiple of " + std::to_string(alignment));
+      const std::uint64_t size = tensor.type ? *stored_size(*tensor.type, tensor.shape) : 0;
+      if (data > bytes_.size() ? size > 0 || tensor.offset > 0
+                               : tensor.offset > bytes_.size() - data || size > bytes_.size() - data - tensor.offset)
+        refuse("its " + std::to_string(size) + " bytes at " + std::to_string(tensor.offset) + " behind byte " +
+               std::to_string(data) + " are not all in the file, which has " + std::to_string(bytes_.size()) +
+               "; was its download cut off?");
+      tensor.offset += data;
+      if (size > 0) tensor.bytes = bytes_.subspan(tensor.offset, size);
+      if (const std::string name = tensor.name; !tensors_.add(std::move(tensor)))
+        refuse_file(name_, end_of_tables, "the tensor name " + in_quotes(name) + " comes twice");
+    }
+  }
+
+  template <class T>
+  T decode(std::string_view key, const gguf_value& value) const {
+    if (auto decoded = value.as<T>()) return *std::move(decoded);
+    const auto number = value.as<std::int64_t>();
+    refuse_file(name_, value.offset,
+                "metadata " + in_quotes(key) + ": expected " + gguf_expectation<T>() + ", found " + value.type_text() +
+                    (number ? " " + std::to_string(*number) : ""));
+  }
+
+  std::span<const std::byte> bytes_;
+  std::string name_;
+  std::shared_ptr<const mapped_file> owner_;
+  std::uint32_t version_ = 0;
+  std::vector<entry> metadata_;
+  std::map<std::string_view, std::size_t, std::less<>> positions_;
+  tensor_table tensors_;
+};
+
+}  // namespace iapt

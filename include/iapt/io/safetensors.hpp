@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reader of safetensors files: a JSON header, then the bytes of the tensors.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "iapt/io/byte_reader.hpp"
+#include "iapt/io/mapped_file.hpp"
+#include "iapt/io/safetensors_header.hpp"
+#include "iapt/io/tensor_table.hpp"
+
+namespace iapt {
+
+/// Our element type for a safetensors name; nothing: not supported.
+inline std::optional<dtype> safetensors_type(std::string_view name) {
+  for (dtype type : {dtype::f64, dtype::f32, dtype::f16, dtype::bf16, dtype::i64, dtype::i32, dtype::i16, dtype::i8,
+                     dtype::u8, dtype::boolean})
+    if (name == name_of(type)) return type;
+  return {};
+}
+
+/// A safetensors file, opened and checked as the format demands: every tensor has as many bytes as its type and shape
+/// need, and together they fill the file without gap or overlap. Copies share the mapping.
+/// @par Source the format's description at github.com/huggingface/safetensors
+class safetensors_file {
+ public:
+  /// Maps a file and reads its header.
+  /// @throws io_error if it is missing or damaged
+  static safetensors_file open(const std::filesystem::path& path) {
+    auto file = std::make_shared<const mapped_file>(path);
+    return safetensors_file(file->bytes(), file->path(), file);
+  }
+  /// Reads the header of a file in memory, which must outlive everything that refers to it.
+  /// @throws io_error if it is damaged; messages call it `name`
+  static safetensors_file parse(std::span<const std::byte> bytes, std::string name) {
+    return safetensors_file(bytes, std::move(name), nullptr);
+  }
+
+  /// Path or name, for messages.
+  const std::string& name() const { return name_; }
+  /// All tensors, in the order of their bytes.
+  const tensor_table& tensors() const { return tensors_; }
+  /// The texts that the writer added.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  safetensors_file(std::span<const std::byte> bytes, std::string name, std::shared_ptr<const mapped_file> owner)
+      : name_(std::move(name)) {
+    constexpr std::uint64_t longest = 100'000'000;  // the reference reader's limit
+    byte_reader reader(bytes, name_);
+    const std::uint64_t length = reader.count(1, "length of the header");
+    if (length > longest)
+      refuse_file(name_, 0, "the header has " + std::to_string(length) + " bytes, at most 10^8 are allowed");
+    const auto text = reader.take(length, "header");
+    auto header = safetensors_events::read({reinterpret_cast<const char*>(text.data()), text.size()}, name_, 8);
+    metadata_ = std::move(header.metadata);
+    place(std::move(header.tensors), bytes.subspan(reader.offset()), reader.offset(), owner);
+  }
+
+  void place(std::vector<safetensors_entry> listed, std::span<const std::byte> data, std::uint64_t data_start,
+             const std::shared_ptr<const mapped_file>& owner) {
+    std::stable_sort(listed.begin(), listed.end(),
+                     [](const auto& a, const auto& b) { return a.data_offsets < b.data_offsets; });
+    std::uint64_t filled = 0;
+    for (safetensors_entry& one : listed) {
+      const auto refuse = [&](const std::string& reason) {
+        refuse_file(name_, one.position, "tensor " + in_quotes(one.name) + ": " + reason);
+      };
+      const std::uint64_t begin = one.data_offsets[0], end = one.data_offsets[1];
+      if (begin > end || end > data.size())
+        refuse("its bytes " + std::to_string(begin) + " to " + std::to_string(end) +
+               " are not in the file, which has " + std::to_string(data.size()) +
+               " behind the header; was its download cut off?");
+      if (begin != filled)
+        refuse("its bytes begin at " + std::to_string(begin) + ", the tensor before ends at " + std::to_string(filled) +
+               "; there may be neither gap nor overlap");
+      filled = end;
+      stored_tensor tensor{.name = one.name,
+                           .type = safetensors_type(one.type),
+                           .type_name = one.type,
+                           .file = name_,
+                           .offset = data_start + begin,
+                           .owner = owner};
+      for (std::uint64_t n : one.shape) {
+        if (!std::in_range<extent>(n)) refuse("an extent is " + std::to_string(n));
+        tensor.shape.push_back(static_cast<extent>(n));
+      }
+      const auto size = stored_size(tensor.type.value_or(dtype::u8), tensor.shape);
+      if (!size) refuse("shape " + to_text(tensor.shape) + " is too large");
+      if (tensor.type && *size != end - begin)
+        refuse("has " + std::to_string(end - begin) + " bytes, but " + tensor.type_name + " of shape " +
+               to_text(tensor.shape) + " takes " + std::to_string(*size));
+      if (tensor.type) tensor.bytes = data.subspan(begin, end - begin);
+      tensors_.add(std::move(tensor));  // the header's reader has refused equal names
+    }
+    if (filled != data.size())
+      refuse_file(name_, data_start + filled, std::to_string(data.size() - filled) + " bytes belong to no tensor");
+  }
+
+  std::string name_;
+  std::map<std::string, std::string> metadata_;
+  tensor_table tensors_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON header of a safetensors file, read event by event: nothing but the few forms that the format has gets
+// through.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "iapt/io/failure.hpp"
+
+namespace iapt {
+
+/// What the header says of one tensor, not yet compared with the file.
+struct safetensors_entry {
+  std::string name;                              ///< its key
+  std::uint64_t position = 0;                    ///< position in the file just behind its key, for messages
+  std::string type = {};                         ///< "F32" and the like
+  std::vector<std::uint64_t> shape = {};         ///< outermost first
+  std::vector<std::uint64_t> data_offsets = {};  ///< two: begin and end, from the end of the header
+  bool has_type = false;                         ///< whether "dtype" was there
+  bool has_shape = false;                        ///< whether "shape" was there
+  bool has_offsets = false;                      ///< whether "data_offsets" was there
+};
+
+/// What the whole header says.
+struct safetensors_header {
+  std::vector<safetensors_entry> tensors = {};       ///< in the header's order
+  std::map<std::string, std::string> metadata = {};  ///< `__metadata__`
+};
+
+/// Receiver of nlohmann-json's events. Being no tree, it takes no more memory than the texts and numbers of the header,
+/// it sees a key that comes twice, and it cannot be nested deeper than the format.
+class safetensors_events {
+ public:
+  /// Walks over the header's bytes and tells how far the parser has come.
+  class cursor {
+   public:
+    using value_type = char;                            ///< of the iterator
+    using difference_type = std::ptrdiff_t;             ///< of the iterator
+    using pointer = const char*;                        ///< of the iterator
+    using reference = const char&;                      ///< of the iterator
+    using iterator_category = std::input_iterator_tag;  ///< of the iterator
+
+    cursor(const char* at, const char*& reached) : at_(at), reached_(&reached) {}                  ///< stands at a byte
+    reference operator*() const { return *at_; }                                                   ///< the byte
+    cursor& operator++() { return *reached_ = ++at_, *this; }                                      ///< next byte
+    cursor operator++(int) { return std::exchange(*this, cursor(at_ + 1, *reached_ = at_ + 1)); }  ///< next byte
+    friend bool operator==(const cursor& a, const cursor& b) { return a.at_ == b.at_; }            ///< same byte
+    friend bool operator!=(const cursor& a, const cursor& b) { return a.at_ != b.at_; }            ///< another byte
+
+   private:
+    const char* at_;
+    const char** reached_;
+  };
+
+  /// Reads a header.
+  /// @param json its text
+  /// @param file name of the file, for messages
+  /// @param start the text's position in the file, for messages
+  /// @throws io_error if it is not JSON or not of the format
+  static safetensors_header read(std::string_view json, const std::string& file, std::uint64_t start) {
+    const char* reached = json.data();
+    safetensors_events events(file, start, json.data(), reached);
+    const bool complete =
+        nlohmann::json::sax_parse(cursor(json.data(), reached), cursor(json.data() + json.size(), reached), &events);
+    if (!complete) events.refuse("the header is not complete");  // not reached: errors throw
+    return std::move(events.header_);
+  }
+
+  // The events, as nlohmann-json calls them. None returns false; they throw.
+  bool null() { refuse("unexpected null"); }                                   ///< not in the format
+  bool boolean(bool) { refuse("unexpected true or false"); }                   ///< not in the format
+  bool number_integer(std::int64_t) { refuse("unexpected negative number"); }  ///< not in the format
+  bool number_float(double, const std::string&) {
+    refuse("unexpected number, expected a whole one below 2^64");
+  }  ///< no
+  template <class Binary>
+  bool binary(Binary&) {
+    refuse("unexpected binary value");
+  }  ///< not in JSON
+  /// An extent or an offset.
+  bool number_unsigned(std::uint64_t value) {
+    if (!numbers_) refuse("unexpected number");
+    if (field_ == "data_offsets" && numbers_->size() == 2) refuse("\"data_offsets\" has more than two numbers");
+    numbers_->push_back(value);
+    return true;
+  }
+  /// A type, or a value of the metadata.
+  bool string(std::string& value) {
+    if (depth_ != 2 || numbers_) refuse("unexpected string " + in_quotes(value));
+    if (in_metadata_)
+      header_.metadata[field_] = std::move(value);
+    else if (field_ == "dtype")
+      tensor().type = std::move(value);
+    else
+      refuse("unexpected string " + in_quotes(value));
+    return true;
+  }
+  /// The header, a tensor, or the metadata begins.
+  bool start_object(std::size_t) {
+    if (++depth_ > 2 || numbers_) refuse("unexpected object");
+    return true;
+  }
+  /// The name of a tensor or of one of its fields.
+  bool key(std::string& name) {
+    if (depth_ == 1) {
+      in_metadata_ = name == "__metadata__";
+      if (!names_.insert(name).second) refuse("the name " + in_quotes(name) + " comes twice");
+      if (!in_metadata_) header_.tensors.push_back({.name = name, .position = position()});
+    } else if (in_metadata_) {
+      if (header_.metadata.contains(name)) refuse("the key " + in_quotes(name) + " comes twice");
+    } else {
+      bool* seen = name == "dtype"          ? &tensor().has_type
+                   : name == "shape"        ? &tensor().has_shape
+                   : name == "data_offsets" ? &tensor().has_offsets
+                                            : nullptr;
+      if (!seen) refuse("unknown key " + in_quotes(name) + " of tensor " + in_quotes(tensor().name));
+      if (std::exchange(*seen, true)) refuse("the key " + in_quotes(name) + " comes twice");
+    }
+    field_ = std::move(name);
+    return true;
+  }
+  /// A tensor, the metadata, or the header ends.
+  bool end_object() {
+    if (--depth_ == 1 && !in_metadata_) {
+      const safetensors_entry& one = tensor();
+      if (!one.has_type || !one.has_shape || one.data_offsets.size() != 2)
+        refuse("tensor " + in_quotes(one.name) + " lacks one of \"dtype\", \"shape\", \"data_offsets\"");
+    }
+    return true;
+  }
+  /// The numbers of a shape or of offsets begin.
+  bool start_array(std::size_t) {
+    if (depth_ != 2 || in_metadata_ || numbers_ || field_ == "dtype") refuse("unexpected array");
+    numbers_ = field_ == "shape" ? &tensor().shape : &tensor().data_offsets;
+    return true;
+  }
+  /// The numbers end.
+  bool end_array() { return numbers_ = nullptr, true; }
+  /// The text is not JSON.
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& failure) {
+    refuse(std::string("the header is not valid JSON: ") + failure.what());
+  }
+
+ private:
+  safetensors_events(const std::string& file, std::uint64_t start, const char* text, const char*& reached)
+      : file_(file), start_(start), text_(text), reached_(reached) {}
+
+  // The parser looks one byte ahead behind numbers; else this is just behind what it has read.
+  std::uint64_t position() const { return start_ + static_cast<std::uint64_t>(reached_ - text_); }
+  [[noreturn]] void refuse(const std::string& reason) const { refuse_file(file_, position(), reason); }
+  safetensors_entry& tensor() { return header_.tensors.back(); }
+
+  const std::string& file_;
+  std::uint64_t start_;
+  const char* text_;
+  const char* const& reached_;
+  safetensors_header header_;
+  std::set<std::string> names_;
+  int depth_ = 0;
+  bool in_metadata_ = false;
+  std::string field_;
+  std::vector<std::uint64_t>* numbers_ = nullptr;
+};
+
+}  // namespace iapt

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tensor as it lies in a file, of whatever format, and its numbers as float or double.
+#pragma once
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "iapt/core/dtype.hpp"
+#include "iapt/core/error.hpp"
+#include "iapt/core/shape.hpp"
+#include "iapt/io/failure.hpp"
+#include "iapt/io/quantised.hpp"
+
+namespace iapt {
+
+class mapped_file;
+
+/// A tensor in a file. The readers have checked that its bytes are inside the file and as many as type and shape need.
+struct stored_tensor {
+  std::string name;                               ///< as the file calls it
+  std::optional<dtype> type = {};                 ///< how its numbers are encoded; empty: a type we cannot read
+  std::string type_name = {};                     ///< the type in the words of the file's format
+  std::vector<extent> shape = {};                 ///< outermost first, whatever the format's own order
+  std::span<const std::byte> bytes = {};          ///< the encoded numbers; empty where the type is unknown
+  std::string file = {};                          ///< path, for messages
+  std::uint64_t offset = 0;                       ///< where its bytes begin in that file
+  std::shared_ptr<const mapped_file> owner = {};  ///< keeps the bytes in memory; empty if somebody else does
+
+  /// Number of elements; 1 for rank 0.
+  extent size() const { return row_size() * rows(); }
+  /// Number of slices along the outermost extent; 1 for rank 0.
+  extent rows() const { return shape.empty() ? 1 : shape[0]; }
+  /// Elements of one such slice.
+  extent row_size() const {
+    extent product = 1;
+    for (std::size_t i = 1; i < shape.size(); ++i) product *= shape[i];
+    return product;
+  }
+};
+
+/// Bytes that a tensor of the given type and extents takes.
+/// @return nothing where an extent is negative, the number does not fit, or a row is not a whole number of blocks
+inline std::optional<std::uint64_t> stored_size(dtype type, std::span<const extent> shape) {
+  const block_layout layout = layout_of(type);
+  if (layout.elements > 1 && (shape.empty() || shape.back() % layout.elements != 0)) return {};
+  extent elements = 1, bytes = 0;
+  for (extent n : shape)  // zero extents go last, so that the others are held to fit in any case
+    if (n < 0 || (n > 0 && __builtin_mul_overflow(elements, n, &elements))) return {};
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
+  if (__builtin_mul_overflow(elements / layout.elements, extent(layout.bytes), &bytes)) return {};
+  return static_cast<std::uint64_t>(bytes);
+}
+
+/// The element type whose memory is an array of T.
+template <class T>
+requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dtype_of() {
+  if constexpr (std::is_floating_point_v<T>)
+    return sizeof(T) == 8 ? dtype::f64 : dtype::f32;
+  else if constexpr (std::is_same_v<T, std::uint8_t>)
+    return dtype::u8;
+  else {
+    static_assert(std::is_signed_v<T>, "of the unsigned integers only bytes can be stored");
+    return sizeof(T) == 8 ? dtype::i64 : sizeof(T) == 4 ? dtype::i32 : sizeof(T) == 2 ? dtype::i16 : dtype::i8;
+  }
+}
+
+/// Gives up on a tensor.
+/// @throws io_error always, naming file, offset and tensor
+[[noreturn]] inline void refuse_tensor(const stored_tensor& tensor, const std::string& reason) {
+  refuse_file(tensor.file, tensor.offset, "tensor " + in_quotes(tensor.name) + ": " + reason);
+}
+
+/// The converters of plain types: how one number of the file becomes a float or double.
+namespace plain {
+/// Converts `count` numbers of type Stored, a few at a time: copied out first, so that the loop neither fears overlap
+/// nor needs aligned input, and vectorises.
+template <class Stored, std::floating_point T, class Convert>
+void expand(const std::byte* in, std::size_t count, T* out, Convert convert) {
+  constexpr std::size_t chunk = 64;
+  Stored values[chunk];
+  for (; count >= chunk; count -= chunk, in += chunk * sizeof(Stored), out += chunk) {
+    std::memcpy(values, in, sizeof values);
+    for (std::size_t i = 0; i < chunk; ++i) out[i] = T(convert(values[i]));
+  }
+  if (count) std::memcpy(values, in, count * sizeof(Stored));
+  for (std::size_t i = 0; i < count; ++i) out[i] = T(convert(values[i]));
+}
+}  // namespace plain
+
+/// Reads rows [from, from + count), slices along the outermost extent, without expanding the rest.
+/// @param tensor shape (rows, ...), of a float or block type
+/// @param from first row
+/// @param count number of rows
+/// @param out receives count · row_size numbers, row-major
+/// @throws io_error if its type is none of floats, @throws shape_error if the rows are not there or `out` has another
+/// size
+template <std::floating_point T>
+void read_rows_into(const stored_tensor& tensor, extent from, extent count, std::type_identity_t<std::span<T>> out) {
+  if (!tensor.type)
+    refuse_tensor(tensor, "its type " + tensor.type_name +
+                              " is not supported; convert the file to one of F32, F16, "
+                              "BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q4_1, Q4_0");
+  if (from < 0 || count < 0 || count > tensor.rows() - from)
+    throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": there are no " + std::to_string(count) +
+                      " rows from row " + std::to_string(from) + " in " + to_text(tensor.shape));
+  const extent elements = count * tensor.row_size();
+  if (extent(out.size()) != elements)
+    throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": " + std::to_string(elements) +
+                      " numbers cannot go into memory for " + std::to_string(out.size()));
+  const block_layout layout = layout_of(*tensor.type);
+  const extent start = from * tensor.row_size();
+  if (start % layout.elements != 0 || elements % layout.elements != 0)
+    throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": these rows split a block of " +
+                      std::to_string(layout.elements) + " elements");
+  const std::byte* in = tensor.bytes.data() + start / layout.elements * layout.bytes;
+  const auto n = static_cast<std::size_t>(elements), blocks = n / static_cast<std::size_t>(layout.elements);
+  switch (*tensor.type) {
+    case dtype::f64:
+      return plain::expand<double>(in, n, out.data(), [](double x) { return x; });
+    case dtype::f32:
+      return plain::expand<float>(in, n, out.data(), [](float x) { return x; });
+    case dtype::f16:
+      return plain::expand<std::uint16_t>(in, n, out.data(), half_to_float);
+    case dtype::bf16:
+      return plain::expand<std::uint16_t>(in, n, out.data(), bfloat16_to_float);
+    case dtype::q4_0:
+      return expand_blocks<four_bit_block<false>>(in, blocks, out.data());
+    case dtype::q4_1:
+      return expand_blocks<four_bit_block<true>>(in, blocks, out.data());
+    case dtype::q5_0:
+      return expand_blocks<five_bit_block<false>>(in, blocks, out.data());
+    case dtype::q5_1:
+      return expand_blocks<five_bit_block<true>>(in, blocks, out.data());
+    case dtype::q8_0:
+      return expand_blocks<eight_bit_block>(in, blocks, out.data());
+    case dtype::q6_k:
+      return expand_blocks<six_bit_block>(in, blocks, out.data());
+    default:
+      refuse_tensor(tensor, "holds " + tensor.type_name + ", expected floating-point numbers");
+  }
+}
+
+/// Reads a whole tensor of a float or block type.
+/// @param tensor any shape
+/// @param out receives all its numbers, row-major
+/// @throws io_error if its type is none of floats, @throws shape_error if `out` has another size
+template <std::floating_point T>
+void read_into(const stored_tensor& tensor, std::span<T> out) {
+  read_rows_into<T>(tensor, 0, tensor.rows(), out);
+}
+
+/// Copies a tensor whose stored type is exactly T (integers as well), bit for bit.
+/// @throws io_error if the file has another type, @throws shape_error if `out` has another size
+template <class T>
+void copy_into(const stored_tensor& tensor, std::span<T> out) {
+  if (tensor.type != dtype_of<T>())
+    refuse_tensor(tensor, "holds " + tensor.type_name + ", expected " + std::string(name_of(dtype_of<T>())));
+  if (extent(out.size()) != tensor.size())
+    throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + " has shape " + to_text(tensor.shape) +
+                      ", memory has room for " + std::to_string(out.size()));
+  if (!out.empty()) std::memcpy(out.data(), tensor.bytes.data(), out.size_bytes());
+}
+
+}  // namespace iapt

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/io/safetensors_header.hpp"
+
+#include <string>
+#include <string_view>
+
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+
+using namespace iapt;
+using namespace iapt::test;
+using Catch::Matchers::Contains;
+
+namespace {
+std::string message(std::string_view json) {
+  return io_message([&] { safetensors_events::read(json, "f", 8); });
+}
+}  // namespace
+
+TEST_CASE("a safetensors header", "[io]") {
+  const auto header = safetensors_events::read(
+      R"({"a\u00e9":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"__metadata__":{"k":"v","":"w"},)"
+      R"("b":{"data_offsets":[24,24],"shape":[],"dtype":"ODD"}}   )",
+      "f", 8);
+  REQUIRE(header.tensors.size() == 2);
+  CHECK(header.tensors[0].name == "a\u00e9");
+  CHECK(header.tensors[0].type == "F32");
+  CHECK(header.tensors[0].shape == std::vector<std::uint64_t>{2, 3});
+  CHECK(header.tensors[0].data_offsets == std::vector<std::uint64_t>{0, 24});
+  CHECK(header.tensors[1].shape.empty());
+  CHECK(header.metadata == std::map<std::string, std::string>{{"k", "v"}, {"", "w"}});
+  CHECK(safetensors_events::read("{}", "f", 8).tensors.empty());
+}
+
+TEST_CASE("headers that are not of the format", "[io]") {
+  const std::string good = R"("dtype":"F32","shape":[1],"data_offsets":[0,4])";
+  CHECK(message("{\"a\":{" + good + "}}") == "nothing thrown");
+  CHECK_THAT(message(""), Contains("f: byte 8: the header is not valid JSON"));
+  CHECK_THAT(message("{"), Contains("f: byte 9: the header is not valid JSON"));
+  CHECK_THAT(message("{} x"), Contains("byte 12: the header is not valid JSON"));
+  CHECK_THAT(message("[]"), Contains("byte 9: unexpected array"));
+  CHECK_THAT(message("3"), Contains("unexpected number"));
+  CHECK_THAT(message("null"), Contains("unexpected null"));
+  CHECK_THAT(message("\"a\""), Contains("unexpected string"));
+  CHECK_THAT(message(R"({"a":3})"), Contains("unexpected number"));
+  CHECK_THAT(message(R"({"a":"x"})"), Contains("unexpected string \"x\""));
+  CHECK_THAT(message(R"({"a":[]})"), Contains("unexpected array"));
+  CHECK_THAT(message(R"({"a":{}})"), Contains("tensor \"a\" lacks"));
+  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1]}})"), Contains("lacks"));
+  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[1]}})"), Contains("lacks"));
+  CHECK_THAT(message(R"({"a":{"data_offsets":[1,2,3]}})"), Contains("more than two"));
+  CHECK_THAT(message(R"({"a":{"dtype":3}})"), Contains("byte 24: unexpected number"));
+  CHECK_THAT(message(R"({"a":{"dtype":true}})"), Contains("unexpected true or false"));
+  CHECK_THAT(message(R"({"a":{"dtype":["F32"]}})"), Contains("unexpected array"));
+  CHECK_THAT(message(R"({"a":{"dtype":{}}})"), Contains("unexpected object"));
+  CHECK_THAT(message(R"({"a":{"shape":"x"}})"), Contains("unexpected string"));
+  CHECK_THAT(message(R"({"a":{"shape":["x"]}})"), Contains("unexpected string"));
+  CHECK_THAT(message(R"({"a":{"shape":[-1]}})"), Contains("unexpected negative number"));
+  CHECK_THAT(message(R"({"a":{"shape":[1.0]}})"), Contains("unexpected number, expected a whole one"));
+  CHECK_THAT(message(R"({"a":{"shape":[18446744073709551616]}})"), Contains("below 2^64"));
+  CHECK_THAT(message(R"({"a":{"shape":[[1]]}})"), Contains("unexpected array"));
+  CHECK_THAT(message(R"({"a":{"shape":[{}]}})"), Contains("unexpected object"));
+  CHECK_THAT(message(R"({"a":{"stride":[1]}})"), Contains("byte 22: unknown key \"stride\" of tensor \"a\""));
+  CHECK_THAT(message(R"({"a":{"shape":[1],"shape":[1]}})"), Contains("the key \"shape\" comes twice"));
+  CHECK_THAT(message("{\"a\":{" + good + "},\"a\":{" + good + "}}"), Contains("the name \"a\" comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{},"__metadata__":{}})"), Contains("comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":"1","a":"2"}})"), Contains("the key \"a\" comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":1}})"), Contains("unexpected number"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":[]}})"), Contains("unexpected array"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":{}}})"), Contains("unexpected object"));
+  CHECK_THAT(message(R"({"__metadata__":"x"})"), Contains("unexpected string"));
+  CHECK_THAT(message("{\"\xff\":{}}"), Contains("not valid JSON"));
+  CHECK_THAT(message("{\"a\":" + std::string(100000, '[')), Contains("byte 14: unexpected array"));
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/io/stored_tensor.hpp"
+
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "iapt/io/gguf.hpp"
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+#include "support/model.hpp"
+
+using namespace iapt;
+using namespace iapt::test;
+using Catch::Matchers::Contains;
+
+TEST_CASE("stored sizes", "[io]") {
+  using shape = std::vector<extent>;
+  const extent huge = std::numeric_limits<extent>::max();
+  CHECK(stored_size(dtype::f32, shape{2, 3}) == 24u);
+  CHECK(stored_size(dtype::f64, shape{}) == 8u);
+  CHECK(stored_size(dtype::q4_1, shape{3, 64}) == 120u);
+  CHECK(stored_size(dtype::q6_k, shape{256}) == 210u);
+  CHECK(stored_size(dtype::f32, shape{2, 0}) == 0u);
+  CHECK_FALSE(stored_size(dtype::q4_1, shape{64, 3}));
+  CHECK_FALSE(stored_size(dtype::q4_1, shape{}));
+  CHECK_FALSE(stored_size(dtype::f32, shape{-1, 3}));
+  CHECK_FALSE(stored_size(dtype::u8, shape{huge, 2}));
+  CHECK_FALSE(stored_size(dtype::u8, shape{0, huge, 2}));  // or row_size would overflow
+  CHECK_FALSE(stored_size(dtype::f32, shape{huge / 2}));
+}
+
+TEST_CASE("rows of a tensor are those of the whole", "[io]") {
+  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  for (const stored_tensor& tensor : file.tensors().all()) {
+    if (!tensor.type) continue;
+    INFO(tensor.name);
+    std::vector<float> all(static_cast<std::size_t>(tensor.size())), row(static_cast<std::size_t>(tensor.row_size()));
+    read_into(tensor, std::span(all));
+    for (extent i = 0; i < tensor.rows(); ++i) {
+      read_rows_into<float>(tensor, i, 1, row);
+      CHECK(std::equal(row.begin(), row.end(), all.begin() + i * tensor.row_size(),
+                       [](float a, float b) { return a == b || (a != a && b != b); }));
+    }
+  }
+}
+
+TEST_CASE("long plain tensors, at an odd address", "[io]") {
+  byte_string bytes("x");
+  for (int i = 0; i < 200; ++i) bytes.number(float(i));
+  const stored_tensor tensor{
+      .name = "t", .type = dtype::f32, .type_name = "F32", .shape = {200}, .bytes = bytes_of(bytes).subspan(1)};
+  std::vector<double> numbers(200);
+  read_into(tensor, std::span(numbers));
+  for (int i = 0; i < 200; ++i) CHECK(numbers[i] == i);
+  std::vector<float> same(200);
+  copy_into(tensor, std::span(same));
+  CHECK(same[199] == 199);
+}
+
+TEST_CASE("what cannot be read is refused", "[io]") {
+  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  const stored_tensor &blocks = *file.tensors().find("q4_1"), &unknown = *file.tensors().find("q4_k");
+  std::vector<float> numbers(256), few(3);
+  CHECK_THAT(io_message([&] { read_into(unknown, std::span(numbers)); }),
+             Contains("quantised.gguf: byte") && Contains("\"q4_k\": its type Q4_K is not supported"));
+  CHECK_THROWS_AS(read_into(blocks, std::span(few)), shape_error);
+  CHECK_THROWS_AS(read_rows_into<float>(blocks, 1, 2, numbers), shape_error);
+  CHECK_THROWS_AS(read_rows_into<float>(blocks, -1, 1, numbers), shape_error);
+  CHECK_THAT(io_message([&] { copy_into(blocks, std::span(numbers)); }), Contains("holds Q4_1, expected F32"));
+  stored_tensor line = blocks;  // one row of all elements: a row is then one element
+  line.shape = {128};
+  CHECK_THROWS_AS(read_rows_into<float>(line, 0, 3, few), shape_error);
+  const std::int64_t value = 5;
+  const stored_tensor integer{
+      .name = "i", .type = dtype::i64, .type_name = "I64", .bytes = std::as_bytes(std::span(&value, 1)), .file = "f"};
+  CHECK_THAT(io_message([&] { read_into(integer, std::span(few.data(), 1)); }),
+             Contains("f: byte 0: tensor \"i\": holds I64"));
+  std::int64_t copy = 0;
+  copy_into(integer, std::span(&copy, 1));
+  CHECK(copy == 5);
+}
