@@ -10,7 +10,7 @@ jobs=${JOBS:-$(nproc)}
 step() { echo "== $* (${SECONDS} s)"; }
 
 step "what is needed"
-need "${build_needs[@]}" catch2 libbenchmark-dev clang++:clang doxygen:doxygen git:git
+need "${build_needs[@]}" catch2 libbenchmark-dev clang++:clang doxygen:doxygen
 model=$(bash scripts/fetch_model.sh)
 
 step "build"
