@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The three splits of the text-to-SQL data, and their lines.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "dev_domains.hpp"
+#include "questions.hpp"
+#include "test_domains.hpp"
+#include "train_domains.hpp"
+
+namespace sql {
+
+/// Examples for training, for the loss during training, and for the final test.
+struct data_set {
+  std::vector<example> train, dev, test;
+};
+
+/// Draws the three from tables that share no word of a name; half of the test has phrasings of its own.
+/// @throws iapt::error where two splits share a word
+inline data_set make_data(std::size_t train, std::size_t dev, std::size_t test, std::uint64_t seed) {
+  const auto for_train = parse_domains(train_domains), for_dev = parse_domains(dev_domains),
+             for_test = parse_domains(test_domains);
+  require_disjoint_names(for_train, for_dev);
+  require_disjoint_names(for_train, for_test);
+  require_disjoint_names(for_dev, for_test);
+  return {make_examples(for_train, train, false, iapt::random_stream(seed, 0)),
+          make_examples(for_dev, dev, false, iapt::random_stream(seed, 1)),
+          make_examples(for_test, test, true, iapt::random_stream(seed, 2))};
+}
+
+/// An example as one line of JSON. Readers of prompt and completion may ignore the rest.
+inline std::string json_line(const example& e) {
+  return nlohmann::ordered_json{
+      {"prompt", e.prompt}, {"completion", e.completion}, {"tags", e.tags}, {"phrasing", e.phrasing}}
+      .dump();
+}
+
+/// Writes examples, one a line.
+/// @throws iapt::io_error where the file cannot be written
+inline void write_lines(const std::filesystem::path& path, const std::vector<example>& examples) {
+  std::ofstream file(path, std::ios::binary);
+  for (const example& e : examples) file << json_line(e) << '\n';
+  if (!file.flush()) throw iapt::io_error(path.string() + ": cannot be written; is there space, may you write there?");
+}
+
+}  // namespace sql

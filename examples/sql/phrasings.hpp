@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sentences that questions are made of. Those reserved for the test never occur in training.
+#pragma once
+#include <string_view>
+#include <vector>
+
+namespace sql {
+
+/// The sentences for one kind of statement.
+///
+/// Slots: {tables} and {table} the table, plural and singular; {columns} what is asked for, {columns+} in the plural;
+/// {where} the conditions; {aggregate} "average price"; {key} the grouping column; {few} "3 wines" or "wine",
+/// {columns~} their columns in the number that fits, {is} likewise; {best} "highest price"; {among} the conditions as
+/// "among those ..."; {sort}, {direction} and {n} the parts of an ordering.
+struct phrasing_set {
+  std::vector<std::string_view> seen;      ///< for every split
+  std::vector<std::string_view> reserved;  ///< for the unseen half of the test
+};
+
+/// Columns of the rows that meet conditions.
+inline const phrasing_set select_phrasings{
+    {"What are the {columns+} of {tables} {where}?", "List the {columns+} of {tables} {where}.",
+     "Show the {columns} of each {table} {where}.", "Give me the {columns} of every {table} {where}.",
+     "Find the {columns+} of all {tables} {where}.", "For {tables} {where}, show the {columns}.",
+     "I need the {columns} of any {table} {where}.", "Among {tables} {where}, what are the {columns+}?",
+     "Return {columns+} for {tables} {where}.", "Which {tables} {where} are there? Show their {columns+}."},
+    {"Look up the {columns+} of {tables} {where}.", "Take all {tables} {where} and report their {columns+}.",
+     "Considering only {tables} {where}, what are their {columns+}?", "{columns+} of {tables} {where}, please.",
+     "Could you print the {columns} for each {table} {where}?",
+     "We are interested in {tables} {where}: the {columns+}."}};
+
+/// The distinct values of a column.
+inline const phrasing_set distinct_phrasings{
+    {"List the different {columns+} of {tables} {where}.", "What are the distinct {columns+} of {tables} {where}?",
+     "Show every different {columns} of {tables} {where}.", "Which different {columns+} do {tables} {where} have?"},
+    {"Without repeats, give the distinct {columns+} of {tables} {where}.",
+     "What different {columns+} occur among {tables} {where}?", "Print each distinct {columns} of {tables} {where}."}};
+
+/// How many rows there are.
+inline const phrasing_set count_phrasings{
+    {"How many {tables} {where} are there?", "Count the {tables} {where}.", "What is the number of {tables} {where}?",
+     "Find the number of {tables} {where}.", "Tell me how many {tables} {where} exist."},
+    {"Work out how many {tables} {where} we have.", "I want a count of all {tables} {where}.",
+     "{tables} {where}: how many?", "Please report the number of {tables} {where}."}};
+
+/// How many distinct values a column has.
+inline const phrasing_set count_distinct_phrasings{
+    {"How many different {columns+} do {tables} {where} have?", "Count the distinct {columns+} of {tables} {where}.",
+     "What is the number of different {columns+} of {tables} {where}?"},
+    {"Work out how many distinct {columns+} occur among {tables} {where}.",
+     "I want a count of the different {columns+} of {tables} {where}."}};
+
+/// One or two numbers about a column.
+inline const phrasing_set aggregate_phrasings{
+    {"What is the {aggregate} of {tables} {where}?", "Find the {aggregate} of all {tables} {where}.",
+     "Give the {aggregate} for {tables} {where}.", "Show the {aggregate} across {tables} {where}.",
+     "For {tables} {where}, what is the {aggregate}?", "Compute the {aggregate} of {tables} {where}.",
+     "Tell me the {aggregate} of {tables} {where}."},
+    {"Work out the {aggregate} of {tables} {where}.", "Taking all {tables} {where}, what is their {aggregate}?",
+     "I would like to know the {aggregate} of {tables} {where}.", "Report the {aggregate} over all {tables} {where}."}};
+
+/// How many rows each group has.
+inline const phrasing_set group_count_phrasings{
+    {"For each {key}, how many {tables} {where} are there?", "Show each {key} with the number of {tables} {where}.",
+     "How many {tables} {where} are there for each {key}?", "Per {key}, count the {tables} {where}.",
+     "List every {key} and the number of {tables} {where}."},
+    {"Group the {tables} {where} by {key} and count them.", "Break down by {key} the number of {tables} {where}.",
+     "By {key}, how many {tables} {where} do we have?"}};
+
+/// A number about each group.
+inline const phrasing_set group_aggregate_phrasings{{"For each {key}, what is the {aggregate} of {tables} {where}?",
+                                                     "Show each {key} with the {aggregate} of {tables} {where}.",
+                                                     "What is the {aggregate} of {tables} {where} for each {key}?",
+                                                     "Per {key}, find the {aggregate} of {tables} {where}.",
+                                                     "List every {key} and the {aggregate} of {tables} {where}."},
+                                                    {"Group the {tables} {where} by {key} and report the {aggregate}.",
+                                                     "Break down by {key} the {aggregate} of {tables} {where}.",
+                                                     "By {key}, work out the {aggregate} of {tables} {where}."}};
+
+/// The first rows of an order.
+inline const phrasing_set order_phrasings{
+    {"What {is} the {columns~} of the {few} with the {best}{among}?",
+     "List the {columns~} of the {few} with the {best}{among}.",
+     "Find the {few} with the {best}{among} and show the {columns~}.",
+     "For the {few} with the {best}{among}, give the {columns~}.",
+     "Sort {tables} {where} by {sort} {direction} and list the {columns~} of the first {n}.",
+     "Among {tables} {where}, show the {columns~} of the {n} with the {best}.",
+     "Give me the {columns~} of the {few} with the {best}{among}."},
+    {"Look up the {columns~} of the {few} having the {best}{among}.",
+     "Rank {tables} {where} by {sort} {direction} and print the {columns~} of the top {n}.",
+     "Pick the {few} with the {best}{among} and report the {columns~}.",
+     "From all {tables} {where}, take the {n} with the {best}: what {is} the {columns~}?"}};
+
+/// How a list of conditions is said: the word in front, the word before each, whether as a clause ("price is above
+/// 20").
+struct condition_style {
+  std::string_view front;  ///< once
+  std::string_view each;   ///< before every condition
+  bool clause;             ///< "price is above 20", else "a price above 20"
+};
+/// Styles for every split.
+inline const std::vector<condition_style> condition_styles{
+    {"", "whose ", true}, {"with ", "", false}, {"where ", "the ", true}};
+/// The style that only unseen phrasings use.
+inline const condition_style reserved_style{"having ", "", false};
+
+/// A comparison and how it is said as a clause and as an attribute.
+struct comparison {
+  std::string_view symbol;     ///< in the statement
+  std::string_view clause;     ///< "price {is above} 20"
+  std::string_view attribute;  ///< "a price {above} 20"
+};
+/// Of numbers.
+inline const std::vector<comparison> number_comparisons{{">", "is above", "above"},
+                                                        {">", "is over", "over"},
+                                                        {">", "is more than", "of more than"},
+                                                        {">", "is greater than", "greater than"},
+                                                        {"<", "is below", "below"},
+                                                        {"<", "is under", "under"},
+                                                        {"<", "is less than", "of less than"},
+                                                        {"<", "is lower than", "lower than"},
+                                                        {">=", "is at least", "of at least"},
+                                                        {">=", "is no less than", "of no less than"},
+                                                        {"<=", "is at most", "of at most"},
+                                                        {"<=", "is no more than", "of no more than"},
+                                                        {"=", "is", "of"},
+                                                        {"=", "is exactly", "of exactly"}};
+/// Of years and days.
+inline const std::vector<comparison> time_comparisons{{">", "is after", "after"},
+                                                      {">", "is later than", "later than"},
+                                                      {"<", "is before", "before"},
+                                                      {"<", "is earlier than", "earlier than"},
+                                                      {">=", "is no earlier than", "no earlier than"},
+                                                      {"<=", "is no later than", "no later than"},
+                                                      {"=", "is", "of"}};
+
+/// A function of a column and the words for it.
+struct aggregate_word {
+  std::string_view function;  ///< in the statement
+  std::string_view word;      ///< in the question
+};
+/// For numbers; the last are for additive columns.
+inline const std::vector<aggregate_word> number_aggregates{
+    {"AVG", "average"}, {"AVG", "mean"},    {"MIN", "lowest"},  {"MIN", "smallest"}, {"MIN", "minimum"},
+    {"MAX", "highest"}, {"MAX", "largest"}, {"MAX", "maximum"}, {"SUM", "total"},    {"SUM", "combined"}};
+/// For years and days.
+inline const std::vector<aggregate_word> time_aggregates{
+    {"MIN", "earliest"}, {"MAX", "latest"}, {"MAX", "most recent"}};
+
+}  // namespace sql
