@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Learning rates over a run: warm-up, then constant, linear or cosine decay.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <string_view>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// How the learning rate goes on after the warm-up.
+enum class decay {
+  constant,  ///< it stays
+  linear,    ///< a straight line to 0
+  cosine,    ///< half a cosine wave to 0
+};
+
+/// The decay of a name that people write: "constant", "linear" or "cosine".
+/// @throws error for any other
+inline decay decay_of(std::string_view name) {
+  if (name == "constant") return decay::constant;
+  if (name == "linear") return decay::linear;
+  if (name == "cosine") return decay::cosine;
+  throw error("schedule: there is no decay \"" + std::string(name) + "\"; choose constant, linear or cosine");
+}
+
+/// Steps of warm-up that are a fraction of all steps, rounded up.
+inline extent warm_up_steps(extent steps, double fraction) {
+  return extent(std::ceil(std::clamp(fraction, 0.0, 1.0) * double(steps) - 1e-9));
+}
+
+/// The factor of the learning rate at each step. It rises in equal parts to 1 (already the first step moves), then
+/// falls so that it would be 0 at the step after the last.
+struct schedule {
+  decay shape = decay::linear;  ///< after the warm-up
+  extent steps = 1;             ///< all planned steps
+  extent warm_up = 0;           ///< steps before the factor is 1
+
+  /// The factor for step 0..steps−1; 0 beyond them if there is a decay.
+  double operator()(extent step) const {
+    if (step < warm_up) return double(step + 1) / double(warm_up + 1);
+    if (shape == decay::constant) return 1;
+    if (step >= steps) return 0;
+    const double done = double(step - warm_up) / double(steps - warm_up);
+    return shape == decay::linear ? 1 - done : 0.5 * (1 + std::cos(std::numbers::pi * done));
+  }
+};
+
+}  // namespace iapt
