@@ -66,3 +66,23 @@ def load_model(path):
     path = pathlib.Path(path)
     model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=torch.float32)
     return model.requires_grad_(False).eval()
+
+
+SITES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def add_lora(model, rank=8, alpha=16):
+    """PEFT's LoRA on all seven linear sites of every layer; needs peft."""
+    import warnings
+
+    from peft import LoraConfig, get_peft_model
+
+    warnings.filterwarnings("ignore", category=FutureWarning)  # peft calls a deprecated name of transformers
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=SITES, task_type="CAUSAL_LM")
+    return get_peft_model(model, config)
+
+
+def response_logits(model, ids, mask, wanted):
+    """Logits (rows, V) of the rows that `wanted` (B, T) marks; the head runs on no other row."""
+    causal = model.get_base_model()
+    return causal.lm_head(causal.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[wanted])

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores generated text with sacrebleu against several references a prompt.
+
+    python3 examples/bleu.py --generated FILE --references e2e/test.references.jsonl
+
+Needs: sacrebleu. FILE holds either JSON lines {"prompt", "generated"} in any order, or plain text,
+one generated text a line in the order of the references. The references are JSON lines {"prompt",
+"references"}; a prompt that was not generated is an error unless --partial is given.
+
+Prints one JSON line: corpus BLEU (0 to 100) and chrF, the number of prompts, and sacrebleu's signature.
+"""
+import argparse
+import json
+
+from sacrebleu.metrics import BLEU, CHRF
+
+
+def read_lines(path):
+    with open(path, encoding="utf-8") as file:
+        return [line for line in file.read().split("\n") if line]
+
+
+def read_generated(path, prompts):
+    """Prompt -> generated text."""
+    lines = read_lines(path)
+    if lines and lines[0].startswith("{"):
+        return {fields["prompt"]: fields["generated"] for fields in map(json.loads, lines)}
+    if len(lines) > len(prompts):
+        raise SystemExit(f"{path}: {len(lines)} texts for {len(prompts)} prompts")
+    return dict(zip(prompts, lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--generated", required=True)
+    parser.add_argument("--references", required=True)
+    parser.add_argument("--partial", action="store_true", help="score only the prompts that were generated")
+    arguments = parser.parse_args()
+
+    references = {fields["prompt"]: fields["references"] for fields in map(json.loads, read_lines(arguments.references))}
+    generated = read_generated(arguments.generated, list(references))
+    scored = [prompt for prompt in references if prompt in generated]
+    if len(scored) < len(references) and not arguments.partial or not scored:
+        raise SystemExit(f"{arguments.generated}: has {len(scored)} of {len(references)} prompts")
+
+    texts = [generated[prompt].strip() for prompt in scored]
+    most = max(len(references[prompt]) for prompt in scored)
+    # sacrebleu wants the i-th reference of every prompt together; None where a prompt has fewer
+    streams = [[(references[prompt] + [None] * most)[i] for prompt in scored] for i in range(most)]
+    bleu = BLEU()
+    print(json.dumps({"prompts": len(scored), "bleu": bleu.corpus_score(texts, streams).score,
+                      "chrf": CHRF().corpus_score(texts, streams).score, "signature": str(bleu.get_signature())}))
+
+
+if __name__ == "__main__":
+    main()
