@@ -17,7 +17,9 @@ namespace sql {
 
 /// Examples for training, for the loss during training, and for the final test.
 struct data_set {
-  std::vector<example> train, dev, test;
+  std::vector<example> train;  ///< seen phrasings
+  std::vector<example> dev;    ///< seen phrasings, tables of its own
+  std::vector<example> test;   ///< half of it in reserved phrasings, tables of its own
 };
 
 /// Draws the three from tables that share no word of a name; half of the test has phrasings of its own.

@@ -135,16 +135,16 @@ inline const std::vector<comparison> time_comparisons{{">", "is after", "after"}
                                                       {"=", "is", "of"}};
 
 /// A function of a column and the words for it.
-struct aggregate_word {
-  std::string_view function;  ///< in the statement
-  std::string_view word;      ///< in the question
+struct aggregate_function {
+  std::string_view name;                ///< in the statement
+  std::vector<std::string_view> words;  ///< in the question
 };
-/// For numbers; the last are for additive columns.
-inline const std::vector<aggregate_word> number_aggregates{
-    {"AVG", "average"}, {"AVG", "mean"},    {"MIN", "lowest"},  {"MIN", "smallest"}, {"MIN", "minimum"},
-    {"MAX", "highest"}, {"MAX", "largest"}, {"MAX", "maximum"}, {"SUM", "total"},    {"SUM", "combined"}};
+/// For numbers; SUM is for additive columns alone.
+inline const std::vector<aggregate_function> number_aggregates{{"AVG", {"average", "mean"}},
+                                                               {"SUM", {"total", "combined"}},
+                                                               {"MIN", {"lowest", "smallest", "minimum"}},
+                                                               {"MAX", {"highest", "largest", "maximum"}}};
 /// For years and days.
-inline const std::vector<aggregate_word> time_aggregates{
-    {"MIN", "earliest"}, {"MAX", "latest"}, {"MAX", "most recent"}};
+inline const std::vector<aggregate_function> time_aggregates{{"MIN", {"earliest"}}, {"MAX", {"latest", "most recent"}}};
 
 }  // namespace sql

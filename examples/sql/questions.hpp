@@ -126,10 +126,10 @@ class question_writer {
       return "MIN(" + c.name + "), MAX(" + c.name + ")";
     }
     const auto& choices = is_time(c) ? time_aggregates : number_aggregates;
-    const aggregate_word* chosen = &pick(choices, random_);
-    while (chosen->function == "SUM" && !c.additive) chosen = &pick(choices, random_);
-    words_["aggregate"] = std::string(chosen->word) + " " + spoken(c.name);
-    return std::string(chosen->function) + "(" + c.name + ")";
+    const aggregate_function* chosen = &pick(choices, random_);
+    while (chosen->name == "SUM" && !c.additive) chosen = &pick(choices, random_);
+    words_["aggregate"] = std::string(pick(chosen->words, random_)) + " " + spoken(c.name);
+    return std::string(chosen->name) + "(" + c.name + ")";
   }
 
   /// ORDER BY and LIMIT.
@@ -259,7 +259,7 @@ inline std::vector<example> make_examples(const std::vector<domain>& domains, st
     int attempts = 0;
     do {
       if (++attempts > 1000)
-        throw iapt::error("sql: no new question after " + std::to_string(count) + "; ask for fewer");
+        throw iapt::error("sql: no new question after " + std::to_string(examples.size()) + "; ask for fewer");
       drawn = question_writer(pick(domains, random), *deck.back().first, deck.back().second, random).write();
     } while (!prompts.insert(drawn.prompt).second);
     examples.push_back(std::move(drawn));
