@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "iapt/core/shape.hpp"
+#include "iapt/core/token.hpp"
 
 namespace iapt {
-
-/// A token's number in the vocabulary.
-using token_id = std::int32_t;
 
 /// Where one sequence stands in a packed batch.
 struct packed_sequence {

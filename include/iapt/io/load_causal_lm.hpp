@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// A language model from a `.gguf` file or a Hugging Face folder: configuration, weights, tokenizer, chat template.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iapt/io/model_config.hpp"
+#include "iapt/io/model_weights.hpp"
+#include "iapt/text/chat_template.hpp"
+#include "iapt/text/tokenizer.hpp"
+#include "iapt/text/tokenizer_gguf.hpp"
+#include "iapt/text/tokenizer_json.hpp"
+
+namespace iapt {
+
+/// A causal language model with what it takes to talk to it.
+template <class T, class Backend>
+class language_model : public causal_lm<T, Backend> {
+ public:
+  /// Joins a backbone and its tokenizer.
+  /// @param place file or folder, for messages
+  language_model(causal_lm<T, Backend> lm, iapt::tokenizer words, std::string place)
+      : causal_lm<T, Backend>(std::move(lm)), words_(std::move(words)), place_(std::move(place)) {}
+
+  /// Text to tokens and back.
+  const iapt::tokenizer& tokenizer() const { return words_; }
+  /// File or folder it came from, for messages.
+  const std::string& place() const { return place_; }
+  /// How it wants conversations written.
+  /// @throws io_error if it has no template, or one that is not known
+  chat_template chat() const { return chat_template(words_.spec().chat_template, place_); }
+  /// The token that ends a response.
+  /// @throws io_error if the model names none
+  token_id end_token() const {
+    if (const auto end = words_.eos()) return *end;
+    throw io_error(place_ + ": the model names no end-of-text token");
+  }
+  /// Tells backbones apart: a hash of sizes and of some of the weights, as 16 hexadecimal digits. An adapter works only
+  /// with the backbone that it was trained on, in the same encoding.
+  std::string fingerprint() const {
+    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+    const auto mix = [&](const void* data, std::size_t bytes) {
+      for (std::size_t i = 0; i < bytes; ++i)
+        hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+    };
+    const transformer_config& c = this->config;
+    for (extent n : {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
+      mix(&n, sizeof n);
+    const auto sample = [&](const auto& x) {
+      for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096)))) {
+        const float rounded = float(value);
+        mix(&rounded, sizeof rounded);
+      }
+    };
+    sample(this->embedding), sample(this->final_norm.weight);
+    for (const auto& layer : this->layers) sample(layer.attention.query.weight), sample(layer.mlp.down.weight);
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (int shift = 60; shift >= 0; shift -= 4) text += digits[hash >> shift & 15];
+    return text;
+  }
+
+ private:
+  iapt::tokenizer words_;
+  std::string place_;
+};
+
+/// The text of a whole file.
+/// @throws io_error if it cannot be read
+inline std::string read_text_file(const std::filesystem::path& path) {
+  const mapped_file file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+/// The backbone alone, of a `.gguf` file or a folder with config.json and safetensors.
+/// @throws io_error if anything is missing, damaged or not supported, naming file and reason
+template <class T, class Backend>
+causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& backend) {
+  if (std::filesystem::is_directory(path)) {
+    const auto config = path / "config.json";
+    const transformer_config c = read_config(config_json::parse(read_text_file(config), config.string()));
+    const weights stored = weights::open(path);
+    return weight_loader<T, Backend>(backend, stored, {.gguf = false}, c).load();
+  }
+  const gguf_file file = gguf_file::open(path);
+  transformer_config c = read_config(file);
+  if (const stored_tensor* divisors = file.tensors().find("rope_freqs.weight")) {
+    if (divisors->size() != c.heads.head_size / 2)
+      refuse_tensor(*divisors, "has shape " + to_text(divisors->shape) + " for heads of " + std::to_string(c.heads.head_size));
+    c.rope.divisors.resize(divisors->size());
+    read_into<double>(*divisors, c.rope.divisors);
+  }
+  const weights stored(file);
+  return weight_loader<T, Backend>(backend, stored, {.gguf = true, .interleaved_pairs = c.family == "llama"}, c).load();
+}
+
+/// The definition of a model's tokenizer.
+/// @throws io_error if it is missing, damaged, or of a kind that would not be reproduced exactly
+inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path));
+  const auto file = path / "tokenizer.json", config = path / "tokenizer_config.json";
+  tokenizer_spec spec = parse_tokenizer_json(read_text_file(file), file.string());
+  if (std::filesystem::exists(config)) read_tokenizer_config(spec, read_text_file(config), config.string());
+  const auto separate_template = path / "chat_template.jinja";
+  if (spec.chat_template.empty() && std::filesystem::exists(separate_template))
+    spec.chat_template = read_text_file(separate_template);
+  return spec;
+}
+
+/// A language model of a `.gguf` file, or of a folder with config.json, safetensors, tokenizer.json and
+/// tokenizer_config.json.
+/// @throws io_error if anything is missing, damaged or not supported, naming file and reason
+template <class T, class Backend>
+language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Backend& backend) {
+  if (!std::filesystem::exists(path))
+    throw io_error(path.string() + ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
+  auto lm = load_backbone<T>(path, backend);
+  tokenizer words(load_tokenizer_spec(path));
+  if (extent(words.size()) > lm.config.vocabulary)
+    throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.size()) +
+                   " tokens, the model only " + std::to_string(lm.config.vocabulary));
+  return {std::move(lm), std::move(words), path.string()};
+}
+
+}  // namespace iapt

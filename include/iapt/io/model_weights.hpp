@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backbone's tensors, from stored ones: names and row orders of the formats.
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "iapt/io/weights.hpp"
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt {
+
+/// How a format names a backbone's tensors.
+struct weight_names {
+  bool gguf;                      ///< names of GGUF, or of Hugging Face
+  bool interleaved_pairs = false; ///< rotary pairs lie side by side in query and key rows (GGUF's Llama family)
+
+  /// The embedding.
+  std::string embedding() const { return gguf ? "token_embd.weight" : "model.embed_tokens.weight"; }
+  /// The norm before the head.
+  std::string final_norm() const { return gguf ? "output_norm.weight" : "model.norm.weight"; }
+  /// The head, where it is not the embedding.
+  std::string head() const { return gguf ? "output.weight" : "lm_head.weight"; }
+  /// A norm of a layer.
+  std::string norm(extent layer, sublayer half) const {
+    const bool first = half == sublayer::attention;
+    return gguf ? "blk." + std::to_string(layer) + (first ? ".attn_norm.weight" : ".ffn_norm.weight")
+                : "model.layers." + std::to_string(layer) +
+                      (first ? ".input_layernorm.weight" : ".post_attention_layernorm.weight");
+  }
+  /// A linear map of a layer, without ".weight" or ".bias".
+  std::string linear(extent layer, projection part) const {
+    static constexpr const char* gguf_parts[] = {"attn_q", "attn_k", "attn_v", "attn_output",
+                                                 "ffn_gate", "ffn_up", "ffn_down"};
+    static constexpr const char* parts[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                            "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                            "mlp.down_proj"};
+    return (gguf ? "blk." : "model.layers.") + std::to_string(layer) + "." +
+           (gguf ? gguf_parts : parts)[static_cast<int>(part)];
+  }
+};
+
+/// Reads a backbone's tensors into a backend's memory.
+template <class T, class Backend>
+class weight_loader {
+ public:
+  /// From stored tensors, for a configuration.
+  weight_loader(Backend& backend, const weights& stored, weight_names names, const transformer_config& config)
+      : backend_(backend), stored_(stored), names_(names), config_(config) {}
+
+  /// The whole model.
+  /// @throws io_error if a tensor is missing, has another shape or cannot be decoded, or if there are tensors that a
+  /// model of this configuration does not have: it would be computed wrongly without them
+  causal_lm<T, Backend> load() {
+    causal_lm<T, Backend> lm;
+    lm.config = config_;
+    const extent D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
+    const extent queries = config_.heads.heads * E, keys = config_.heads.kv_heads * E;
+    lm.embedding = read(names_.embedding(), extents<2>{config_.vocabulary, D});
+    for (extent l = 0; l < config_.layers; ++l) {
+      const auto norm = [&](sublayer half) {
+        return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
+      };
+      const auto linear = [&](projection part, extent out, extent in, bool bias) {
+        return read_linear(l, part, out, in, bias);
+      };
+      const bool qkv = config_.qkv_bias, mlp = config_.mlp_bias;
+      lm.layers.push_back({norm(sublayer::attention),
+                           {config_.heads, linear(projection::query, queries, D, qkv),
+                            linear(projection::key, keys, D, qkv), linear(projection::value, keys, D, qkv),
+                            linear(projection::output, D, queries, config_.output_bias)},
+                           norm(sublayer::feed_forward),
+                           {linear(projection::gate, F, D, mlp), linear(projection::up, F, D, mlp),
+                            linear(projection::down, D, F, mlp)}});
+    }
+    lm.final_norm = {read(names_.final_norm(), extents<1>{D}), config_.norm_epsilon};
+    lm.head = config_.tied_head ? lm.embedding : read(names_.head(), extents<2>{config_.vocabulary, D});
+    refuse_leftovers();
+    return lm;
+  }
+
+ private:
+  template <std::size_t Rank>
+  tensor<T, int(Rank), Backend> read(const std::string& name, const std::array<extent, Rank>& shape,
+                                     extent paired_heads = 0) {
+    const stored_tensor& from = stored_.at(name, shape);
+    std::vector<T> values(from.size());
+    read_into<T>(from, values);
+    used_.insert(name);
+    if (paired_heads) values = unpaired(values, paired_heads);
+    return from_host(backend_, shape, values);
+  }
+  linear<T, Backend> read_linear(extent layer, projection part, extent out, extent in, bool bias) {
+    const std::string name = names_.linear(layer, part);
+    const bool rotated = part == projection::query || part == projection::key;
+    const extent heads = names_.interleaved_pairs && rotated ? out / config_.heads.head_size : 0;
+    linear<T, Backend> map{read(name + ".weight", extents<2>{out, in}, heads), {}};
+    if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
+    return map;
+  }
+  // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rotary` turns.
+  std::vector<T> unpaired(const std::vector<T>& values, extent heads) const {
+    const extent E = config_.heads.head_size, width = extent(values.size()) / (heads * E);
+    std::vector<T> sorted(values.size());
+    for (extent h = 0; h < heads; ++h)
+      for (extent r = 0; r < E; ++r)
+        std::copy_n(values.begin() + (h * E + r) * width, width,
+                    sorted.begin() + (h * E + r % 2 * (E / 2) + r / 2) * width);
+    return sorted;
+  }
+  void refuse_leftovers() const {
+    for (const std::string& name : stored_.names()) {
+      const bool known = used_.contains(name) || (config_.tied_head && name == names_.head()) ||
+                         name == "rope_freqs.weight" || name.ends_with("rotary_emb.inv_freq");
+      if (!known)
+        throw io_error(stored_.place() + ": the tensor \"" + name + "\" is not part of a " + config_.family +
+                       " model of this configuration; it would be computed wrongly without it");
+    }
+  }
+
+  Backend& backend_;
+  const weights& stored_;
+  weight_names names_;
+  const transformer_config& config_;
+  std::set<std::string> used_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// The causal language model: embedding, layers, norm, head.
+// Shapes: N rows of B sequences, M rows whose logits are wanted, D hidden size, V vocabulary, P soft tokens.
+#pragma once
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "iapt/autograd/tape.hpp"
+#include "iapt/model/pass.hpp"
+#include "iapt/nn/decoder_layer.hpp"
+#include "iapt/ops/gather.hpp"
+
+namespace iapt {
+
+/// A causal transformer of the Llama kind. Its weights are constants: a tape records only what depends on a method's
+/// parameters. The same code trains (with a tape) and serves (with inference).
+template <class T, class Backend>
+class causal_lm {
+ public:
+  using value_type = T;          ///< type of the numbers
+  using backend_type = Backend;  ///< machine it runs on
+
+  transformer_config config;                     ///< its sizes
+  tensor<T, 2, Backend> embedding;               ///< (V, D)
+  std::vector<decoder_layer<T, Backend>> layers; ///< L of them
+  norm_layer<T, Backend> final_norm;             ///< before the head
+  tensor<T, 2, Backend> head;                    ///< (V, D); the embedding itself where they are tied
+  bool recompute_layers = false;  ///< whether training keeps only each layer's input and runs the layer twice
+
+  /// The machine its weights are on.
+  Backend& backend() const { return embedding.backend(); }
+
+  /// Logits of the wanted rows (M, V).
+  /// @throws shape_error if a token is not in the vocabulary or an instruction is too short
+  template <class Context, class Method = bare>
+  tensor<T, 2, Backend> operator()(Context& ctx, const packed_batch& batch, const Method& method = {}) const {
+    return read(ctx, batch, method, nullptr);
+  }
+  /// Reads prompts into an empty cache; logits of the wanted rows (M, V).
+  /// @throws shape_error as above, or if the cache has no room
+  template <class Method = bare>
+  tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
+                                const Method& method = {}) const {
+    inference<Backend> ctx(backend());
+    auto logits = read(ctx, batch, method, &cache);
+    for (std::size_t b = 0; b < batch.sequences.size(); ++b)
+      cache.next_position(b) = batch.sequences[b].count + soft_token_count(method);
+    return logits;
+  }
+  /// Reads one more token of some of the cache's sequences; logits (number of tokens, V). Costs the backbone's work:
+  /// soft tokens are rows of the cache by now.
+  /// @throws shape_error if a token is not in the vocabulary or the cache has no room
+  template <class Method = bare>
+  tensor<T, 2, Backend> decode(const std::vector<std::pair<extent, token_id>>& tokens, kv_cache<T, Backend>& cache,
+                               const Method& method = {}) const {
+    inference<Backend> ctx(backend());
+    pass_plan plan;
+    for (const auto& [sequence, token] : tokens) {
+      plan.segments.push_back({.begin = extent(plan.tokens.size()),
+                               .count = 1,
+                               .past_begin = cache.begin(sequence),
+                               .past_count = cache.filled(0, sequence)});
+      plan.wanted.push_back(std::int32_t(plan.tokens.size()));
+      plan.tokens.push_back(token);
+      plan.positions.push_back(cache.next_position(sequence)++);
+    }
+    attention_view<T, Backend> view = view_of(plan);
+    auto x = embed(ctx, plan, method);
+    for (extent l = 0; l < config.layers; ++l) {
+      view.past = cache.layer(l);
+      auto result = layers[l](ctx, x, layers[l].attention_norm(ctx, x), method, int(l), view);
+      for (std::size_t i = 0; i < tokens.size(); ++i) cache.append(l, tokens[i].first, result.own, extent(i), 1);
+      x = result.y;
+    }
+    return logits(ctx, x, plan);
+  }
+  /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
+  std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
+    inference<Backend> ctx(backend());
+    const pass_plan plan = plan_front(batch, 0);
+    std::vector<tensor<T, 2, Backend>> states;
+    attention_view<T, Backend> view = view_of(plan);
+    auto x = embed(ctx, plan, bare{});
+    for (extent l = 0; l < config.layers; ++l) {
+      states.push_back(x);
+      x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
+    }
+    return states;
+  }
+
+ private:
+  // What the context pass of late soft tokens leaves behind.
+  struct context {
+    pass_plan plan;
+    std::vector<tensor<T, 2, Backend>> states;  // what the generators read, by layer
+  };
+
+  template <class Context, class Method>
+  tensor<T, 2, Backend> read(Context& ctx, const packed_batch& batch, const Method& method,
+                             kv_cache<T, Backend>* cache) const {
+    const bool late = stands_late(method);
+    check(batch, config, late ? 2 : 1);
+    if (!late) return run(ctx, plan_front(batch, soft_token_count(method)), method, cache, nullptr, nullptr);
+    std::optional<kv_cache<T, Backend>> own;
+    if (!cache) {
+      extent longest = 0;
+      for (const packed_sequence& s : batch.sequences) longest = std::max(longest, s.instruction - 1);
+      cache = &own.emplace(backend(), config, extent(batch.sequences.size()), longest);
+    }
+    const context frozen = read_context(batch, method, *cache);
+    return run(ctx, plan_late(batch, soft_token_count(method), frozen.plan, *cache), method, own ? nullptr : cache,
+               &frozen, cache);
+  }
+
+  // The rows that late soft tokens cannot change: run bare, never recorded, so no backward pass goes through them.
+  template <class Method>
+  context read_context(const packed_batch& batch, const Method&, kv_cache<T, Backend>& cache) const {
+    inference<Backend> ctx(backend());
+    context frozen{plan_context(batch), {}};
+    attention_view<T, Backend> view = view_of(frozen.plan);
+    auto x = embed(ctx, frozen.plan, bare{});
+    for (extent l = 0; l < config.layers; ++l) {
+      auto h = layers[l].attention_norm(ctx, x);
+      frozen.states.push_back(generator_input<Method>(x, h));
+      auto result = layers[l](ctx, x, h, bare{}, int(l), view);
+      for (std::size_t b = 0; b < batch.sequences.size(); ++b)
+        cache.append(l, extent(b), result.own, frozen.plan.segments[b].begin, frozen.plan.segments[b].count);
+      x = result.y;
+    }
+    return frozen;
+  }
+
+  // One pass through all layers. `cache` is filled if there is one; `past` is what the rows see besides themselves.
+  template <class Context, class Method>
+  tensor<T, 2, Backend> run(Context& ctx, const pass_plan& plan, const Method& method, kv_cache<T, Backend>* cache,
+                            const context* frozen, const kv_cache<T, Backend>* past) const {
+    const attention_view<T, Backend> common = view_of(plan);
+    tensor<T, 2, Backend> soft_turns;
+    if constexpr (writes_soft_tokens<Method>)
+      soft_turns = rotary_turns<T>(backend(), frequencies(), plan.soft_positions);
+    auto x = embed(ctx, plan, method);
+    for (extent l = 0; l < config.layers; ++l) {
+      const auto layer_pass = [this, &method, &plan, &common, &soft_turns, l, cache, frozen, past](
+                                  auto& run, const tensor<T, 2, Backend>& x) {
+        attention_view<T, Backend> view = common;
+        if (past) view.past = past->layer(l);
+        auto h = layers[l].attention_norm(run, x);
+        if constexpr (writes_soft_tokens<Method>) {
+          const auto states = frozen ? frozen->states[l] : generator_input<Method>(x, h);
+          view.prefix = method.prefix(run, int(l), layers[l], states, plan.instructions, soft_turns);
+        }
+        auto result = layers[l](run, x, h, method, int(l), view);
+        if (cache) fill(*cache, l, plan, view, result.own);
+        return result.y;
+      };
+      if constexpr (Context::records)
+        x = recompute_layers ? ctx.recompute(layer_pass, x) : layer_pass(ctx, x);
+      else
+        x = layer_pass(ctx, x);
+    }
+    return logits(ctx, x, plan);
+  }
+
+  static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan,
+                   const attention_view<T, Backend>& view, const key_values<T, Backend>& own) {
+    for (std::size_t b = 0; b < plan.segments.size(); ++b) {
+      const attention_segment& s = plan.segments[b];
+      if (view.prefix) cache.append(l, extent(b), *view.prefix, s.prefix_begin, s.prefix_count);
+      cache.append(l, extent(b), own, s.begin, s.count);
+    }
+  }
+  template <class Method>
+  static tensor<T, 2, Backend> generator_input(const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h) {
+    if constexpr (requires { requires Method::reads_raw_states; })
+      return x;
+    else
+      return h;
+  }
+  std::vector<double> frequencies() const { return rotary_frequencies(config.heads.head_size, config.rope); }
+  attention_view<T, Backend> view_of(const pass_plan& plan) const {
+    return {plan.segments, rotary_turns<T>(backend(), frequencies(), plan.positions), {}, {}};
+  }
+  template <class Context, class Method>
+  tensor<T, 2, Backend> embed(Context& ctx, const pass_plan& plan, const Method& method) const {
+    auto x = ctx(gather(embedding, row_numbers<Backend>(backend(), plan.tokens)));
+    if constexpr (requires { method.input(ctx, x); })
+      return method.input(ctx, x);
+    else
+      return x;
+  }
+  // The head runs on the wanted rows only.
+  template <class Context>
+  tensor<T, 2, Backend> logits(Context& ctx, const tensor<T, 2, Backend>& x, const pass_plan& plan) const {
+    auto rows = ctx(gather(x, row_numbers<Backend>(backend(), plan.wanted)));
+    return ctx(matmul(final_norm(ctx, rows), transposed(head)));
+  }
+};
+
+}  // namespace iapt

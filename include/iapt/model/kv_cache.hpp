@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys and values of what has been read, so that the next token costs one row.
+// Shapes: B sequences, C rows of room for each, G key/value heads, E numbers in a head.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "iapt/model/config.hpp"
+#include "iapt/ops/attention.hpp"
+
+namespace iapt {
+
+/// One contiguous region a sequence and layer. Soft tokens are rows like any others: positions are in the keys already,
+/// so their order does not matter.
+template <class T, class Backend>
+class kv_cache {
+ public:
+  /// Room for `capacity` rows of each of `sequences` sequences.
+  kv_cache(Backend& backend, const transformer_config& config, extent sequences, extent capacity)
+      : capacity_(capacity), filled_(config.layers, std::vector<extent>(sequences)), next_position_(sequences) {
+    const extents<2> shape{sequences * capacity, config.heads.kv_heads * config.heads.head_size};
+    for (extent l = 0; l < config.layers; ++l)
+      layers_.push_back({tensor<T, 2, Backend>(backend, shape), tensor<T, 2, Backend>(backend, shape)});
+  }
+  /// Number of sequences.
+  extent sequences() const { return extent(next_position_.size()); }
+  /// All rows of one layer (B·C, G·E).
+  const key_values<T, Backend>& layer(extent l) const { return layers_[l]; }
+  /// First row of a sequence.
+  extent begin(extent sequence) const { return sequence * capacity_; }
+  /// Rows of a sequence that one layer holds.
+  extent filled(extent l, extent sequence) const { return filled_[l][sequence]; }
+  /// Position of a sequence's next token.
+  extent& next_position(extent sequence) { return next_position_[sequence]; }
+  /// Copies rows [from, from + count) of keys and values behind what a sequence has in a layer.
+  /// @throws shape_error if there is no room
+  void append(extent l, extent sequence, const key_values<T, Backend>& rows, extent from, extent count) {
+    extent& filled = filled_[l][sequence];
+    if (filled + count > capacity_)
+      throw shape_error("kv_cache: no room for " + std::to_string(count) + " more rows after " +
+                        std::to_string(filled) + " of " + std::to_string(capacity_));
+    const extent to = begin(sequence) + filled;
+    copy(layers_[l].keys.slice(to, to + count), rows.keys.slice(from, from + count));
+    copy(layers_[l].values.slice(to, to + count), rows.values.slice(from, from + count));
+    filled += count;
+  }
+
+ private:
+  static void copy(const tensor<T, 2, Backend>& to, const tensor<T, 2, Backend>& from) {
+    to.backend().copy(to.write(), from.data(), from.size());
+  }
+  extent capacity_;
+  std::vector<key_values<T, Backend>> layers_;
+  std::vector<std::vector<extent>> filled_;  // by layer, then sequence
+  std::vector<extent> next_position_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plan of one pass through the layers: which rows run, at which positions, and what they see.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "iapt/model/kv_cache.hpp"
+#include "iapt/model/packed_batch.hpp"
+#include "iapt/nn/hooks.hpp"
+
+namespace iapt {
+
+/// Rows of one pass. A sequence's soft tokens take P positions: the rows in front of them keep theirs, the rows behind
+/// are shifted.
+struct pass_plan {
+  std::vector<token_id> tokens;             ///< of the rows that run
+  std::vector<extent> positions;            ///< of these rows
+  std::vector<extent> soft_positions;       ///< of the soft tokens (B·P)
+  std::vector<attention_segment> segments;  ///< one for each sequence
+  std::vector<row_span> instructions;       ///< which rows of the states a generator reads, for each sequence
+  std::vector<std::int32_t> wanted;         ///< rows whose logits are wanted
+
+  /// Adds rows [from, to) of a sequence, `shift` positions on.
+  void add_rows(const packed_batch& batch, const packed_sequence& s, extent from, extent to, extent shift) {
+    segments.push_back({.begin = extent(tokens.size()), .count = to - from});
+    for (extent i = from; i < to; ++i) {
+      tokens.push_back(batch.tokens[s.begin + i]);
+      positions.push_back(i + shift);
+    }
+  }
+};
+
+/// Refuses a batch that cannot be planned.
+/// @throws shape_error naming the sequence
+inline void check(const packed_batch& batch, const transformer_config& config, extent shortest_instruction) {
+  for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
+    const packed_sequence& s = batch.sequences[b];
+    if (s.instruction < shortest_instruction || s.instruction > s.count)
+      throw shape_error("sequence " + std::to_string(b) + ": an instruction of " + std::to_string(s.instruction) +
+                        " tokens in " + std::to_string(s.count) + " rows; at least " +
+                        std::to_string(shortest_instruction) + " are needed" +
+                        (shortest_instruction > 1 ? " where soft tokens stand late" : ""));
+  }
+  for (token_id t : batch.tokens)
+    if (t < 0 || t >= config.vocabulary)
+      throw shape_error("token " + std::to_string(t) + " is not in the vocabulary of " +
+                        std::to_string(config.vocabulary));
+}
+
+/// All rows in one pass, P soft tokens in front of each sequence.
+inline pass_plan plan_front(const packed_batch& batch, extent soft_tokens) {
+  pass_plan plan;
+  for (const packed_sequence& s : batch.sequences) {
+    plan.add_rows(batch, s, 0, s.count, soft_tokens);
+    attention_segment& seen = plan.segments.back();
+    seen.prefix_begin = extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    plan.instructions.push_back({seen.begin, seen.begin + s.instruction});
+    for (extent p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
+  }
+  plan.wanted = batch.wanted;
+  return plan;
+}
+
+/// The instructions without their last tokens, as the bare backbone reads them.
+inline pass_plan plan_context(const packed_batch& batch) {
+  pass_plan plan;
+  for (const packed_sequence& s : batch.sequences) {
+    plan.add_rows(batch, s, 0, s.instruction - 1, 0);
+    const attention_segment& rows = plan.segments.back();
+    plan.instructions.push_back({rows.begin, rows.begin + rows.count});
+  }
+  return plan;
+}
+
+/// The rows from each instruction's last token on, behind P soft tokens and the context that `read` planned. Their past
+/// is what a cache holds of each sequence.
+/// @throws shape_error if logits of a context row are wanted
+template <class T, class Backend>
+pass_plan plan_late(const packed_batch& batch, extent soft_tokens, const pass_plan& read,
+                    const kv_cache<T, Backend>& cache) {
+  pass_plan plan;
+  std::size_t next = 0;
+  for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
+    const packed_sequence& s = batch.sequences[b];
+    const extent skipped = s.instruction - 1;
+    plan.add_rows(batch, s, skipped, s.count, soft_tokens);
+    attention_segment& seen = plan.segments.back();
+    seen.past_begin = cache.begin(b), seen.past_count = cache.filled(0, b);
+    seen.prefix_begin = extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    for (extent p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(skipped + p);
+    for (; next < batch.wanted.size() && batch.wanted[next] < s.begin + s.count; ++next) {
+      const extent row = batch.wanted[next] - s.begin - skipped;
+      if (row < 0) throw shape_error("late soft tokens: logits are wanted before an instruction's last token");
+      plan.wanted.push_back(std::int32_t(seen.begin + row));
+    }
+  }
+  plan.instructions = read.instructions;
+  return plan;
+}
+
+}  // namespace iapt

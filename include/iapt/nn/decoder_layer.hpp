@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// One layer of the transformer.  Shapes: N rows, D hidden size.
+#pragma once
+#include "iapt/nn/attention.hpp"
+#include "iapt/nn/mlp.hpp"
+#include "iapt/nn/norm.hpp"
+
+namespace iapt {
+
+/// x + attention(norm(x)), then the same with the feed-forward.
+template <class T, class Backend>
+struct decoder_layer {
+  norm_layer<T, Backend> attention_norm;   ///< before the attention
+  attention_block<T, Backend> attention;   ///< first half
+  norm_layer<T, Backend> mlp_norm;         ///< before the feed-forward
+  gated_mlp<T, Backend> mlp;               ///< second half
+
+  /// x (N, D), h = attention_norm(x) -> (N, D), and the rows' keys and values.
+  /// @throws shape_error if the extents do not fit
+  template <class Context, class Method>
+  attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h,
+                                          const Method& method, int number,
+                                          const attention_view<T, Backend>& view) const {
+    auto attended = attention(ctx, h, method, number, view);
+    auto middle = ctx(x + after(ctx, method, number, sublayer::attention, x, attended.y));
+    auto fed = mlp(ctx, mlp_norm(ctx, middle), method, number);
+    return {ctx(middle + after(ctx, method, number, sublayer::feed_forward, middle, fed)), attended.own};
+  }
+
+ private:
+  template <class Context, class Method>
+  static tensor<T, 2, Backend> after(Context& ctx, const Method& method, int number, sublayer half,
+                                     const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& y) {
+    if constexpr (requires { method.after(ctx, number, half, x, y); })
+      return method.after(ctx, number, half, x, y);
+    else
+      return y;
+  }
+};
+
+}  // namespace iapt

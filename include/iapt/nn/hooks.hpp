@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a method may reach into the transformer. A hook that its type lacks compiles to nothing.
+// Shapes: N rows, D hidden size, G key/value heads, E numbers in a head, P soft tokens of each of B sequences.
+#pragma once
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "iapt/ops/attention.hpp"
+#include "iapt/ops/segments.hpp"
+
+namespace iapt {
+
+/// The linear maps of a transformer layer.
+enum class projection { query, key, value, output, gate, up, down };
+/// Their names, as people write them on a command line.
+inline constexpr std::array<std::string_view, 7> projection_names{"query", "key", "value", "output",
+                                                                  "gate",  "up",  "down"};
+/// The two halves of a transformer layer.
+enum class sublayer { attention, feed_forward };
+
+/// One linear map of the model.
+struct site {
+  int layer;        ///< from 0
+  projection part;  ///< which of the layer's
+};
+
+/// Where soft tokens stand: before the sequence, or between the instruction and its last token.
+enum class placement { front, late };
+
+/// The bare backbone: no hook at all. A method may have any of these members instead:
+///   - `delta(ctx, site, x)`          a tensor added to the result of a linear map on x (N, in) -> (N, out)
+///   - `scale(site)`                  a row (out) that multiplies the result
+///   - `bias(site)`                   a row (out) added to the result
+///     (each returns an empty handle where it leaves a site alone)
+///   - `after(ctx, layer, sublayer, x, y)`  what becomes of a half layer's result y (N, D) for input x, before it is
+///                                    added to x
+///   - `soft_tokens()`, `where()`     number P and placement of the soft tokens that the next hook makes
+///   - `prefix(ctx, number, layer, states, rows, turns)`  keys and values (B·P, G·E) of a layer's soft tokens, written
+///                                    from the states entering it, of which `rows` are each sequence's; `turns` are the
+///                                    rotary angles of the soft tokens (B·P, E)
+///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
+///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
+struct bare {};
+
+/// Whether a method writes soft tokens.
+template <class Method>
+concept writes_soft_tokens = requires(const Method& m) {
+  m.soft_tokens();
+  m.where();
+};
+
+/// Number of soft tokens of a method; 0 for one that writes none.
+template <class Method>
+extent soft_token_count(const Method& method) {
+  if constexpr (writes_soft_tokens<Method>)
+    return method.soft_tokens();
+  else
+    return 0;
+}
+/// Whether a method's soft tokens stand late.
+template <class Method>
+bool stands_late(const Method& method) {
+  if constexpr (writes_soft_tokens<Method>)
+    return method.where() == placement::late && method.soft_tokens() > 0;
+  else
+    return false;
+}
+
+}  // namespace iapt

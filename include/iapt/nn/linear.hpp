@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The linear map, with the hook points of a site.
+#pragma once
+#include "iapt/nn/hooks.hpp"
+#include "iapt/ops/arithmetic.hpp"
+#include "iapt/ops/matmul.hpp"
+
+namespace iapt {
+
+/// y = x · weightᵀ + bias.   x (N, in) -> (N, out)
+template <class T, class Backend>
+struct linear {
+  tensor<T, 2, Backend> weight;     ///< (out, in)
+  tensor<T, 1, Backend> bias = {};  ///< (out), or empty
+
+  /// Without hooks.
+  /// @throws shape_error if a row of x is not `in` long
+  template <class Context>
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {
+    auto y = ctx(matmul(x, transposed(weight)));
+    return bias ? ctx(y + bias) : y;
+  }
+  /// With what a method adds to this site.
+  /// @throws shape_error if a row of x is not `in` long
+  template <class Context, class Method>
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
+                                   site where) const {
+    auto y = (*this)(ctx, x);
+    if constexpr (requires { method.delta(ctx, where, x); })
+      if (auto delta = method.delta(ctx, where, x)) y = ctx(y + delta);
+    if constexpr (requires { method.scale(where); })
+      if (auto scale = method.scale(where)) y = ctx(y * scale);
+    if constexpr (requires { method.bias(where); })
+      if (auto offset = method.bias(where)) y = ctx(y + offset);
+    return y;
+  }
+};
+
+}  // namespace iapt

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The normalisation layer.
+#pragma once
+#include "iapt/ops/rms_norm.hpp"
+
+namespace iapt {
+
+/// Rows of unit root mean square, times a weight.   x (N, D) -> (N, D)
+template <class T, class Backend>
+struct norm_layer {
+  tensor<T, 1, Backend> weight;  ///< (D)
+  double epsilon = 1e-5;         ///< under the root
+
+  /// Normalises rows.
+  /// @throws shape_error if a row is not D long
+  template <class Context>
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {
+    return ctx(rms_norm(x, weight, epsilon));
+  }
+};
+
+}  // namespace iapt

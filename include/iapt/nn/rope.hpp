@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rotary angles of positions.  Shapes: N rows, E numbers in a head.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "iapt/ops/rotary.hpp"
+
+namespace iapt {
+
+/// How the angles grow with the position, and how a model stretches them beyond its first training length.
+struct rope_options {
+  /// Ways of stretching.
+  enum class kind { plain, linear, llama3 };
+  double theta = 10000;               ///< base of the frequencies
+  kind scaling = kind::plain;         ///< way of stretching
+  double factor = 1;                  ///< positions are this much closer (linear, llama3)
+  double low_frequency_factor = 1;    ///< llama3: wavelengths longer than original / this are stretched whole
+  double high_frequency_factor = 4;   ///< llama3: wavelengths shorter than original / this are left alone
+  double original_positions = 8192;   ///< llama3: length of the first training
+  std::vector<double> divisors = {};  ///< one for each frequency, as some files store them; empty: none
+};
+
+/// Angle of position 1 for each pair of a head: θ^(−2j/E), j = 0..E/2−1, stretched as the options say.
+/// @par Source Su et al. 2021; linear: Chen et al. 2023, "position interpolation"; llama3: Llama 3.1's configuration
+inline std::vector<double> rotary_frequencies(extent head_size, const rope_options& options) {
+  std::vector<double> frequencies(head_size / 2);
+  for (std::size_t j = 0; j < frequencies.size(); ++j) {
+    double f = std::pow(options.theta, -2.0 * double(j) / double(head_size));
+    if (options.scaling == rope_options::kind::linear) f /= options.factor;
+    if (options.scaling == rope_options::kind::llama3) {
+      const double waves = options.original_positions * f / (2 * std::numbers::pi);  // within the first training length
+      const double low = options.low_frequency_factor, high = options.high_frequency_factor;
+      const double kept = std::clamp((waves - low) / (high - low), 0.0, 1.0);
+      f = kept * f + (1 - kept) * f / options.factor;
+    }
+    frequencies[j] = options.divisors.empty() ? f : f / options.divisors.at(j);
+  }
+  return frequencies;
+}
+
+/// Cosines, then sines of the angles at N positions -> (N, E), as `rotary` reads them.
+template <class T, class Backend>
+tensor<T, 2, Backend> rotary_turns(Backend& backend, const std::vector<double>& frequencies,
+                                   const std::vector<extent>& positions) {
+  const std::size_t half = frequencies.size();
+  std::vector<T> turns(positions.size() * 2 * half);
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    for (std::size_t j = 0; j < half; ++j) {
+      const double angle = double(positions[i]) * frequencies[j];
+      turns[i * 2 * half + j] = T(std::cos(angle));
+      turns[i * 2 * half + half + j] = T(std::sin(angle));
+    }
+  return from_host(backend, extents<2>{extent(positions.size()), extent(2 * half)}, turns);
+}
+
+}  // namespace iapt

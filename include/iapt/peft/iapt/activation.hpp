@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Activations of a generator: learned coefficients, or a fixed function.
+#pragma once
+#include <vector>
+
+#include "iapt/core/random.hpp"
+#include "iapt/ops/activations.hpp"
+#include "iapt/ops/rational.hpp"
+#include "iapt/peft/iapt/options.hpp"
+
+namespace iapt {
+
+/// The learned rational activation, which starts as GELU.
+/// @par Source IAPT, ACL 2024; form and start: ours (docs/method.md, "The learned activation")
+template <class T, class Backend>
+struct rational_activation {
+  static constexpr auto name = "rational";  ///< in files
+  tensor<T, 1, Backend> numerator;          ///< a_0..a_6
+  tensor<T, 1, Backend> denominator;        ///< b_1..b_5
+
+  /// Coefficients of GELU.
+  static rational_activation make(Backend& backend) {
+    const std::vector<T> a(gelu_numerator.begin(), gelu_numerator.end());
+    const std::vector<T> b(gelu_denominator.begin(), gelu_denominator.end());
+    return {from_host(backend, extents<1>{extent(a.size())}, a), from_host(backend, extents<1>{extent(b.size())}, b)};
+  }
+  /// z -> Ra(z), element by element.
+  template <class Context>
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z) const {
+    return ctx(rational(z, numerator, denominator));
+  }
+  /// f(name, tensor, role) for each tensor.
+  template <class F>
+  void visit(F f) {
+    f("activation.numerator", numerator, tensor_role::coefficients);
+    f("activation.denominator", denominator, tensor_role::coefficients);
+  }
+};
+
+/// z itself.
+struct identity_fn {
+  static constexpr auto name = "identity";  ///< in files
+};
+/// A fixed elementwise function, for comparison.
+template <class T, class Backend, class Function>
+struct fixed_activation {
+  static constexpr auto name = Function::name;  ///< in files
+
+  /// Nothing to start.
+  static fixed_activation make(Backend&) { return {}; }
+  /// z -> Function(z), element by element.
+  template <class Context>
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z) const {
+    if constexpr (std::same_as<Function, identity_fn>)
+      return z;
+    else
+      return ctx(elementwise<Function>{}(z));
+  }
+  /// Nothing to visit.
+  template <class F>
+  void visit(F) {}
+};
+
+}  // namespace iapt

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// The prompt generator of one layer.
+// Shapes: N rows of B sequences, D hidden size, R bottleneck, P soft tokens, G key/value heads, E numbers in a head.
+#pragma once
+#include <vector>
+
+#include "iapt/peft/iapt/activation.hpp"
+#include "iapt/peft/iapt/output_space.hpp"
+#include "iapt/peft/iapt/pooler.hpp"
+
+namespace iapt {
+
+/// Which states a generator reads: after the layer's input norm, or as they enter the layer.
+/// @par Source normed: ours (docs/method.md, "The generator"); raw states hold activations in the hundreds
+enum class state_input { normed, raw };
+/// The name of an input in files.
+constexpr const char* name_of(state_input input) { return input == state_input::normed ? "normed" : "raw"; }
+
+/// Writes one layer's soft tokens from the states of the instruction.   x (N, D) -> keys and values (B·P, G·E)
+///   u = x · down;  z = pool(u);  y = activation(z);  keys, values = output(y)
+/// @par Source IAPT, ACL 2024
+template <class T, class Backend, class Pooler = self_attention_pooler<T, Backend>,
+          class Activation = rational_activation<T, Backend>, class OutputSpace = hidden_space<T, Backend>,
+          state_input Input = state_input::normed>
+struct prompt_generator {
+  using value_type = T;                                          ///< type of the numbers
+  using backend_type = Backend;                                  ///< machine it runs on
+  static constexpr bool reads_raw_states = Input == state_input::raw;  ///< which states it wants
+  static constexpr const char* input_name = name_of(Input);      ///< in files
+  static constexpr const char* pooler_name = Pooler::name;       ///< in files
+  static constexpr const char* activation_name = Activation::name;  ///< in files
+  static constexpr const char* output_name = OutputSpace::name;  ///< in files
+
+  tensor<T, 2, Backend> down;  ///< (D, R)
+  Pooler pool;                 ///< from rows to soft tokens
+  Activation activation;       ///< twelve coefficients when rational
+  OutputSpace output;          ///< from R numbers to keys and values
+
+  /// Starting values: down normal of variance 1/D, the rest as its parts say.
+  static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start,
+                               random_stream down_stream, random_stream pool_stream) {
+    const extent hidden = start.layer.attention_norm.weight.size();
+    return {random_normal<T>(backend, extents<2>{hidden, o.bottleneck}, 1 / std::sqrt(double(hidden)), down_stream),
+            Pooler::make(backend, o, pool_stream), Activation::make(backend), OutputSpace::make(backend, o, start)};
+  }
+  /// The pooled summary before the activation.   x (N, D) -> (B·P, R)
+  /// @throws shape_error if an instruction has too few rows for the pooler
+  template <class Context>
+  tensor<T, 2, Backend> summary(Context& ctx, const tensor<T, 2, Backend>& x, const std::vector<row_span>& instruction,
+                                extent soft_tokens) const {
+    return pool(ctx, ctx(matmul(x, down)), instruction, soft_tokens);
+  }
+  /// Keys and values of the soft tokens (B·P, G·E).
+  template <class Context>
+  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, extent soft_tokens,
+                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+    return output(ctx, activation(ctx, z), soft_tokens, layer, turns);
+  }
+  /// f(name, tensor, role) for each tensor.
+  template <class F>
+  void visit(F f) {
+    f("down", down, tensor_role::shared);
+    pool.visit(f);
+    activation.visit(f);
+    output.visit(f);
+  }
+};
+
+}  // namespace iapt

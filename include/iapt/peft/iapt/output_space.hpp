@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Output spaces: what a generator writes, and how it becomes keys and values of a layer.
+// Shapes: P soft tokens of each of B sequences, R bottleneck, D hidden size, G key/value heads, E numbers in a head.
+#pragma once
+#include <string>
+
+#include "iapt/core/random.hpp"
+#include "iapt/nn/decoder_layer.hpp"
+#include "iapt/ops/repeat_columns.hpp"
+#include "iapt/peft/iapt/options.hpp"
+
+namespace iapt {
+
+/// Factor of gains and offsets, which is their learning rate.
+/// @par Source ours (docs/method.md, "Output space")
+inline constexpr double offset_rate = 10;
+
+/// Starting values that the backbone gives to a layer's output space.
+template <class T, class Backend>
+struct layer_start {
+  const decoder_layer<T, Backend>& layer;  ///< of the backbone
+  tensor<T, 2, Backend> base;              ///< states of unit RMS (P, D); empty where the start is random
+  random_stream stream;                    ///< for random numbers
+};
+
+/// Rows of B sequences, P each, as (B, P, columns): what is learned for each soft token is then added over sequences.
+template <class T, class Backend>
+tensor<T, 3, Backend> by_sequence(const tensor<T, 2, Backend>& rows, extent soft_tokens) {
+  return rows.reshape(extents<3>{rows.size(0) / soft_tokens, soft_tokens, rows.size(1)});
+}
+/// And back: (B, P, columns) -> (B·P, columns).
+template <class T, class Backend>
+tensor<T, 2, Backend> by_row(const tensor<T, 3, Backend>& x) {
+  return x.reshape(extents<2>{x.size(0) * x.size(1), x.size(2)});
+}
+
+/// The paper's: the generator writes states; the layer's own norm and projections make keys and values of them.
+/// prompts = base + y · up
+/// @par Source IAPT, ACL 2024; the learned base is ours (docs/method.md, "Initialisation")
+template <class T, class Backend>
+struct hidden_space {
+  static constexpr auto name = "hidden";  ///< in files
+  tensor<T, 2, Backend> up;               ///< (R, D)
+  tensor<T, 2, Backend> base;             ///< (P, D); empty where the start is random
+
+  /// up = 0 with a base, else random of deviation 0.02: without either, the norm behind would divide by zero.
+  static hidden_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+    const extents<2> shape{o.bottleneck, start.layer.attention_norm.weight.size()};
+    return {start.base ? filled<T>(backend, shape, 0) : random_normal<T>(backend, shape, 0.02, start.stream),
+            start.base};
+  }
+  /// Prompts after the layer's norm.   y (B·P, R) -> (B·P, D)
+  template <class Context>
+  tensor<T, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                               const decoder_layer<T, Backend>& layer) const {
+    auto prompts = ctx(matmul(y, up));
+    if (base) prompts = by_row(ctx(base + by_sequence(prompts, soft_tokens)));
+    return layer.attention_norm(ctx, prompts);
+  }
+  /// Keys and values (B·P, G·E).   y (B·P, R)
+  template <class Context>
+  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+    const auto n = normed(ctx, y, soft_tokens, layer);
+    return {ctx(rotary(layer.attention.key(ctx, n), turns)), layer.attention.value(ctx, n)};
+  }
+  /// f(name, tensor, role) for each tensor.
+  template <class F>
+  void visit(F f) {
+    f("up", up, tensor_role::shared);
+    f("base", base, tensor_role::weights);
+  }
+};
+
+/// Hidden space, with a learned gain for each soft token and head, and an offset of the values: the norm fixes a soft
+/// token's length, so its key and value could not grow.
+/// @par Source ours (docs/method.md, "Output space")
+template <class T, class Backend>
+struct hidden_gains_space {
+  static constexpr auto name = "hidden_gains";  ///< in files
+  hidden_space<T, Backend> hidden;              ///< makes the states
+  tensor<T, 2, Backend> key_gain;               ///< (P, G)
+  tensor<T, 2, Backend> value_gain;             ///< (P, G)
+  tensor<T, 2, Backend> value_offset;           ///< (P, G·E)
+
+  /// Gains and offset zero: the same function as hidden space.
+  static hidden_gains_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+    const auto& heads = start.layer.attention.layout;
+    const extents<2> gains{o.soft_tokens, heads.kv_heads};
+    return {hidden_space<T, Backend>::make(backend, o, start), filled<T>(backend, gains, 0),
+            filled<T>(backend, gains, 0),
+            filled<T>(backend, extents<2>{o.soft_tokens, heads.kv_heads * heads.head_size}, 0)};
+  }
+  /// Keys and values (B·P, G·E).   y (B·P, R)
+  template <class Context>
+  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+    const auto n = hidden.normed(ctx, y, soft_tokens, layer);
+    const extent head_size = layer.attention.layout.head_size;
+    const auto gained = [&](const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
+      return by_sequence(x, soft_tokens) * (repeat_columns(gain, head_size) * offset_rate + 1);
+    };
+    const auto keys = ctx(gained(layer.attention.key(ctx, n), key_gain));
+    const auto values = ctx(gained(layer.attention.value(ctx, n), value_gain) + value_offset * offset_rate);
+    return {ctx(rotary(by_row(keys), turns)), by_row(values)};
+  }
+  /// f(name, tensor, role) for each tensor.
+  template <class F>
+  void visit(F f) {
+    hidden.visit(f);
+    f("key_gain", key_gain, tensor_role::weights);
+    f("value_gain", value_gain, tensor_role::weights);
+    f("value_offset", value_offset, tensor_role::weights);
+  }
+};
+
+/// The generator writes keys and values themselves: k = rope(b_k + 10·o_k + y · U_k), v = b_v + 10·o_v + y · U_v.
+/// @par Source ours (docs/method.md, "Output space")
+template <class T, class Backend>
+struct key_value_space {
+  static constexpr auto name = "key_value";  ///< in files
+  tensor<T, 2, Backend> key_up;              ///< (R, G·E)
+  tensor<T, 2, Backend> value_up;            ///< (R, G·E)
+  tensor<T, 2, Backend> key_offset;          ///< (P, G·E)
+  tensor<T, 2, Backend> value_offset;        ///< (P, G·E)
+  tensor<T, 2, Backend> key_base;            ///< (P, G·E), fixed
+  tensor<T, 2, Backend> value_base;          ///< (P, G·E), fixed
+
+  /// What is learned starts at zero: the same function as the base alone.
+  static key_value_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+    const auto& attention = start.layer.attention;
+    const extent width = attention.layout.kv_heads * attention.layout.head_size;
+    inference<Backend> run(backend);
+    const extents<2> base_shape{o.soft_tokens, start.layer.attention_norm.weight.size()};
+    const auto base = start.base ? start.base : random_normal<T>(backend, base_shape, 1, start.stream);
+    const auto n = start.layer.attention_norm(run, base);
+    const auto zero = [&](extent rows) { return filled<T>(backend, extents<2>{rows, width}, 0); };
+    return {zero(o.bottleneck),  zero(o.bottleneck),    zero(o.soft_tokens),
+            zero(o.soft_tokens), attention.key(run, n), attention.value(run, n)};
+  }
+  /// Keys and values (B·P, G·E).   y (B·P, R)
+  template <class Context>
+  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<T, Backend>&, const tensor<T, 2, Backend>& turns) const {
+    const auto written = [&](const auto& up, const auto& offset, const auto& base) {
+      return by_row(ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens)));
+    };
+    return {ctx(rotary(written(key_up, key_offset, key_base), turns)), written(value_up, value_offset, value_base)};
+  }
+  /// f(name, tensor, role) for each tensor.
+  template <class F>
+  void visit(F f) {
+    f("key_up", key_up, tensor_role::shared);
+    f("value_up", value_up, tensor_role::shared);
+    f("key_offset", key_offset, tensor_role::weights);
+    f("value_offset", value_offset, tensor_role::weights);
+    f("key_base", key_base, tensor_role::fixed);
+    f("value_base", value_base, tensor_role::fixed);
+  }
+};
+
+}  // namespace iapt
