@@ -38,6 +38,7 @@ TEST_CASE("headers that are not of the format", "[io]") {
   CHECK_THAT(message(""), Contains("f: byte 8: the header is not valid JSON"));
   CHECK_THAT(message("{"), Contains("f: byte 9: the header is not valid JSON"));
   CHECK_THAT(message("{} x"), Contains("byte 12: the header is not valid JSON"));
+  CHECK_THAT(message(std::string_view("{}\0,,,", 6)), Contains("byte 11: the header's text ends here"));
   CHECK_THAT(message("[]"), Contains("byte 9: unexpected array"));
   CHECK_THAT(message("3"), Contains("unexpected number"));
   CHECK_THAT(message("null"), Contains("unexpected null"));

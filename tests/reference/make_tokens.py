@@ -100,7 +100,7 @@ def drop_bytes(document):
     """For "unknown": a vocabulary that lacks some bytes, as SmolLM2's does."""
     document = copy.deepcopy(document)
     for character in "éÿ":
-        document["model"]["vocab"].pop(character)
+        document["model"]["vocab"]["unused " + character] = document["model"]["vocab"].pop(character)
     document["model"]["merges"] = [m for m in document["model"]["merges"] if not set("éÿ") & set("".join(m))]
     return document
 
@@ -169,8 +169,8 @@ QWEN_CHAT = (
     "{%- if add_generation_prompt -%}\n  {{- '<|im_start|>assistant\\n' -}}\n{%- endif -%}\n")
 CHATML = (
     "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}\n"
-    "{% for message in messages %}\n{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}\n"
-    "{% endfor %}\n{% if add_generation_prompt %}\n{{ '<|im_start|>assistant\n' }}\n{% endif %}")
+    "{% for message in messages %}\n{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}\n{% if add_generation_prompt %}\n{{ '<|im_start|>assistant\n' }}{% endif %}")
 
 
 def chats(tokenizer, template, source, **special):

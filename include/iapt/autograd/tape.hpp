@@ -108,7 +108,8 @@ class tape {
     entries_.push_back([&backend = backend_, f, result = y.keep(false), ... x = x] {
       if (!result.has_gradient()) return;
       tape again(backend);
-      again.backward(f(again, x...), result.gradient());
+      const auto y = f(again, x...);
+      if (y.tracked()) again.backward(y, result.gradient());  // not if f and x were constants after all
     });
     return y;
   }
@@ -129,7 +130,8 @@ class tape {
     if (!y.tracked()) throw numeric_error("backward: the result depends on no tracked tensor, so it has no gradient");
     if (y.shape() != dy.shape())
       throw shape_error("backward: adjoint of " + to_text(dy.shape()) + " for a result of " + to_text(y.shape()));
-    backend_.copy(y.adjoint().first, dy.data(), y.size());
+    const auto [to, accumulates] = y.adjoint();  // a leaf may hold a sum already
+    backend_.grid(1, y.size(), fold_chunks<T>{{dy.data()}, {to}, 1, y.size(), accumulates});
     for (; !entries_.empty(); entries_.pop_back()) entries_.back()();
   }
 

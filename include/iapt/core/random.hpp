@@ -37,7 +37,7 @@ class random_stream {
   }
   /// Uniform in (0, 1), never an end.
   constexpr double uniform() { return (double(bits() >> 11) + 0.5) * 0x1p-53; }
-  /// Uniform in 0..n-1.
+  /// Uniform in 0..n-1; n is at least 1.
   constexpr std::uint64_t below(std::uint64_t n) {
     const std::uint64_t limit = -n % n;  // words under it would favour the small results
     std::uint64_t word = bits();

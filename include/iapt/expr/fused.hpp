@@ -168,12 +168,13 @@ struct fused : inert {
   std::pair<extent, extent> loop_shape(bool backward) const {
     const auto n = shape();
     const extent size = element_count(n);
-    extent columns = size;
+    extent columns = size, repeated = -1;
     visit([&](const auto& x, auto fits) {
-      if (fits && std::remove_cvref_t<decltype(x)>::rank < rank) columns = std::min(columns, x.size());
+      if (fits && std::remove_cvref_t<decltype(x)>::rank < rank) repeated = x.size();
       if constexpr (!fits && rank > 0)
-        if (backward && x.tracked()) columns = std::min(columns, n[rank - 1]);
+        if (backward && x.tracked()) columns = n[rank - 1];
     });
+    if (repeated >= 0) columns = repeated;  // even where there are no rows: their sum is zero
     return {columns ? size / columns : 0, columns};
   }
 };

@@ -113,7 +113,8 @@ class row_sums {
   row<T> partial_for(const X& x, extent terms = 0) {
     const auto [y, accumulates] = x.adjoint();
     if (!y) return {nullptr};
-    sum s{nullptr, y, accumulates, terms};
+    if (!accumulates) backend_.zero(y, x.size());  // the loop itself may add to it before the sum is there
+    sum s{nullptr, y, terms};
     s.partial = backend_.template take<T>(chunks() * s.width(columns_));
     sums_.push_back(s);
     return {s.partial};
@@ -123,9 +124,9 @@ class row_sums {
     for (const sum& s : sums_) {
       const extent width = s.width(columns_);
       T* folded = s.terms ? backend_.template take<T>(width) : s.y;
-      backend_.grid(1, width, fold_chunks<T>{{s.partial}, {folded}, chunks(), width, !s.terms && s.accumulates});
+      backend_.grid(1, width, fold_chunks<T>{{s.partial}, {folded}, chunks(), width, !s.terms});
       if (!s.terms) continue;
-      backend_.groups(s.terms, columns_, fold_columns<T>{{folded}, s.y, columns_, s.accumulates});
+      backend_.groups(s.terms, columns_, fold_columns<T>{{folded}, s.y, columns_, true});
       backend_.give(folded, width);
     }
   }
@@ -133,7 +134,6 @@ class row_sums {
  private:
   struct sum {
     T *partial, *y;
-    bool accumulates;
     extent terms;  // coefficients of a table; 0 for a row
     extent width(extent columns) const { return std::max<extent>(terms, 1) * columns; }
   };

@@ -70,21 +70,26 @@ class safetensors_events {
     safetensors_events events(file, start, json.data(), reached);
     const bool complete =
         nlohmann::json::sax_parse(cursor(json.data(), reached), cursor(json.data() + json.size(), reached), &events);
-    if (!complete) events.refuse("the header is not complete");  // not reached: errors throw
+    if (!complete || reached != json.data() + json.size())  // the parser takes a zero byte for the end
+      events.refuse("the header's text ends here, before its last byte");
     return std::move(events.header_);
   }
 
   // The events, as nlohmann-json calls them. None returns false; they throw.
-  bool null() { refuse("unexpected null"); }                                   ///< not in the format
-  bool boolean(bool) { refuse("unexpected true or false"); }                   ///< not in the format
-  bool number_integer(std::int64_t) { refuse("unexpected negative number"); }  ///< not in the format
-  bool number_float(double, const std::string&) {
-    refuse("unexpected number, expected a whole one below 2^64");
-  }  ///< no
+
+  /// Not in the format.
+  bool null() { refuse("unexpected null"); }
+  /// Not in the format.
+  bool boolean(bool) { refuse("unexpected true or false"); }
+  /// Not in the format: below zero.
+  bool number_integer(std::int64_t) { refuse("unexpected negative number"); }
+  /// Not in the format: has a fraction, an exponent, or too many digits.
+  bool number_float(double, const std::string&) { refuse("unexpected number, expected a whole one below 2^64"); }
+  /// Not in JSON, but asked for.
   template <class Binary>
   bool binary(Binary&) {
     refuse("unexpected binary value");
-  }  ///< not in JSON
+  }
   /// An extent or an offset.
   bool number_unsigned(std::uint64_t value) {
     if (!numbers_) refuse("unexpected number");

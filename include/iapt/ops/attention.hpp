@@ -20,7 +20,8 @@ struct key_values {
 };
 
 /// y = softmax(q kᵀ / √E, over what each query may see) v, head by head. Query i of a sequence sees the whole past, the
-/// sequence's own rows up to i, and the soft tokens from row `prefix_from` on.
+/// sequence's own rows up to i, and the soft tokens from row `prefix_from` on. Rows of no sequence become 0; sequences
+/// share no rows, but may share soft tokens.
 /// @par Gradient with p the softmax and δ_i = Σ dy_i y_i: dv = pᵀ dy, ds = p (dy vᵀ − δ) / √E, dq = ds k, dk = dsᵀ q;
 ///               scores are computed again, tile by tile
 /// @par Source   Vaswani et al. 2017; Ainslie et al. 2023 (grouped queries); Dao et al. 2022 (tiles)
@@ -60,6 +61,9 @@ struct attention_op {
   template <class Y, class... X>
   void forward(Backend& b, const Y& y, const X&... x) {
     log_sum = tensor<T, 2, Backend>(b, {y.size(0), layout.heads});
+    extent rows = 0;
+    for (const attention_segment& s : segments) rows += s.count;
+    if (rows < y.size(0)) b.zero(y.write(), y.size());  // some rows belong to no sequence
     auto a = arrays(x...);
     a.y = y.write(), a.log_sum = log_sum.write();
     b.attention(a, segments);

@@ -30,10 +30,11 @@ struct rational_fn {
     at.ds = at.ds * x + at.s, at.s = at.s * x;
     return at;
   }
-  /// Keeps the powers from overflowing: beyond this the fit has long lost its meaning.
+  /// Keeps the powers from overflowing: beyond this the fit has long lost its meaning. What is not a number stays so:
+  /// maximum() gives its second operand where the two cannot be compared.
   template <class V>
   IAPT_DEVICE static V clamped(V x) {
-    return -maximum(-maximum(x, V(-limit)), V(-limit));
+    return -maximum(V(-limit), -maximum(V(-limit), x));
   }
   /// P(x) / (1 + |S(x)|)
   template <class V, class A, class B>

@@ -43,7 +43,7 @@ struct rotary_op {
   /// (N, heads·E) and (N, E) -> (N, heads·E)
   template <class X, class A>
   extents<2> shape(const X& x, const A& turns) const {
-    if (x.size(0) != turns.size(0) || x.size(1) % turns.size(1) != 0)
+    if (x.size(0) != turns.size(0) || turns.size(1) == 0 || turns.size(1) % 2 != 0 || x.size(1) % turns.size(1) != 0)
       throw shape_error("rotary: rows of " + to_text(x.shape()) + " with angles of " + to_text(turns.shape()));
     return x.shape();
   }

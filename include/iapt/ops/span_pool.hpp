@@ -79,7 +79,8 @@ struct span_max_adjoint {
         const extent width = sizeof(V) / sizeof(T);
         for (extent j = first.at; j < first.at + width; ++j) {
           extent i = bounds[k * 2];
-          while (x[i * columns + j] != y[k * columns + j]) ++i;
+          const extent last = bounds[k * 2 + 1] - 1;  // of a maximum that is not a number, too
+          while (i < last && x[i * columns + j] != y[k * columns + j]) ++i;
           dx[i * columns + j] += dy[k * columns + j];
         }
       });

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "iapt/backend/concept.hpp"
@@ -32,6 +33,17 @@ inline std::vector<attention_task> attention_tasks(const head_layout& layout,
     for (extent from = 0; from < segments[s].count; from += attention_tile)
       for (extent h = 0; h < layout.heads; ++h) tasks.push_back({s, h, from});
   return tasks;
+}
+
+/// Whether two sequences see the same soft tokens, so that their adjoints meet and must not be computed at once.
+inline bool prefixes_overlap(std::span<const attention_segment> segments) {
+  std::vector<std::pair<extent, extent>> rows;
+  for (const attention_segment& s : segments)
+    if (s.prefix_count) rows.push_back({s.prefix_begin, s.prefix_begin + s.prefix_count});
+  std::sort(rows.begin(), rows.end());
+  for (std::size_t i = 1; i < rows.size(); ++i)
+    if (rows[i].first < rows[i - 1].second) return true;
+  return false;
 }
 
 /// A block of keys that a tile of queries may see.

@@ -114,15 +114,19 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T>
   void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
     const auto tasks = attention_tasks(arrays.layout, segments);
+    const thread_limit one(1);  // a tile's products are too small to share, and threads would change their rounding
     parallel(tasks.size(), extent(1) << 30, [&](extent k) { attention_forward(arrays, segments, tasks[k]); });
   }
   /// Its adjoints; see attention_backward.
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                          std::span<const attention_segment> segments) {
-    const extent kv_heads = arrays.layout.kv_heads;
-    parallel(segments.size() * kv_heads, extent(1) << 30,
-             [&](extent k) { attention_backward(arrays, adjoints, segments[k / kv_heads], k % kv_heads); });
+    const extent kv_heads = arrays.layout.kv_heads, together = prefixes_overlap(segments) ? segments.size() : 1;
+    const thread_limit one(1);
+    parallel(extent(segments.size()) / together * kv_heads, extent(1) << 30, [&](extent k) {
+      for (extent s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
+        attention_backward(arrays, adjoints, segments[s], k % kv_heads);
+    });
   }
 
  private:

@@ -3,6 +3,8 @@
 #pragma once
 #include <Eigen/Core>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "iapt/expr/lane.hpp"
 
@@ -61,10 +63,12 @@ struct pack {
   IAPT_DEVICE friend pack operator/(pack a, pack b) { return of(a.v / b.v); }
   /// Elementwise.
   IAPT_DEVICE friend pack operator-(pack a) { return of(-a.v); }
-  /// Elementwise, vectorised by Eigen.
+  /// Elementwise, vectorised by Eigen; 0 below the smallest normal number, where Eigen's is never 0 and a masked score
+  /// of −∞ would still let something through.
   IAPT_DEVICE friend pack exp(pack a) {
+    constexpr T least = (std::numeric_limits<T>::min_exponent - 1) * std::numbers::ln2_v<T>;
     const array e = a.eigen().exp();
-    return load(e.data());
+    return of(a.v < least ? vector{} : load(e.data()).v);
   }
   /// Elementwise, vectorised by Eigen.
   IAPT_DEVICE friend pack tanh(pack a) {

@@ -4,10 +4,12 @@
 #pragma once
 #include <Eigen/Core>
 #include <concepts>
+#include <string>
 #include <string_view>
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/eigen/pack.hpp"
+#include "iapt/core/error.hpp"
 #if defined(IAPT_ONEDNN)
 #include <dnnl.h>
 #endif
@@ -49,8 +51,9 @@ void library_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_
                     bool accumulate) {
 #if defined(IAPT_ONEDNN)
   if constexpr (std::same_as<T, float>) {
-    dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data, a.stride, b.data, b.stride,
-               accumulate ? 1.f : 0.f, c.data, c.stride);
+    const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data,
+                                            a.stride, b.data, b.stride, accumulate ? 1.f : 0.f, c.data, c.stride);
+    if (status != dnnl_success) throw device_error("matmul: oneDNN refuses, status " + std::to_string(status));
     return;
   }
 #endif

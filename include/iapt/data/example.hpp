@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a model learns from or is asked: one line of a data file, as tokens.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "iapt/core/shape.hpp"
+#include "iapt/model/packed_batch.hpp"
+
+namespace iapt {
+
+/// An instruction and the response to learn.
+struct example {
+  std::vector<token_id> instruction;   ///< all tokens before the first of the response, at least one
+  std::vector<token_id> response;      ///< the response, end token included
+  std::size_t line = 0;                ///< where it stands in its file, from 1
+  std::vector<std::string> tags = {};  ///< kinds by which results are counted
+};
+
+/// A question with several answers, one of them right.
+struct choice_example {
+  std::vector<token_id> instruction;           ///< all tokens before the answer, at least one
+  std::vector<std::vector<token_id>> choices;  ///< the answers, end token included
+  std::size_t answer = 0;                      ///< which is right, from 0
+  std::size_t line = 0;                        ///< where it stands in its file, from 1
+  std::vector<std::string> tags = {};          ///< kinds by which results are counted
+};
+
+/// Tokens that an example takes of a length limit: instruction and response.
+inline extent length_of(const example& e) { return extent(e.instruction.size() + e.response.size()); }
+
+}  // namespace iapt

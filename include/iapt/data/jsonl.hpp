@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading examples to train on and to be judged by, from files of one JSON object a line.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/data/example.hpp"
+#include "iapt/data/json_lines.hpp"
+#include "iapt/text/chat_template.hpp"
+#include "iapt/text/tokenizer.hpp"
+
+namespace iapt {
+
+/// What happens to a sequence that is longer than the limit.
+enum class too_long {
+  leave_out,  ///< it is reported and left out
+  cut_left,   ///< the first tokens of its instruction are cut off, and it is reported
+};
+
+/// How files of examples are read.
+struct jsonl_options {
+  extent max_length = 0;                            ///< tokens of instruction and response together; 0: any number
+  too_long longer = too_long::leave_out;            ///< what happens to longer ones
+  std::string consequence = "nothing was trained";  ///< how the message about bad lines ends
+};
+
+/// What reading a file did, for the user to see.
+struct jsonl_report {
+  extent lines = 0;                   ///< lines that hold an example
+  std::vector<std::size_t> left_out;  ///< lines over the length limit that were left out
+  std::vector<std::size_t> cut;       ///< lines over the length limit whose instruction was cut
+  extent longest = 0;                 ///< tokens of the longest sequence in the file
+};
+
+/// Some words about sequences over the length limit; empty if there were none.
+inline std::string to_text(const jsonl_report& report) {
+  const auto list = [](const std::vector<std::size_t>& lines) {
+    constexpr std::size_t most = 10;
+    std::string text;
+    for (std::size_t i = 0; i < lines.size() && i < most; ++i) text += (i ? ", " : "") + std::to_string(lines[i]);
+    return text + (lines.size() > most ? ", ..." : "");
+  };
+  std::string text;
+  if (!report.left_out.empty())
+    text += std::to_string(report.left_out.size()) + " of " + std::to_string(report.lines) +
+            " sequences are over the length limit and were left out (lines " + list(report.left_out) + ")";
+  if (!report.cut.empty())
+    text += (text.empty() ? "" : "; ") + std::to_string(report.cut.size()) + " of " + std::to_string(report.lines) +
+            " sequences were cut on the left of the instruction (lines " + list(report.cut) + ")";
+  if (!text.empty()) text += "; the longest has " + std::to_string(report.longest) + " tokens";
+  return text;
+}
+
+/// The examples of a file, and what reading it did.
+struct data_set {
+  std::vector<example> examples;  ///< in the order of their lines
+  jsonl_report report;            ///< what was left out or cut
+};
+
+/// Turns the fields of a line into tokens. Lines of three formats may stand in one file:
+///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion;
+///   - `instruction`, `output` and perhaps `input` (behind the instruction, an empty line between): one user message
+///     and its answer, through the chat template;
+///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
+/// The response is the completion or the assistant's last message, with the token that ends it.
+class example_reader {
+ public:
+  /// Reads with a tokenizer, which must outlive the reader.
+  explicit example_reader(const tokenizer& words) : words_(words) {}
+
+  /// One example. @throws io_error saying what is wrong with the line
+  example read(const nlohmann::json& line) {
+    const bool plain = line.contains("prompt") || line.contains("completion"), messages = line.contains("messages"),
+               instruction = line.contains("instruction") || line.contains("output");
+    if (plain + messages + instruction != 1) throw io_error(which_format(line, plain + messages + instruction));
+    example e = plain ? read_plain(line) : messages ? read_messages(line) : read_instruction(line);
+    if (e.instruction.empty()) throw io_error("the prompt has no tokens; a response needs something before it");
+    e.tags = json_field::tags(line);
+    return e;
+  }
+  /// A prompt as it stands. @throws io_error if it has no tokens
+  std::vector<token_id> prompt(const std::string& text) const {
+    auto tokens = words_.encode(text);
+    if (tokens.empty()) throw io_error("the prompt has no tokens; a response needs something before it");
+    return tokens;
+  }
+  /// A completion as it stands, with the end token. @throws io_error if it is empty
+  std::vector<token_id> completion(const std::string& text, const char* field) const {
+    if (text.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
+    if (!words_.eos())
+      throw io_error("the tokenizer of " + words_.spec().source +
+                     " names no end token, so a completion cannot be ended; use \"messages\" lines");
+    auto tokens = words_.encode(text, {.bos = false});
+    tokens.push_back(*words_.eos());
+    return tokens;
+  }
+
+ private:
+  static std::string which_format(const nlohmann::json& line, int found) {
+    const std::string wanted = "\"prompt\" and \"completion\", or \"instruction\" and \"output\", or \"messages\"";
+    if (found > 1) return "expected the fields of one format, " + wanted + "; found those of " + std::to_string(found);
+    std::string names;
+    for (const auto& [name, value] : line.items())
+      if (names.size() < 100) names += (names.empty() ? "" : ", ") + in_quotes(name);
+    return "expected " + wanted + "; found " + (names.empty() ? "no fields" : names);
+  }
+  example read_plain(const nlohmann::json& line) const {
+    const std::string before = json_field::text(line, "prompt"), after = json_field::text(line, "completion");
+    return {.instruction = words_.encode(before), .response = completion(after, "completion")};
+  }
+  example read_instruction(const nlohmann::json& line) {
+    std::string request = json_field::text(line, "instruction");
+    const std::string input = json_field::optional_text(line, "input"), answer = json_field::text(line, "output");
+    if (!input.empty()) request += "\n\n" + input;
+    return chat({{"user", request}}, answer, "output");
+  }
+  example read_messages(const nlohmann::json& line) {
+    const auto& list = line.at("messages");
+    if (!list.is_array() || list.empty())
+      throw io_error("expected \"messages\" (array of objects), found " +
+                     std::string(list.is_array() ? "an empty array" : list.type_name()));
+    std::vector<chat_message> turns;
+    for (const auto& one : list) {
+      const std::string which = "message " + std::to_string(turns.size() + 1) + ": ";
+      if (!one.is_object()) throw io_error(which + "expected an object, found " + one.type_name());
+      try {
+        turns.push_back({json_field::text(one, "role"), json_field::text(one, "content")});
+      } catch (const io_error& failure) { throw io_error(which + failure.what()); }
+    }
+    const chat_message last = std::move(turns.back());
+    turns.pop_back();
+    if (last.role != "assistant")
+      throw io_error("the last message is by " + in_quotes(last.role) + ", expected \"assistant\": it is the response");
+    if (turns.empty()) throw io_error("the response has no message before it");
+    return chat(turns, last.content, "content");
+  }
+  example chat(const std::vector<chat_message>& turns, const std::string& answer, const char* field) {
+    if (answer.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
+    if (!template_) template_.emplace(words_.spec().chat_template, words_.spec().source);
+    return {.instruction = template_->encode(words_, turns, true), .response = template_->encode_reply(words_, answer)};
+  }
+
+  const tokenizer& words_;
+  std::optional<chat_template> template_;  // only lines that go through it need one
+};
+
+/// Applies the length limit to an example. @return whether it is kept
+inline bool limit_length(example& e, const jsonl_options& options, jsonl_report& report) {
+  const extent length = length_of(e);
+  ++report.lines;
+  report.longest = std::max(report.longest, length);
+  if (!options.max_length || length <= options.max_length) return true;
+  const extent excess = length - options.max_length;
+  if (options.longer == too_long::leave_out || excess >= extent(e.instruction.size())) {
+    report.left_out.push_back(e.line);
+    return false;
+  }
+  e.instruction.erase(e.instruction.begin(), e.instruction.begin() + excess);
+  report.cut.push_back(e.line);
+  return true;
+}
+
+/// Reads a file of examples, all of it or nothing.
+/// @param path one JSON object a line, in the formats of `example_reader`, perhaps with `tags` (array of strings)
+/// @param words the model's tokenizer
+/// @param options length limit
+/// @throws io_error listing every bad line (up to twenty) with its number and what is wrong, or if no example is left
+inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& words,
+                           const jsonl_options& options = {}) {
+  data_set data;
+  bad_lines bad(path.string(), options.consequence);
+  example_reader reader(words);
+  for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
+    example e = reader.read(line);
+    e.line = number;
+    if (limit_length(e, options, data.report)) data.examples.push_back(std::move(e));
+  });
+  if (data.examples.empty())
+    throw io_error(path.string() + ": no example is left: " +
+                   (data.report.lines ? to_text(data.report) + "; raise the limit" : "the file has no lines") +
+                   "\n      " + options.consequence);
+  return data;
+}
+
+}  // namespace iapt

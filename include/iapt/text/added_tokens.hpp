@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds special and user-defined tokens in raw text.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "iapt/text/regex.hpp"
+#include "iapt/text/tokenizer_spec.hpp"
+
+namespace iapt {
+
+/// A set of texts of which the leftmost and then longest one is found, as Hugging Face's tokenizers do.
+class added_token_finder {
+ public:
+  /// Searches for those of `tokens` whose `normalized` flag is `normalized`.
+  added_token_finder(const std::vector<added_token>& tokens, bool normalized) {
+    for (const auto& t : tokens)
+      if (t.normalized == normalized && !t.text.empty()) tokens_.push_back(t);
+    // A stable order, so that of two entries with the same text the later one counts.
+    std::stable_sort(tokens_.begin(), tokens_.end(), [](auto& a, auto& b) { return a.text < b.text; });
+    for (const auto& t : tokens_) starts_[static_cast<unsigned char>(t.text[0])] = true;
+  }
+
+  /// Cuts `text` (valid UTF-8): calls `plain(piece)` for text without tokens and `token(added)` for each token found,
+  /// in order. With `special` false, special tokens are found but stay plain text.
+  template <class Plain, class Token>
+  void split(std::string_view text, bool special, Plain&& plain, Token&& token) const {
+    std::size_t done = 0;  // everything before it was handed out
+    for (std::size_t at = 0; at < text.size();) {
+      const added_token* found = longest(text.substr(at));
+      if (!found) {
+        ++at;
+        continue;
+      }
+      std::size_t begin = at, end = at + found->text.size();
+      at = end;
+      if (found->special && !special) continue;
+      if (found->single_word && (ends_in_word(text.substr(0, begin)) || starts_in_word(text.substr(end)))) continue;
+      if (found->lstrip) begin = std::max(done, begin - space_at_end(text.substr(0, begin)));
+      if (found->rstrip) end += space_at_start(text.substr(end));
+      if (done < begin) plain(text.substr(done, begin - done));
+      token(*found);
+      done = end;
+    }
+    if (done < text.size()) plain(text.substr(done));
+  }
+
+ private:
+  // Narrows the sorted range of candidates byte by byte; the last complete candidate on the way is the longest.
+  const added_token* longest(std::string_view text) const {
+    if (!starts_[static_cast<unsigned char>(text[0])]) return nullptr;
+    const added_token* found = nullptr;
+    auto low = tokens_.begin(), high = tokens_.end();
+    for (std::size_t depth = 0; depth < text.size() && low != high; ++depth) {
+      auto key = [&](const added_token& t) {  // -1 for texts that ended before
+        return depth < t.text.size() ? static_cast<unsigned char>(t.text[depth]) : -1;
+      };
+      const int byte = static_cast<unsigned char>(text[depth]);
+      low = std::partition_point(low, high, [&](const added_token& t) { return key(t) < byte; });
+      high = std::partition_point(low, high, [&](const added_token& t) { return key(t) <= byte; });
+      for (auto t = low; t != high && t->text.size() == depth + 1; ++t) found = &*t;
+    }
+    return found;
+  }
+
+  // Rust's \w and \s, spelled out because PCRE2's differ.
+  static constexpr const char* word = R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])";
+  static constexpr const char* space = R"(\p{White_Space})";
+  static std::size_t match_size(const std::string& pattern, std::string_view text) {
+    const auto span = regex::matcher(regex(pattern)).find(text, 0);
+    return span ? (*span)[1] - (*span)[0] : 0;
+  }
+  static bool ends_in_word(std::string_view text) { return match_size(std::string(word) + "\\z", text) > 0; }
+  static bool starts_in_word(std::string_view text) { return match_size("\\A" + std::string(word), text) > 0; }
+  static std::size_t space_at_end(std::string_view text) { return match_size(std::string(space) + "+\\z", text); }
+  static std::size_t space_at_start(std::string_view text) {
+    return match_size("\\A" + std::string(space) + "+", text);
+  }
+
+  std::vector<added_token> tokens_;
+  std::vector<bool> starts_ = std::vector<bool>(256);
+};
+
+}  // namespace iapt

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text from tokens as they are generated, in whole characters.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "iapt/text/tokenizer.hpp"
+#include "iapt/text/utf8.hpp"
+
+namespace iapt {
+
+/// Decodes one token after the other. A token may end within a character: its bytes wait until the rest has come.
+/// All returned strings together are what `tokenizer::decode` makes of the same tokens.
+class stream_decoder {
+ public:
+  /// Decodes tokens of `source`, which must live as long as this object.
+  explicit stream_decoder(const tokenizer& source, bool skip_special = false)
+      : source_(&source), skip_special_(skip_special) {}
+
+  /// Takes a token and returns the text that is complete with it, perhaps empty.
+  /// @throws error for an id that is not in the vocabulary
+  std::string next(token_id id) {
+    const std::string_view bytes = source_->bytes(id);
+    if (!(skip_special_ && source_->is_special(id))) waiting_ += bytes;
+    std::size_t whole = 0;
+    while (whole < waiting_.size()) {
+      const utf8::step s = utf8::next(std::string_view(waiting_).substr(whole));
+      if (s.kind == utf8::step_kind::incomplete) break;
+      whole += s.size;
+    }
+    std::string out = utf8::repair(std::string_view(waiting_).substr(0, whole));
+    waiting_.erase(0, whole);
+    return out;
+  }
+
+  /// Ends the text: U+FFFD when the last character never became complete, else nothing. Begins anew.
+  std::string finish() { return utf8::repair(std::exchange(waiting_, {})); }
+
+ private:
+  const tokenizer* source_;
+  bool skip_special_;
+  std::string waiting_;
+};
+
+}  // namespace iapt

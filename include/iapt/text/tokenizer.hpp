@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tokenizer: text to token ids and back, identical to Hugging Face's byte-level BPE.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/text/added_tokens.hpp"
+#include "iapt/text/bpe.hpp"
+#include "iapt/text/byte_alphabet.hpp"
+#include "iapt/text/nfc.hpp"
+#include "iapt/text/regex.hpp"
+#include "iapt/text/tokenizer_spec.hpp"
+#include "iapt/text/utf8.hpp"
+
+namespace iapt {
+
+/// What the text of a special token, written out in a text, means.
+enum class special_tokens {
+  recognised,  ///< the token: for raw prompts
+  as_text,     ///< the characters it is written with: for text from outside, which must not forge a token
+};
+
+/// How `tokenizer::encode` reads a text.
+struct encode_options {
+  special_tokens special = special_tokens::recognised;  ///< whether special tokens are recognised
+  bool bos = true;  ///< begin with the beginning-of-text token, if the tokenizer's file asks for it
+};
+
+/// A byte-level BPE tokenizer. `const` members may run in several threads at a time.
+class tokenizer {
+ public:
+  /// Builds a tokenizer.
+  /// @throws io_error when the parts of `spec` do not fit together; the message begins with `spec.source`
+  explicit tokenizer(tokenizer_spec spec)
+      : spec_(checked(std::move(spec))), bpe_(spec_), raw_(spec_.added, false), normalized_(spec_.added, true) {
+    for (const auto& pattern : spec_.splits) splits_.emplace_back(to_pcre2(pattern));
+    bytes_.reserve(spec_.tokens.size());
+    for (const auto& token : spec_.tokens) bytes_.push_back(byte_alphabet::to_bytes(token).value_or(token));
+    special_.resize(spec_.tokens.size());
+    for (const auto& token : spec_.added) special_[static_cast<std::size_t>(token.id)] = token.special;
+    shared_ = std::make_shared<guarded_workspace>(splits_);
+  }
+
+  /// Token ids of `text`.
+  /// @throws io_error when `text` is not valid UTF-8 (with the offset of the first bad byte), or is not in the composed
+  ///         form (NFC) that this tokenizer asks for and cannot be shown to be
+  std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
+    utf8::require_valid(text, "tokenizer: text to encode");
+    std::vector<token_id> out;
+    if (options.bos && spec_.add_bos) out.push_back(*spec_.bos);
+    // One encode at a time has the shared workspace with its cache of words; others make do with a fresh one.
+    std::unique_lock lock(shared_->mutex, std::try_to_lock);
+    std::optional<workspace> own;
+    workspace& work = lock ? shared_->work : own.emplace(splits_);
+    const bool special = options.special == special_tokens::recognised;
+    auto take = [&](const added_token& found) { out.push_back(found.id); };
+    auto words = [&](std::string_view piece) { split_words(piece, 0, work, out); };
+    raw_.split(
+        text, special,
+        [&](std::string_view piece) {
+          if (spec_.nfc) require_nfc(piece, "tokenizer: text to encode");
+          normalized_.split(piece, special, words, take);
+        },
+        take);
+    return out;
+  }
+
+  /// The text of `ids`. Bytes that are not valid UTF-8 become U+FFFD, one for each maximal invalid sequence.
+  /// @param ids token ids
+  /// @param skip_special leave special tokens out
+  /// @throws error for an id that is not in the vocabulary
+  std::string decode(std::span<const token_id> ids, bool skip_special = false) const {
+    std::string out;
+    for (const token_id id : ids)
+      if (std::string_view b = bytes(id); !(skip_special && is_special(id))) out += b;
+    return utf8::repair(out);
+  }
+
+  /// The bytes that a token stands for; they need not be whole characters.
+  /// @throws error for an id that is not in the vocabulary
+  std::string_view bytes(token_id id) const {
+    if (id < 0 || static_cast<std::size_t>(id) >= bytes_.size())
+      throw error("tokenizer: token " + std::to_string(id) + " is not in the vocabulary of " +
+                  std::to_string(bytes_.size()) + " tokens of " + spec_.source);
+    return bytes_[static_cast<std::size_t>(id)];
+  }
+
+  /// Whether a token is a control token rather than text. @throws error for an id that is not in the vocabulary
+  bool is_special(token_id id) const { return bytes(id), special_[static_cast<std::size_t>(id)]; }
+
+  /// The special token that is written like this, if there is one.
+  std::optional<token_id> find_special(std::string_view text) const {
+    for (const auto& token : spec_.added)
+      if (token.special && token.text == text) return token.id;
+    return {};
+  }
+
+  /// The number of token ids, gaps included.
+  std::size_t size() const { return bytes_.size(); }
+  /// Beginning of text, where the file names one.
+  std::optional<token_id> bos() const { return spec_.bos; }
+  /// End of text (or of a turn), where the file names one.
+  std::optional<token_id> eos() const { return spec_.eos; }
+  /// What the tokenizer was built from.
+  const tokenizer_spec& spec() const { return spec_; }
+
+ private:
+  struct text_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  // Everything that encoding changes. The cache stops growing at a fixed size: about 2 MB.
+  struct workspace {
+    explicit workspace(const std::vector<regex>& splits) {
+      for (const auto& split : splits) matchers.emplace_back(split);
+    }
+    std::vector<regex::matcher> matchers;
+    bpe::workspace merging;
+    std::unordered_map<std::string, std::vector<token_id>, text_hash, std::equal_to<>> cache;
+  };
+  struct guarded_workspace {
+    explicit guarded_workspace(const std::vector<regex>& splits) : work(splits) {}
+    std::mutex mutex;
+    workspace work;
+  };
+  static constexpr std::size_t max_cached_words = 16384, max_cached_size = 32;
+
+  static tokenizer_spec checked(tokenizer_spec spec) {
+    auto in_range = [&](std::optional<token_id> id, const std::string& what) {
+      if (id && (*id < 0 || static_cast<std::size_t>(*id) >= spec.tokens.size()))
+        throw io_error(spec.source + ": " + what + " has id " + std::to_string(*id) + ", but the vocabulary has " +
+                       std::to_string(spec.tokens.size()) + " tokens; the file is damaged");
+    };
+    in_range(spec.bos, "the beginning-of-text token");
+    in_range(spec.eos, "the end token");
+    in_range(spec.unknown, "the unknown token");
+    for (const auto& token : spec.added) in_range(token.id, "the added token \"" + token.text + "\"");
+    if (spec.add_bos && !spec.bos)
+      throw io_error(spec.source + ": asks for a beginning-of-text token but names none; set its id or add_bos=false");
+    return spec;
+  }
+
+  // Applies the splits from number `stage` on, then encodes each word.
+  void split_words(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
+    if (piece.empty()) return;
+    if (stage == work.matchers.size()) return encode_word(piece, work, out);
+    std::size_t done = 0;
+    for (std::size_t from = 0; from < piece.size();) {
+      const auto match = work.matchers[stage].find(piece, from);
+      if (!match) break;
+      const auto [begin, end] = *match;
+      if (end <= begin) {  // an empty match cuts nothing; go on behind the next character
+        from = std::max(from, end);
+        if (from < piece.size()) from += utf8::next(piece.substr(from)).size;
+        continue;
+      }
+      split_words(piece.substr(done, begin - done), stage + 1, work, out);
+      split_words(piece.substr(begin, end - begin), stage + 1, work, out);
+      from = done = end;
+    }
+    split_words(piece.substr(done), stage + 1, work, out);
+  }
+
+  void encode_word(std::string_view word, workspace& work, std::vector<token_id>& out) const {
+    if (word.size() > max_cached_size) return bpe_.encode(word, out, work.merging);
+    if (const auto found = work.cache.find(word); found != work.cache.end()) {
+      out.insert(out.end(), found->second.begin(), found->second.end());
+      return;
+    }
+    const auto before = static_cast<std::ptrdiff_t>(out.size());
+    bpe_.encode(word, out, work.merging);
+    if (work.cache.size() < max_cached_words)
+      work.cache.emplace(word, std::vector<token_id>(out.begin() + before, out.end()));
+  }
+
+  tokenizer_spec spec_;
+  bpe bpe_;
+  added_token_finder raw_, normalized_;
+  std::vector<regex> splits_;
+  std::vector<std::string> bytes_;
+  std::vector<bool> special_;
+  std::shared_ptr<guarded_workspace> shared_;
+};
+
+}  // namespace iapt

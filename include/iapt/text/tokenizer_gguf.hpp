@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tokenizer that a GGUF file's metadata describes.
+#pragma once
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/text/tokenizer_spec.hpp"
+
+namespace iapt {
+
+/// A reader of GGUF metadata: `gguf_file` is one. A concept rather than an include, so that text does not need files.
+template <class File>
+concept gguf_metadata = requires(const File& file, const char* key) {
+  file.name();
+  { file.find(key) == nullptr } -> std::convertible_to<bool>;
+  { file.template get<std::string>(key) } -> std::convertible_to<std::string>;
+  { file.template get_or<std::string>(key, std::string()) } -> std::convertible_to<std::string>;
+};
+
+/// The metadata of a GGUF file that concern the tokenizer. Each member has the key that it is read from; a key that the
+/// file lacks leaves the member as it is here.
+struct gguf_tokenizer {
+  std::string source;                        ///< the file's path, for messages
+  std::string model;                         ///< tokenizer.ggml.model
+  std::string pre;                           ///< tokenizer.ggml.pre
+  std::vector<std::string> tokens;           ///< tokenizer.ggml.tokens
+  std::vector<std::int32_t> token_types;     ///< tokenizer.ggml.token_type
+  std::vector<std::string> merges;           ///< tokenizer.ggml.merges, "left right"
+  std::optional<std::int64_t> bos_token_id;  ///< tokenizer.ggml.bos_token_id
+  std::optional<std::int64_t> eos_token_id;  ///< tokenizer.ggml.eos_token_id
+  std::optional<bool> add_bos_token;         ///< tokenizer.ggml.add_bos_token
+  std::string chat_template;                 ///< tokenizer.chat_template
+};
+
+/// Turns GGUF metadata into a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
+/// tokenizers name one in their configuration but leave out the bytes that the vocabulary lacks.
+/// @throws io_error for a tokenizer of another kind and for metadata that contradict each other
+inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
+  auto refuse = [&](const std::string& what) -> io_error { return io_error(gguf.source + ": " + what); };
+  if (gguf.model != "gpt2")
+    throw refuse("tokenizer.ggml.model is \"" + gguf.model +
+                 "\", but only \"gpt2\" (byte-level BPE) is supported; use a model of the SmolLM2, Llama 3, Qwen2 or "
+                 "GPT-2 family");
+  tokenizer_spec spec;
+  spec.source = gguf.source;
+  const std::string& pre = gguf.pre;
+  if (pre == "smollm") {
+    spec.splits = {split_patterns::digits(), std::string(split_patterns::gpt2)};
+  } else if (pre == "llama-bpe") {
+    spec.splits = {std::string(split_patterns::llama3)};
+    spec.ignore_merges = true;
+  } else if (pre == "qwen2") {
+    spec.splits = {std::string(split_patterns::qwen2)};
+    spec.nfc = true;
+  } else if (pre == "gpt-2" || pre == "default") {
+    spec.splits = {std::string(split_patterns::gpt2)};
+  } else {
+    throw refuse((pre.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is \"" + pre + "\"") +
+                 ", but only smollm, llama-bpe, qwen2, gpt-2 and default are known; load the model's Hugging Face "
+                 "folder with its tokenizer.json instead, or write the right name into the file");
+  }
+
+  if (gguf.tokens.empty()) throw refuse("tokenizer.ggml.tokens is missing or empty; the file has no vocabulary");
+  if (!gguf.token_types.empty() && gguf.token_types.size() != gguf.tokens.size())
+    throw refuse("tokenizer.ggml.token_type has " + std::to_string(gguf.token_types.size()) + " entries for " +
+                 std::to_string(gguf.tokens.size()) + " tokens; the file is damaged");
+  spec.tokens = std::move(gguf.tokens);
+  for (std::size_t id = 0; id < gguf.token_types.size(); ++id) {
+    constexpr std::int32_t unknown = 2, control = 3, user_defined = 4;  // llama.cpp's numbers for the kinds of token
+    const std::int32_t type = gguf.token_types[id];
+    if (type == unknown || type == control || type == user_defined)
+      spec.added.push_back({.id = static_cast<token_id>(id), .text = spec.tokens[id], .special = type != user_defined});
+  }
+
+  spec.merges.reserve(gguf.merges.size());
+  for (std::size_t i = 0; i < gguf.merges.size(); ++i) {
+    const std::string& merge = gguf.merges[i];
+    const std::size_t space = merge.find(' ');
+    if (space == std::string::npos || merge.find(' ', space + 1) != std::string::npos)
+      throw refuse("merge " + std::to_string(i) + " (\"" + merge + "\") is not two tokens with a space between");
+    spec.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+
+  auto id = [&](std::optional<std::int64_t> value, const char* key) -> std::optional<token_id> {
+    if (!value) return {};
+    if (*value < 0 || static_cast<std::uint64_t>(*value) >= spec.tokens.size())
+      throw refuse(std::string(key) + " is " + std::to_string(*value) + ", but the vocabulary has " +
+                   std::to_string(spec.tokens.size()) + " tokens; the file is damaged");
+    return static_cast<token_id>(*value);
+  };
+  spec.bos = id(gguf.bos_token_id, "tokenizer.ggml.bos_token_id");
+  spec.eos = id(gguf.eos_token_id, "tokenizer.ggml.eos_token_id");
+  // Llama 3's files leave the key out although the model wants the token.
+  spec.add_bos = gguf.add_bos_token.value_or(pre == "llama-bpe");
+  spec.chat_template = std::move(gguf.chat_template);
+  return spec;
+}
+
+/// Reads the tokenizer's definition from a GGUF file.
+/// @throws io_error for metadata of the wrong kind, and as above
+template <gguf_metadata File>
+tokenizer_spec make_tokenizer_spec(const File& file) {
+  auto optional = [&]<class T>(std::optional<T>& into, const char* key) {
+    if (file.find(key)) into = file.template get<T>(key);
+  };
+  auto otherwise_empty = [&]<class T>(T& into, const char* key) { into = file.template get_or<T>(key, T()); };
+  gguf_tokenizer gguf;
+  gguf.source = file.name();
+  otherwise_empty(gguf.model, "tokenizer.ggml.model");
+  otherwise_empty(gguf.pre, "tokenizer.ggml.pre");
+  otherwise_empty(gguf.tokens, "tokenizer.ggml.tokens");
+  otherwise_empty(gguf.token_types, "tokenizer.ggml.token_type");
+  otherwise_empty(gguf.merges, "tokenizer.ggml.merges");
+  optional(gguf.bos_token_id, "tokenizer.ggml.bos_token_id");
+  optional(gguf.eos_token_id, "tokenizer.ggml.eos_token_id");
+  optional(gguf.add_bos_token, "tokenizer.ggml.add_bos_token");
+  otherwise_empty(gguf.chat_template, "tokenizer.chat_template");
+  return make_tokenizer_spec(std::move(gguf));
+}
+
+}  // namespace iapt

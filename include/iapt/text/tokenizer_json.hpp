@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads Hugging Face's tokenizer.json and tokenizer_config.json.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "iapt/core/error.hpp"
+#include "iapt/text/tokenizer_spec.hpp"
+
+namespace iapt {
+
+/// Reads one tokenizer.json into a definition; a part of it whose effect this library does not reproduce is an error,
+/// never left out. Made for one file, used through `parse_tokenizer_json`.
+class tokenizer_json_reader {
+ public:
+  /// Reads for the file `name`, which begins each message.
+  explicit tokenizer_json_reader(std::string_view name) { spec_.source = name; }
+
+  /// Parses the whole file. @throws io_error
+  tokenizer_spec read(std::string_view text) {
+    const json root = parse(text, spec_.source);
+    if (!root.is_object()) refuse("the file", "is not a JSON object");
+    read_normalizer(part(root, "normalizer"));
+    read_model(part(root, "model"));
+    read_added_tokens(part(root, "added_tokens"));
+    read_pre_tokenizer(part(root, "pre_tokenizer"));
+    if (!found_byte_level_) refuse("pre_tokenizer", "has no ByteLevel; only byte-level tokenizers are supported");
+    read_post_processor(part(root, "post_processor"));
+    if (type_of(part(root, "decoder"), "decoder") != "ByteLevel") refuse("decoder", "is not ByteLevel");
+    return std::move(spec_);
+  }
+
+  /// Parses JSON. @throws io_error with the byte offset
+  static nlohmann::json parse(std::string_view text, const std::string& source) {
+    try {
+      return nlohmann::json::parse(text);
+    } catch (const nlohmann::json::parse_error& e) {
+      throw io_error(source + ": byte " + std::to_string(e.byte) + ": not valid JSON (" + e.what() +
+                     "); the file is damaged or not a tokenizer's");
+    } catch (const nlohmann::json::exception& e) { throw io_error(source + ": not usable JSON (" + e.what() + ")"); }
+  }
+
+ private:
+  using json = nlohmann::json;
+  static constexpr token_id max_id = 1 << 22;  // bounds what a hostile id can make us allocate
+
+  [[noreturn]] void refuse(const std::string& where, const std::string& what) const {
+    throw io_error(spec_.source + ": \"" + where + "\" " + what +
+                   "; this library reads byte-level BPE tokenizers as SmolLM2, Llama 3, Qwen2 and GPT-2 have them");
+  }
+
+  // The member, or null where it is absent.
+  static const json& part(const json& object, const char* key) {
+    static const json nothing;
+    const auto found = object.find(key);
+    return found == object.end() ? nothing : *found;
+  }
+  std::string text(const json& value, const std::string& where) const {
+    if (!value.is_string()) refuse(where, std::string("should be a string, found ") + value.type_name());
+    return value.get<std::string>();
+  }
+  bool flag(const json& object, const char* key, bool otherwise, const std::string& where) const {
+    const json& value = part(object, key);
+    if (value.is_null()) return otherwise;
+    if (!value.is_boolean())
+      refuse(where + "." + key, std::string("should be true or false, found ") + value.type_name());
+    return value.get<bool>();
+  }
+  token_id id(const json& value, const std::string& where) const {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= static_cast<std::uint64_t>(max_id))
+      refuse(where, "should be a token id below " + std::to_string(max_id) + ", found " + excerpt(value));
+    return static_cast<token_id>(value.get<std::uint64_t>());
+  }
+  std::string type_of(const json& value, const std::string& where) const {
+    if (!value.is_object()) refuse(where, std::string("should be an object, found ") + value.type_name());
+    return text(part(value, "type"), where + ".type");
+  }
+  static std::string excerpt(const json& value) {
+    const std::string whole = value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return whole.size() <= 60 ? whole : whole.substr(0, 60) + "...";
+  }
+  const json& list(const json& value, const std::string& where) const {
+    if (!value.is_array()) refuse(where, std::string("should be a list, found ") + value.type_name());
+    return value;
+  }
+
+  void read_normalizer(const json& normalizer) {
+    if (normalizer.is_null()) return;
+    const std::string type = type_of(normalizer, "normalizer");
+    if (type == "NFC") {
+      spec_.nfc = true;
+    } else if (type == "Sequence") {
+      for (const json& item : list(part(normalizer, "normalizers"), "normalizer.normalizers")) {
+        if (type_of(item, "normalizer.normalizers") == "Sequence") refuse("normalizer", "has a Sequence in a Sequence");
+        read_normalizer(item);
+      }
+    } else {
+      refuse("normalizer", "of type " + type + " is not supported (only none and NFC are)");
+    }
+  }
+
+  void read_model(const json& model) {
+    // Files from before the type was written have a vocabulary and merges all the same.
+    if (!model.is_object()) refuse("model", std::string("should be an object, found ") + model.type_name());
+    if (const json& type = part(model, "type"); !type.is_null() && text(type, "model.type") != "BPE")
+      refuse("model.type", "is " + excerpt(type) + ", not \"BPE\"");
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+      if (const json& affix = part(model, key); !affix.is_null() && !text(affix, key).empty())
+        refuse(std::string("model.") + key, "is not supported");
+    if (const json& dropout = part(model, "dropout"); !dropout.is_null() && dropout != 0)
+      refuse("model.dropout", "is not supported: the same text must always give the same tokens");
+    if (flag(model, "byte_fallback", false, "model")) refuse("model.byte_fallback", "is not supported");
+    spec_.fuse_unknown = flag(model, "fuse_unk", false, "model");
+    spec_.ignore_merges = flag(model, "ignore_merges", false, "model");
+
+    const json& vocabulary = part(model, "vocab");
+    if (!vocabulary.is_object())
+      refuse("model.vocab", std::string("should be an object, found ") + vocabulary.type_name());
+    for (const auto& [token, number] : vocabulary.items()) place(token, id(number, "model.vocab"));
+    if (const json& unknown = part(model, "unk_token"); !unknown.is_null()) {
+      const auto found = vocabulary.find(text(unknown, "model.unk_token"));
+      if (found == vocabulary.end())
+        refuse("model.unk_token", "is " + excerpt(unknown) + ", which is not in the vocabulary");
+      spec_.unknown = id(*found, "model.unk_token");
+    }
+
+    std::size_t rank = 0;
+    for (const json& merge : list(part(model, "merges"), "model.merges")) {
+      const std::string where = "model.merges[" + std::to_string(rank++) + "]";
+      if (merge.is_array() && merge.size() == 2) {
+        spec_.merges.emplace_back(text(merge[0], where), text(merge[1], where));
+      } else {
+        const std::string pair = text(merge, where);
+        const std::size_t space = pair.find(' ');
+        if (space == std::string::npos || pair.find(' ', space + 1) != std::string::npos)
+          refuse(where, "is " + excerpt(merge) + ", not two tokens with a space between");
+        spec_.merges.emplace_back(pair.substr(0, space), pair.substr(space + 1));
+      }
+    }
+  }
+
+  void place(const std::string& token, token_id number) {
+    const auto at = static_cast<std::size_t>(number);
+    if (token.empty()) refuse("model.vocab", "has an empty token");
+    if (spec_.tokens.size() <= at) spec_.tokens.resize(at + 1);
+    if (!spec_.tokens[at].empty() && spec_.tokens[at] != token)
+      refuse("model.vocab", "gives the id " + std::to_string(number) + " to both " + excerpt(spec_.tokens[at]) +
+                                " and " + excerpt(token));
+    spec_.tokens[at] = token;
+  }
+
+  void read_added_tokens(const json& added) {
+    if (added.is_null()) return;
+    for (const json& item : list(added, "added_tokens")) {
+      if (!item.is_object()) refuse("added_tokens", std::string("should hold objects, found ") + item.type_name());
+      added_token token;
+      token.id = id(part(item, "id"), "added_tokens.id");
+      token.text = text(part(item, "content"), "added_tokens.content");
+      token.special = flag(item, "special", false, "added_tokens");
+      token.normalized = flag(item, "normalized", !token.special, "added_tokens");
+      token.lstrip = flag(item, "lstrip", false, "added_tokens");
+      token.rstrip = flag(item, "rstrip", false, "added_tokens");
+      token.single_word = flag(item, "single_word", false, "added_tokens");
+      if (token.text.empty()) continue;
+      place(token.text, token.id);
+      spec_.added.push_back(std::move(token));
+    }
+  }
+
+  void read_pre_tokenizer(const json& pre) {
+    const std::string type = type_of(pre, "pre_tokenizer");
+    if (type == "Sequence") {
+      for (const json& item : list(part(pre, "pretokenizers"), "pre_tokenizer.pretokenizers")) {
+        if (type_of(item, "pre_tokenizer") == "Sequence") refuse("pre_tokenizer", "has a Sequence in a Sequence");
+        read_pre_tokenizer(item);
+      }
+      return;
+    }
+    if (found_byte_level_) refuse("pre_tokenizer", "has " + type + " behind ByteLevel");
+    if (type == "ByteLevel") {
+      if (flag(pre, "add_prefix_space", true, "pre_tokenizer"))
+        refuse("pre_tokenizer.add_prefix_space", "is not supported");
+      if (flag(pre, "use_regex", true, "pre_tokenizer")) spec_.splits.emplace_back(split_patterns::gpt2);
+      found_byte_level_ = true;
+    } else if (type == "Digits") {
+      const bool individual = flag(pre, "individual_digits", false, "pre_tokenizer");
+      spec_.splits.push_back(individual ? split_patterns::digits() : split_patterns::digit_runs());
+    } else if (type == "Split") {
+      const json& pattern = part(pre, "pattern");
+      if (!pattern.is_object() || !pattern.contains("Regex")) refuse("pre_tokenizer.pattern", "is not a Regex");
+      const std::string behavior = text(part(pre, "behavior"), "pre_tokenizer.behavior");
+      if (behavior != "Isolated") refuse("pre_tokenizer.behavior", "is \"" + behavior + "\", not \"Isolated\"");
+      // Matches and gaps are kept alike, so `invert` changes nothing.
+      spec_.splits.push_back(text(pattern["Regex"], "pre_tokenizer.pattern.Regex"));
+    } else {
+      refuse("pre_tokenizer", "of type " + type + " is not supported (Split, Digits and ByteLevel are)");
+    }
+  }
+
+  // Only what it does to the ids of a single text counts: nothing, or a beginning-of-text token.
+  void read_post_processor(const json& post) {
+    if (post.is_null()) return;
+    const std::string type = type_of(post, "post_processor");
+    if (type == "ByteLevel") return;
+    if (type == "Sequence") {
+      for (const json& item : list(part(post, "processors"), "post_processor.processors")) {
+        if (type_of(item, "post_processor") == "Sequence") refuse("post_processor", "has a Sequence in a Sequence");
+        read_post_processor(item);
+      }
+      return;
+    }
+    if (type != "TemplateProcessing") refuse("post_processor", "of type " + type + " is not supported");
+    const json& single = list(part(post, "single"), "post_processor.single");
+    auto is = [&](std::size_t i, const char* kind) {
+      return i < single.size() && single[i].is_object() && single[i].contains(kind) && single[i][kind].is_object();
+    };
+    if (single.size() == 1 && is(0, "Sequence")) return;
+    if (!(single.size() == 2 && is(0, "SpecialToken") && is(1, "Sequence")) || spec_.add_bos)
+      refuse("post_processor.single", "is neither the text nor one special token and the text");
+    const std::string bos = text(part(single[0]["SpecialToken"], "id"), "post_processor.single");
+    const json& known = part(post, "special_tokens");
+    if (!known.is_object() || !known.contains(bos) || !known[bos].is_object())
+      refuse("post_processor.special_tokens", "lacks " + excerpt(bos));
+    const json& ids = list(part(known[bos], "ids"), "post_processor.special_tokens");
+    if (ids.size() != 1) refuse("post_processor.special_tokens", "should give one id for " + excerpt(bos));
+    spec_.bos = id(ids[0], "post_processor.special_tokens");
+    spec_.add_bos = true;
+  }
+
+  tokenizer_spec spec_;
+  bool found_byte_level_ = false;
+};
+
+/// Reads the text of a tokenizer.json.
+/// @param text the file's content
+/// @param name the file's name, for messages
+/// @throws io_error for a damaged file, or a kind of tokenizer that this library would not reproduce exactly
+inline tokenizer_spec parse_tokenizer_json(std::string_view text, std::string_view name) {
+  return tokenizer_json_reader(name).read(text);
+}
+
+/// Adds what tokenizer_config.json says to a definition from tokenizer.json: beginning and end tokens, whether raw
+/// prompts begin with the former, and the chat template.
+/// @param spec the definition, changed in place
+/// @param text the file's content
+/// @param name the file's name, for messages
+/// @throws io_error for a damaged file, or tokens that the definition lacks
+inline void read_tokenizer_config(tokenizer_spec& spec, std::string_view text, const std::string& name) {
+  const nlohmann::json root = tokenizer_json_reader::parse(text, name);
+  auto refuse = [&](const std::string& what) { return io_error(name + ": " + what); };
+  if (!root.is_object()) throw refuse("the file is not a JSON object");
+  auto read_id = [&](const char* key, std::optional<token_id>& into) {
+    const auto found = root.find(key);
+    if (found == root.end() || found->is_null()) return;
+    const nlohmann::json& value = found->is_object() && found->contains("content") ? (*found)["content"] : *found;
+    if (!value.is_string()) throw refuse("\"" + std::string(key) + "\" should be a string");
+    const auto& token = value.get_ref<const std::string&>();
+    for (std::size_t id = 0; id < spec.tokens.size(); ++id)
+      if (spec.tokens[id] == token) return void(into = static_cast<token_id>(id));
+    throw refuse("\"" + std::string(key) + "\" is \"" + token + "\", which " + spec.source + " does not have");
+  };
+  read_id("bos_token", spec.bos);
+  read_id("eos_token", spec.eos);
+  if (const auto found = root.find("add_bos_token"); found != root.end() && !found->is_null()) {
+    if (!found->is_boolean()) throw refuse("\"add_bos_token\" should be true or false");
+    spec.add_bos = found->get<bool>();
+  }
+  if (const auto found = root.find("chat_template"); found != root.end() && !found->is_null()) {
+    // A list holds several by name; the one for plain chats is called "default".
+    if (found->is_string()) spec.chat_template = found->get<std::string>();
+    if (found->is_array())
+      for (const auto& item : *found)
+        if (item.is_object() && item.value("name", nlohmann::json()) == "default" && item.contains("template") &&
+            item["template"].is_string())
+          spec.chat_template = item["template"].get<std::string>();
+  }
+}
+
+}  // namespace iapt

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// metrics.jsonl: what a run did, one JSON object a line. Nothing in it depends on the clock, so equal runs give equal
+// files.
+#pragma once
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/shape.hpp"
+#include "iapt/io/atomic_file.hpp"
+#include "iapt/io/failure.hpp"
+
+namespace iapt {
+
+/// The lines of a metrics file up to a step: the first ones that are whole and whose "step" is not greater. A line that
+/// a killed run left unfinished ends them.
+inline std::string metrics_until(const std::filesystem::path& path, extent step) {
+  std::ifstream file(path, std::ios::binary);
+  std::string kept, line;
+  while (std::getline(file, line) && !file.eof()) {
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer()) break;
+    if (object["step"].get<extent>() > step) break;
+    kept += line + "\n";
+  }
+  return kept;
+}
+
+/// Appends lines to a file, each written out at once.
+class metrics_log {
+ public:
+  /// Writes nowhere.
+  metrics_log() = default;
+  /// Continues behind the lines of the steps up to `step`; later ones are dropped. With step −1 it starts anew.
+  /// @throws io_error if the file cannot be written
+  metrics_log(const std::filesystem::path& path, extent step) : path_(path.string()) {
+    write_text_file(path, step < 0 ? std::string() : metrics_until(path, step));
+    file_.open(path, std::ios::binary | std::ios::app);
+    if (!file_) refuse_call(path_, "open");
+  }
+  /// Appends one line.
+  /// @throws io_error if the disk is full or broken
+  void write(const nlohmann::ordered_json& line) {
+    if (path_.empty()) return;
+    file_ << line.dump() << '\n' << std::flush;
+    if (!file_) throw io_error(path_ + ": cannot write; is the disk full?");
+  }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a training run is told, and what it tells.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "iapt/core/shape.hpp"
+#include "iapt/data/batches.hpp"
+#include "iapt/optim/adamw.hpp"
+#include "iapt/optim/schedule.hpp"
+#include "iapt/train/progress.hpp"
+
+namespace iapt {
+
+/// How a run goes.
+struct train_options {
+  extent epochs = 1;                  ///< times each example is seen
+  extent batch = 8;                   ///< sequences in a step
+  batch_limits micro_batch = {};      ///< what goes through the model at once; gradients of the pieces are added up
+  std::uint64_t seed = 0;             ///< of the order of the examples
+  adamw_options optimizer = {};       ///< learning rates, weight decay, clipping
+  decay shape = decay::linear;        ///< of the learning rate, after the warm-up
+  double warm_up = 0.06;              ///< fraction of all steps in which the learning rate rises
+  extent eval_every = 0;              ///< steps between evaluations; 0: only at the end of each epoch
+  extent patience = 0;                ///< evaluations without a better dev loss that end the run; 0: any number
+  batch_limits eval_batch = {.tokens = 2048, .responses = 512};  ///< what goes through the model at once when evaluating
+  bool bilevel = false;  ///< learn the coefficients on one half of the dev set; the other half stops the run
+  group_settings bilevel_coefficients = {.learning_rate = 1e-6};  ///< for them then; their learning rate is constant
+  std::filesystem::path out = {};                                 ///< folder of the run; empty: nothing is written
+  bool resume = false;  ///< go on from the checkpoint in `out`, if there is one
+};
+
+/// What a run calls. Every member may be empty.
+struct train_callbacks {
+  /// Writes the method as an adapter folder of this name (out/best, out/last).
+  std::function<void(const std::filesystem::path&)> save;
+  /// After each step.
+  std::function<void(const progress_state&)> progress;
+  /// Messages for the user.
+  std::function<void(const std::string&)> say;
+  /// Asked after each step: whether to save and end.
+  std::function<bool()> interrupted;
+};
+
+/// Why a run ended.
+enum class train_end {
+  finished,     ///< all steps were done
+  stopped,      ///< the dev loss got no better for `patience` evaluations
+  interrupted,  ///< it was asked to; `resume` continues
+};
+
+/// What a run reached.
+struct train_result {
+  train_end end = train_end::finished;    ///< why it ended
+  extent steps = 0;                       ///< steps done
+  extent tokens = 0;                      ///< tokens trained on, instructions included, in all steps
+  double loss = 0;                        ///< of the last batch
+  std::optional<double> dev_loss = {};    ///< of the last evaluation
+  std::optional<double> best_dev_loss = {};  ///< the best, which out/best belongs to
+  extent best_step = 0;                   ///< step of the best
+  double seconds = 0;                     ///< in training steps since this start, evaluations not counted
+  double tokens_per_second = 0;           ///< in them
+};
+
+}  // namespace iapt

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/autograd/tape.hpp"
+
+#include "iapt/ops/activations.hpp"
+#include "iapt/ops/arithmetic.hpp"
+#include "iapt/ops/matmul.hpp"
+#include "iapt/ops/reduce.hpp"
+#include "iapt/ops/rms_norm.hpp"
+#include "support/check.hpp"
+
+namespace iapt::test {
+
+TEMPLATE_LIST_TEST_CASE("one statement is one entry, and a statement of constants is none", "[autograd]",
+                        all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto x = upload_as<float>(backend, random({3, 4})), b = tracked<float>(backend, random({4}, 2));
+  const auto c = t(silu(x) * x + 2);
+  CHECK(t.size() == 0);
+  CHECK_FALSE(c.tracked());
+  CHECK(t(x).data() == x.data());
+  const auto y = t(silu(c + b) * x - b);
+  CHECK(t.size() == 1);
+  CHECK(y.tracked());
+  t(sum(y * y));  // the sum's operand is a statement of its own
+  CHECK(t.size() == 3);
+}
+
+TEMPLATE_LIST_TEST_CASE("inference gives the same bits and records nothing", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(2);
+  const auto x = tracked<float>(backend, random({40, 33})), w = tracked<float>(backend, random({33}, 2));
+  const inference<TestType> run(backend);
+  tape<TestType> record(backend);
+  const auto f = [&](auto& ctx) { return ctx(silu(rms_norm(x, w)) * x); };
+  CHECK(values_of(f(run)) == values_of(f(record)));
+  CHECK_FALSE(f(run).tracked());
+  STATIC_REQUIRE_FALSE(inference<TestType>::records);
+  STATIC_REQUIRE(tape<TestType>::records);
+}
+
+TEMPLATE_LIST_TEST_CASE("a frozen weight costs nothing", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const extent rows = 64, width = 1024;
+  const std::size_t activation = rows * width * sizeof(float), weight = width * width * sizeof(float);
+  const auto x = tracked<float>(backend, random({rows, width})), w = upload_as<float>(backend, random({width, width}, 2));
+  {
+    tape<TestType> t(backend);
+    const auto loss = t(sum(matmul(x + x, w)));  // no gradient reads x + x, or the product
+    CHECK(backend.bytes_in_use() <= activation + weight + 1024);
+    t.backward(loss);
+    CHECK_FALSE(w.has_gradient());
+  }
+  CHECK(backend.bytes_in_use() <= 2 * activation + weight + 1024);  // x, its gradient, and the weight
+  CHECK(backend.peak_bytes() < 2 * weight);                         // never a gradient of the weight
+}
+
+TEMPLATE_LIST_TEST_CASE("a frozen weight's product keeps no x, a trained one's does", "[autograd]", all_backends) {
+  const auto kept = [](bool trained) {
+    TestType backend = with_threads<TestType>(1);
+    const auto x = tracked<float>(backend, random({64, 256}));
+    auto w = upload_as<float>(backend, random({256, 16}, 2));
+    if (trained) w.track();
+    tape<TestType> t(backend);
+    const std::size_t before = backend.bytes_in_use();
+    const auto y = t(matmul(x + 1, w));
+    return backend.bytes_in_use() - before - y.size() * sizeof(float);
+  };
+  CHECK(kept(false) == 0);
+  CHECK(kept(true) == 64 * 256 * sizeof(float));
+}
+
+TEMPLATE_LIST_TEST_CASE("slices and reshaped handles share the adjoint, without an entry", "[autograd]",
+                        all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto x = tracked<double>(backend, host_array<2>({3, 2}, {1, 2, 3, 4, 5, 6}));
+  const auto y = t(x * 10);
+  const auto z = t(y.slice(1, 3) * y.slice(0, 2) + y.reshape(extents<2>{2, 3}).flat().slice(0, 4).reshape(extents<2>{2, 2}));
+  CHECK(t.size() == 2);
+  t.backward(z, filled<double>(backend, z.shape(), 1));
+  CHECK(values_of(x.gradient()) == std::vector<double>{310, 410, 610, 810, 300, 400});
+  const auto f = [](const auto& v) { return v.slice(1, 3) * v.slice(0, 2); };
+  check_gradient<TestType>(f, random({3, 4}));
+}
+
+TEMPLATE_LIST_TEST_CASE("a second contribution is added", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const auto x = tracked<double>(backend, numbers({1, 2, 3}));
+  for (int pass = 1; pass <= 3; ++pass) {
+    tape<TestType> t(backend);
+    const auto once = t(x * 2), twice = t(x * x);
+    t.backward(t(sum(once + twice)));
+    CHECK(values_of(x.gradient()) == std::vector<double>{pass * 4.0, pass * 6.0, pass * 8.0});
+    CHECK(t.size() == 0);
+  }
+  x.clear_gradient();
+  tape<TestType> t(backend);
+  t.backward(t(sum(x * 7)));
+  CHECK(values_of(x.gradient()) == std::vector<double>{7, 7, 7});
+}
+
+TEMPLATE_LIST_TEST_CASE("backward from a leaf adds to what is there", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const auto x = tracked<double>(backend, numbers({1, 2}));
+  tape<TestType> t(backend);
+  t.backward(x, upload_as<double>(backend, numbers({3, 4})));
+  t.backward(x, upload_as<double>(backend, numbers({10, 20})));
+  CHECK(values_of(x.gradient()) == std::vector<double>{13, 24});
+}
+
+TEMPLATE_LIST_TEST_CASE("a saved value that was overwritten is an error that names the operation", "[autograd]",
+                        all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const auto x = tracked<float>(backend, random({3, 4})), w = tracked<float>(backend, random({4, 5}, 2));
+  const auto backward_after = [&](const auto& f, const auto& overwritten) {
+    tape<TestType> t(backend);
+    const auto y = f(t);
+    upload(overwritten, to_host(overwritten));
+    return message_of<numeric_error>([&] { t.backward(y, y); });
+  };
+  CHECK(backward_after([&](auto& t) { return t(matmul(x, w)); }, x) ==
+        "matmul: a value that its gradient reads was overwritten after it was used; run backward() before changing it");
+  CHECK_THAT(backward_after([&](auto& t) { return t(silu(x)); }, x.slice(1, 2)), Catch::StartsWith("silu: "));
+  const auto frozen = w.detached();  // neither a sum nor a product with a constant reads x
+  CHECK(backward_after([&](auto& t) { return t(matmul(x + 1, frozen)); }, x) == "nothing thrown");
+}
+
+TEMPLATE_LIST_TEST_CASE("asking for gradients wrongly", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto constant = upload_as<float>(backend, random({2, 3})), x = tracked<float>(backend, random({2, 3}));
+  CHECK(message_of<numeric_error>([&] { t.backward(t(sum(constant))); }) ==
+        "backward: the result depends on no tracked tensor, so it has no gradient");
+  const auto y = t(x * 2);
+  CHECK(message_of<shape_error>([&] { t.backward(y, upload_as<float>(backend, random({3, 2}))); }) ==
+        "backward: adjoint of (3, 2) for a result of (2, 3)");
+}
+
+TEMPLATE_LIST_TEST_CASE("a branch that nobody asks for costs no backward", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto x = tracked<float>(backend, numbers({1, 2})), unused = tracked<float>(backend, numbers({3, 4}));
+  t(unused * unused);
+  t.backward(t(sum(x * x)));
+  CHECK_FALSE(unused.has_gradient());
+}
+
+namespace {
+
+/// Layers of a toy: norm, product, activation, residual; some of them frozen.
+template <class Backend>
+struct toy {
+  std::vector<tensor<float, 2, Backend>> weights;
+  tensor<float, 1, Backend> gain;
+
+  toy(Backend& backend, int layers, extent width) : gain(tracked<float>(backend, random({width}, 9))) {
+    for (int l = 0; l < layers; ++l) weights.push_back(tracked<float>(backend, random({width, width}, 20 + l, 0.1)));
+  }
+  auto layer(auto& ctx, const auto& x, int l) const {
+    const auto h = ctx(rms_norm(x, gain)), g = ctx(matmul(h, weights[l]));
+    return ctx(silu(g) * h + x);
+  }
+  /// Gradients of everything, and the most memory that was in use.
+  auto train(Backend& backend, const tensor<float, 2, Backend>& x, bool again) const {
+    for (const auto& w : weights) w.clear_gradient();
+    gain.clear_gradient();
+    tape<Backend> t(backend);
+    auto h = x;
+    std::size_t held = 0;
+    for (int l = 0; l < int(weights.size()); ++l) {
+      const auto run = [this, l](auto& ctx, const auto& in) { return layer(ctx, in, l); };
+      h = again ? t.recompute(run, h) : run(t, h);
+      held = backend.bytes_in_use();
+    }
+    t.backward(t(sum(h * h)));
+    std::vector<std::vector<double>> gradients{values_of(gain.gradient())};
+    for (const auto& w : weights) gradients.push_back(values_of(w.gradient()));
+    if (x.tracked()) gradients.push_back(values_of(x.gradient())), x.clear_gradient();
+    return std::pair(gradients, held);
+  }
+};
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("recomputed layers: the same gradients bit for bit, with less memory", "[autograd]",
+                        all_backends) {
+  for (bool wants_input : {false, true}) {
+    TestType backend = with_threads<TestType>(2);
+    const toy<TestType> model(backend, 6, 40);
+    auto x = upload_as<float>(backend, random({50, 40}));
+    if (wants_input) x.track();
+    const auto [plain, much] = model.train(backend, x, false);
+    const auto [again, little] = model.train(backend, x, true);
+    CHECK(plain == again);
+    CHECK(much - little >= 6 * 2 * 50 * 40 * sizeof(float));  // at least two activations a layer
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("recomputing without effect on a gradient, or doing nothing", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const auto x = upload_as<float>(backend, numbers({1, 2})), w = tracked<float>(backend, numbers({3, 4}));
+  const auto frozen = [](auto& ctx, const auto& in) { return ctx(in * 2); };
+  const auto nothing = [](auto&, const auto& in) { return in; };
+  tape<TestType> t(backend);
+  const auto y = t(t.recompute(frozen, x) * w);  // a frozen layer below the first trained one
+  const auto z = t.recompute(nothing, w);
+  t.backward(t(sum(y + z * 10)));
+  CHECK(values_of(w.gradient()) == std::vector<double>{12, 14});
+}
+
+TEMPLATE_LIST_TEST_CASE("steps of one size take no new memory", "[autograd]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const toy<TestType> model(backend, 3, 40);
+  const auto x = upload_as<float>(backend, random({50, 40}));
+  model.train(backend, x, false);
+  const std::size_t peak = backend.peak_bytes(), in_use = backend.bytes_in_use();
+  for (int step = 0; step < 5; ++step) model.train(backend, x, false);
+  CHECK(backend.peak_bytes() == peak);
+  CHECK(backend.bytes_in_use() == in_use);
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/data/jsonl.hpp"
+
+#include "data/byte_tokenizer.hpp"
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace iapt;
+using Catch::Contains;
+
+std::string shown(const tokenizer& words, const std::vector<token_id>& tokens) { return words.decode(tokens); }
+
+std::string refusal(const std::string& contents, const jsonl_options& options = {}) {
+  const test::temporary_folder folder;
+  const auto path = folder.write("train.jsonl", contents);
+  const auto words = test::byte_tokenizer();
+  return test::io_message([&] { load_jsonl(path, words, options); });
+}
+const std::string good = R"({"prompt": "a", "completion": "b"})"
+                         "\n";
+
+}  // namespace
+
+TEST_CASE("three formats may stand in one file", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto path = folder.write("train.jsonl", "\xEF\xBB\xBF" + std::string(R"({"prompt": "Q: ä ", "completion": "A"}
+
+{"instruction": "Sort", "input": "3 1", "output": "1 3", "tags": ["sorting", "short"]}
+{"instruction": "Say hi", "output": "hi"}
+{"messages": [{"role": "system", "content": "Be <|im_end|>"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}], "other": 1})"));
+  const auto data = load_jsonl(path, words);
+  REQUIRE(data.examples.size() == 4);
+  CHECK(shown(words, data.examples[0].instruction) == "Q: ä ");
+  CHECK(data.examples[0].response == std::vector<token_id>{'A', 257});
+  CHECK(data.examples[0].line == 1);
+  CHECK(shown(words, data.examples[1].instruction) ==
+        "<|im_start|>user\nSort\n\n3 1<|im_end|>\n<|im_start|>assistant\n");
+  CHECK(data.examples[1].response == std::vector<token_id>{'1', ' ', '3', 257});
+  CHECK(data.examples[1].tags == std::vector<std::string>{"sorting", "short"});
+  CHECK(data.examples[1].line == 3);
+  CHECK(shown(words, data.examples[2].instruction) == "<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n");
+  const auto& forged = data.examples[3].instruction;
+  CHECK(std::count(forged.begin(), forged.end(), 257) == 2);  // the one in the message's content is plain text
+  CHECK(data.examples[3].response == std::vector<token_id>{'y', 257});
+  CHECK(data.report.lines == 4);
+  CHECK(to_text(data.report).empty());
+}
+
+TEST_CASE("a prompt's special tokens are recognised", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto data = load_jsonl(folder.write("a", R"({"prompt": "<|im_start|>u", "completion": "<|im_end|>"})"), words);
+  CHECK(data.examples[0].instruction == std::vector<token_id>{256, 'u'});
+  CHECK(data.examples[0].response == std::vector<token_id>{257, 257});
+}
+
+TEST_CASE("every bad line is reported with its number and why, and nothing is loaded", "[data]") {
+  const std::string message = refusal(
+      good +  // line 1
+      "{\"prompt\": \"a\", \"completion\": 7}\n"
+      "{\"prompt\": \"a\"}\n"
+      "{\"prompt\": \"a\", \"completion\": \"\"}\n"
+      "{\"prompt\": \"a\", \n"
+      "[1, 2]\n"
+      "{\"text\": \"a\"}\n"
+      "{\"prompt\": \"\", \"completion\": \"b\"}\n"
+      "{\"prompt\": \"\xFF\", \"completion\": \"b\"}\n" +
+      good +  // line 10
+      "{\"instruction\": \"a\", \"input\": [], \"output\": \"b\"}\n"
+      "{\"messages\": {}}\n"
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"b\"}]}\n"
+      "{\"messages\": [{\"role\": \"assistant\", \"content\": \"b\"}]}\n"
+      "{\"messages\": [{\"role\": \"user\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n"
+      "{\"messages\": [{\"role\": \"king\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}]}\n"
+      "{\"prompt\": \"a\", \"completion\": \"b\", \"tags\": \"x\"}\n"
+      "{\"prompt\": \"a\", \"completion\": \"b\", \"messages\": []}\n"
+      "{\"prompt\": \"\\ud800\", \"completion\": \"b\"}\n");
+  CHECK_THAT(message, Contains("train.jsonl:2: expected \"completion\" (string), found number\n"));
+  CHECK_THAT(message, Contains("train.jsonl:3: expected \"completion\" (string), found no such field\n"));
+  CHECK_THAT(message, Contains("train.jsonl:4: \"completion\" is empty"));
+  CHECK_THAT(message, Contains("train.jsonl:5: invalid JSON at byte "));
+  CHECK_THAT(message, Contains("train.jsonl:6: expected an object, {...}, found array"));
+  CHECK_THAT(message, Contains("train.jsonl:7: expected \"prompt\" and \"completion\", or"));
+  CHECK_THAT(message, Contains("found \"text\""));
+  CHECK_THAT(message, Contains("train.jsonl:8: the prompt has no tokens"));
+  CHECK_THAT(message, Contains("train.jsonl:9: the line: byte 12 (0xFF) is not valid UTF-8"));
+  CHECK_THAT(message, Contains("train.jsonl:11: expected \"input\" (string), found array"));
+  CHECK_THAT(message, Contains("train.jsonl:12: expected \"messages\" (array of objects), found object"));
+  CHECK_THAT(message, Contains("train.jsonl:13: the last message is by \"user\""));
+  CHECK_THAT(message, Contains("train.jsonl:14: the response has no message before it"));
+  CHECK_THAT(message, Contains("train.jsonl:15: message 1: expected \"content\" (string)"));
+  CHECK_THAT(message, Contains("train.jsonl:16: chat: message 1 has the role \"king\""));
+  CHECK_THAT(message, Contains("train.jsonl:17: expected \"tags\" (array of strings), found string"));
+  CHECK_THAT(message, Contains("train.jsonl:18: expected the fields of one format"));
+  CHECK_THAT(message, Contains("train.jsonl:19: invalid JSON"));
+  CHECK_THAT(message, Catch::EndsWith("nothing was trained"));
+  CHECK_THAT(message, !Contains("train.jsonl:1:"));
+  CHECK_THAT(message, !Contains("train.jsonl:10:"));
+}
+
+TEST_CASE("many bad lines are counted, not all listed", "[data]") {
+  std::string contents;
+  for (int i = 0; i < 50; ++i) contents += "{}\n";
+  const std::string message = refusal(contents);
+  CHECK_THAT(message, Contains("train.jsonl:20: "));
+  CHECK_THAT(message, !Contains("train.jsonl:21: "));
+  CHECK_THAT(message, Contains("and 30 more bad lines"));
+}
+
+TEST_CASE("deeply nested lines do not exhaust the stack", "[data]") {
+  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[')), Contains("train.jsonl:1: invalid JSON"));
+  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}"),
+             Contains("train.jsonl:1: expected \"completion\"") || Contains("train.jsonl:1: expected \"prompt\""));
+}
+
+TEST_CASE("files without lines, missing files, and models without a template", "[data]") {
+  CHECK_THAT(refusal("\n \r\n"), Contains("no example is left"));
+  CHECK_THAT(refusal(""), Contains("empty"));
+  const auto words = test::byte_tokenizer(false);
+  CHECK_THAT(test::io_message([&] { load_jsonl("no/such/file", words); }), Contains("no/such/file: cannot open"));
+  const test::temporary_folder folder;
+  const auto path = folder.write("chat.jsonl", R"({"instruction": "a", "output": "b"})");
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words); }),
+             Contains("chat.jsonl:1: bytes: the model has no chat template"));
+}
+
+TEST_CASE("long sequences are left out or cut, and reported", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto path = folder.write("train.jsonl", R"({"prompt": "abcdef", "completion": "gh"}
+{"prompt": "a", "completion": "bcdef"}
+{"prompt": "ab", "completion": "cd"}
+)");
+  const auto left = load_jsonl(path, words, {.max_length = 5});
+  REQUIRE(left.examples.size() == 1);
+  CHECK(left.examples[0].line == 3);
+  CHECK(left.report.left_out == std::vector<std::size_t>{1, 2});
+  CHECK(to_text(left.report) ==
+        "2 of 3 sequences are over the length limit and were left out (lines 1, 2); the longest has 9 tokens");
+  const auto cut = load_jsonl(path, words, {.max_length = 5, .longer = too_long::cut_left});
+  REQUIRE(cut.examples.size() == 2);
+  CHECK(shown(words, cut.examples[0].instruction) == "ef");
+  CHECK(cut.examples[0].response == std::vector<token_id>{'g', 'h', 257});
+  CHECK(cut.report.cut == std::vector<std::size_t>{1});
+  CHECK(cut.report.left_out == std::vector<std::size_t>{2});
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 2}); }), Contains("raise the limit"));
+}

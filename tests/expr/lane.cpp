@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/expr/lane.hpp"
+
+#include <type_traits>
+
+#include "iapt/backend/eigen/pack.hpp"
+#include "support/catch.hpp"
+
+namespace iapt::test {
+
+TEST_CASE("a row reads and writes one number or a pack of neighbours", "[expr]") {
+  float numbers[40];
+  for (int i = 0; i < 40; ++i) numbers[i] = float(i);
+  const row<float> x{numbers};
+  const lane<float> one{3};
+  const lane<pack<float>> some{5};
+  CHECK(x(one) == 3);
+  CHECK(x(some).sum() == pack<float>::width * 5 + pack<float>::width * (pack<float>::width - 1) / 2);
+  x[one] = 50.f;
+  x[some] = pack<float>(7.f);
+  CHECK(numbers[3] == 50);
+  CHECK(numbers[4] == 4);
+  CHECK(numbers[5] == 7);
+  CHECK(numbers[4 + pack<float>::width] == 7);
+  CHECK(numbers[5 + pack<float>::width] == 5 + pack<float>::width);
+  const row<const float> constant{numbers};
+  STATIC_REQUIRE(std::is_same_v<decltype(constant[one]), float>);
+}
+
+TEST_CASE("a list holds values of any types, two of the same type too", "[expr]") {
+  const list<int, double, int> values{{1}, {2.5}, {3}};
+  CHECK(at<0>(values) == 1);
+  CHECK(at<1>(values) == 2.5);
+  CHECK(at<2>(values) == 3);
+  CHECK(values.apply([](int a, double b, int c) { return a + b + c; }) == 6.5);
+  STATIC_REQUIRE(std::is_trivially_copyable_v<list<int, double, int>>);  // kernels take it by value
+  const auto d = adjoints(1.f, 2.0);
+  CHECK(at<0>(d) == 1.f);
+  CHECK(at<1>(d) == 2.0);
+}
+
+}  // namespace iapt::test

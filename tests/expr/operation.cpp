@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/expr/operation.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// y = first · second of two scalars: the least that a structured operation must say.
+struct scale_op {
+  static constexpr auto name = "scale";
+  static constexpr int rank = 0;
+  int* forwards;
+  template <class A, class B>
+  extents<0> shape(const A&, const B&) const {
+    return {};
+  }
+  template <class A, class B>
+  std::array<bool, 2> reads(const A& a, const B& b) const {
+    return {b.tracked(), a.tracked()};
+  }
+  template <class Backend, class Y, class A, class B>
+  void forward(Backend&, const Y& y, const A& a, const B& b) const {
+    ++*forwards, *y.write() = *a.data() * *b.data();
+  }
+  template <class Backend, class Y, class A, class B>
+  void backward(Backend&, const Y& y, const A& a, const B& b) const {
+    if (const auto [da, more] = a.adjoint(); da) *da = (more ? *da : 0) + *y.gradient().data() * *b.data();
+    if (const auto [db, more] = b.adjoint(); db) *db = (more ? *db : 0) + *y.gradient().data() * *a.data();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a structured operation is inert, runs once, and keeps what its gradient reads", "[expr]") {
+  eigen_backend backend({.threads = 1});
+  int forwards = 0;
+  const auto a = tracked<double>(backend, host_array<0>({}, {3})), b = tracked<double>(backend, host_array<0>({}, {4}));
+  const auto frozen = b.detached();
+  const auto kept = [](const auto& e) {
+    std::vector<bool> values;
+    e.keep().visit([&](const auto& x, auto) { values.push_back(x.data() != nullptr); });
+    return values;
+  };
+  CHECK(kept(operate(scale_op{&forwards}, a, b)) == std::vector<bool>{true, true});
+  CHECK(kept(operate(scale_op{&forwards}, a, frozen)) == std::vector<bool>{false, true});
+  CHECK(forwards == 0);
+  tape<eigen_backend> t(backend);
+  const auto y = t(operate(scale_op{&forwards}, operate(scale_op{&forwards}, a, b), a));
+  CHECK(forwards == 2);
+  CHECK(t.size() == 2);
+  t.backward(y);
+  CHECK(forwards == 2);
+  CHECK(values_of(y) == std::vector<double>{36});
+  CHECK(values_of(a.gradient()) == std::vector<double>{24});
+  CHECK(values_of(b.gradient()) == std::vector<double>{9});
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/attention.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// A packed attention: heads, sequences, and how many rows there are of each kind.
+struct problem {
+  head_layout layout;
+  std::vector<attention_segment> segments;
+  extent rows, past_rows, prefix_rows;
+
+  auto q() const { return random({rows, layout.heads * layout.head_size}, 1); }
+  auto keys(extent n, int seed) const { return random({n, layout.kv_heads * layout.head_size}, seed); }
+};
+
+/// The statement, with a constant past, as a function of queries, keys, values and soft tokens.
+auto statement_of(const problem& p) {
+  return [p](const auto& q, const auto& k, const auto& v, const auto&... prefix) {
+    using tensor_type = std::remove_cvref_t<decltype(q)>;
+    using T = typename tensor_type::value_type;
+    key_values<T, typename tensor_type::backend_type> past;
+    if (p.past_rows)
+      past = {upload_as<T>(q.backend(), p.keys(p.past_rows, 11)), upload_as<T>(q.backend(), p.keys(p.past_rows, 12))};
+    return attention(p.layout, p.segments, q, k, v, past, prefix...);
+  };
+}
+/// The same with all scores of a query in one row, T² of them.
+auto reference_of(const problem& p) {
+  return [p](const host_array<2>& q, const host_array<2>& k, const host_array<2>& v, const auto&... soft) {
+    const host_array<2> none({0, 0}), past_k = p.keys(p.past_rows, 11), past_v = p.keys(p.past_rows, 12);
+    const host_array<2>* prefix[] = {&soft..., &none, &none};
+    const extent size = p.layout.head_size, shared = p.layout.heads / p.layout.kv_heads;
+    host_array<2> y(q.shape);
+    for (const attention_segment& s : p.segments)
+      for (extent i = 0; i < s.count; ++i)
+        for (extent h = 0; h < p.layout.heads; ++h) {
+          const extent column = h / shared * size;
+          std::vector<double> weights;
+          std::vector<std::pair<const host_array<2>*, extent>> seen;
+          const auto look = [&](const host_array<2>& key, const host_array<2>& value, extent j) {
+            double score = 0;
+            for (extent e = 0; e < size; ++e) score += q(s.begin + i, h * size + e) * key(j, column + e);
+            weights.push_back(std::exp(score / std::sqrt(double(size)))), seen.push_back({&value, j});
+          };
+          for (extent j = 0; j < s.past_count; ++j) look(past_k, past_v, s.past_begin + j);
+          for (extent j = 0; i >= s.prefix_from && j < s.prefix_count; ++j)
+            look(*prefix[0], *prefix[1], s.prefix_begin + j);
+          for (extent j = 0; j <= i; ++j) look(k, v, s.begin + j);
+          double total = 0;
+          for (double w : weights) total += w;
+          for (std::size_t j = 0; j < seen.size(); ++j)
+            for (extent e = 0; e < size; ++e)
+              y(s.begin + i, h * size + e) += weights[j] / total * (*seen[j].first)(seen[j].second, column + e);
+        }
+    return y;
+  };
+}
+template <class Backend>
+void check_attention(const problem& p) {
+  CAPTURE(p.rows, p.past_rows, p.prefix_rows, p.layout.heads, p.layout.kv_heads, p.layout.head_size);
+  const auto f = statement_of(p);
+  const auto reference = reference_of(p);
+  if (p.prefix_rows)
+    check_operation<Backend>(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3), p.keys(p.prefix_rows, 4),
+                             p.keys(p.prefix_rows, 5));
+  else
+    check_operation<Backend>(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3));
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("causal attention of packed sequences", "[ops]", all_backends) {
+  check_attention<TestType>({{1, 1, 4}, {{.begin = 0, .count = 1}}, 1, 0, 0});
+  check_attention<TestType>({{4, 2, 5}, {{.begin = 0, .count = 7}, {.begin = 7, .count = 2}}, 9, 0, 0});
+  check_attention<TestType>({{3, 1, 16}, {{.begin = 0, .count = 64}, {.begin = 64, .count = 65}}, 129, 0, 0});
+  check_attention<TestType>({{2, 2, 9}, {{.begin = 0, .count = 130}, {.begin = 131, .count = 3}}, 140, 0, 0});
+}
+
+TEMPLATE_LIST_TEST_CASE("attention with soft tokens in front", "[ops]", all_backends) {
+  check_attention<TestType>({{4, 2, 5},
+                             {{.begin = 0, .count = 7, .prefix_begin = 0, .prefix_count = 3},
+                              {.begin = 7, .count = 70, .prefix_begin = 3, .prefix_count = 3}},
+                             77,
+                             0,
+                             6});
+}
+
+TEMPLATE_LIST_TEST_CASE("attention with soft tokens that only the last rows see", "[ops]", all_backends) {
+  check_attention<TestType>({{6, 3, 8},
+                             {{.begin = 0, .count = 90, .prefix_begin = 0, .prefix_count = 4, .prefix_from = 70},
+                              {.begin = 90, .count = 20, .prefix_begin = 4, .prefix_count = 4, .prefix_from = 19},
+                              {.begin = 110, .count = 5, .prefix_begin = 8, .prefix_count = 4, .prefix_from = 5}},
+                             115,
+                             0,
+                             12});
+}
+
+TEMPLATE_LIST_TEST_CASE("attention over a past", "[ops]", all_backends) {
+  check_attention<TestType>({{4, 2, 6},
+                             {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 100},
+                              {.begin = 1, .count = 5, .past_begin = 100, .past_count = 3, .prefix_count = 2}},
+                             6,
+                             103,
+                             2});
+}
+
+TEMPLATE_LIST_TEST_CASE("sequences may share soft tokens", "[ops]", all_backends) {
+  problem p{{4, 2, 6}, {}, 240, 0, 4};
+  for (extent s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});
+  check_attention<TestType>(p);
+}
+
+TEMPLATE_LIST_TEST_CASE("gradients of attention", "[ops]", all_backends) {
+  const problem p{{4, 2, 3},
+                  {{.begin = 0, .count = 5, .prefix_begin = 0, .prefix_count = 2},
+                   {.begin = 5,
+                    .count = 4,
+                    .past_begin = 1,
+                    .past_count = 2,
+                    .prefix_begin = 2,
+                    .prefix_count = 2,
+                    .prefix_from = 2}},
+                  9,
+                  3,
+                  4};
+  check_gradient<TestType>(statement_of(p), p.q(), p.keys(9, 2), p.keys(9, 3), p.keys(4, 4), p.keys(4, 5));
+  const problem plain{{2, 1, 4}, {{.begin = 0, .count = 67}}, 67, 0, 0};
+  check_gradient<TestType>(statement_of(plain), plain.q(), plain.keys(67, 2), plain.keys(67, 3));
+}
+
+TEMPLATE_LIST_TEST_CASE("attention: frozen operands get no adjoint, and change none", "[ops]", all_backends) {
+  const problem p{{2, 1, 4}, {{.begin = 0, .count = 5, .prefix_count = 2}}, 5, 0, 2};
+  const auto gradient = [&](auto tracked_operand) {
+    TestType backend = with_threads<TestType>(1);
+    std::array x{upload_as<double>(backend, p.q()), upload_as<double>(backend, p.keys(5, 2)),
+                 upload_as<double>(backend, p.keys(5, 3)), upload_as<double>(backend, p.keys(2, 4)),
+                 upload_as<double>(backend, p.keys(2, 5))};
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (tracked_operand == 5 || tracked_operand == i) x[i].track();
+    tape<TestType> t(backend);
+    const auto y = t(statement_of(p)(x[0], x[1], x[2], x[3], x[4]));
+    t.backward(y, random_normal<double>(backend, y.shape(), 1, random_stream(2)));
+    std::vector<std::vector<double>> all;
+    for (const auto& one : x) all.push_back(one.has_gradient() ? values_of(one.gradient()) : std::vector<double>());
+    return all;
+  };
+  const auto all = gradient(5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const auto one = gradient(i);
+    for (std::size_t j = 0; j < 5; ++j) CHECK(one[j] == (i == j ? all[j] : std::vector<double>()));
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("later rows and other sequences change nothing, bit for bit", "[ops]", all_backends) {
+  const problem p{{2, 1, 16}, {{.begin = 0, .count = 40}, {.begin = 40, .count = 8}}, 48, 0, 0};
+  TestType backend = with_threads<TestType>(2);
+  const inference<TestType> ctx(backend);
+  auto k = p.keys(48, 2), v = p.keys(48, 3);
+  for (extent i = 0; i < 20; ++i)
+    for (extent e = 0; e < 16; ++e) v(i, e) = 0;  // even the smallest weight of a later row would show
+  const auto run = [&] {
+    const auto y = values_of(ctx(
+        statement_of(p)(upload_as<float>(backend, p.q()), upload_as<float>(backend, k), upload_as<float>(backend, v))));
+    return std::vector<double>(y.begin(), y.begin() + 20 * 32);
+  };
+  CHECK(run() == std::vector<double>(20 * 32));
+  for (extent i = 20; i < 48; ++i)
+    for (extent e = 0; e < 16; ++e) k(i, e) = 3, v(i, e) = 1e30;
+  CHECK(run() == std::vector<double>(20 * 32));
+}
+
+TEMPLATE_LIST_TEST_CASE("attention: a sequence of a packed batch equals itself alone", "[ops]", all_backends) {
+  const problem packed{{4, 2, 8}, {{.begin = 0, .count = 70}, {.begin = 70, .count = 33}}, 103, 0, 0};
+  const problem alone{{4, 2, 8}, {{.begin = 0, .count = 33}}, 33, 0, 0};
+  TestType backend = with_threads<TestType>(2);
+  const inference<TestType> ctx(backend);
+  const auto q = upload_as<float>(backend, packed.q()), k = upload_as<float>(backend, packed.keys(103, 2)),
+             v = upload_as<float>(backend, packed.keys(103, 3));
+  const auto last = [](const auto& x) { return x.slice(70, 103); };
+  CHECK(values_of(last(ctx(statement_of(packed)(q, k, v)))) ==
+        values_of(ctx(statement_of(alone)(last(q), last(k), last(v)))));
+}
+
+TEMPLATE_LIST_TEST_CASE("attention: what does not fit", "[ops]", all_backends) {
+  const auto message = [](const problem& p, extent q_columns, extent k_rows, extent v_columns) {
+    return shape_message<TestType>(statement_of(p), random({5, q_columns}), random({k_rows, 4}),
+                                   random({5, v_columns}));
+  };
+  const std::string with = " with 4 heads, 2 key/value heads of 2";
+  const problem p{{4, 2, 2}, {{.begin = 0, .count = 5}}, 5, 0, 0};
+  CHECK(message(p, 7, 5, 4) == "attention: queries (5, 7), keys (5, 4), values (5, 4)" + with);
+  CHECK(message(p, 8, 4, 4) == "attention: queries (5, 8), keys (4, 4), values (5, 4)" + with);
+  CHECK(message(p, 8, 5, 3) == "attention: queries (5, 8), keys (5, 4), values (5, 3)" + with);
+  const auto outside = [&](attention_segment s) {
+    problem other = p;
+    other.segments = {s};
+    return message(other, 8, 5, 4);
+  };
+  CHECK(outside({.begin = 1, .count = 5}) ==
+        "attention: a sequence of rows 1 to 6 reaches outside of queries (5, 8), its past or its soft tokens");
+  CHECK_THAT(outside({.count = 5, .past_count = 1}), Catch::Contains("reaches outside"));
+  CHECK_THAT(outside({.count = 5, .prefix_count = 1}), Catch::Contains("reaches outside"));
+  CHECK_THAT(outside({.begin = -1, .count = 2}), Catch::Contains("reaches outside"));
+  CHECK_THAT(outside({.begin = 0, .count = -2}), Catch::Contains("reaches outside"));
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/gather.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+auto rows_of(const std::vector<std::int32_t>& rows) {
+  return [rows](const auto& x) { return gather(x, row_numbers(x.backend(), rows)); };
+}
+auto reference_of(const std::vector<std::int32_t>& rows) {
+  return [rows](const auto& x) {
+    host_array<2> y({extent(rows.size()), x.size(1)});
+    for (extent i = 0; i < y.size(0); ++i)
+      for (extent j = 0; j < y.size(1); ++j) y(i, j) = x(rows[i], j);
+    return y;
+  };
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("gather", "[ops]", all_backends) {
+  const std::vector<std::int32_t> few{4, 0, 4, 2, 4};
+  check_operation<TestType>(rows_of(few), reference_of(few), random({6, 33}));
+  check_gradient<TestType>(rows_of(few), random({6, 9}));
+  std::vector<std::int32_t> many(300);
+  random_stream stream(3);
+  for (auto& row : many) row = std::int32_t(stream.below(50));
+  check_operation<TestType>(rows_of(many), reference_of(many), random({50, 70}));
+}
+
+TEMPLATE_LIST_TEST_CASE("gather of nothing", "[ops]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto x = tracked<float>(backend, random({3, 4}));
+  const auto y = t(gather(x, row_numbers(backend, {})));
+  CHECK(y.shape() == extents<2>{0, 4});
+  t.backward(y, y);
+  CHECK(values_of(x.gradient()) == std::vector<double>(12));
+}
+
+TEMPLATE_LIST_TEST_CASE("gather: a row that is not there", "[ops]", all_backends) {
+  CHECK(shape_message<TestType>(rows_of({0, 3}), random({3, 4})) == "gather: row 3 of (3, 4)");
+  CHECK(shape_message<TestType>(rows_of({-1}), random({3, 4})) == "gather: row -1 of (3, 4)");
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/reduce.hpp"
+
+#include <numeric>
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+const auto total = [](const auto& x) {
+  return host_array<0>({}, {std::accumulate(x.values.begin(), x.values.end(), 0.0)});
+};
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("sum", "[ops]", all_backends) {
+  const auto f = [](const auto& x) { return sum(x); };
+  for (extent n : {1, 7, 64, 1001}) check_operation<TestType>(f, total, random({n}));
+  check_operation<TestType>(f, total, random({101, 103}));
+  check_gradient<TestType>([](const auto& x) { return sum(x * x) * 0.5; }, random({7, 33}));
+}
+
+TEMPLATE_LIST_TEST_CASE("the sum of nothing is zero", "[ops]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const inference<TestType> ctx(backend);
+  CHECK(values_of(ctx(sum(upload_as<float>(backend, random({0, 5}))))) == std::vector<double>{0});
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/repeat_columns.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+
+TEMPLATE_LIST_TEST_CASE("repeat_columns", "[ops]", all_backends) {
+  for (extent times : {1, 5, 64}) {
+    const auto f = [times](const auto& x) { return repeat_columns(x, times); };
+    const auto reference = [times](const auto& x) {
+      host_array<2> y({x.size(0), x.size(1) * times});
+      for (extent i = 0; i < y.size(0); ++i)
+        for (extent j = 0; j < y.size(1); ++j) y(i, j) = x(i, j / times);
+      return y;
+    };
+    check_operation<TestType>(f, reference, random({70, 3}));
+    check_gradient<TestType>(f, random({3, 4}));
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("repeat_columns: not a negative number of times", "[ops]", all_backends) {
+  const auto f = [](const auto& x) { return repeat_columns(x, -1); };
+  CHECK(shape_message<TestType>(f, random({2, 3})) == "tensor: negative extent in (2, -3)");
+}
+
+}  // namespace iapt::test

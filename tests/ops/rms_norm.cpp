@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/rms_norm.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+const auto norm = [](const auto& x, const auto& w) { return rms_norm(x, w, 1e-3); };
+const auto reference = [](const auto& x, const auto& w) {
+  auto y = x;
+  for (extent i = 0; i < x.size(0); ++i) {
+    double squares = 0;
+    for (extent j = 0; j < x.size(1); ++j) squares += x(i, j) * x(i, j);
+    for (extent j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * w(j) / std::sqrt(squares / x.size(1) + 1e-3);
+  }
+  return y;
+};
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("rms_norm", "[ops]", all_backends) {
+  for (extent rows : {1, 32, 33, 100})
+    for (extent columns : {1, 7, 64, 131}) {
+      CAPTURE(rows, columns);
+      check_operation<TestType>(norm, reference, random({rows, columns}), random({columns}, 2));
+    }
+  check_gradient<TestType>(norm, random({35, 9}), random({9}, 2));
+}
+
+TEMPLATE_LIST_TEST_CASE("rms_norm of no rows", "[ops]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  tape<TestType> t(backend);
+  const auto w = tracked<float>(backend, random({5}));
+  const auto y = t(rms_norm(upload_as<float>(backend, random({0, 5})), w));
+  t.backward(y, y);
+  CHECK(values_of(w.gradient()) == std::vector<double>(5));
+}
+
+TEMPLATE_LIST_TEST_CASE("rms_norm: a weight of another length", "[ops]", all_backends) {
+  CHECK(shape_message<TestType>(norm, random({2, 6}), random({5})) == "rms_norm: rows of (2, 6) with a weight of (5)");
+}
+
+}  // namespace iapt::test

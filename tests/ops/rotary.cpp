@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/rotary.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// Cosines, then sines of random angles.
+host_array<2> turns_of(extent rows, extent head_size) {
+  host_array<2> turns({rows, head_size});
+  const auto angles = random({rows, head_size}, 9, 3);
+  for (extent i = 0; i < rows; ++i)
+    for (extent j = 0; j < head_size / 2; ++j) {
+      turns(i, j) = float(std::cos(angles(i, j)));
+      turns(i, j + head_size / 2) = float(std::sin(angles(i, j)));
+    }
+  return turns;
+}
+/// rotary with angles that are constants in the type that x has.
+auto turned_by(const host_array<2>& turns) {
+  return [turns](const auto& x) {
+    return rotary(x, upload_as<typename std::remove_cvref_t<decltype(x)>::value_type>(x.backend(), turns));
+  };
+}
+auto reference_by(const host_array<2>& turns) {
+  return [turns](const auto& x) {
+    auto y = x;
+    const extent size = turns.size(1), half = size / 2;
+    for (extent i = 0; i < x.size(0); ++i)
+      for (extent h = 0; h < x.size(1); h += size)
+        for (extent j = 0; j < half; ++j) {
+          const double c = turns(i, j), s = turns(i, j + half), a = x(i, h + j), b = x(i, h + j + half);
+          y(i, h + j) = a * c - b * s;
+          y(i, h + j + half) = a * s + b * c;
+        }
+    return y;
+  };
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("rotary", "[ops]", all_backends) {
+  for (extent head_size : {2, 6, 64})
+    for (extent rows : {1, 70}) {
+      CAPTURE(head_size, rows);
+      const auto turns = turns_of(rows, head_size);
+      check_operation<TestType>(turned_by(turns), reference_by(turns), random({rows, head_size * 3}));
+    }
+  check_gradient<TestType>(turned_by(turns_of(5, 6)), random({5, 18}));
+}
+
+TEMPLATE_LIST_TEST_CASE("rotary: a quarter turn", "[ops]", all_backends) {
+  TestType backend = with_threads<TestType>(1);
+  const inference<TestType> ctx(backend);
+  const auto x = upload_as<float>(backend, host_array<2>({1, 4}, {1, 2, 3, 4}));
+  const auto quarter = upload_as<float>(backend, host_array<2>({1, 4}, {0, 0, 1, 1}));
+  CHECK(values_of(ctx(rotary(x, quarter))) == std::vector<double>{-3, -4, 1, 2});
+}
+
+TEMPLATE_LIST_TEST_CASE("rotary: angles that do not fit", "[ops]", all_backends) {
+  const auto f = [](const auto& x, const auto& turns) { return rotary(x, turns); };
+  CHECK(shape_message<TestType>(f, random({3, 8}), random({2, 4})) == "rotary: rows of (3, 8) with angles of (2, 4)");
+  CHECK(shape_message<TestType>(f, random({3, 8}), random({3, 6})) == "rotary: rows of (3, 8) with angles of (3, 6)");
+  CHECK(shape_message<TestType>(f, random({3, 9}), random({3, 3})) == "rotary: rows of (3, 9) with angles of (3, 3)");
+  CHECK(shape_message<TestType>(f, random({3, 8}), random({3, 0})) == "rotary: rows of (3, 8) with angles of (3, 0)");
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/text/tokenizer_gguf.hpp"
+
+#include <string>
+#include <vector>
+
+#include "text/reference.hpp"
+
+using namespace iapt;
+using namespace iapt::test;
+
+namespace {
+
+// The metadata that a converter would make of the small tokenizer.
+gguf_tokenizer small_gguf(const std::string& pre) {
+  const auto spec = parse_tokenizer_json(small_tokenizer_json().dump(), "t.json");
+  gguf_tokenizer gguf{.source = "m.gguf", .model = "gpt2", .pre = pre, .tokens = spec.tokens};
+  for (const auto& [left, right] : spec.merges) gguf.merges.push_back(left + " " + right);
+  gguf.token_types.assign(spec.tokens.size(), 1);
+  for (const auto& token : spec.added) gguf.token_types[static_cast<std::size_t>(token.id)] = token.special ? 3 : 4;
+  return gguf;
+}
+
+}  // namespace
+
+TEST_CASE("GGUF metadata and tokenizer.json give the same tokens", "[text]") {
+  const std::string text = "They've 1234 things\u00b2, <|im_end|> isn't it?\n\n  caf\u00e9 \u4f60\u597d  <tool>";
+  for (const auto& [pre, variant] : {std::pair("smollm", "small"), std::pair("gpt-2", "gpt2"),
+                                     std::pair("default", "gpt2"), std::pair("qwen2", "qwen2")}) {
+    INFO(pre);
+    CHECK(tokenizer(make_tokenizer_spec(small_gguf(pre))).encode(text) == small_tokenizer(variant).encode(text));
+  }
+  auto llama = small_gguf("llama-bpe");
+  llama.bos_token_id = small_tokenizer("llama3").find_special("<|begin|>");
+  CHECK(tokenizer(make_tokenizer_spec(llama)).encode(text) == small_tokenizer("llama3").encode(text));
+}
+
+TEST_CASE("GGUF metadata that are refused", "[text]") {
+  auto refused = [](auto change, const std::string& reason) {
+    auto gguf = small_gguf("smollm");
+    change(gguf);
+    CHECK_THROWS_AS(make_tokenizer_spec(gguf), io_error);
+    CHECK_THROWS_WITH(make_tokenizer_spec(gguf), Catch::Contains("m.gguf") && Catch::Contains(reason));
+  };
+  refused([](auto& g) { g.model = "llama"; }, "only \"gpt2\"");
+  refused([](auto& g) { g.pre = "other"; }, "tokenizer.json instead");
+  refused([](auto& g) { g.pre.clear(); }, "is missing");
+  refused([](auto& g) { g.tokens.clear(); }, "no vocabulary");
+  refused([](auto& g) { g.token_types.pop_back(); }, "token_type");
+  refused([](auto& g) { g.merges[3] = "ab"; }, "merge 3");
+  refused([](auto& g) { g.merges[3] = "a b c"; }, "merge 3");
+  refused([](auto& g) { g.eos_token_id = 1 << 20; }, "eos_token_id");
+  refused([](auto& g) { g.bos_token_id = -1; }, "bos_token_id");
+}
