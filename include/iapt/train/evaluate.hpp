@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How well a model predicts responses.
 #pragma once
+#include <cmath>
 #include <cstddef>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -68,10 +70,10 @@ evaluation evaluate(Backend& backend, const Model& model, const Method& method, 
 
 /// What an evaluation by choices found.
 struct choice_evaluation {
-  double accuracy = 0;                ///< fraction of right choices
-  double loss = 0;                    ///< mean over all tokens of the right choices, in nats
-  extent tokens = 0;                  ///< tokens of the right choices
-  std::vector<std::size_t> chosen;    ///< the likeliest choice of each question, the first of equals
+  double accuracy = 0;              ///< fraction of right choices
+  double loss = 0;                  ///< mean over all tokens of the right choices, in nats
+  extent tokens = 0;                ///< tokens of the right choices
+  std::vector<std::size_t> chosen;  ///< the likeliest choice of each question, the first of equals
 };
 
 /// Which choice the model finds likeliest, by the summed log-likelihood of its tokens, end token included.

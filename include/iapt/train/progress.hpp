@@ -20,12 +20,12 @@ namespace iapt {
 
 /// Where a run is.
 struct progress_state {
-  extent step = 0;                ///< steps done
-  extent steps = 0;               ///< steps planned
-  double loss = 0;                ///< of the last batch, in nats per response token
+  extent step = 0;                 ///< steps done
+  extent steps = 0;                ///< steps planned
+  double loss = 0;                 ///< of the last batch, in nats per response token
   std::optional<double> dev_loss;  ///< of the last evaluation
-  double tokens_per_second = 0;   ///< tokens trained on, in a second
-  double seconds_left = 0;        ///< until all steps are done, at this speed
+  double tokens_per_second = 0;    ///< tokens trained on, in a second
+  double seconds_left = 0;         ///< until all steps are done, at this speed
 };
 
 /// "1:02:03" or "2:03".

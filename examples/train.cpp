@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trains IAPT on a model and JSONL of your own.
+#include "support/program.hpp"
+
+using namespace iapt;
+
+namespace {
+
+struct flags : program::common_flags {
+  std::string method = "iapt", train, dev, out, placement = "front", init, output = "key_value", schedule = "linear";
+  iapt_options iapt;
+  train_options run;
+  double learning_rate = 5e-3, coefficient_learning_rate = 1e-3;
+  extent max_length = 768, micro_batch_tokens = 0;
+  bool cut_left = false, recompute = false;
+
+  void add(CLI::App& app) {
+    common_flags::add(app);
+    app.add_option("--method", method, "how to adapt the model")->check(CLI::IsMember({"iapt"}))->capture_default_str();
+    app.add_option("--train", train, "JSONL to learn from")->required();
+    app.add_option("--dev", dev, "JSONL that chooses the best adapter");
+    app.add_option("--out", out, "folder for the adapter, the metrics and the checkpoint")->required();
+    app.add_option("--epochs", run.epochs)->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--batch", run.batch, "sequences in a step")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--micro-batch-tokens", micro_batch_tokens, "tokens at once; 0: the whole batch");
+    app.add_option("--learning-rate", learning_rate)->check(CLI::NonNegativeNumber)->capture_default_str();
+    app.add_option("--coefficient-learning-rate", coefficient_learning_rate, "of the learned activations")
+        ->check(CLI::NonNegativeNumber)->capture_default_str();
+    app.add_option("--schedule", schedule)->check(CLI::IsMember({"constant", "linear", "cosine"}))->capture_default_str();
+    app.add_option("--warm-up", run.warm_up, "fraction of the steps")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+    app.add_option("--seed", run.seed)->capture_default_str();
+    app.add_option("--eval-every", run.eval_every, "steps; 0: after each epoch")->check(CLI::NonNegativeNumber);
+    app.add_option("--patience", run.patience, "evaluations without a better dev loss that end the run; 0: any")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--soft-tokens", iapt.soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--bottleneck", iapt.bottleneck)->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--share", iapt.share, "layers that share projections")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
+    app.add_option("--init", init, "start of the soft tokens; text in front, random late")
+        ->check(CLI::IsMember({"text", "random", "last"}));
+    app.add_option("--output", output, "output space")
+        ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))->capture_default_str();
+    app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")->capture_default_str();
+    app.add_flag("--cut-left", cut_left, "cut longer instructions on the left instead");
+    app.add_flag("--recompute", recompute, "less memory, a third more time");
+    app.add_flag("--bilevel", run.bilevel, "learn the activations on half of --dev");
+    app.add_flag("--resume", run.resume, "go on from the checkpoint in --out");
+  }
+};
+
+// The text that soft tokens start from: for `last`, a real instruction.
+std::vector<token_id> start_text(const program::model& lm, prompt_start start, const data_set& data) {
+  if (start == prompt_start::last) return data.examples[0].instruction;
+  std::vector<token_id> text = lm.tokenizer().encode("Read the request carefully and answer it.", {.bos = false});
+  if (const auto bos = lm.tokenizer().bos()) text.insert(text.begin(), *bos);
+  return text;
+}
+
+template <class Generator>
+int train(const program::model& lm, const flags& f, const data_set& data, const data_set& dev) {
+  auto method = make_iapt<Generator>(lm, f.iapt);
+  std::cerr << parameter_count(method.parameters()) << " trained parameters, " << data.examples.size() << " examples, "
+            << lm.backend().threads() << " threads, products by " << product_library << '\n';
+  const interrupt_guard interrupt;
+  progress_bar bar(std::cerr, progress_bar::standard_error());
+  train_callbacks calls;
+  const std::string backbone = lm.fingerprint();
+  calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, backbone, folder); };
+  calls.progress = [&](const progress_state& state) { bar.show(state); };
+  calls.say = [&](const std::string& text) { std::cerr << text << '\n'; };
+  calls.interrupted = [&] { return interrupt.raised(); };
+  trainer run(lm.backend(), lm, method, std::span<const example>(data.examples), std::span<const example>(dev.examples),
+              f.run, calls);
+  const train_result result = run.run();
+  bar.clear();
+  std::cerr << result.steps << " steps, " << result.tokens_per_second << " tokens/s, loss " << result.loss;
+  if (result.best_dev_loss) std::cerr << ", best dev loss " << *result.best_dev_loss << " at step " << result.best_step;
+  std::cerr << ", peak " << (lm.backend().peak_bytes() >> 20) << " MiB\n";
+  if (result.end == train_end::stopped) std::cerr << "stopped: the dev loss got no better\n";
+  if (result.end != train_end::interrupted) return 0;
+  std::cerr << "interrupted; everything is saved, --resume goes on\n";
+  return 130;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains instance-aware prompts on a frozen language model.");
+  flags f;
+  f.add(app);
+  return program::run(app, argc, argv, [&] {
+    f.iapt.where = f.placement == "late" ? placement::late : placement::front;
+    if (f.init.empty()) f.init = f.placement == "late" ? "random" : "text";
+    f.iapt.start = f.init == "text" ? prompt_start::text : f.init == "last" ? prompt_start::last : prompt_start::random;
+    f.iapt.seed = f.run.seed;
+    f.run.out = f.out;
+    f.run.shape = decay_of(f.schedule);
+    f.run.micro_batch.tokens = f.micro_batch_tokens;
+    f.run.optimizer.learning_rate = f.learning_rate;
+    f.run.optimizer.coefficients = group_settings{.learning_rate = f.coefficient_learning_rate};
+    if (f.run.bilevel && f.dev.empty()) throw error("--bilevel needs --dev");
+
+    program::backend backend{{.threads = f.threads}};
+    auto lm = load_causal_lm<float>(f.model, backend);
+    lm.recompute_layers = f.recompute;
+    const jsonl_options limits{.max_length = f.max_length, .longer = f.cut_left ? too_long::cut_left : too_long::leave_out};
+    const data_set data = load_jsonl(f.train, lm.tokenizer(), limits);
+    const data_set dev = f.dev.empty() ? data_set{} : load_jsonl(f.dev, lm.tokenizer(), limits);
+    for (const auto* set : {&data, &dev})
+      if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
+    f.iapt.start_text = start_text(lm, f.iapt.start, data);
+    return program::with_generator(f.output, [&](auto type) {
+      return train<typename decltype(type)::type>(lm, f, data, dev);
+    });
+  });
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that a run needs in order to go on as if it had never stopped, in a folder that is replaced as a whole.
+#pragma once
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/tensor.hpp"
+#include "iapt/io/atomic_folder.hpp"
+#include "iapt/io/safetensors.hpp"
+#include "iapt/io/safetensors_writer.hpp"
+#include "iapt/nn/parameter.hpp"
+#include "iapt/optim/adamw.hpp"
+
+namespace iapt {
+
+/// Where a run stands. Random numbers are drawn by counter, so they need no state of their own: seed, step and the
+/// settings tell everything.
+struct run_position {
+  extent step = 0;                           ///< steps done
+  extent tokens = 0;                         ///< tokens trained on
+  double loss = 0;                           ///< of the last batch
+  std::optional<double> dev_loss = {};       ///< of the last evaluation
+  std::optional<double> best_dev_loss = {};  ///< the best so far
+  extent best_step = 0;                      ///< its step
+  extent without_gain = 0;                   ///< evaluations since then
+};
+
+/// Writes a checkpoint atomically: `state.safetensors` holds each parameter and what AdamW remembers about it, exactly;
+/// `run.json` the position and the settings.
+/// @param folder its name; whatever is there is replaced
+/// @param settings what the run was started with, an object of plain values
+/// @throws io_error if the system refuses; the old checkpoint is then whole
+template <class T, class Backend>
+void save_checkpoint(const std::filesystem::path& folder, const run_position& at,
+                     const nlohmann::ordered_json& settings, const adamw<T, Backend>& optimizer) {
+  const auto parameters = optimizer.parameters();
+  const auto moments = optimizer.state();
+  std::vector<std::vector<T>> values;
+  nlohmann::ordered_json updates = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    values.push_back(to_host(parameters[i].values));
+    updates[parameters[i].name] = moments[i].steps;
+  }
+  std::vector<tensor_to_store> tensors;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto& [name, shape, ignored, group] = parameters[i];
+    tensors.push_back(to_store(name, shape, std::span<const T>(values[i])));
+    tensors.push_back(to_store("adamw.first." + name, shape, std::span<const T>(moments[i].first)));
+    tensors.push_back(to_store("adamw.second." + name, shape, std::span<const T>(moments[i].second)));
+  }
+  const auto or_null = [](const std::optional<double>& x) {
+    return x ? nlohmann::ordered_json(*x) : nlohmann::ordered_json();
+  };
+  const nlohmann::ordered_json run{{"step", at.step},
+                                   {"tokens", at.tokens},
+                                   {"loss", at.loss},
+                                   {"dev_loss", or_null(at.dev_loss)},
+                                   {"best_dev_loss", or_null(at.best_dev_loss)},
+                                   {"best_step", at.best_step},
+                                   {"without_gain", at.without_gain},
+                                   {"settings", settings},
+                                   {"updates", updates}};
+  atomic_folder writer(folder);
+  write_safetensors(writer.partial() / "state.safetensors", std::move(tensors));
+  write_text_file(writer.partial() / "run.json", run.dump(1) + "\n");
+  writer.commit();
+}
+
+/// What a checkpoint's `run.json` holds.
+struct stored_run {
+  run_position at;               ///< where the run stands
+  nlohmann::json settings;       ///< what it was started with
+  nlohmann::json updates;        ///< how often each parameter was updated, by name
+  std::filesystem::path folder;  ///< where it was found
+};
+
+/// Reads where a run stands.
+/// @throws io_error if there is no checkpoint, or it is damaged
+inline stored_run read_run(const std::filesystem::path& folder) {
+  stored_run run{.at = {}, .settings = {}, .updates = {}, .folder = complete_folder(folder)};
+  const auto path = run.folder / "run.json";
+  std::ifstream file(path, std::ios::binary);
+  if (!file) refuse_call(path.string(), "open");
+  try {
+    const auto json = nlohmann::json::parse(file);
+    const auto number = [&](const char* name) {
+      return json.at(name).is_null() ? std::optional<double>() : json.at(name).get<double>();
+    };
+    run.at = {.step = json.at("step"),
+              .tokens = json.at("tokens"),
+              .loss = json.at("loss"),
+              .dev_loss = number("dev_loss"),
+              .best_dev_loss = number("best_dev_loss"),
+              .best_step = json.at("best_step"),
+              .without_gain = json.at("without_gain")};
+    run.settings = json.at("settings");
+    run.updates = json.at("updates");
+    if (run.at.step < 0) throw io_error(path.string() + ": a run cannot stand at step " + std::to_string(run.at.step));
+  } catch (const nlohmann::json::exception& failure) {
+    throw io_error(path.string() + ": is no checkpoint of a run: " + failure.what() + "; start the run anew");
+  }
+  return run;
+}
+
+/// Fails if a run was started with other settings: it could not go on as if never stopped.
+/// @throws error naming each setting that differs
+inline void require_equal_settings(const stored_run& run, const nlohmann::json& settings) {
+  std::string differences;
+  for (const auto& [name, now] : settings.items()) {
+    const auto before = run.settings.find(name);
+    if (before != run.settings.end() && *before == now) continue;
+    differences += "\n      " + name + ": " + (before == run.settings.end() ? "nothing" : before->dump()) + " then, " +
+                   now.dump() + " now";
+  }
+  if (!differences.empty())
+    throw error(run.folder.string() +
+                ": the run to resume was started with other settings; give the same, or start "
+                "anew without resuming:" +
+                differences);
+}
+
+/// Puts the numbers of a checkpoint into the parameters and the optimiser.
+/// @throws io_error if it belongs to other parameters; nothing is changed then
+template <class T, class Backend>
+void load_checkpoint(const stored_run& run, adamw<T, Backend>& optimizer) {
+  const auto file = safetensors_file::open(run.folder / "state.safetensors");
+  const auto read = [&](const std::string& name, const std::vector<extent>& shape) {
+    const stored_tensor* found = file.tensors().find(name);
+    if (!found || found->shape != shape)
+      throw io_error(file.name() + ": " + (found ? "tensor " : "there is no tensor ") + in_quotes(name) +
+                     (found ? " has shape " + to_text(found->shape) + ", expected " + to_text(shape) : "") +
+                     "; the checkpoint belongs to another method or model");
+    std::vector<T> values(std::size_t(found->size()));
+    copy_into(*found, std::span<T>(values));
+    return values;
+  };
+  const auto parameters = optimizer.parameters();
+  std::vector<std::vector<T>> values;
+  std::vector<adamw_moments<T>> moments;
+  for (const auto& p : parameters) {
+    const auto updates = run.updates.find(p.name);
+    if (updates == run.updates.end() || !updates->is_number_unsigned())
+      throw io_error((run.folder / "run.json").string() + ": has no number of updates for " + in_quotes(p.name));
+    values.push_back(read(p.name, p.shape));
+    moments.push_back({.first = read("adamw.first." + p.name, p.shape),
+                       .second = read("adamw.second." + p.name, p.shape),
+                       .steps = updates->template get<std::int64_t>()});
+  }
+  for (std::size_t i = 0; i < parameters.size(); ++i) upload(parameters[i].values, values[i]);
+  optimizer.restore(moments);
+}
+
+}  // namespace iapt

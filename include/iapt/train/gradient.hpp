@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gradient of one batch, computed piece by piece.
+#pragma once
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "iapt/autograd/tape.hpp"
+#include "iapt/data/batches.hpp"
+#include "iapt/ops/cross_entropy.hpp"
+
+namespace iapt {
+
+/// What a batch gave.
+struct batch_loss {
+  double loss = 0;    ///< mean over all its response tokens, in nats
+  extent tokens = 0;  ///< its tokens that went through the model, instructions included
+};
+
+/// Adds to the parameters' adjoints the gradient of the mean loss over all response tokens of a batch. The mean is over
+/// the whole batch however it is cut into micro-batches, so the cut changes nothing but rounding and memory.
+/// @param backend the machine of the model
+/// @param model called as model(context, batch, method), gives the logits of the wanted rows
+/// @param method owns the parameters
+/// @param examples the data
+/// @param numbers which of them
+/// @param limits how much goes through the model at once
+template <class Model, class Method, class Backend>
+batch_loss add_gradient(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
+                        std::span<const std::size_t> numbers, const batch_limits& limits) {
+  const std::vector<packed_batch> pieces = pack_within(examples, numbers, limits);
+  extent targets = 0;
+  for (const packed_batch& piece : pieces) targets += extent(piece.targets.size());
+  batch_loss sum;
+  for (const packed_batch& piece : pieces) {
+    tape<Backend> recorded(backend);
+    const auto logits = model(recorded, piece, method);
+    const auto loss = recorded(cross_entropy(logits, row_numbers<Backend>(backend, piece.targets), targets));
+    recorded.backward(loss);
+    sum.loss += double(to_host(loss)[0]);
+    sum.tokens += extent(piece.tokens.size());
+  }
+  return sum;
+}
+
+}  // namespace iapt

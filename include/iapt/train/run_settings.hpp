@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must be equal for a run to go on as if it had never stopped, as one JSON object.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "iapt/data/example.hpp"
+#include "iapt/train/options.hpp"
+
+namespace iapt {
+
+/// A number that changes, in all likelihood, with any token of the examples.
+/// @par Source Fowler, Noll and Vo: FNV-1a, 64 bits
+inline std::string fingerprint(std::span<const example> examples) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  const auto mix = [&](std::uint64_t word) {
+    for (int byte = 0; byte < 8; ++byte) hash = (hash ^ (word >> 8 * byte & 0xff)) * 0x100000001b3u;
+  };
+  for (const example& e : examples) {
+    mix(e.instruction.size()), mix(e.response.size());
+    for (token_id t : e.instruction) mix(std::uint64_t(t));
+    for (token_id t : e.response) mix(std::uint64_t(t));
+  }
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text += digits[hash >> shift & 15];
+  return text;
+}
+
+/// The settings of a run that its results depend on. How much is evaluated at once is not among them: it changes the
+/// dev loss by rounding, but a run that ran out of memory must be able to go on.
+inline nlohmann::ordered_json run_settings(const train_options& o, std::span<const example> train_set,
+                                           std::span<const example> dev_set) {
+  const group_settings coefficients =
+      o.bilevel ? o.bilevel_coefficients
+                : o.optimizer.coefficients.value_or(
+                      group_settings{o.optimizer.learning_rate, o.optimizer.weight_decay, o.optimizer.clip_norm});
+  return {{"train_examples", train_set.size()},
+          {"train_data", fingerprint(train_set)},
+          {"dev_examples", dev_set.size()},
+          {"dev_data", fingerprint(dev_set)},
+          {"epochs", o.epochs},
+          {"batch", o.batch},
+          {"micro_batch_sequences", o.micro_batch.sequences},
+          {"micro_batch_tokens", o.micro_batch.tokens},
+          {"micro_batch_responses", o.micro_batch.responses},
+          {"seed", o.seed},
+          {"learning_rate", o.optimizer.learning_rate},
+          {"weight_decay", o.optimizer.weight_decay},
+          {"clip_norm", o.optimizer.clip_norm},
+          {"coefficient_learning_rate", coefficients.learning_rate},
+          {"coefficient_weight_decay", coefficients.weight_decay},
+          {"coefficient_clip_norm", coefficients.clip_norm},
+          {"betas", {o.optimizer.beta1, o.optimizer.beta2}},
+          {"epsilon", o.optimizer.epsilon},
+          {"decay", int(o.shape)},
+          {"warm_up", o.warm_up},
+          {"eval_every", o.eval_every},
+          {"patience", o.patience},
+          {"bilevel", o.bilevel}};
+}
+
+}  // namespace iapt

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training loop: steps, evaluations, early stopping, checkpoints.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/train/checkpoint.hpp"
+#include "iapt/train/evaluate.hpp"
+#include "iapt/train/gradient.hpp"
+#include "iapt/train/metrics.hpp"
+#include "iapt/train/options.hpp"
+#include "iapt/train/run_settings.hpp"
+
+namespace iapt {
+
+/// One run of training: `trainer(backend, model, method, train_set, dev_set, options, callbacks).run()`.
+///
+/// A step computes the gradient of one batch and lets AdamW move the parameters. In bi-level learning each step first
+/// takes a batch of the dev set's first half, from which only the activations' coefficients learn; the batch of the
+/// training set then moves everything else.
+///
+/// In `options.out` it leaves the adapters `best` (by dev loss; without a dev set, the last) and `last`, written by
+/// `callbacks.save`; `metrics.jsonl`; and `checkpoint`, from which `options.resume` continues bit for bit as if the run
+/// had never stopped. All but the metrics are written at each evaluation, and when the run is interrupted. A run that
+/// is not resumed begins anew and replaces what an older one left there. In the end the method holds the last values.
+/// @par Source bi-level learning: Liu et al. 2019, "DARTS", first order
+template <class Backend, class Model, class Method>
+class trainer {
+ public:
+  /// Prepares a run. Model, method and training set must outlive it.
+  /// @param backend the machine of the model
+  /// @param model called as model(context, batch, method), gives the logits of the wanted rows
+  /// @param method owns the parameters: `method.parameters()` is a parameter_list
+  /// @param train_set what it learns
+  /// @param dev_set what stops it and chooses the best; may be empty
+  /// @param options how the run goes
+  /// @param callbacks what it calls
+  /// @throws error for settings that make no sense
+  trainer(Backend& backend, const Model& model, Method& method, std::span<const example> train_set,
+          std::span<const example> dev_set, const train_options& options = {}, const train_callbacks& callbacks = {})
+      : backend_(backend),
+        model_(model),
+        method_(method),
+        train_set_(train_set),
+        dev_set_(dev_set.begin(), dev_set.end()),
+        options_(checked(options, train_set)),
+        callbacks_(callbacks),
+        settings_(run_settings(options, train_set, dev_set)),
+        order_(train_set.size(), std::size_t(options.batch), options.seed),
+        optimizer_(method.parameters(), optimizer_options(options)) {
+    const auto parameters = optimizer_.parameters();
+    if (parameters.empty()) throw error("train: the method has no parameters, so there is nothing to train");
+    steps_ = order_.per_epoch() * options.epochs;
+    schedule_ = {options.shape, steps_, warm_up_steps(steps_, options.warm_up)};
+    if (options.bilevel) halve_dev_set(parameters);
+  }
+
+  /// Runs to the end, from the beginning or from the checkpoint.
+  /// @throws numeric_error if a loss or gradient is not finite: it names the step, and the last good checkpoint is kept
+  /// @throws io_error if a file cannot be written, or the checkpoint to resume is damaged
+  /// @throws error if the run to resume had other settings
+  train_result run() {
+    begin();
+    train_end end = out_of_patience() ? train_end::stopped : train_end::finished;
+    while (end == train_end::finished && at_.step < steps_) {
+      step();
+      const bool epoch_ends = at_.step % order_.per_epoch() == 0;
+      if (epoch_ends || (options_.eval_every && at_.step % options_.eval_every == 0)) {
+        evaluate_dev();
+        save();
+      }
+      if (out_of_patience())
+        end = train_end::stopped;
+      else if (at_.step < steps_ && callbacks_.interrupted && callbacks_.interrupted())
+        end = train_end::interrupted;
+    }
+    save();
+    return {.end = end,
+            .steps = at_.step,
+            .tokens = at_.tokens,
+            .loss = at_.loss,
+            .dev_loss = at_.dev_loss,
+            .best_dev_loss = at_.best_dev_loss,
+            .best_step = at_.best_step,
+            .seconds = seconds_,
+            .tokens_per_second = speed()};
+  }
+
+ private:
+  using parameters_type = decltype(std::declval<Method&>().parameters());
+  using number = typename decltype(std::declval<typename parameters_type::value_type>().values)::value_type;
+  using seconds_clock = std::chrono::steady_clock;
+  // Purposes of the random orders that one seed gives.
+  static constexpr std::uint32_t halving = 1, coefficient_batches = 2;
+
+  static const train_options& checked(const train_options& o, std::span<const example> train_set) {
+    if (train_set.empty()) throw error("train: the training set is empty");
+    if (o.epochs < 1 || o.batch < 1)
+      throw error("train: epochs and batch must be at least 1, found " + std::to_string(o.epochs) + " and " +
+                  std::to_string(o.batch));
+    if (!(o.warm_up >= 0 && o.warm_up <= 1))
+      throw error("train: warm-up is a fraction of all steps, 0 to 1, found " + std::to_string(o.warm_up));
+    if (o.resume && o.out.empty()) throw error("train: to resume a run, name its folder");
+    return o;
+  }
+  static adamw_options optimizer_options(const train_options& o) {
+    adamw_options chosen = o.optimizer;
+    if (o.bilevel) chosen.coefficients = o.bilevel_coefficients;
+    return chosen;
+  }
+  void halve_dev_set(const parameters_type& parameters) {
+    if (std::none_of(parameters.begin(), parameters.end(),
+                     [](const auto& p) { return p.group == parameter_group::coefficients; }))
+      throw error("train: bi-level learning needs a method with learned coefficients (a rational activation)");
+    if (dev_set_.size() < 2)
+      throw error("train: bi-level learning needs a dev set of at least 2 examples, one for each half; found " +
+                  std::to_string(dev_set_.size()));
+    std::vector<example> stopping;
+    const auto order = shuffled(dev_set_.size(), options_.seed, std::uint64_t(halving) << 32);
+    for (std::size_t i = 0; i < order.size(); ++i)
+      (i < order.size() / 2 ? coefficient_set_ : stopping).push_back(std::move(dev_set_[order[i]]));
+    dev_set_ = std::move(stopping);
+    coefficient_order_.emplace(coefficient_set_.size(), std::size_t(options_.batch), options_.seed,
+                               coefficient_batches);
+  }
+
+  std::filesystem::path checkpoint() const { return options_.out / "checkpoint"; }
+  bool out_of_patience() const { return options_.patience > 0 && at_.without_gain >= options_.patience; }
+  void say(const std::string& text) const {
+    if (callbacks_.say) callbacks_.say(text);
+  }
+
+  void begin() {
+    if (options_.out.empty()) return;
+    std::error_code failure;
+    std::filesystem::create_directories(options_.out, failure);
+    if (failure) throw io_error(options_.out.string() + ": cannot create the folder: " + failure.message());
+    const bool resumes = options_.resume && there_is(checkpoint());
+    if (resumes) {
+      const stored_run run = read_run(checkpoint());
+      require_equal_settings(run, nlohmann::json::parse(settings_.dump()));
+      load_checkpoint(run, optimizer_);
+      at_ = run.at, saved_ = at_.step;
+      say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_));
+    } else if (options_.resume) {
+      say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
+    }
+    metrics_ = metrics_log(options_.out / "metrics.jsonl", resumes ? at_.step : -1);
+    // A new run leaves a checkpoint at once: an older run's in this folder must not be taken for its own.
+    if (!resumes) save();
+  }
+  static bool there_is(const std::filesystem::path& folder) {
+    return std::filesystem::is_directory(folder) || std::filesystem::is_directory(folder.string() + ".old");
+  }
+
+  void step() {
+    const auto start = seconds_clock::now();
+    if (coefficient_order_) learn_coefficients();
+    const auto numbers = order_(at_.step);
+    const batch_loss batch = add_gradient(backend_, model_, method_, train_set_, numbers, options_.micro_batch);
+    require_finite(batch.loss, "loss");
+    const double factor = schedule_(at_.step);
+    using factors = typename adamw<number, Backend>::factors;
+    const auto norms =
+        update(coefficient_order_ ? factors{.weights = factor, .coefficients = {}} : factors{factor, factor});
+    ++at_.step, at_.tokens += batch.tokens, at_.loss = batch.loss;
+    seconds_ += std::chrono::duration<double>(seconds_clock::now() - start).count();
+    tokens_now_ += batch.tokens, ++steps_now_;
+
+    nlohmann::ordered_json line{{"step", at_.step},
+                                {"epoch", double(at_.step) / double(order_.per_epoch())},
+                                {"loss", batch.loss},
+                                {"learning_rate", options_.optimizer.learning_rate * factor},
+                                {"gradient_norm", norms.weights}};
+    line["coefficient_gradient_norm"] = coefficient_order_ ? coefficient_norm_ : norms.coefficients;
+    if (coefficient_order_) line["coefficient_loss"] = coefficient_loss_;
+    line["tokens"] = at_.tokens;
+    metrics_.write(line);
+    if (callbacks_.progress)
+      callbacks_.progress({.step = at_.step,
+                           .steps = steps_,
+                           .loss = at_.loss,
+                           .dev_loss = at_.dev_loss,
+                           .tokens_per_second = speed(),
+                           .seconds_left = seconds_ / double(steps_now_) * double(steps_ - at_.step)});
+  }
+
+  // The upper level: the weights count as constants, their gradients are discarded.
+  void learn_coefficients() {
+    const auto numbers = (*coefficient_order_)(at_.step);
+    const batch_loss batch = add_gradient(backend_, model_, method_, std::span<const example>(coefficient_set_),
+                                          numbers, options_.micro_batch);
+    require_finite(batch.loss, "loss of the coefficients' batch");
+    coefficient_loss_ = batch.loss;
+    coefficient_norm_ = update({.weights = {}, .coefficients = 1.0}).coefficients;
+  }
+
+  per_group<double> update(const typename adamw<number, Backend>::factors& factor) {
+    try {
+      return optimizer_.step(factor);
+    } catch (const numeric_error& failure) {
+      throw numeric_error("train: step " + std::to_string(at_.step + 1) + ": " + failure.what() + advice());
+    }
+  }
+  void require_finite(double loss, const std::string& what) const {
+    if (!std::isfinite(loss))
+      throw numeric_error("train: step " + std::to_string(at_.step + 1) + ": the " + what + " is not finite (" +
+                          std::to_string(loss) + ")" + advice());
+  }
+  std::string advice() const {
+    char rate[40];
+    std::snprintf(rate, sizeof rate, "%.3g", options_.optimizer.learning_rate * schedule_(at_.step));
+    std::string text = std::string("\n      the likely cause is the learning rate (") + rate +
+                       " at this step): try a third of it, or a longer warm-up";
+    if (saved_ > 0)
+      text += "\n      the last good checkpoint is kept: " + checkpoint().string() + ", step " + std::to_string(saved_);
+    return text;
+  }
+
+  void evaluate_dev() {
+    if (dev_set_.empty()) return;
+    evaluation found;
+    try {
+      found =
+          evaluate(backend_, model_, std::as_const(method_), std::span<const example>(dev_set_), options_.eval_batch);
+    } catch (const numeric_error& failure) {
+      throw numeric_error("train: after step " + std::to_string(at_.step) + ": " + failure.what() + advice());
+    }
+    at_.dev_loss = found.loss;
+    const bool better = !at_.best_dev_loss || found.loss < *at_.best_dev_loss;
+    if (better) {
+      at_.best_dev_loss = found.loss, at_.best_step = at_.step, at_.without_gain = 0;
+      save_adapter("best");
+    } else {
+      ++at_.without_gain;
+    }
+    metrics_.write({{"step", at_.step}, {"dev_loss", found.loss}, {"best_dev_loss", *at_.best_dev_loss}});
+    say("step " + std::to_string(at_.step) + ": dev loss " + shown(found.loss) + (better ? ", the best so far" : ""));
+  }
+
+  void save() {
+    if (options_.out.empty() || saved_ == at_.step) return;
+    save_adapter("last");
+    if (dev_set_.empty()) save_adapter("best");  // without a dev set the last is as good as any
+    save_checkpoint(checkpoint(), at_, settings_, optimizer_);
+    saved_ = at_.step;
+  }
+  void save_adapter(const char* name) const {
+    if (!options_.out.empty() && callbacks_.save) callbacks_.save(options_.out / name);
+  }
+
+  static std::string shown(double loss) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.4f", loss);
+    return text;
+  }
+  double speed() const { return seconds_ > 0 ? double(tokens_now_) / seconds_ : 0; }
+
+  Backend& backend_;
+  const Model& model_;
+  Method& method_;
+  std::span<const example> train_set_;
+  std::vector<example> dev_set_, coefficient_set_;
+  train_options options_;
+  train_callbacks callbacks_;
+  nlohmann::ordered_json settings_;
+  batch_order order_;
+  std::optional<batch_order> coefficient_order_;  // there is one in bi-level learning
+  adamw<number, Backend> optimizer_;
+  extent steps_ = 0, saved_ = -1;
+  schedule schedule_;
+  run_position at_;
+  metrics_log metrics_;
+  double seconds_ = 0, coefficient_loss_ = 0, coefficient_norm_ = 0;
+  extent tokens_now_ = 0, steps_now_ = 0;
+};
+
+}  // namespace iapt
