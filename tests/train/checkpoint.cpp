@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/train/checkpoint.hpp"
+
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+#include "support/temporary_folder.hpp"
+#include "train/toy.hpp"
+
+using namespace iapt;
+using Catch::Contains;
+
+TEST_CASE("a checkpoint gives everything back exactly", "[train]") {
+  const test::temporary_folder folder;
+  const auto path = folder.path() / "checkpoint";
+  eigen_backend backend({.threads = 1});
+  const test::toy_method<float> method(backend), other(backend, 2);
+  adamw optimizer{method.parameters()}, fresh{other.parameters()};
+  for (const auto& p : method.parameters()) {
+    float* g = p.values.adjoint().first;
+    for (extent i = 0; i < p.values.size(); ++i) g[i] = float(i) / 7 - 1;
+  }
+  optimizer.step();
+  const run_position at{.step = 7,
+                        .tokens = 1234567890123,
+                        .loss = 0.1,
+                        .dev_loss = 1.0 / 3,
+                        .best_dev_loss = {},
+                        .best_step = 5,
+                        .without_gain = 2};
+  save_checkpoint(path, at, {{"batch", 4}}, optimizer);
+  const auto run = read_run(path);
+  CHECK(run.at.step == 7);
+  CHECK(run.at.tokens == 1234567890123);
+  CHECK(run.at.loss == 0.1);
+  CHECK(run.at.dev_loss == 1.0 / 3);
+  CHECK_FALSE(run.at.best_dev_loss);
+  CHECK(run.at.without_gain == 2);
+  load_checkpoint(run, fresh);
+  CHECK(other.values() == method.values());
+  CHECK(fresh.state()[0].first == optimizer.state()[0].first);
+  CHECK(fresh.state()[1].second == optimizer.state()[1].second);
+  CHECK(fresh.state()[1].steps == 1);
+  CHECK_NOTHROW(require_equal_settings(run, {{"batch", 4}}));
+  CHECK_THROWS_WITH(require_equal_settings(run, {{"batch", 4}, {"seed", 1}}), Contains("seed: nothing then, 1 now"));
+}
+
+TEST_CASE("damaged and foreign checkpoints are refused before anything changes", "[train]") {
+  const test::temporary_folder folder;
+  const auto path = folder.path() / "checkpoint";
+  eigen_backend backend({.threads = 1});
+  const test::toy_method<float> method(backend);
+  adamw optimizer{method.parameters()};
+  save_checkpoint(path, {}, nlohmann::ordered_json::object(), optimizer);
+  auto renamed = method.parameters();
+  renamed[1].name = "elsewhere";
+  adamw foreign{renamed};
+  CHECK_THAT(test::io_message([&] { load_checkpoint(read_run(path), foreign); }), Contains("elsewhere"));
+  auto bent = method.parameters();
+  bent[0].shape = {test::toy_width * test::toy_vocabulary};
+  adamw other{bent};
+  CHECK_THAT(test::io_message([&] { load_checkpoint(read_run(path), other); }), Contains("expected (66)"));
+
+  const auto refusal = [&](const std::string& contents) {
+    std::ofstream(path / "run.json") << contents;
+    return test::io_message([&] { read_run(path); });
+  };
+  CHECK_THAT(refusal("{"), Contains("run.json: is no checkpoint of a run"));
+  CHECK_THAT(refusal("[]"), Contains("is no checkpoint"));
+  CHECK_THAT(refusal("{\"step\": \"x\"}"), Contains("is no checkpoint"));
+  CHECK_THAT(test::io_message([&] { read_run(folder.path() / "none"); }), Contains("there is no such folder"));
+}
