@@ -46,13 +46,16 @@ void exact(const program::model& lm, const Method& method, const flags& f, const
       right += good;
       for (const auto& tag : examples[i].tags) tags[tag].first += good, ++tags[tag].second;
       if (written.is_open())
-        written << nlohmann::ordered_json{{"line", examples[i].line}, {"prompt", lm.tokenizer().decode(prompts[i - from])},
-                                          {"generated", answer}, {"expected", expected}}.dump() << '\n';
+        written << nlohmann::ordered_json{{"line", examples[i].line},
+                                          {"prompt", lm.tokenizer().decode(prompts[i - from])},
+                                          {"generated", answer},
+                                          {"expected", expected}}
+                       .dump()
+                << '\n';
     }
   }
   result["exact"] = double(right) / double(examples.size());
-  for (const auto& [tag, count] : tags)
-    std::cout << tag << ": " << count.first << " of " << count.second << " exact\n";
+  for (const auto& [tag, count] : tags) std::cout << tag << ": " << count.first << " of " << count.second << " exact\n";
 }
 
 template <class Method>
@@ -87,12 +90,15 @@ int main(int argc, char** argv) {
   app.add_option("--data", f.data, "JSONL to measure on")->required();
   app.add_option("--metric", f.metric)->check(CLI::IsMember({"exact", "loss", "choice"}))->capture_default_str();
   app.add_option("--limit", f.limit, "examples at most; 0: all");
-  app.add_option("--max-new", f.max_new, "tokens of an answer at most")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--max-new", f.max_new, "tokens of an answer at most")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--write", f.write, "with exact: a file for the generated answers, as JSONL");
   return program::run(app, argc, argv, [&] {
     program::backend backend{{.threads = f.threads}};
     const auto lm = load_causal_lm<float>(f.model, backend);
-    const auto result = program::with_adapter(lm, f.adapter, [&](const auto& method) { return measure(lm, method, f); });
+    const auto result =
+        program::with_adapter(lm, f.adapter, [&](const auto& method) { return measure(lm, method, f); });
     std::cout << result.dump() << '\n';
     return 0;
   });

@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
     if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
     program::with_adapter(lm, adapter, [&](const auto& method) {
       stream_decoder text(lm.tokenizer());
-      generate(lm, method, {tokens}, options, [&](std::size_t, token_id id) { std::cout << text.next(id) << std::flush; });
+      generate(lm, method, {tokens}, options,
+               [&](std::size_t, token_id id) { std::cout << text.next(id) << std::flush; });
       std::cout << text.finish() << std::endl;
     });
     return 0;

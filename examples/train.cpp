@@ -25,22 +25,31 @@ struct flags : program::common_flags {
     app.add_option("--micro-batch-tokens", micro_batch_tokens, "tokens at once; 0: the whole batch");
     app.add_option("--learning-rate", learning_rate)->check(CLI::NonNegativeNumber)->capture_default_str();
     app.add_option("--coefficient-learning-rate", coefficient_learning_rate, "of the learned activations")
-        ->check(CLI::NonNegativeNumber)->capture_default_str();
-    app.add_option("--schedule", schedule)->check(CLI::IsMember({"constant", "linear", "cosine"}))->capture_default_str();
-    app.add_option("--warm-up", run.warm_up, "fraction of the steps")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--schedule", schedule)
+        ->check(CLI::IsMember({"constant", "linear", "cosine"}))
+        ->capture_default_str();
+    app.add_option("--warm-up", run.warm_up, "fraction of the steps")
+        ->check(CLI::Range(0.0, 1.0))
+        ->capture_default_str();
     app.add_option("--seed", run.seed)->capture_default_str();
     app.add_option("--eval-every", run.eval_every, "steps; 0: after each epoch")->check(CLI::NonNegativeNumber);
     app.add_option("--patience", run.patience, "evaluations without a better dev loss that end the run; 0: any")
         ->check(CLI::NonNegativeNumber);
     app.add_option("--soft-tokens", iapt.soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
     app.add_option("--bottleneck", iapt.bottleneck)->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--share", iapt.share, "layers that share projections")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--share", iapt.share, "layers that share projections")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
     app.add_option("--init", init, "start of the soft tokens; text in front, random late")
         ->check(CLI::IsMember({"text", "random", "last"}));
     app.add_option("--output", output, "output space")
-        ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))->capture_default_str();
-    app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")->capture_default_str();
+        ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))
+        ->capture_default_str();
+    app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")
+        ->capture_default_str();
     app.add_flag("--cut-left", cut_left, "cut longer instructions on the left instead");
     app.add_flag("--recompute", recompute, "less memory, a third more time");
     app.add_flag("--bilevel", run.bilevel, "learn the activations on half of --dev");
@@ -103,14 +112,14 @@ int main(int argc, char** argv) {
     program::backend backend{{.threads = f.threads}};
     auto lm = load_causal_lm<float>(f.model, backend);
     lm.recompute_layers = f.recompute;
-    const jsonl_options limits{.max_length = f.max_length, .longer = f.cut_left ? too_long::cut_left : too_long::leave_out};
+    const jsonl_options limits{.max_length = f.max_length,
+                               .longer = f.cut_left ? too_long::cut_left : too_long::leave_out};
     const data_set data = load_jsonl(f.train, lm.tokenizer(), limits);
     const data_set dev = f.dev.empty() ? data_set{} : load_jsonl(f.dev, lm.tokenizer(), limits);
     for (const auto* set : {&data, &dev})
       if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
     f.iapt.start_text = start_text(lm, f.iapt.start, data);
-    return program::with_generator(f.output, [&](auto type) {
-      return train<typename decltype(type)::type>(lm, f, data, dev);
-    });
+    return program::with_generator(f.output,
+                                   [&](auto type) { return train<typename decltype(type)::type>(lm, f, data, dev); });
   });
 }

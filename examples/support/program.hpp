@@ -36,9 +36,8 @@ template <class F>
 auto with_adapter(const model& lm, const std::string& path, F f) {
   if (path.empty()) return f(iapt::bare{});
   const auto folder = iapt::adapter_folder(path);
-  return with_generator(iapt::read_adapter_description(folder).output, [&](auto type) {
-    return f(iapt::load_adapter<typename decltype(type)::type>(lm, folder));
-  });
+  return with_generator(iapt::read_adapter_description(folder).output,
+                        [&](auto type) { return f(iapt::load_adapter<typename decltype(type)::type>(lm, folder)); });
 }
 
 /// Runs a program: exit status 1 and one message where it fails, 130 where it was interrupted.
@@ -47,9 +46,7 @@ int run(CLI::App& app, int argc, char** argv, F body) {
   try {
     app.parse(argc, argv);
     return body();
-  } catch (const CLI::ParseError& failure) {
-    return app.exit(failure);
-  } catch (const std::exception& failure) {
+  } catch (const CLI::ParseError& failure) { return app.exit(failure); } catch (const std::exception& failure) {
     std::cerr << "iapt: " << failure.what() << '\n';
     return 1;
   }

@@ -39,13 +39,13 @@ TEMPLATE_LIST_TEST_CASE("an expression computes nothing until a context runs it"
   CHECK(backend.bytes_in_use() == before);
   CHECK(e.shape() == extents<2>{2, 3});
   STATIC_REQUIRE(decltype(e)::rank == 2);
-  STATIC_REQUIRE(std::is_same_v<decltype(e)::value_type, float>);
+  STATIC_REQUIRE(std::is_same_v<typename decltype(e)::value_type, float>);
   STATIC_REQUIRE(expression<decltype(e)>);
   STATIC_REQUIRE_FALSE(expression<float>);
 }
 
 TEMPLATE_LIST_TEST_CASE("an operation of three operands, one of them a number", "[expr]", all_backends) {
-  constexpr elementwise<triple_fn> triple;
+  static constexpr elementwise<triple_fn> triple;
   const auto f = [](const auto& a, const auto& c) { return triple(a, 3, c); };
   check_operation<TestType>(f, each([](double a, double c) { return a * 3 * c; }), random({5, 7}), random({5, 7}, 2));
   check_gradient<TestType>(f, random({5, 7}), random({5, 7}, 2));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "iapt/ops/arithmetic.hpp"
 #include "iapt/ops/rational.hpp"
 
 #include "iapt/ops/activations.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iapt/optim/adamw.hpp"
 
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 

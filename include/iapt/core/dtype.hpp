@@ -12,7 +12,7 @@ enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, q4_0, q4
 
 /// The name people use for an element type, for messages.
 constexpr std::string_view name_of(dtype type) {
-  constexpr std::string_view names[] = {"F64", "F32", "F16",  "BF16", "I64",  "I32",  "I16",  "I8",
+  constexpr std::string_view names[] = {"F64", "F32",  "F16",  "BF16", "I64",  "I32",  "I16",  "I8",
                                         "U8",  "BOOL", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q6_K"};
   return names[static_cast<int>(type)];
 }

@@ -119,7 +119,10 @@ class tensor : public inert {
   tensor<T, 1, Backend> flat() const { return reshape(extents<1>{size()}); }
 
   /// Asks for a gradient: adjoints will be collected from now on. Handles copied earlier do not see it.
-  void track() { sink_ = std::make_shared<adjoint_sink<T, Backend>>(values_->backend(), values_->size()); }
+  void track() {
+    using sink = adjoint_sink<T, Backend>;
+    sink_ = std::make_shared<sink>(sink{values_->backend(), values_->size()});
+  }
   /// Whether adjoints are collected.
   bool tracked() const { return sink_ != nullptr; }
   /// The same numbers as a constant.

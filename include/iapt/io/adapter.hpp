@@ -19,14 +19,14 @@ inline constexpr const char* library_version = "0.1.0";
 
 /// What adapter_config.json says.
 struct adapter_description {
-  std::string file;         ///< its path, for messages
-  std::string method;       ///< "iapt"
-  std::string backbone;     ///< fingerprint of the backbone it was trained on
-  std::string input;        ///< which states its generators read
-  std::string pooler;       ///< their pooler
-  std::string activation;   ///< their activation
-  std::string output;       ///< their output space
-  iapt_options options;     ///< sizes, placement, sharing
+  std::string file;        ///< its path, for messages
+  std::string method;      ///< "iapt"
+  std::string backbone;    ///< fingerprint of the backbone it was trained on
+  std::string input;       ///< which states its generators read
+  std::string pooler;      ///< their pooler
+  std::string activation;  ///< their activation
+  std::string output;      ///< their output space
+  iapt_options options;    ///< sizes, placement, sharing
 };
 
 /// The folder that holds an adapter: the one named, or the best of a run that was saved there.

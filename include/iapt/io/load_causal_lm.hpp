@@ -47,7 +47,8 @@ class language_model : public causal_lm<T, Backend> {
         hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
     };
     const transformer_config& c = this->config;
-    for (extent n : {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
+    for (extent n :
+         {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
       mix(&n, sizeof n);
     const auto sample = [&](const auto& x) {
       for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096)))) {
@@ -89,7 +90,8 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
   transformer_config c = read_config(file);
   if (const stored_tensor* divisors = file.tensors().find("rope_freqs.weight")) {
     if (divisors->size() != c.heads.head_size / 2)
-      refuse_tensor(*divisors, "has shape " + to_text(divisors->shape) + " for heads of " + std::to_string(c.heads.head_size));
+      refuse_tensor(*divisors,
+                    "has shape " + to_text(divisors->shape) + " for heads of " + std::to_string(c.heads.head_size));
     c.rope.divisors.resize(divisors->size());
     read_into<double>(*divisors, c.rope.divisors);
   }
@@ -116,12 +118,13 @@ inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
 template <class T, class Backend>
 language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Backend& backend) {
   if (!std::filesystem::exists(path))
-    throw io_error(path.string() + ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
+    throw io_error(path.string() +
+                   ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
   auto lm = load_backbone<T>(path, backend);
   tokenizer words(load_tokenizer_spec(path));
   if (extent(words.size()) > lm.config.vocabulary)
-    throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.size()) +
-                   " tokens, the model only " + std::to_string(lm.config.vocabulary));
+    throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.size()) + " tokens, the model only " +
+                   std::to_string(lm.config.vocabulary));
   return {std::move(lm), std::move(words), path.string()};
 }
 

@@ -62,7 +62,8 @@ class config_json {
 /// Refuses a rope type.
 /// @throws io_error always
 [[noreturn]] inline void refuse_rope(const std::string& file, const std::string& type) {
-  throw io_error(file + ": the rope type \"" + type + "\" is not supported (default, linear and llama3 are); its "
+  throw io_error(file + ": the rope type \"" + type +
+                 "\" is not supported (default, linear and llama3 are); its "
                  "positions would be computed wrongly");
 }
 
@@ -114,9 +115,7 @@ inline transformer_config read_config(const config_json& json) {
   }
   try {
     c.check();
-  } catch (const shape_error& failure) {
-    throw io_error(json.file() + ": " + failure.what());
-  }
+  } catch (const shape_error& failure) { throw io_error(json.file() + ": " + failure.what()); }
   return c;
 }
 
@@ -137,7 +136,8 @@ inline transformer_config read_config(const gguf_file& file) {
   c.feed_forward = file.get<extent>(key("feed_forward_length"));
   c.heads.heads = file.get<extent>(key("attention.head_count"));
   c.heads.kv_heads = file.get_or<extent>(key("attention.head_count_kv"), c.heads.heads);
-  c.heads.head_size = file.get_or<extent>(key("attention.key_length"), c.heads.heads > 0 ? c.hidden / c.heads.heads : 0);
+  c.heads.head_size =
+      file.get_or<extent>(key("attention.key_length"), c.heads.heads > 0 ? c.hidden / c.heads.heads : 0);
   c.norm_epsilon = file.get<double>(key("attention.layer_norm_rms_epsilon"));
   c.max_positions = file.get_or<extent>(key("context_length"), 0);
   c.rope.theta = file.get_or<double>(key("rope.freq_base"), 10000);
@@ -158,9 +158,7 @@ inline transformer_config read_config(const gguf_file& file) {
   c.mlp_bias = file.tensors().find("blk.0.ffn_gate.bias");
   try {
     c.check();
-  } catch (const shape_error& failure) {
-    throw io_error(file.name() + ": " + failure.what());
-  }
+  } catch (const shape_error& failure) { throw io_error(file.name() + ": " + failure.what()); }
   return c;
 }
 

@@ -12,8 +12,8 @@ namespace iapt {
 
 /// How a format names a backbone's tensors.
 struct weight_names {
-  bool gguf;                      ///< names of GGUF, or of Hugging Face
-  bool interleaved_pairs = false; ///< rotary pairs lie side by side in query and key rows (GGUF's Llama family)
+  bool gguf;                       ///< names of GGUF, or of Hugging Face
+  bool interleaved_pairs = false;  ///< rotary pairs lie side by side in query and key rows (GGUF's Llama family)
 
   /// The embedding.
   std::string embedding() const { return gguf ? "token_embd.weight" : "model.embed_tokens.weight"; }
@@ -30,7 +30,7 @@ struct weight_names {
   }
   /// A linear map of a layer, without ".weight" or ".bias".
   std::string linear(extent layer, projection part) const {
-    static constexpr const char* gguf_parts[] = {"attn_q", "attn_k", "attn_v", "attn_output",
+    static constexpr const char* gguf_parts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                                  "ffn_gate", "ffn_up", "ffn_down"};
     static constexpr const char* parts[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
                                             "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
@@ -65,13 +65,13 @@ class weight_loader {
         return read_linear(l, part, out, in, bias);
       };
       const bool qkv = config_.qkv_bias, mlp = config_.mlp_bias;
-      lm.layers.push_back({norm(sublayer::attention),
-                           {config_.heads, linear(projection::query, queries, D, qkv),
-                            linear(projection::key, keys, D, qkv), linear(projection::value, keys, D, qkv),
-                            linear(projection::output, D, queries, config_.output_bias)},
-                           norm(sublayer::feed_forward),
-                           {linear(projection::gate, F, D, mlp), linear(projection::up, F, D, mlp),
-                            linear(projection::down, D, F, mlp)}});
+      lm.layers.push_back(
+          {norm(sublayer::attention),
+           {config_.heads, linear(projection::query, queries, D, qkv), linear(projection::key, keys, D, qkv),
+            linear(projection::value, keys, D, qkv), linear(projection::output, D, queries, config_.output_bias)},
+           norm(sublayer::feed_forward),
+           {linear(projection::gate, F, D, mlp), linear(projection::up, F, D, mlp),
+            linear(projection::down, D, F, mlp)}});
     }
     lm.final_norm = {read(names_.final_norm(), extents<1>{D}), config_.norm_epsilon};
     lm.head = config_.tied_head ? lm.embedding : read(names_.head(), extents<2>{config_.vocabulary, D});

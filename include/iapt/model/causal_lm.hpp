@@ -2,6 +2,7 @@
 // The causal language model: embedding, layers, norm, head.
 // Shapes: N rows of B sequences, M rows whose logits are wanted, D hidden size, V vocabulary, P soft tokens.
 #pragma once
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,12 +22,13 @@ class causal_lm {
   using value_type = T;          ///< type of the numbers
   using backend_type = Backend;  ///< machine it runs on
 
-  transformer_config config;                     ///< its sizes
-  tensor<T, 2, Backend> embedding;               ///< (V, D)
-  std::vector<decoder_layer<T, Backend>> layers; ///< L of them
-  norm_layer<T, Backend> final_norm;             ///< before the head
-  tensor<T, 2, Backend> head;                    ///< (V, D); the embedding itself where they are tied
-  bool recompute_layers = false;  ///< whether training keeps only each layer's input and runs the layer twice
+  transformer_config config;                      ///< its sizes
+  tensor<T, 2, Backend> embedding;                ///< (V, D)
+  std::vector<decoder_layer<T, Backend>> layers;  ///< L of them
+  norm_layer<T, Backend> final_norm;              ///< before the head
+  tensor<T, 2, Backend> head;                     ///< (V, D); the embedding itself where they are tied
+  bool recompute_layers = false;  ///< whether training keeps only each layer's input and runs the layer twice;
+                                  ///< model and method must then stay where they are until backward()
 
   /// The machine its weights are on.
   Backend& backend() const { return embedding.backend(); }
@@ -90,10 +92,13 @@ class causal_lm {
   }
 
  private:
-  // What the context pass of late soft tokens leaves behind.
-  struct context {
-    pass_plan plan;
-    std::vector<tensor<T, 2, Backend>> states;  // what the generators read, by layer
+  // One pass through all layers. A layer that is run again needs it, so it is shared with the tape.
+  struct pass {
+    pass_plan plan;                             // which rows
+    attention_view<T, Backend> view;            // what they see in every layer
+    tensor<T, 2, Backend> soft_turns;           // rotary angles of the soft tokens
+    std::vector<key_values<T, Backend>> past;   // of each layer, or none
+    std::vector<tensor<T, 2, Backend>> states;  // what each layer's generator reads if not the rows themselves
   };
 
   template <class Context, class Method>
@@ -101,57 +106,61 @@ class causal_lm {
                              kv_cache<T, Backend>* cache) const {
     const bool late = stands_late(method);
     check(batch, config, late ? 2 : 1);
-    if (!late) return run(ctx, plan_front(batch, soft_token_count(method)), method, cache, nullptr, nullptr);
-    std::optional<kv_cache<T, Backend>> own;
-    if (!cache) {
+    auto p = std::make_shared<pass>();
+    if (late) {
       extent longest = 0;
       for (const packed_sequence& s : batch.sequences) longest = std::max(longest, s.instruction - 1);
-      cache = &own.emplace(backend(), config, extent(batch.sequences.size()), longest);
+      std::optional<kv_cache<T, Backend>> own;
+      if (!cache) own.emplace(backend(), config, extent(batch.sequences.size()), longest);
+      kv_cache<T, Backend>& store = cache ? *cache : *own;
+      const pass_plan context = plan_context(batch);
+      p->states = read_context(context, method, store);
+      for (extent l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
+      p->plan = plan_late(batch, soft_token_count(method), context, store);
+    } else {
+      p->plan = plan_front(batch, soft_token_count(method));
     }
-    const context frozen = read_context(batch, method, *cache);
-    return run(ctx, plan_late(batch, soft_token_count(method), frozen.plan, *cache), method, own ? nullptr : cache,
-               &frozen, cache);
+    return run(ctx, p, method, cache);
   }
 
   // The rows that late soft tokens cannot change: run bare, never recorded, so no backward pass goes through them.
   template <class Method>
-  context read_context(const packed_batch& batch, const Method&, kv_cache<T, Backend>& cache) const {
+  std::vector<tensor<T, 2, Backend>> read_context(const pass_plan& plan, const Method&,
+                                                  kv_cache<T, Backend>& cache) const {
     inference<Backend> ctx(backend());
-    context frozen{plan_context(batch), {}};
-    attention_view<T, Backend> view = view_of(frozen.plan);
-    auto x = embed(ctx, frozen.plan, bare{});
+    std::vector<tensor<T, 2, Backend>> states;
+    const attention_view<T, Backend> view = view_of(plan);
+    auto x = embed(ctx, plan, bare{});
     for (extent l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
-      frozen.states.push_back(generator_input<Method>(x, h));
+      states.push_back(generator_input<Method>(x, h));
       auto result = layers[l](ctx, x, h, bare{}, int(l), view);
-      for (std::size_t b = 0; b < batch.sequences.size(); ++b)
-        cache.append(l, extent(b), result.own, frozen.plan.segments[b].begin, frozen.plan.segments[b].count);
+      for (std::size_t b = 0; b < plan.segments.size(); ++b)
+        cache.append(l, extent(b), result.own, plan.segments[b].begin, plan.segments[b].count);
       x = result.y;
     }
-    return frozen;
+    return states;
   }
 
-  // One pass through all layers. `cache` is filled if there is one; `past` is what the rows see besides themselves.
+  // All layers, then the head. A cache is filled if there is one.
   template <class Context, class Method>
-  tensor<T, 2, Backend> run(Context& ctx, const pass_plan& plan, const Method& method, kv_cache<T, Backend>* cache,
-                            const context* frozen, const kv_cache<T, Backend>* past) const {
-    const attention_view<T, Backend> common = view_of(plan);
-    tensor<T, 2, Backend> soft_turns;
+  tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
+                            kv_cache<T, Backend>* cache) const {
+    p->view = view_of(p->plan);
     if constexpr (writes_soft_tokens<Method>)
-      soft_turns = rotary_turns<T>(backend(), frequencies(), plan.soft_positions);
-    auto x = embed(ctx, plan, method);
+      p->soft_turns = rotary_turns<T>(backend(), frequencies(), p->plan.soft_positions);
+    auto x = embed(ctx, p->plan, method);
     for (extent l = 0; l < config.layers; ++l) {
-      const auto layer_pass = [this, &method, &plan, &common, &soft_turns, l, cache, frozen, past](
-                                  auto& run, const tensor<T, 2, Backend>& x) {
-        attention_view<T, Backend> view = common;
-        if (past) view.past = past->layer(l);
+      const auto layer_pass = [this, p, &method, l, cache](auto& run, const tensor<T, 2, Backend>& x) {
+        attention_view<T, Backend> view = p->view;
+        if (!p->past.empty()) view.past = p->past[l];
         auto h = layers[l].attention_norm(run, x);
         if constexpr (writes_soft_tokens<Method>) {
-          const auto states = frozen ? frozen->states[l] : generator_input<Method>(x, h);
-          view.prefix = method.prefix(run, int(l), layers[l], states, plan.instructions, soft_turns);
+          const auto states = p->states.empty() ? generator_input<Method>(x, h) : p->states[l];
+          view.prefix = method.prefix(run, int(l), layers[l], states, p->plan.instructions, p->soft_turns);
         }
         auto result = layers[l](run, x, h, method, int(l), view);
-        if (cache) fill(*cache, l, plan, view, result.own);
+        if (cache) fill(*cache, l, p->plan, view, result.own);
         return result.y;
       };
       if constexpr (Context::records)
@@ -159,11 +168,11 @@ class causal_lm {
       else
         x = layer_pass(ctx, x);
     }
-    return logits(ctx, x, plan);
+    return logits(ctx, x, p->plan);
   }
 
-  static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan,
-                   const attention_view<T, Backend>& view, const key_values<T, Backend>& own) {
+  static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const attention_view<T, Backend>& view,
+                   const key_values<T, Backend>& own) {
     for (std::size_t b = 0; b < plan.segments.size(); ++b) {
       const attention_segment& s = plan.segments[b];
       if (view.prefix) cache.append(l, extent(b), *view.prefix, s.prefix_begin, s.prefix_count);

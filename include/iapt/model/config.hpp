@@ -12,19 +12,19 @@ namespace iapt {
 /// Sizes and switches of a causal transformer: RMS norm, rotary positions, grouped-query attention, gated SiLU
 /// feed-forward.
 struct transformer_config {
-  std::string family;         ///< "llama", "qwen2", …, for messages
-  extent vocabulary = 0;      ///< V
-  extent hidden = 0;          ///< D
-  extent layers = 0;          ///< L
-  head_layout heads;          ///< H, G and E
-  extent feed_forward = 0;    ///< F
-  double norm_epsilon = 1e-5; ///< of every norm
-  rope_options rope;          ///< angles
-  extent max_positions = 0;   ///< longest sequence it was made for
-  bool tied_head = false;     ///< whether the embedding is the LM head as well
-  bool qkv_bias = false;      ///< biases of query, key and value
-  bool output_bias = false;   ///< bias of the attention's output
-  bool mlp_bias = false;      ///< biases of the feed-forward
+  std::string family = {};     ///< "llama", "qwen2", …, for messages
+  extent vocabulary = 0;       ///< V
+  extent hidden = 0;           ///< D
+  extent layers = 0;           ///< L
+  head_layout heads = {};      ///< H, G and E
+  extent feed_forward = 0;     ///< F
+  double norm_epsilon = 1e-5;  ///< of every norm
+  rope_options rope = {};      ///< angles
+  extent max_positions = 0;    ///< longest sequence it was made for
+  bool tied_head = false;      ///< whether the embedding is the LM head as well
+  bool qkv_bias = false;       ///< biases of query, key and value
+  bool output_bias = false;    ///< bias of the attention's output
+  bool mlp_bias = false;       ///< biases of the feed-forward
 
   /// Refuses numbers that make no model.
   /// @throws shape_error naming the number
@@ -37,8 +37,8 @@ struct transformer_config {
     need(layers > 0, "there must be a layer", layers);
     need(feed_forward > 0, "the feed-forward size must be positive", feed_forward);
     need(heads.heads > 0, "there must be a head", heads.heads);
-    need(heads.kv_heads > 0 && heads.heads % heads.kv_heads == 0,
-         "key/value heads must divide the heads", heads.kv_heads);
+    need(heads.kv_heads > 0 && heads.heads % heads.kv_heads == 0, "key/value heads must divide the heads",
+         heads.kv_heads);
     need(heads.head_size > 0 && heads.head_size % 2 == 0, "the head size must be even", heads.head_size);
   }
 };

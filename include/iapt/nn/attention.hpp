@@ -12,16 +12,16 @@ namespace iapt {
 /// What an attention needs to know of the rows: where sequences stand, their angles, and what else they see.
 template <class T, class Backend>
 struct attention_view {
-  std::vector<attention_segment> segments;             ///< where the sequences stand
-  tensor<T, 2, Backend> turns;                         ///< rotary angles of the rows (N, E)
-  key_values<T, Backend> past = {};                    ///< rows of a cache, or none
-  std::optional<key_values<T, Backend>> prefix = {};   ///< soft tokens, or none
+  std::vector<attention_segment> segments;            ///< where the sequences stand
+  tensor<T, 2, Backend> turns;                        ///< rotary angles of the rows (N, E)
+  key_values<T, Backend> past = {};                   ///< rows of a cache, or none
+  std::optional<key_values<T, Backend>> prefix = {};  ///< soft tokens, or none
 };
 /// What an attention leaves behind for a cache.
 template <class T, class Backend>
 struct attention_result {
-  tensor<T, 2, Backend> y;        ///< (N, D)
-  key_values<T, Backend> own;     ///< the rows' keys and values (N, G·E)
+  tensor<T, 2, Backend> y;     ///< (N, D)
+  key_values<T, Backend> own;  ///< the rows' keys and values (N, G·E)
 };
 
 /// Causal grouped-query self-attention with rotary positions.
@@ -36,14 +36,14 @@ struct attention_block {
   /// x (N, D) -> (N, D), and the rows' keys and values.
   /// @throws shape_error if the extents do not fit
   template <class Context, class Method>
-  attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
-                                          int layer, const attention_view<T, Backend>& view) const {
+  attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,
+                                          const attention_view<T, Backend>& view) const {
     auto q = ctx(rotary(query(ctx, x, method, {layer, projection::query}), view.turns));
     auto k = ctx(rotary(key(ctx, x, method, {layer, projection::key}), view.turns));
     auto v = value(ctx, x, method, {layer, projection::value});
-    auto y = view.prefix ? ctx(attention(layout, view.segments, q, k, v, view.past, view.prefix->keys,
-                                         view.prefix->values))
-                         : ctx(attention(layout, view.segments, q, k, v, view.past));
+    auto y = view.prefix
+                 ? ctx(attention(layout, view.segments, q, k, v, view.past, view.prefix->keys, view.prefix->values))
+                 : ctx(attention(layout, view.segments, q, k, v, view.past));
     return {output(ctx, y, method, {layer, projection::output}), {k, v}};
   }
 };

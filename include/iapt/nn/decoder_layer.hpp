@@ -10,10 +10,10 @@ namespace iapt {
 /// x + attention(norm(x)), then the same with the feed-forward.
 template <class T, class Backend>
 struct decoder_layer {
-  norm_layer<T, Backend> attention_norm;   ///< before the attention
-  attention_block<T, Backend> attention;   ///< first half
-  norm_layer<T, Backend> mlp_norm;         ///< before the feed-forward
-  gated_mlp<T, Backend> mlp;               ///< second half
+  norm_layer<T, Backend> attention_norm;  ///< before the attention
+  attention_block<T, Backend> attention;  ///< first half
+  norm_layer<T, Backend> mlp_norm;        ///< before the feed-forward
+  gated_mlp<T, Backend> mlp;              ///< second half
 
   /// x (N, D), h = attention_norm(x) -> (N, D), and the rows' keys and values.
   /// @throws shape_error if the extents do not fit

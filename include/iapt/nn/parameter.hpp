@@ -14,10 +14,10 @@ enum class parameter_group { weights, coefficients };
 /// A trainable tensor by name. The flat handle shares numbers and adjoint with the tensor that the layers use.
 template <class T, class Backend>
 struct named_parameter {
-  std::string name;                                    ///< unique within a method, e.g. "layers.3.generator.down"
-  std::vector<extent> shape;                           ///< as the layers see it
-  tensor<T, 1, Backend> values;                        ///< all numbers in one row, tracked
-  parameter_group group = parameter_group::weights;    ///< which settings it takes
+  std::string name;                                  ///< unique within a method, e.g. "layers.3.generator.down"
+  std::vector<extent> shape;                         ///< as the layers see it
+  tensor<T, 1, Backend> values;                      ///< all numbers in one row, tracked
+  parameter_group group = parameter_group::weights;  ///< which settings it takes
 };
 
 /// All trainable tensors of a method, in a fixed order.

@@ -4,6 +4,7 @@
 #pragma once
 #include <cmath>
 
+#include "iapt/expr/scalar_math.hpp"
 #include "iapt/ops/segments.hpp"
 
 namespace iapt {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Means and maxima over spans of rows.  Shapes: N rows, S spans, R columns.
 #pragma once
+#include "iapt/expr/scalar_math.hpp"
 #include "iapt/ops/segments.hpp"
 
 namespace iapt {

@@ -23,13 +23,13 @@ template <class T, class Backend, class Pooler = self_attention_pooler<T, Backen
           class Activation = rational_activation<T, Backend>, class OutputSpace = hidden_space<T, Backend>,
           state_input Input = state_input::normed>
 struct prompt_generator {
-  using value_type = T;                                          ///< type of the numbers
-  using backend_type = Backend;                                  ///< machine it runs on
+  using value_type = T;                                                ///< type of the numbers
+  using backend_type = Backend;                                        ///< machine it runs on
   static constexpr bool reads_raw_states = Input == state_input::raw;  ///< which states it wants
-  static constexpr const char* input_name = name_of(Input);      ///< in files
-  static constexpr const char* pooler_name = Pooler::name;       ///< in files
-  static constexpr const char* activation_name = Activation::name;  ///< in files
-  static constexpr const char* output_name = OutputSpace::name;  ///< in files
+  static constexpr const char* input_name = name_of(Input);            ///< in files
+  static constexpr const char* pooler_name = Pooler::name;             ///< in files
+  static constexpr const char* activation_name = Activation::name;     ///< in files
+  static constexpr const char* output_name = OutputSpace::name;        ///< in files
 
   tensor<T, 2, Backend> down;  ///< (D, R)
   Pooler pool;                 ///< from rows to soft tokens

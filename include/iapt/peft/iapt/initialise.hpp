@@ -37,7 +37,8 @@ iapt_method<Generator> make_iapt(const causal_lm<T, Backend>& lm, const iapt_opt
     text.add(options.start_text);
     states = lm.layer_inputs(text);
   }
-  const extent from = options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
+  const extent from =
+      options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
   for (extent l = 0; l < lm.config.layers; ++l) {
     const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
     const layer_start<T, Backend> start{

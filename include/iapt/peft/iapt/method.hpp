@@ -17,14 +17,14 @@ namespace iapt {
 template <class Generator>
 class iapt_method {
  public:
-  using value_type = typename Generator::value_type;                       ///< type of the numbers
-  using backend_type = typename Generator::backend_type;                   ///< machine it runs on
-  using matrix = tensor<value_type, 2, backend_type>;                      ///< rows of numbers
-  static constexpr bool reads_raw_states = Generator::reads_raw_states;    ///< which states it wants
-  using generator_type = Generator;                                        ///< of each layer
+  using value_type = typename Generator::value_type;                     ///< type of the numbers
+  using backend_type = typename Generator::backend_type;                 ///< machine it runs on
+  using matrix = tensor<value_type, 2, backend_type>;                    ///< rows of numbers
+  static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
+  using generator_type = Generator;                                      ///< of each layer
 
-  iapt_options options;                 ///< sizes, placement, start, sharing
-  std::vector<Generator> generators;    ///< one for each layer; shared projections are the same tensors
+  iapt_options options;               ///< sizes, placement, start, sharing
+  std::vector<Generator> generators;  ///< one for each layer; shared projections are the same tensors
   /// Called with each layer's pooled summary if set: the activation fits its start on [−3, 3] only.
   std::function<void(int, const matrix&)> watch_summary;
 

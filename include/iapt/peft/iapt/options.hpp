@@ -21,18 +21,19 @@ enum class prompt_start {
 
 /// Sizes and starting values of a method.
 struct iapt_options {
-  extent soft_tokens = 4;                 ///< P, for each sequence and layer
-  extent bottleneck = 64;                 ///< R
-  placement where = placement::front;     ///< where the soft tokens stand
+  extent soft_tokens = 4;                   ///< P, for each sequence and layer
+  extent bottleneck = 64;                   ///< R
+  placement where = placement::front;       ///< where the soft tokens stand
   prompt_start start = prompt_start::text;  ///< how they start
-  extent share = 1;                       ///< layers that share one down- and one up-projection
-  std::uint64_t seed = 0;                 ///< of all random starting values
-  std::vector<token_id> start_text = {};  ///< tokens of the text for `text` and `last`
+  extent share = 1;                         ///< layers that share one down- and one up-projection
+  std::uint64_t seed = 0;                   ///< of all random starting values
+  std::vector<token_id> start_text = {};    ///< tokens of the text for `text` and `last`
 
   /// Refuses what makes no method.
   /// @throws shape_error naming the option
   void check() const {
-    if (soft_tokens < 1) throw shape_error("iapt: soft_tokens must be at least 1, found " + std::to_string(soft_tokens));
+    if (soft_tokens < 1)
+      throw shape_error("iapt: soft_tokens must be at least 1, found " + std::to_string(soft_tokens));
     if (bottleneck < 1) throw shape_error("iapt: bottleneck must be at least 1, found " + std::to_string(bottleneck));
     if (share < 1) throw shape_error("iapt: share must be at least 1, found " + std::to_string(share));
     const extent needed = start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;

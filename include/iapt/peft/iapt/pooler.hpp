@@ -53,8 +53,8 @@ inline std::vector<row_span> parts(const std::vector<row_span>& rows, extent sof
   std::vector<row_span> spans;
   for (const row_span& s : rows)
     for (extent i = 0; i < soft_tokens; ++i)
-      spans.push_back({s.begin + i * s.count() / soft_tokens,
-                       s.begin + ((i + 1) * s.count() + soft_tokens - 1) / soft_tokens});
+      spans.push_back(
+          {s.begin + i * s.count() / soft_tokens, s.begin + ((i + 1) * s.count() + soft_tokens - 1) / soft_tokens});
   return spans;
 }
 /// Numbers of P rows of each span, from the first or up to the last.

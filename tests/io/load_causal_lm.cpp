@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/io/load_causal_lm.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "iapt/backend/eigen/backend.hpp"
+#include "iapt/train/generate.hpp"
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+#include "support/model.hpp"
+
+namespace iapt::test {
+namespace {
+
+nlohmann::json stored(const std::string& name) { return nlohmann::json::parse(read_text_file(test_data(name))); }
+
+// Logits of all rows.
+template <class T>
+std::vector<T> all_logits(const causal_lm<T, eigen_backend>& lm, const std::vector<token_id>& ids) {
+  packed_batch batch;
+  batch.add(ids);
+  batch.wanted.clear();
+  for (std::size_t i = 0; i < ids.size(); ++i) batch.wanted.push_back(std::int32_t(i));
+  inference<eigen_backend> ctx(lm.backend());
+  return to_host(lm(ctx, batch));
+}
+
+}  // namespace
+
+TEST_CASE("small models of each family give the logits of transformers", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  for (const char* name : {"llama_grouped", "llama_tied", "llama_biases_rope3", "qwen2"}) {
+    const std::string folder = std::string("models/") + name;
+    const auto lm = load_backbone<double>(test_data(folder), backend);
+    for (const auto& sequence : stored(folder + "/logits.json")["sequences"]) {
+      const auto found = all_logits(lm, sequence["ids"].get<std::vector<token_id>>());
+      std::vector<double> expected;
+      for (const auto& row : sequence["logits"])
+        for (const auto& x : row) expected.push_back(x.get<double>());
+      REQUIRE(found.size() == expected.size());
+      double worst = 0, largest = 0;
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        worst = std::max(worst, std::abs(found[i] - expected[i]));
+        largest = std::max(largest, std::abs(expected[i]));
+      }
+      INFO(name);
+      CHECK(worst <= 1e-8 * largest);  // the stored logits have 12 digits; angles and frequencies are rounded elsewhere
+    }
+  }
+}
+
+TEST_CASE("what is not known is refused", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto message = [&](const char* name) -> std::string {
+    try {
+      load_backbone<float>(test_data(std::string("models/") + name), backend);
+    } catch (const io_error& failure) { return failure.what(); }
+    return "";
+  };
+  CHECK(message("unknown_architecture").find("\"gpt_neox\" is not supported") != std::string::npos);
+  CHECK(message("unknown_rope").find("rope type \"yarn\" is not supported") != std::string::npos);
+  CHECK(message("unknown_rope_older").find("rope type \"dynamic\" is not supported") != std::string::npos);
+}
+
+TEST_CASE("SmolLM2 gives the logits and the greedy text of transformers", "[model]") {
+  const auto path = require_model();
+  if (!path) return;
+  eigen_backend backend{{.threads = 2}};
+  const auto lm = load_causal_lm<float>(*path, backend);
+  const auto reference = stored("smollm2_logits.json");
+  const auto fixed = reference["fixed_ids"].get<std::vector<extent>>();
+  const extent V = lm.config.vocabulary;
+  double worst = 0;
+  for (const auto& prompt : reference["prompts"]) {
+    const auto found = all_logits(lm, prompt["ids"].get<std::vector<token_id>>());
+    extent r = 0;
+    for (const auto& row : prompt["rows"]) {
+      const auto numbers = row.get<std::vector<double>>();
+      const float* logits = found.data() + r++ * V;
+      double top = *std::max_element(logits, logits + V), sum = 0;
+      for (extent v = 0; v < V; ++v) sum += std::exp(double(logits[v]) - top);
+      worst = std::max(worst, std::abs(top + std::log(sum) - numbers[0]));
+      for (int k = 0; k < 8; ++k)
+        worst = std::max(worst, std::abs(double(logits[extent(numbers[1 + k])]) - numbers[9 + k]));
+      for (std::size_t k = 0; k < fixed.size(); ++k)
+        worst = std::max(worst, std::abs(double(logits[fixed[k]]) - numbers[17 + k]));
+    }
+    CHECK(std::size_t(r) == prompt["ids"].size());
+  }
+  INFO("largest difference " << worst);
+  CHECK(worst <= 2e-3);
+  for (const auto& one : reference["greedy"]) {
+    auto expected = one["new_ids"].get<std::vector<token_id>>();
+    if (one["ended"].get<bool>()) expected.pop_back();
+    const auto answers = generate(lm, bare{}, {one["ids"].get<std::vector<token_id>>()},
+                                  {.max_new = extent(one["new_ids"].size()), .stop = {lm.end_token()}});
+    CHECK(answers[0] == expected);
+    CHECK(lm.tokenizer().decode(answers[0]) == one["new_text"].get<std::string>());
+  }
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The method against its literal form: soft tokens as rows of every layer's input, dropped behind the layer.
+#include "iapt/peft/iapt/method.hpp"
+
+#include "iapt/autograd/gradcheck.hpp"
+#include "iapt/ops/cross_entropy.hpp"
+#include "iapt/peft/iapt/initialise.hpp"
+#include "support/catch.hpp"
+#include "support/small_model.hpp"
+
+namespace iapt::test {
+namespace {
+
+using lm_type = causal_lm<double, eigen_backend>;
+using matrix = tensor<double, 2, eigen_backend>;
+template <class Generator>
+iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {  // off its start, so that every part matters
+  if (o.start != prompt_start::random) o.start_text = small_tokens(9, 4);
+  auto method = make_iapt<Generator>(lm, o);
+  std::uint64_t stream = 0;
+  for (auto& p : method.parameters()) {
+    auto values = to_host(p.values);
+    random_stream random(77, ++stream);
+    for (double& v : values) v += 0.03 * random.normal();
+    upload(p.values, values);
+  }
+  return method;
+}
+
+// Rows of x put together: `which` counts the rows of a, then those of b.
+template <class Context>
+matrix rows_of(Context& ctx, const matrix& x, std::vector<std::int32_t> which) {
+  return ctx(gather(x, row_numbers<eigen_backend>(x.backend(), std::move(which))));
+}
+
+/// One sequence, soft tokens at row `at` of every layer's input, ordinary causal attention, no prefix.
+template <class Context, class Method>
+matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const Method& method) {
+  const packed_sequence s = batch.sequences[0];
+  const extent P = method.soft_tokens(), N = s.count;
+  const bool late = method.where() == placement::late;
+  const extent at = late ? s.instruction - 1 : 0;
+  const row_span read{0, late ? s.instruction - 1 : s.instruction};
+  std::vector<extent> positions(N + P);
+  for (extent i = 0; i < N + P; ++i) positions[i] = i;
+  const auto turns = rotary_turns<double>(lm.backend(), rotary_frequencies(6, lm.config.rope), positions);
+  const attention_view<double, eigen_backend> view{{{.begin = 0, .count = N + P}}, turns, {}, {}};
+  std::vector<std::int32_t> kept;
+  for (extent i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
+  matrix x = ctx(gather(lm.embedding, row_numbers<eigen_backend>(lm.backend(), batch.tokens)));
+  for (extent l = 0; l < lm.config.layers; ++l) {
+    const auto& g = method.generators[l];
+    const auto z = g.summary(ctx, lm.layers[l].attention_norm(ctx, x), {read}, P);
+    auto prompts = ctx(matmul(g.activation(ctx, z), g.output.up));
+    if (g.output.base) prompts = ctx(prompts + g.output.base);
+    // One matrix with the rows of x and the prompts in place: products with matrices of zeros and ones.
+    std::vector<double> put(std::size_t((N + P) * N)), soft(std::size_t((N + P) * P));
+    for (extent i = 0; i < N; ++i) put[std::size_t(kept[i] * N + i)] = 1;
+    for (extent p = 0; p < P; ++p) soft[std::size_t((at + p) * P + p)] = 1;
+    const auto a = from_host(lm.backend(), extents<2>{N + P, N}, put);
+    const auto b = from_host(lm.backend(), extents<2>{N + P, P}, soft);
+    const matrix joined = ctx(matmul(a, x) + matmul(b, prompts));
+    const auto y = lm.layers[l](ctx, joined, lm.layers[l].attention_norm(ctx, joined), bare{}, int(l), view).y;
+    x = rows_of(ctx, y, kept);
+  }
+  return ctx(matmul(lm.final_norm(ctx, rows_of(ctx, x, batch.wanted)), transposed(lm.head)));
+}
+
+packed_batch one_sequence() {
+  packed_batch batch;
+  batch.add(small_tokens(7, 1), small_tokens(4, 2));
+  return batch;
+}
+
+template <class F>
+std::vector<std::vector<double>> gradients(eigen_backend& backend, parameter_list<double, eigen_backend> parameters,
+                                           F f) {
+  for (auto& p : parameters) p.values.clear_gradient();
+  tape<eigen_backend> t(backend);
+  t.backward(f(t));
+  std::vector<std::vector<double>> all;
+  for (auto& p : parameters)
+    all.push_back(p.values.has_gradient() ? to_host(p.values.gradient()) : std::vector<double>());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("the literal placement equals the key/value form, logits and gradients", "[peft]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  const auto batch = one_sequence();
+  const row_numbers<eigen_backend> targets(backend, batch.targets);
+  for (const placement where : {placement::front, placement::late})
+    for (const prompt_start start : {prompt_start::text, prompt_start::random, prompt_start::last}) {
+      auto method = moved<hidden_generator<double, eigen_backend>>(
+          lm, {.soft_tokens = 3, .bottleneck = 5, .where = where, .start = start});
+      inference<eigen_backend> run(backend);
+      CHECK(difference(to_host(lm(run, batch, method)), to_host(literal(run, lm, batch, method))) < 1e-10);
+      const auto short_form = gradients(backend, method.parameters(),
+                                        [&](auto& t) { return t(cross_entropy(lm(t, batch, method), targets)); });
+      const auto long_form = gradients(backend, method.parameters(), [&](auto& t) {
+        return t(cross_entropy(literal(t, lm, batch, method), targets));
+      });
+      for (std::size_t i = 0; i < short_form.size(); ++i) CHECK(difference(short_form[i], long_form[i]) < 1e-10);
+    }
+}
+
+TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generator<double, eigen_backend>),
+                   (hidden_gains_generator<double, eigen_backend>), (key_value_generator<double, eigen_backend>)) {
+  eigen_backend backend{{.threads = 1}};
+  auto lm = small_model(backend);
+  packed_batch batch = one_sequence();
+  batch.add(small_tokens(5, 8), small_tokens(3, 9));
+  const row_numbers<eigen_backend> targets(backend, batch.targets);
+  for (const placement where : {placement::front, placement::late})
+    for (const extent share : {1, 2}) {
+      auto method = moved<TestType>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .share = share});
+      const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
+      for (auto& p : method.parameters())
+        if (p.name.find("layers.0") == 0 || p.name.find("layers.2") == 0) {
+          INFO(p.name);
+          CHECK(gradcheck(backend, loss, p.values) < 2e-6);
+          for (auto& q : method.parameters()) q.values.clear_gradient();
+        }
+      // A layer that is run again gives the same gradients, bit for bit.
+      const auto once = gradients(backend, method.parameters(), loss);
+      lm.recompute_layers = true;
+      CHECK(gradients(backend, method.parameters(), loss) == once);
+      lm.recompute_layers = false;
+    }
+}
+
+TEST_CASE("response tokens never reach a prompt", "[peft]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  for (const placement where : {placement::front, placement::late}) {
+    auto method =
+        moved<key_value_generator<double, eigen_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
+    std::vector<double> first, second;
+    for (auto* seen : {&first, &second}) {
+      packed_batch batch;
+      batch.add(small_tokens(7, 1), small_tokens(4, seen == &first ? 2 : 3));
+      method.watch_summary = [seen](int, const matrix& z) {
+        for (double v : to_host(z)) seen->push_back(v);
+      };
+      inference<eigen_backend> run(backend);
+      lm(run, batch, method);
+    }
+    CHECK(!first.empty());
+    CHECK(first == second);
+  }
+}
+
+TEST_CASE("each sequence of a packed batch equals itself alone, and reading with a cache equals reading at once",
+          "[peft]") {
+  eigen_backend backend{{.threads = 2}};
+  const auto lm = small_model(backend);
+  inference<eigen_backend> run(backend);
+  for (const placement where : {placement::front, placement::late}) {
+    const auto method =
+        moved<key_value_generator<double, eigen_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
+    packed_batch both, one, two;
+    both.add(small_tokens(7, 1), small_tokens(4, 2)), one.add(small_tokens(7, 1), small_tokens(4, 2));
+    both.add(small_tokens(5, 3), small_tokens(2, 4)), two.add(small_tokens(5, 3), small_tokens(2, 4));
+    auto alone = to_host(lm(run, one, method));
+    for (double v : to_host(lm(run, two, method))) alone.push_back(v);
+    CHECK(difference(to_host(lm(run, both, method)), alone) < 1e-12);
+
+    packed_batch prompt;
+    prompt.add(small_tokens(7, 1));
+    kv_cache<double, eigen_backend> cache(backend, lm.config, 1, 20);
+    auto steps = to_host(lm.prefill(prompt, cache, method));
+    for (token_id id : {small_tokens(4, 2)[0], small_tokens(4, 2)[1], small_tokens(4, 2)[2]})
+      for (double v : to_host(lm.decode({{0, id}}, cache, method))) steps.push_back(v);
+    CHECK(difference(steps, to_host(lm(run, one, method))) < 1e-12);
+  }
+}
+
+TEST_CASE("parameters are counted as published", "[peft]") {
+  STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4) == 83'927'424);
+  STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4, 1, true) == 84'451'712);
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  for (const extent share : {1, 2, 3})
+    for (const prompt_start start : {prompt_start::text, prompt_start::random}) {
+      auto method = moved<hidden_generator<double, eigen_backend>>(
+          lm, {.soft_tokens = 3, .bottleneck = 5, .start = start, .share = share});
+      CHECK(parameter_count(method.parameters()) ==
+            iapt_parameter_count(3, 24, 5, 3, share, start == prompt_start::text));
+    }
+}
+
+TEST_CASE("instructions that are too short are refused", "[peft]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  const auto method = moved<key_value_generator<double, eigen_backend>>(
+      lm, {.soft_tokens = 3, .bottleneck = 4, .where = placement::late});
+  packed_batch batch;
+  batch.add(small_tokens(1, 1), small_tokens(2, 2));
+  inference<eigen_backend> run(backend);
+  CHECK_THROWS_AS(lm(run, batch, method), shape_error);
+}
+
+}  // namespace iapt::test

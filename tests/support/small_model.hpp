@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small random model in memory, in double, and batches for it.
+#pragma once
+#include "iapt/backend/eigen/backend.hpp"
+#include "iapt/core/random.hpp"
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt::test {
+
+/// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31.
+inline causal_lm<double, eigen_backend> small_model(eigen_backend& backend) {
+  causal_lm<double, eigen_backend> lm;
+  lm.config = {.family = "llama", .vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
+  std::uint64_t stream = 100;
+  const auto matrix = [&](extent out, extent in) {
+    return random_normal<double>(backend, extents<2>{out, in}, 1.2 / std::sqrt(double(in)), random_stream(3, ++stream));
+  };
+  const auto norm = [&] {
+    auto weight = random_normal<double>(backend, extents<1>{24}, 0.1, random_stream(3, ++stream));
+    auto values = to_host(weight);
+    for (double& v : values) v += 1;
+    upload(weight, values);
+    return norm_layer<double, eigen_backend>{weight, 1e-5};
+  };
+  lm.embedding = random_normal<double>(backend, extents<2>{31, 24}, 1, random_stream(3, 1));
+  for (extent l = 0; l < lm.config.layers; ++l)
+    lm.layers.push_back({norm(),
+                         {lm.config.heads, {matrix(24, 24)}, {matrix(12, 24)}, {matrix(12, 24)}, {matrix(24, 24)}},
+                         norm(),
+                         {{matrix(20, 24)}, {matrix(20, 24)}, {matrix(24, 20)}}});
+  lm.final_norm = norm();
+  lm.head = lm.embedding;
+  return lm;
+}
+
+/// Random tokens of the small model.
+inline std::vector<token_id> small_tokens(std::size_t count, std::uint64_t seed) {
+  random_stream random(seed, 55);
+  std::vector<token_id> ids(count);
+  for (token_id& id : ids) id = token_id(random.below(31));
+  return ids;
+}
+
+/// Largest difference of two lists, relative to the largest entry of the second.
+inline double difference(const std::vector<double>& a, const std::vector<double>& b) {
+  double worst = a.size() == b.size() ? 0 : 1e9, largest = 0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    worst = std::max(worst, std::abs(a[i] - b[i])), largest = std::max(largest, std::abs(b[i]));
+  return worst / std::max(largest, 1e-300);
+}
+
+}  // namespace iapt::test
