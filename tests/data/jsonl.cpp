@@ -148,4 +148,7 @@ TEST_CASE("long sequences are left out or cut, and reported", "[data]") {
   CHECK(cut.report.cut == std::vector<std::size_t>{1});
   CHECK(cut.report.left_out == std::vector<std::size_t>{2});
   CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 2}); }), Contains("raise the limit"));
+  // Room for the response alone: nothing of the instruction would be left, so cutting is no help.
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 3, .longer = too_long::cut_left}); }),
+             Contains("3 of 3 sequences") && Contains("left out"));
 }

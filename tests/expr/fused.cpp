@@ -23,6 +23,8 @@ struct triple_fn {
   }
 };
 
+constexpr elementwise<triple_fn> triple;
+
 /// Numbers at least 0.1 away from zero.
 auto away_from_zero(auto x) {
   for (double& v : x.values) v += v < 0 ? -0.1 : 0.1;

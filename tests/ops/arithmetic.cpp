@@ -45,7 +45,7 @@ TEMPLATE_LIST_TEST_CASE("one tensor in several places of a statement", "[ops]", 
 TEMPLATE_LIST_TEST_CASE("extents of a statement must agree", "[ops]", all_backends) {
   const auto add = [](const auto& a, const auto& b) { return a + b; };
   CHECK(shape_message<TestType>(add, random({2, 3}), random({2, 4})) ==
-        "add: extents differ: (2, 4) in a statement of (2, 3)");
+        "add: extents differ: (2, 3) in a statement of (2, 4)");
   CHECK(shape_message<TestType>(add, random({2, 3}), random({2})) ==
         "add: extents differ: (2) in a statement of (2, 3)");
   const auto two = [](const auto& a, const auto& b, const auto& c) { return a * b + c; };

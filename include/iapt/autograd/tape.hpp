@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contexts: what evaluates statements. An inference context runs them; a tape runs and records them.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -13,6 +14,15 @@
 #include "iapt/expr/operation.hpp"
 
 namespace iapt {
+
+/// Refuses to compile a statement with a tensor that lives elsewhere.
+template <class Backend, class E>
+void require_backend(const E& e) {
+  e.visit([]<class X>(const X&, auto) {
+    static_assert(std::same_as<typename X::backend_type, Backend>,
+                  "iapt: a tensor of another backend in this statement; copy_to(backend, x) moves it");
+  });
+}
 
 /// Runs a settled statement.
 template <class Backend, class Statement>
@@ -42,6 +52,7 @@ class inference {
   /// @throws shape_error if the operands' extents do not fit
   template <expression E>
   auto operator()(const E& e) const {
+    require_backend<Backend>(e);
     auto statement = e.settle(*this);
     return evaluate(backend_, statement);
   }
@@ -81,6 +92,7 @@ class tape {
   /// @throws shape_error if the operands' extents do not fit
   template <expression E>
   auto operator()(const E& e) {
+    require_backend<Backend>(e);
     auto statement = e.settle(*this);
     auto y = evaluate(backend_, statement);
     if (!any_tracked(statement)) return y;

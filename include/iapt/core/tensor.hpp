@@ -19,6 +19,9 @@ struct inert {};
 /// A tensor or an expression of tensors.
 template <class E>
 concept expression = std::derived_from<std::remove_cvref_t<E>, inert>;
+/// The same with a given number of extents.
+template <class E, int Rank>
+concept expression_of_rank = expression<E> && std::remove_cvref_t<E>::rank == Rank;
 
 /// Numbers in a backend's memory. The version counts writes, so that a tape can tell that a saved value was
 /// overwritten.

@@ -2,6 +2,7 @@
 // Elementwise expressions: inert trees of operations on tensors, evaluated as one loop and differentiated as one loop.
 #pragma once
 #include <algorithm>
+#include <concepts>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -98,6 +99,8 @@ struct fused : inert {
   static constexpr auto name = Op::name;                             ///< for messages
   static constexpr bool reads_result = false;                        ///< the backward loop computes it again
   list<A...> in;                                                     ///< the operands
+  static_assert((std::same_as<typename A::value_type, value_type> && ...),
+                "iapt: the operands of one statement differ in their type of number (float, double)");
 
   /// Computes nothing.
   explicit fused(A... a) : in{{std::move(a)}...} {}

@@ -2,6 +2,7 @@
 // Structured operations: statements that are not elementwise (products, row operations, attention).
 #pragma once
 #include <array>
+#include <concepts>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -28,6 +29,8 @@ struct operation : inert {
   static constexpr bool reads_result = requires { Op::reads_result; };  ///< whether backward reads y
   Op op;                                                                ///< what is computed
   list<A...> in;                                                        ///< the operands
+  static_assert((std::same_as<typename std::remove_cvref_t<A>::value_type, value_type> && ...),
+                "iapt: the operands of one statement differ in their type of number (float, double)");
 
   /// Computes nothing.
   explicit operation(Op op, A... a) : op(std::move(op)), in{{std::move(a)}...} {}

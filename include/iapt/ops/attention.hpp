@@ -105,14 +105,15 @@ struct attention_op {
 /// Attention of q (N, H·E) over k and v (N, G·E), and over a past (C, G·E) if there is one -> (N, H·E). The past is
 /// constant: no adjoint reaches it.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
-template <class T, class Backend, expression Q, expression K, expression V>
+template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V>
 auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
                key_values<T, Backend> past) {
   return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), false}, q, k, v);
 }
 /// The same with soft tokens' keys and values (M, G·E), which do get adjoints.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
-template <class T, class Backend, expression Q, expression K, expression V, expression PK, expression PV>
+template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V,
+          expression_of_rank<2> PK, expression_of_rank<2> PV>
 auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
                key_values<T, Backend> past, const PK& prefix_keys, const PV& prefix_values) {
   return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), true}, q, k, v, prefix_keys,

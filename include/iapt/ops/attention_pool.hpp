@@ -118,7 +118,7 @@ struct attention_pool_op {
 
 /// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Rows outside of every segment take no part.
 /// @throws shape_error (when evaluated) if a segment is empty or reaches outside
-template <expression U, expression S>
+template <expression_of_rank<2> U, expression_of_rank<2> S>
 auto attention_pool(const U& u, const S& scores, std::vector<row_span> segments) {
   using tensor_type = decltype(std::declval<U>());
   using T = typename std::remove_cvref_t<tensor_type>::value_type;

@@ -99,14 +99,14 @@ struct cross_entropy_op {
 
 /// logits (M, V) and M targets -> (M): −log probability of each row's target, in nats.
 /// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
-template <class Backend, expression X>
+template <class Backend, expression_of_rank<2> X>
 auto token_losses(const X& logits, row_numbers<Backend> targets) {
   return operate(cross_entropy_op<Backend>{std::move(targets)}, logits);
 }
 /// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats; `count` is M where it is not given,
 /// and the tokens of all micro-batches where gradients are accumulated.
 /// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
-template <class Backend, expression X>
+template <class Backend, expression_of_rank<2> X>
 auto cross_entropy(const X& logits, row_numbers<Backend> targets, extent count = 0) {
   const double scale = 1.0 / double(count ? count : extent(targets.host.size()));
   return sum(token_losses(logits, std::move(targets))) * scale;

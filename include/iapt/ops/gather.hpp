@@ -106,7 +106,7 @@ struct gather_op {
 
 /// x (M, D) -> (N, D): the rows with the given numbers, each from 0 to M−1.
 /// @throws shape_error (when evaluated) if a row is not there
-template <class Backend, expression X>
+template <class Backend, expression_of_rank<2> X>
 auto gather(const X& x, row_numbers<Backend> rows) {
   return operate(gather_op<Backend>{std::move(rows)}, x);
 }

@@ -72,19 +72,19 @@ struct transposed_matrix {
   W w;  ///< as it is stored
 };
 /// Reads a matrix transposed in `matmul(x, transposed(w))`.
-template <expression W>
+template <expression_of_rank<2> W>
 transposed_matrix<W> transposed(const W& w) {
   return {w};
 }
 /// x (N, K) · w (K, M) -> (N, M)
 /// @throws shape_error (when evaluated) if the inner extents differ
-template <expression X, expression W>
+template <expression_of_rank<2> X, expression_of_rank<2> W>
 auto matmul(const X& x, const W& w) {
   return operate(matmul_op{}, x, w);
 }
 /// x (N, K) · wᵀ, w (M, K) -> (N, M)
 /// @throws shape_error (when evaluated) if the inner extents differ
-template <expression X, class W>
+template <expression_of_rank<2> X, class W>
 auto matmul(const X& x, const transposed_matrix<W>& w) {
   return operate(matmul_op{.by_rows = true}, x, w.w);
 }

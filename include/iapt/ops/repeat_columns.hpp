@@ -74,7 +74,7 @@ struct repeat_columns_op {
 };
 
 /// x (N, G) -> (N, G·times): every number repeated `times` columns wide.
-template <expression X>
+template <expression_of_rank<2> X>
 auto repeat_columns(const X& x, extent times) {
   return operate(repeat_columns_op{times}, x);
 }

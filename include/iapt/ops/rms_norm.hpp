@@ -99,7 +99,7 @@ struct rms_norm_op {
 
 /// x (N, D), w (D) -> (N, D): rows of unit root mean square, times w.
 /// @throws shape_error (when evaluated) if w is not as long as a row
-template <expression X, expression W>
+template <expression_of_rank<2> X, expression_of_rank<1> W>
 auto rms_norm(const X& x, const W& w, double epsilon = 1e-5) {
   return operate(rms_norm_op{epsilon}, x, w);
 }

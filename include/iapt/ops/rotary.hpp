@@ -72,7 +72,7 @@ struct rotary_op {
 /// x (N, heads·E), turns (N, E): E/2 cosines, then E/2 sines of each row's angles -> (N, heads·E). The angles are
 /// constants.
 /// @throws shape_error (when evaluated) if the extents do not fit
-template <expression X, expression A>
+template <expression_of_rank<2> X, expression_of_rank<2> A>
 auto rotary(const X& x, const A& turns) {
   return operate(rotary_op{}, x, turns);
 }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns statements into benchmarks of their forward and their backward, each held against the machine's roof.
+#pragma once
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "iapt/autograd/tape.hpp"
+#include "support/roof.hpp"
+
+namespace iapt::bench {
+
+/// What a run must at least do. It is bound by one of both; the other is 0.
+struct work {
+  double operations = 0;  ///< additions and multiplications, in products
+  double bytes = 0;       ///< read and written
+};
+inline work products(double operations) { return {.operations = operations}; }
+inline work floats(double numbers) { return {.bytes = numbers * sizeof(float)}; }
+
+/// Numbers in ±0.5, quickly.
+template <std::size_t Rank>
+tensor<float, int(Rank), eigen_backend> constant(eigen_backend& backend, const extent (&shape)[Rank]) {
+  tensor<float, int(Rank), eigen_backend> x(backend, std::to_array(shape));
+  float* p = x.write();
+  for (extent i = 0; i < x.size(); ++i) p[i] = float((std::uint32_t(i) * 2654435761u) >> 20) / 4096 - 0.5f;
+  return x;
+}
+/// The same, wanting a gradient.
+template <std::size_t Rank>
+tensor<float, int(Rank), eigen_backend> trained(eigen_backend& backend, const extent (&shape)[Rank]) {
+  auto x = constant(backend, shape);
+  x.track();
+  return x;
+}
+
+/// A statement of operands: f(operands...).
+template <class F, class... X>
+struct statement_of {
+  F f;
+  std::tuple<X...> operands;
+  auto run(auto& ctx) const { return ctx(std::apply(f, operands)); }
+  void clear() const {
+    std::apply([](const auto&... x) { (x.clear_gradient(), ...); }, operands);
+  }
+};
+/// Names the statement f and its operands.
+template <class F, class... X>
+statement_of<F, X...> statement(F f, X... operands) {
+  return {std::move(f), {std::move(operands)...}};
+}
+
+/// Benchmarks that share a machine.
+class suite {
+ public:
+  /// Measures the roof.
+  explicit suite(eigen_backend& backend) : backend_(backend), roof_(measure_roof(backend)) {}
+  /// The roof.
+  const roof& top() const { return roof_; }
+
+  /// Benchmarks NAME/forward and, where its work is told, NAME/backward of make(backend), a statement.
+  template <class Make>
+  void add(const std::string& name, work forward, work backward, Make make) {
+    register_run(name + "/forward", forward, [this, make](auto timed) {
+      const auto s = make(backend_);
+      inference<eigen_backend> ctx(backend_);
+      timed([&] { benchmark::DoNotOptimize(s.run(ctx).data()); }, [] {});
+    });
+    if (backward.bytes + backward.operations == 0) return;
+    register_run(name + "/backward", backward, [this, make](auto timed) {
+      using statement_type = decltype(make(backend_));
+      using result_type = decltype(std::declval<statement_type>().run(std::declval<tape<eigen_backend>&>()));
+      const auto s = make(backend_);
+      inference<eigen_backend> once(backend_);
+      const auto dy = constant_like(s.run(once));
+      tape<eigen_backend> t(backend_);
+      result_type y;
+      timed([&] { t.backward(y, dy); }, [&] { s.clear(), y = s.run(t); });
+    });
+  }
+
+ private:
+  template <int Rank>
+  tensor<float, Rank, eigen_backend> constant_like(const tensor<float, Rank, eigen_backend>& y) {
+    return constant(backend_, {y.size()}).reshape(y.shape());
+  }
+  // Runs body(timed), which calls timed(run, prepare): run is measured, prepare before each run is not.
+  template <class Body>
+  void register_run(const std::string& name, work least, Body body) {
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [this, least, body](benchmark::State& state) {
+                                   double total = 0;
+                                   body([&](auto run, auto prepare) {
+                                     prepare(), run();  // memory is taken, weights are in the caches where they fit
+                                     for (auto _ : state) {
+                                       prepare();
+                                       const double seconds = best_seconds(1, run);
+                                       state.SetIterationTime(seconds);
+                                       total += seconds;
+                                     }
+                                   });
+                                   const double runs = double(state.iterations()), seconds = total / runs;
+                                   if (least.operations > 0) {
+                                     state.counters["GFLOP/s"] = least.operations / seconds / 1e9;
+                                     state.counters["roof_fraction"] = least.operations / seconds / roof_.product_rate;
+                                   } else {
+                                     state.counters["GB/s"] = least.bytes / seconds / 1e9;
+                                     state.counters["roof_fraction"] = least.bytes / seconds / roof_.bandwidth;
+                                   }
+                                 })
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->MinTime(0.2);
+  }
+  eigen_backend& backend_;
+  roof roof_;
+};
+
+}  // namespace iapt::bench

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/backend/concept.hpp"
+
+#include "support/backends.hpp"
+#include "support/catch.hpp"
+
+namespace iapt::test {
+
+TEMPLATE_LIST_TEST_CASE("a backend offers what statements need", "[backend]", all_backends) {
+  STATIC_REQUIRE(backend_like<TestType>);
+  STATIC_REQUIRE_FALSE(backend_like<int>);
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/backend/eigen/backend.hpp"
+
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// Counts how often each number is visited, and by which threads.
+struct visiting_loop {
+  using value_type = float;
+  row<float> visits;
+  extent columns;
+  template <class V>
+  void operator()(extent r, lane<V> j) const {
+    const lane<V> i{r * columns + j.at};
+    visits[i] = visits(i) + V(1);
+  }
+};
+struct visiting_kernel {
+  using value_type = float;
+  std::vector<int>* visits;
+  std::set<std::thread::id>* threads;
+  std::mutex* lock;
+  template <class Group>
+  void operator()(Group, extent k) const {
+    const std::lock_guard hold(*lock);
+    ++visits->at(k), threads->insert(std::this_thread::get_id());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a loop visits every number once, whatever its extents and threads", "[backend]") {
+  for (int threads : {1, 2, 3})
+    for (const auto& [rows, columns] : {std::array<extent, 2>{0, 5}, {5, 0}, {1, 1}, {3, 2047}, {2, 2048}, {7, 5003}}) {
+      CAPTURE(threads, rows, columns);
+      eigen_backend backend({.threads = threads});
+      std::vector<float> visits(rows * columns);
+      backend.grid(rows, columns, visiting_loop{{visits.data()}, columns});
+      CHECK(visits == std::vector<float>(rows * columns, 1));
+    }
+}
+
+TEST_CASE("a row kernel runs once for each row; small work stays on one thread", "[backend]") {
+  eigen_backend backend({.threads = 2});
+  for (extent work : {1, 100000}) {
+    std::vector<int> visits(50);
+    std::set<std::thread::id> threads;
+    std::mutex lock;
+    backend.groups(50, work, visiting_kernel{&visits, &threads, &lock});
+    CHECK(visits == std::vector<int>(50, 1));
+#if defined(_OPENMP)
+    CHECK(threads.size() == (work == 1 ? 1 : 2));
+#endif
+  }
+}
+
+TEST_CASE("threads are what was asked for, and at least one", "[backend]") {
+  CHECK(eigen_backend().threads() >= 1);
+#if defined(_OPENMP)
+  CHECK(eigen_backend({.threads = 3}).threads() == 3);
+  const int before = omp_get_max_threads();
+  eigen_backend backend({.threads = 1});
+  const inference<eigen_backend> ctx(backend);
+  std::vector<float> x(100 * 100, 1), y(100 * 100);
+  backend.matmul<float>(100, 100, 100, {x.data(), 100}, {x.data(), 100}, {y.data(), 100}, false);
+  CHECK(y[5] == 100);
+  CHECK(omp_get_max_threads() == before);
+#endif
+}
+
+TEST_CASE("copies and zeros", "[backend]") {
+  eigen_backend backend;
+  const double from[] = {1, 2, 3};
+  double to[] = {0, 0, 0};
+  backend.copy(to, from, 2);
+  CHECK((to[0] == 1 && to[1] == 2 && to[2] == 0));
+  backend.upload(to, from, 3);
+  CHECK(to[2] == 3);
+  backend.zero(to, 2);
+  CHECK((to[0] == 0 && to[1] == 0 && to[2] == 3));
+}
+
+TEST_CASE("memory is aligned for any vector", "[backend]") {
+  eigen_backend backend;
+  for (extent n : {1, 7, 100, 12345}) {
+    float* p = backend.take<float>(n);
+    CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
+    backend.give(p, n);
+  }
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // which ends the program instead
+TEST_CASE("more memory than there is", "[backend]") {
+  eigen_backend backend;
+  CHECK(message_of<device_error>([&] { backend.take<double>(extent(1) << 56); }) ==
+        "eigen: out of memory: 549755813888 MiB more were wanted");
+  CHECK(backend.bytes_in_use() == 0);
+}
+#endif
+
+}  // namespace iapt::test

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/backend/eigen/product.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// A stored matrix with unused numbers at the end of each row; what is outside must stay as it was.
+template <class T>
+struct padded {
+  static constexpr extent padding = 5;
+  extent columns;
+  std::vector<T> numbers;
+  padded(const host_array<2>& x, bool transposed) : columns(x.size(transposed ? 0 : 1)) {
+    const extent rows = x.size(transposed ? 1 : 0);
+    numbers.assign(rows * (columns + padding), T(1e6));
+    for (extent i = 0; i < rows; ++i)
+      for (extent j = 0; j < columns; ++j) numbers[i * (columns + padding) + j] = T(transposed ? x(j, i) : x(i, j));
+  }
+  template <class U>
+  matrix_ref<U> ref(bool transposed = false) {
+    return {numbers.data(), columns + padding, transposed};
+  }
+};
+
+template <class T, class Product>
+void check_product(extent m, extent n, extent k, bool left, bool right, Product product) {
+  CAPTURE(m, n, k, left, right);
+  const host_array<2> x = random({m, k}, 1), w = random({k, n}, 2), start = random({m, n}, 3);
+  padded<T> a(x, left), b(w, right);
+  for (bool accumulate : {false, true}) {
+    host_array<2> expected = accumulate ? start : host_array<2>({m, n});
+    for (extent i = 0; i < m; ++i)
+      for (extent j = 0; j < n; ++j)
+        for (extent l = 0; l < k; ++l) expected(i, j) += x(i, l) * w(l, j);
+    padded<T> c(start, false);
+    product(m, n, k, a.template ref<const T>(left), b.template ref<const T>(right), c.template ref<T>(), accumulate);
+    const padded<T> right_answer(expected, false);
+    CHECK(difference({c.numbers.begin(), c.numbers.end()}, {right_answer.numbers.begin(), right_answer.numbers.end()}) *
+              1e6 <=
+          (sizeof(T) == 4 ? 1e-4 : 1e-11));
+  }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every product: all transposes, strides, stored and added", "[backend]", float, double) {
+  using T = TestType;
+  eigen_backend one({.threads = 1}), two({.threads = 2});
+  for (bool left : {false, true})
+    for (bool right : {false, true})
+      for (const auto& [m, n, k] : {std::array<extent, 3>{1, 1, 1}, {3, 5, 7}, {4, 33, 17}, {66, 70, 75}}) {
+        check_product<T>(m, n, k, left, right, eigen_matmul<T>);
+        check_product<T>(m, n, k, left, right, library_matmul<T>);
+        for (eigen_backend* backend : {&one, &two})
+          check_product<T>(m, n, k, left, right, [&](auto... arguments) { backend->matmul<T>(arguments...); });
+      }
+}
+
+TEMPLATE_TEST_CASE("a few rows by dot products", "[backend]", float, double) {
+  using T = TestType;
+  const auto of = [](auto rows) {
+    return [rows](extent, extent n, extent k, auto a, auto b, auto c, bool accumulate) {
+      dot_products<decltype(rows)::value, T>(0, n / 2, k, a, b, c, accumulate);
+      dot_products<decltype(rows)::value, T>(n / 2, n, k, a, b, c, accumulate);
+    };
+  };
+  for (extent k : {1, 15, 16, 17, 32, 50, 67}) {
+    check_product<T>(1, 9, k, false, true, of(std::integral_constant<int, 1>()));
+    check_product<T>(2, 9, k, false, true, of(std::integral_constant<int, 2>()));
+    check_product<T>(3, 9, k, false, true, of(std::integral_constant<int, 3>()));
+    check_product<T>(4, 9, k, false, true, of(std::integral_constant<int, 4>()));
+  }
+}
+
+#if defined(IAPT_ONEDNN)
+TEST_CASE("what the product library refuses is told", "[backend]") {
+  const float a[4] = {}, b[4] = {};
+  float c[4] = {};
+  CHECK(product_library == "oneDNN");
+  CHECK_THAT(message_of<device_error>([&] {
+               library_matmul<float>(2, 2, 2, {a, 1}, {b, 2}, {c, 2}, false);
+             }),
+             Catch::StartsWith("matmul: oneDNN refuses"));
+}
+#endif
+
+}  // namespace iapt::test
