@@ -40,10 +40,13 @@ TEST_CASE("memory that came back is used again", "[backend]") {
   CHECK(pool.take<float>(1000) == a);
   pool.give(a, 1000);
   CHECK(pool.take<float>(900) == a);  // a little too large is near enough
-  CHECK(pool.take<float>(500) != a);  // in use
+  float* b = pool.take<float>(500);   // a is in use
+  CHECK(pool.calls == 2);
   pool.give(a, 900);
-  CHECK(pool.take<float>(500) != a);  // much too large
+  float* c = pool.take<float>(500);  // a is much too large, and given back rather than kept beside
   CHECK(pool.calls == 3);
+  CHECK(pool.held == 2 * 2048);
+  pool.give(b, 500), pool.give(c, 500);
 }
 
 TEST_CASE("a block of no numbers is a block", "[backend]") {
