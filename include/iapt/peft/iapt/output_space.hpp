@@ -4,6 +4,7 @@
 #pragma once
 #include <string>
 
+#include "iapt/autograd/tape.hpp"
 #include "iapt/core/random.hpp"
 #include "iapt/nn/decoder_layer.hpp"
 #include "iapt/ops/repeat_columns.hpp"
