@@ -41,14 +41,15 @@ TEST_CASE("ids of hard texts, small vocabulary in the manner of each family", "[
       const auto text = texts[i].get<std::string>();
       INFO(variant << ", text " << i << ": " << text);
       try {
-        CHECK(hash_of(words.encode(text)) == token_cases()["variants"][variant]["hashes"][i].get<std::string>());
+        const std::string found = hash_of(words.encode(text));
+        CHECK(found == token_cases()["variants"][variant]["hashes"][i].get<std::string>());
       } catch (const io_error& e) {  // text that would have to be composed
         CHECK(variant == "qwen2");
         CHECK_THAT(e.what(), Catch::Contains("NFC"));
         ++refused;
       }
     }
-    CHECK(refused == (variant == "qwen2" ? 16u : 0u));
+    CHECK(refused == (variant == "qwen2" ? 14u : 0u));
   }
 }
 
