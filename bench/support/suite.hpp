@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "iapt/autograd/tape.hpp"
-#include "support/roof.hpp"
+#include "roof.hpp"
 
 namespace iapt::bench {
 
