@@ -2,6 +2,8 @@
 // Causal grouped-query attention over packed sequences, with soft tokens and a past.
 // Shapes: N rows, H query heads, G key/value heads, E numbers in a head, M rows of soft tokens, C rows of the past.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
