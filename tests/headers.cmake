@@ -17,6 +17,6 @@ endforeach()
 file(CONFIGURE OUTPUT "${folder}/all.cpp" CONTENT "${all}int main() {}\n" @ONLY)
 
 add_executable(test_headers ${sources})
-target_link_libraries(test_headers PRIVATE iapt::iapt)
-target_compile_options(test_headers PRIVATE -O0 -Wall -Wextra -Wpedantic)
+target_link_libraries(test_headers PRIVATE iapt::iapt iapt_warnings)
+target_compile_options(test_headers PRIVATE -O0)
 add_test(NAME headers COMMAND test_headers)

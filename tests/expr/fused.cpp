@@ -47,8 +47,7 @@ TEMPLATE_LIST_TEST_CASE("an expression computes nothing until a context runs it"
 }
 
 TEMPLATE_LIST_TEST_CASE("an operation of three operands, one of them a number", "[expr]", all_backends) {
-  static constexpr elementwise<triple_fn> triple;
-  const auto f = [](const auto& a, const auto& c) { return triple(a, 3, c); };
+  const auto f = [](const auto& a, const auto& c) { return elementwise<triple_fn>{}(a, 3, c); };
   check_operation<TestType>(f, each([](double a, double c) { return a * 3 * c; }), random({5, 7}), random({5, 7}, 2));
   check_gradient<TestType>(f, random({5, 7}), random({5, 7}, 2));
 }

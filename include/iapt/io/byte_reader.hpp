@@ -56,8 +56,8 @@ class byte_reader {
     const std::uint64_t start = offset_, value = number<std::uint64_t>(what);
     if (value > remaining() / smallest)
       refuse_file(file_, start,
-                  std::string(what) + " says " + std::to_string(value) + ", but only " + std::to_string(remaining()) +
-                      " bytes follow; the file is damaged");
+                  std::string(what).append(" says ").append(std::to_string(value)).append(", but only ") +
+                      std::to_string(remaining()) + " bytes follow; the file is damaged");
     return value;
   }
   /// A text preceded by its length in 64 bits.

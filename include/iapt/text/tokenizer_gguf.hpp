@@ -26,16 +26,16 @@ concept gguf_metadata = requires(const File& file, const char* key) {
 /// The metadata of a GGUF file that concern the tokenizer. Each member has the key that it is read from; a key that the
 /// file lacks leaves the member as it is here.
 struct gguf_tokenizer {
-  std::string source;                        ///< the file's path, for messages
-  std::string model;                         ///< tokenizer.ggml.model
-  std::string pre;                           ///< tokenizer.ggml.pre
-  std::vector<std::string> tokens;           ///< tokenizer.ggml.tokens
-  std::vector<std::int32_t> token_types;     ///< tokenizer.ggml.token_type
-  std::vector<std::string> merges;           ///< tokenizer.ggml.merges, "left right"
-  std::optional<std::int64_t> bos_token_id;  ///< tokenizer.ggml.bos_token_id
-  std::optional<std::int64_t> eos_token_id;  ///< tokenizer.ggml.eos_token_id
-  std::optional<bool> add_bos_token;         ///< tokenizer.ggml.add_bos_token
-  std::string chat_template;                 ///< tokenizer.chat_template
+  std::string source = {};                        ///< the file's path, for messages
+  std::string model = {};                         ///< tokenizer.ggml.model
+  std::string pre = {};                           ///< tokenizer.ggml.pre
+  std::vector<std::string> tokens = {};           ///< tokenizer.ggml.tokens
+  std::vector<std::int32_t> token_types = {};     ///< tokenizer.ggml.token_type
+  std::vector<std::string> merges = {};           ///< tokenizer.ggml.merges, "left right"
+  std::optional<std::int64_t> bos_token_id = {};  ///< tokenizer.ggml.bos_token_id
+  std::optional<std::int64_t> eos_token_id = {};  ///< tokenizer.ggml.eos_token_id
+  std::optional<bool> add_bos_token = {};         ///< tokenizer.ggml.add_bos_token
+  std::string chat_template = {};                 ///< tokenizer.chat_template
 };
 
 /// Turns GGUF metadata into a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
