@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything but the GPU and the server.
 #pragma once
+
+/// @namespace iapt
+/// Tensors, autograd, a causal transformer, instance-aware prompt tuning, and what it takes to train and use it.
+
 #include "iapt/autograd/gradcheck.hpp"
 #include "iapt/autograd/tape.hpp"
 #include "iapt/backend/eigen/backend.hpp"

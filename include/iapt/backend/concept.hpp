@@ -38,24 +38,34 @@ struct head_layout {
 /// values.
 template <class T>
 struct attention_arrays {
-  head_layout layout;            ///< heads and their size
-  T scale;                       ///< factor of the scores
-  const T *q, *k, *v;            ///< own rows
-  const T *past_k, *past_v;      ///< rows that all queries see; may be null
-  const T *prefix_k, *prefix_v;  ///< soft tokens; may be null
-  T* y;                          ///< results (N, H·E); only read by the backward
-  T* log_sum;                    ///< log Σ exp of each row's scores (N, H)
+  head_layout layout;  ///< heads and their size
+  T scale;             ///< factor of the scores
+  const T *q,          ///< own rows: queries
+      *k,              ///< own rows: keys
+      *v;              ///< own rows: values
+  const T *past_k,     ///< keys that all queries see; may be null
+      *past_v;         ///< their values
+  const T *prefix_k,   ///< keys of the soft tokens; may be null
+      *prefix_v;       ///< their values
+  T* y;                ///< results (N, H·E): the forward writes them, the backward reads them
+  T* log_sum;          ///< log Σ exp of each row's scores (N, H)
 };
 /// Where adjoints go; null where nobody wants them. Those of one tensor are added to what is there.
 template <class T>
 struct attention_adjoints {
-  const T* dy;               ///< of the results
-  T *dq, *dk, *dv;           ///< of the own rows
-  T *dprefix_k, *dprefix_v;  ///< of the soft tokens
+  const T* dy;     ///< of the results
+  T *dq,           ///< of the queries
+      *dk,         ///< of the own keys
+      *dv;         ///< of the own values
+  T *dprefix_k,    ///< of the keys of the soft tokens
+      *dprefix_v;  ///< of their values
 };
 
-/// A machine that statements run on. `lane_loop(r, lane)` is called for every row and lane, `row_kernel(group, k)` for
-/// every k by a group: one thread on a CPU, a block of threads on a GPU.
+/// A machine that statements run on. Beside what is required here it has templates that a concept cannot name:
+///   - `grid(rows, columns, f)` calls f(r, lane) for every row and every lane of columns, in any order;
+///   - `groups(n, work, f)` calls f(group, k) for k in 0..n−1; a group is one thread on a CPU, a block of threads on a
+///     GPU, and `work` is about how many numbers one call touches;
+///   - `attention(arrays, segments)` and `attention_adjoint(arrays, adjoints, segments)`.
 template <class B>
 concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix_ref<const float> m) {
   { b.template take<float>(n) } -> std::same_as<float*>;

@@ -13,10 +13,13 @@ namespace iapt {
 template <class T>
 struct attention_pool_row {
   using value_type = T;        ///< type of one number
-  const T *u, *scores;         ///< (N, R), (N, P)
+  const T *u,                  ///< rows (N, R)
+      *scores;                 ///< (N, P)
   const std::int32_t* bounds;  ///< of the segments (2B)
-  T *z, *weights;              ///< result (B·P, R), softmax (N, P)
-  extent columns, tokens;      ///< R, P
+  T *z,                        ///< result (B·P, R)
+      *weights;                ///< softmax of the scores (N, P)
+  extent columns,              ///< R
+      tokens;                  ///< P
   /// Soft token k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
@@ -39,11 +42,16 @@ struct attention_pool_row {
 /// Row kernel of the adjoints of rows and scores: segment k, row after row.
 template <class T>
 struct attention_pool_adjoint {
-  using value_type = T;           ///< type of one number
-  const T *u, *weights, *z, *dz;  ///< (N, R), (N, P), (B·P, R), (B·P, R)
-  const std::int32_t* bounds;     ///< of the segments (2B)
-  T *du, *dscores;                ///< (N, R), (N, P); null where nobody wants them
-  extent columns, tokens;         ///< R, P
+  using value_type = T;        ///< type of one number
+  const T *u,                  ///< rows (N, R)
+      *weights,                ///< softmax of the scores (N, P)
+      *z,                      ///< result (B·P, R)
+      *dz;                     ///< its adjoint (B·P, R)
+  const std::int32_t* bounds;  ///< of the segments (2B)
+  T *du,                       ///< adjoint of the rows (N, R), or null
+      *dscores;                ///< adjoint of the scores (N, P), or null
+  extent columns,              ///< R
+      tokens;                  ///< P
   /// Segment k. Both adjoints are added to what is there.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {

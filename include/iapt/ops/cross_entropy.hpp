@@ -15,7 +15,8 @@ struct cross_entropy_row {
   using value_type = T;         ///< type of one number
   const T* logits;              ///< (M, V)
   const std::int32_t* targets;  ///< (M)
-  T *y, *log_sum;               ///< losses (M), log Σ exp of the rows (M)
+  T *y,                         ///< losses (M)
+      *log_sum;                 ///< log Σ exp of the rows (M)
   extent columns;               ///< V
   /// Row r.
   template <class Group>
@@ -38,7 +39,8 @@ struct cross_entropy_adjoint {
   using value_type = T;         ///< type of one number
   const T* logits;              ///< (M, V)
   const std::int32_t* targets;  ///< (M)
-  const T *dy, *log_sum;        ///< (M), (M)
+  const T *dy,                  ///< adjoint of the losses (M)
+      *log_sum;                 ///< log Σ exp of the rows (M)
   T* dx;                        ///< (M, V)
   extent columns;               ///< V
   bool accumulates;             ///< whether dx is added to what is there

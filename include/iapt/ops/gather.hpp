@@ -30,11 +30,13 @@ struct gather_row {
 /// Row kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a group takes one run of equal rows.
 template <class T>
 struct scatter_add_run {
-  using value_type = T;                       ///< type of one number
-  const T* dy;                                ///< adjoint of the result (N, D)
-  const std::int32_t *rows, *order, *starts;  ///< which (N); positions sorted by row (N); where runs start (runs + 1)
-  T* dx;                                      ///< adjoint of the table (M, D)
-  extent columns;                             ///< D
+  using value_type = T;      ///< type of one number
+  const T* dy;               ///< adjoint of the result (N, D)
+  const std::int32_t *rows,  ///< table row of each position (N)
+      *order,                ///< positions, sorted by row (N)
+      *starts;               ///< where runs start in the order (runs + 1)
+  T* dx;                     ///< adjoint of the table (M, D)
+  extent columns;            ///< D
   /// Run k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {

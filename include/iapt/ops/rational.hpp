@@ -19,7 +19,10 @@ struct rational_fn {
   /// P, S and their derivatives at x.
   template <class V>
   struct polynomials {
-    V p, dp, s, ds;  ///< P(x), P'(x), S(x), S'(x)
+    V p,     ///< P(x)
+        dp,  ///< P'(x)
+        s,   ///< S(x)
+        ds;  ///< S'(x)
   };
   /// Horner's scheme for both polynomials.
   template <class V, class A, class B>

@@ -11,7 +11,8 @@ struct repeat_columns_row {
   using value_type = T;  ///< type of one number
   const T* x;            ///< (N, G)
   T* y;                  ///< (N, G·E)
-  extent groups, times;  ///< G, E
+  extent groups,         ///< G
+      times;             ///< E
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
@@ -28,7 +29,8 @@ struct repeat_columns_adjoint {
   using value_type = T;  ///< type of one number
   const T* dy;           ///< (N, G·E)
   T* dx;                 ///< (N, G)
-  extent groups, times;  ///< G, E
+  extent groups,         ///< G
+      times;             ///< E
   bool accumulates;      ///< whether dx is added to what is there
   /// Row r.
   template <class Group>

@@ -12,7 +12,8 @@ namespace iapt {
 template <class T>
 struct rms_norm_row {
   using value_type = T;  ///< type of one number
-  const T *x, *w;        ///< rows (N, D), weight (D)
+  const T *x,            ///< rows (N, D)
+      *w;                ///< weight (D)
   T* y;                  ///< result (N, D)
   extent columns;        ///< D
   T epsilon;             ///< ε
@@ -29,10 +30,13 @@ struct rms_norm_row {
 template <class T>
 struct rms_norm_adjoint {
   using value_type = T;  ///< type of one number
-  const T *x, *w, *dy;   ///< rows (N, D), weight (D), adjoint of the result
+  const T *x,            ///< rows (N, D)
+      *w,                ///< weight (D)
+      *dy;               ///< adjoint of the result (N, D)
   T* dx;                 ///< adjoint of the rows, or null
   T* dw;                 ///< one row of partial sums for each chunk, or null
-  extent rows, columns;  ///< N, D
+  extent rows,           ///< N
+      columns;           ///< D
   T epsilon;             ///< ε
   bool accumulates;      ///< whether dx is added to what is there
   /// Chunk c.

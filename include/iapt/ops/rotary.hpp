@@ -9,12 +9,14 @@ namespace iapt {
 /// Row kernel: each head's pairs (j, j + E/2) turn by the row's angles, forwards or back.
 template <class T>
 struct rotary_row {
-  using value_type = T;       ///< type of one number
-  const T *x, *turns;         ///< rows (N, heads·E); cosines, then sines of the row's angles (N, E)
-  T* y;                       ///< result (N, heads·E)
-  extent columns, head_size;  ///< heads·E, E
-  bool back;                  ///< whether to turn the other way
-  bool accumulates;           ///< whether y is added to what is there
+  using value_type = T;  ///< type of one number
+  const T *x,            ///< rows (N, heads·E)
+      *turns;            ///< E/2 cosines, then E/2 sines of each row's angles (N, E)
+  T* y;                  ///< result (N, heads·E)
+  extent columns,        ///< heads·E
+      head_size;         ///< E
+  bool back;             ///< whether to turn the other way
+  bool accumulates;      ///< whether y is added to what is there
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {

@@ -32,7 +32,8 @@ struct span_mean_adjoint {
   const T* dy;                 ///< (S, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* dx;                       ///< (N, R), added to
-  extent spans, columns;       ///< S, R
+  extent spans,                ///< S
+      columns;                 ///< R
   /// All spans.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent) const {
@@ -68,10 +69,13 @@ struct span_max_row {
 template <class T>
 struct span_max_adjoint {
   using value_type = T;        ///< type of one number
-  const T *x, *y, *dy;         ///< (N, R), (S, R), (S, R)
+  const T *x,                  ///< rows (N, R)
+      *y,                      ///< maxima (S, R)
+      *dy;                     ///< their adjoint (S, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* dx;                       ///< (N, R), added to
-  extent spans, columns;       ///< S, R
+  extent spans,                ///< S
+      columns;                 ///< R
   /// All spans.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent) const {

@@ -12,7 +12,8 @@ namespace iapt {
 
 /// A piece of a template: text that is copied out, a string literal (its value), or any other symbol of the language.
 struct jinja_symbol {
-  enum class kind_type { text, literal, code };          ///< the three kinds
+  /// Text that is copied out, a string literal, any other symbol.
+  enum class kind_type { text, literal, code };
   kind_type kind = kind_type::code;                      ///< which of them it is
   std::string value;                                     ///< text, value of the literal, or the symbol itself
   bool operator==(const jinja_symbol&) const = default;  ///< same kind and value

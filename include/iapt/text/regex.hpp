@@ -2,6 +2,7 @@
 // Regular expressions over UTF-8: PCRE2 with the meaning that Oniguruma, which Hugging Face uses, gives the pattern.
 #pragma once
 #ifndef PCRE2_CODE_UNIT_WIDTH
+/// Bits of a code unit in what `<pcre2.h>` declares: 8, for UTF-8.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #endif
 #include <pcre2.h>

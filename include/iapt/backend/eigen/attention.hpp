@@ -49,11 +49,13 @@ inline bool prefixes_overlap(std::span<const attention_segment> segments) {
 /// A block of keys that a tile of queries may see.
 template <class T>
 struct key_block {
-  const T *k, *v;  ///< first key and value, of one head
-  T *dk, *dv;      ///< their adjoints, or null
-  extent count;    ///< number of keys
-  extent first;    ///< key j is seen by queries i ≥ first + j · step (own rows: step 1)
-  extent step;     ///< 0 where all keys of the block are seen by the same queries
+  const T *k,    ///< first key, of one head
+      *v;        ///< first value
+  T *dk,         ///< adjoint of the first key, or null
+      *dv;       ///< adjoint of the first value, or null
+  extent count;  ///< number of keys
+  extent first;  ///< key j is seen by queries i ≥ first + j · step (own rows: step 1)
+  extent step;   ///< 0 where all keys of the block are seen by the same queries
 };
 
 /// Calls f for each block of keys that queries [from, to) of a sequence may see, in a fixed order.
