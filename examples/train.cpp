@@ -8,6 +8,7 @@ namespace {
 
 struct flags : program::common_flags {
   std::string method = "iapt", train, dev, out, placement = "front", init, output = "key_value", schedule = "linear";
+  std::string start_text = "Read the request carefully and answer it.";
   iapt_options iapt;
   train_options run;
   double learning_rate = 5e-3, coefficient_learning_rate = 1e-3;
@@ -45,6 +46,8 @@ struct flags : program::common_flags {
     app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
     app.add_option("--init", init, "start of the soft tokens; text in front, random late")
         ->check(CLI::IsMember({"text", "random", "last"}));
+    app.add_option("--start-text", start_text, "what --init text starts from: at least as many tokens as soft tokens")
+        ->capture_default_str();
     app.add_option("--output", output, "output space")
         ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))
         ->capture_default_str();
@@ -58,9 +61,9 @@ struct flags : program::common_flags {
 };
 
 // The text that soft tokens start from: for `last`, a real instruction.
-std::vector<token_id> start_text(const program::model& lm, prompt_start start, const data_set& data) {
-  if (start == prompt_start::last) return data.examples[0].instruction;
-  std::vector<token_id> text = lm.tokenizer().encode("Read the request carefully and answer it.", {.bos = false});
+std::vector<token_id> start_text(const program::model& lm, const flags& f, const data_set& data) {
+  if (f.iapt.start == prompt_start::last) return data.examples[0].instruction;
+  std::vector<token_id> text = lm.tokenizer().encode(f.start_text, {.bos = false});
   if (const auto bos = lm.tokenizer().bos()) text.insert(text.begin(), *bos);
   return text;
 }
@@ -118,7 +121,7 @@ int main(int argc, char** argv) {
     const data_set dev = f.dev.empty() ? data_set{} : load_jsonl(f.dev, lm.tokenizer(), limits);
     for (const auto* set : {&data, &dev})
       if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
-    f.iapt.start_text = start_text(lm, f.iapt.start, data);
+    f.iapt.start_text = start_text(lm, f, data);
     return program::with_generator(f.output,
                                    [&](auto type) { return train<typename decltype(type)::type>(lm, f, data, dev); });
   });
