@@ -121,7 +121,7 @@ TEMPLATE_LIST_TEST_CASE("a saved value that was overwritten is an error that nam
   };
   CHECK(backward_after([&](auto& t) { return t(matmul(x, w)); }, x) ==
         "matmul: a value that its gradient reads was overwritten after it was used; run backward() before changing it");
-  CHECK_THAT(backward_after([&](auto& t) { return t(silu(x)); }, x.slice(1, 2)), Catch::StartsWith("silu: "));
+  CHECK_THAT(backward_after([&](auto& t) { return t(silu(x)); }, x.slice(1, 2)), starts_with("silu: "));
   const auto frozen = w.detached();  // neither a sum nor a product with a constant reads x
   CHECK(backward_after([&](auto& t) { return t(matmul(x + 1, frozen)); }, x) == "nothing thrown");
 }

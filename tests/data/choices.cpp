@@ -7,7 +7,7 @@
 #include "support/temporary_folder.hpp"
 
 using namespace iapt;
-using Catch::Contains;
+using iapt::test::has_text;
 
 TEST_CASE("questions with choices are read", "[data]") {
   const test::temporary_folder folder;
@@ -43,13 +43,13 @@ TEST_CASE("bad questions are reported", "[data]") {
 {"prompt": "a", "choices": ["b", "c"]}
 )");
   const std::string message = test::io_message([&] { load_choices(path, words); });
-  CHECK_THAT(message, Contains("q.jsonl:1: \"answer\" is 2, but the 2 choices count from 0"));
-  CHECK_THAT(message, Contains("q.jsonl:2: expected \"answer\" (number from 0), found number"));
-  CHECK_THAT(message, Contains("q.jsonl:3: \"choices\" has 1 entries, expected at least 2"));
-  CHECK_THAT(message, Contains("q.jsonl:4: expected \"choices\" (array of strings), found number in it"));
-  CHECK_THAT(message, Contains("q.jsonl:5: expected \"choices\" (array of strings), found string"));
-  CHECK_THAT(message, Contains("q.jsonl:6: \"choices\" is empty"));
-  CHECK_THAT(message, Contains("q.jsonl:7: the prompt has no tokens"));
-  CHECK_THAT(message, Contains("q.jsonl:8: expected \"answer\" (number from 0), found no such field"));
-  CHECK_THAT(message, Catch::EndsWith("nothing was evaluated"));
+  CHECK_THAT(message, has_text("q.jsonl:1: \"answer\" is 2, but the 2 choices count from 0"));
+  CHECK_THAT(message, has_text("q.jsonl:2: expected \"answer\" (number from 0), found number"));
+  CHECK_THAT(message, has_text("q.jsonl:3: \"choices\" has 1 entries, expected at least 2"));
+  CHECK_THAT(message, has_text("q.jsonl:4: expected \"choices\" (array of strings), found number in it"));
+  CHECK_THAT(message, has_text("q.jsonl:5: expected \"choices\" (array of strings), found string"));
+  CHECK_THAT(message, has_text("q.jsonl:6: \"choices\" is empty"));
+  CHECK_THAT(message, has_text("q.jsonl:7: the prompt has no tokens"));
+  CHECK_THAT(message, has_text("q.jsonl:8: expected \"answer\" (number from 0), found no such field"));
+  CHECK_THAT(message, iapt::test::ends_with("nothing was evaluated"));
 }

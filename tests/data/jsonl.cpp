@@ -9,7 +9,7 @@
 namespace {
 
 using namespace iapt;
-using Catch::Contains;
+using iapt::test::has_text;
 
 std::string shown(const tokenizer& words, const std::vector<token_id>& tokens) { return words.decode(tokens); }
 
@@ -79,53 +79,53 @@ TEST_CASE("every bad line is reported with its number and why, and nothing is lo
       "{\"prompt\": \"a\", \"completion\": \"b\", \"tags\": \"x\"}\n"
       "{\"prompt\": \"a\", \"completion\": \"b\", \"messages\": []}\n"
       "{\"prompt\": \"\\ud800\", \"completion\": \"b\"}\n");
-  CHECK_THAT(message, Contains("train.jsonl:2: expected \"completion\" (string), found number\n"));
-  CHECK_THAT(message, Contains("train.jsonl:3: expected \"completion\" (string), found no such field\n"));
-  CHECK_THAT(message, Contains("train.jsonl:4: \"completion\" is empty"));
-  CHECK_THAT(message, Contains("train.jsonl:5: invalid JSON at byte "));
-  CHECK_THAT(message, Contains("train.jsonl:6: expected an object, {...}, found array"));
-  CHECK_THAT(message, Contains("train.jsonl:7: expected \"prompt\" and \"completion\", or"));
-  CHECK_THAT(message, Contains("found \"text\""));
-  CHECK_THAT(message, Contains("train.jsonl:8: the prompt has no tokens"));
-  CHECK_THAT(message, Contains("train.jsonl:9: the line: byte 12 (0xFF) is not valid UTF-8"));
-  CHECK_THAT(message, Contains("train.jsonl:11: expected \"input\" (string), found array"));
-  CHECK_THAT(message, Contains("train.jsonl:12: expected \"messages\" (array of objects), found object"));
-  CHECK_THAT(message, Contains("train.jsonl:13: the last message is by \"user\""));
-  CHECK_THAT(message, Contains("train.jsonl:14: the response has no message before it"));
-  CHECK_THAT(message, Contains("train.jsonl:15: message 1: expected \"content\" (string)"));
-  CHECK_THAT(message, Contains("train.jsonl:16: chat: message 1 has the role \"king\""));
-  CHECK_THAT(message, Contains("train.jsonl:17: expected \"tags\" (array of strings), found string"));
-  CHECK_THAT(message, Contains("train.jsonl:18: expected the fields of one format"));
-  CHECK_THAT(message, Contains("train.jsonl:19: invalid JSON"));
-  CHECK_THAT(message, Catch::EndsWith("nothing was trained"));
-  CHECK_THAT(message, !Contains("train.jsonl:1:"));
-  CHECK_THAT(message, !Contains("train.jsonl:10:"));
+  CHECK_THAT(message, has_text("train.jsonl:2: expected \"completion\" (string), found number\n"));
+  CHECK_THAT(message, has_text("train.jsonl:3: expected \"completion\" (string), found no such field\n"));
+  CHECK_THAT(message, has_text("train.jsonl:4: \"completion\" is empty"));
+  CHECK_THAT(message, has_text("train.jsonl:5: invalid JSON at byte "));
+  CHECK_THAT(message, has_text("train.jsonl:6: expected an object, {...}, found array"));
+  CHECK_THAT(message, has_text("train.jsonl:7: expected \"prompt\" and \"completion\", or"));
+  CHECK_THAT(message, has_text("found \"text\""));
+  CHECK_THAT(message, has_text("train.jsonl:8: the prompt has no tokens"));
+  CHECK_THAT(message, has_text("train.jsonl:9: the line: byte 12 (0xFF) is not valid UTF-8"));
+  CHECK_THAT(message, has_text("train.jsonl:11: expected \"input\" (string), found array"));
+  CHECK_THAT(message, has_text("train.jsonl:12: expected \"messages\" (array of objects), found object"));
+  CHECK_THAT(message, has_text("train.jsonl:13: the last message is by \"user\""));
+  CHECK_THAT(message, has_text("train.jsonl:14: the response has no message before it"));
+  CHECK_THAT(message, has_text("train.jsonl:15: message 1: expected \"content\" (string)"));
+  CHECK_THAT(message, has_text("train.jsonl:16: chat: message 1 has the role \"king\""));
+  CHECK_THAT(message, has_text("train.jsonl:17: expected \"tags\" (array of strings), found string"));
+  CHECK_THAT(message, has_text("train.jsonl:18: expected the fields of one format"));
+  CHECK_THAT(message, has_text("train.jsonl:19: invalid JSON"));
+  CHECK_THAT(message, iapt::test::ends_with("nothing was trained"));
+  CHECK_THAT(message, !has_text("train.jsonl:1:"));
+  CHECK_THAT(message, !has_text("train.jsonl:10:"));
 }
 
 TEST_CASE("many bad lines are counted, not all listed", "[data]") {
   std::string contents;
   for (int i = 0; i < 50; ++i) contents += "{}\n";
   const std::string message = refusal(contents);
-  CHECK_THAT(message, Contains("train.jsonl:20: "));
-  CHECK_THAT(message, !Contains("train.jsonl:21: "));
-  CHECK_THAT(message, Contains("and 30 more bad lines"));
+  CHECK_THAT(message, has_text("train.jsonl:20: "));
+  CHECK_THAT(message, !has_text("train.jsonl:21: "));
+  CHECK_THAT(message, has_text("and 30 more bad lines"));
 }
 
 TEST_CASE("deeply nested lines do not exhaust the stack", "[data]") {
-  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[')), Contains("train.jsonl:1: invalid JSON"));
+  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[')), has_text("train.jsonl:1: invalid JSON"));
   CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}"),
-             Contains("train.jsonl:1: expected \"completion\"") || Contains("train.jsonl:1: expected \"prompt\""));
+             has_text("train.jsonl:1: expected \"completion\"") || has_text("train.jsonl:1: expected \"prompt\""));
 }
 
 TEST_CASE("files without lines, missing files, and models without a template", "[data]") {
-  CHECK_THAT(refusal("\n \r\n"), Contains("no example is left"));
-  CHECK_THAT(refusal(""), Contains("empty"));
+  CHECK_THAT(refusal("\n \r\n"), has_text("no example is left"));
+  CHECK_THAT(refusal(""), has_text("empty"));
   const auto words = test::byte_tokenizer(false);
-  CHECK_THAT(test::io_message([&] { load_jsonl("no/such/file", words); }), Contains("no/such/file: cannot open"));
+  CHECK_THAT(test::io_message([&] { load_jsonl("no/such/file", words); }), has_text("no/such/file: cannot open"));
   const test::temporary_folder folder;
   const auto path = folder.write("chat.jsonl", R"({"instruction": "a", "output": "b"})");
   CHECK_THAT(test::io_message([&] { load_jsonl(path, words); }),
-             Contains("chat.jsonl:1: bytes: the model has no chat template"));
+             has_text("chat.jsonl:1: bytes: the model has no chat template"));
 }
 
 TEST_CASE("long sequences are left out or cut, and reported", "[data]") {
@@ -147,8 +147,8 @@ TEST_CASE("long sequences are left out or cut, and reported", "[data]") {
   CHECK(cut.examples[0].response == std::vector<token_id>{'g', 'h', 257});
   CHECK(cut.report.cut == std::vector<std::size_t>{1});
   CHECK(cut.report.left_out == std::vector<std::size_t>{2});
-  CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 2}); }), Contains("raise the limit"));
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 2}); }), has_text("raise the limit"));
   // Room for the response alone: nothing of the instruction would be left, so cutting is no help.
   CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 3, .longer = too_long::cut_left}); }),
-             Contains("3 of 3 sequences") && Contains("left out"));
+             has_text("3 of 3 sequences") && has_text("left out"));
 }

@@ -10,7 +10,7 @@
 
 using namespace iapt;
 using namespace iapt::test;
-using Catch::Matchers::Contains;
+using iapt::test::has_text;
 
 namespace {
 auto file_count(const std::filesystem::path& folder) {
@@ -56,8 +56,8 @@ TEST_CASE("two unfinished files of one name do not meet", "[io]") {
 
 TEST_CASE("an atomic file that cannot be written says so and leaves nothing", "[io]") {
   const temporary_folder folder;
-  CHECK_THAT(io_message([&] { atomic_file file(folder.path() / "no" / "x"); }), Contains("cannot create: No such"));
+  CHECK_THAT(io_message([&] { atomic_file file(folder.path() / "no" / "x"); }), has_text("cannot create: No such"));
   std::filesystem::create_directory(folder.path() / "taken");
-  CHECK_THAT(io_message([&] { write_text_file(folder.path() / "taken", "x"); }), Contains("cannot replace"));
+  CHECK_THAT(io_message([&] { write_text_file(folder.path() / "taken", "x"); }), has_text("cannot replace"));
   CHECK(file_count(folder.path()) == 1);
 }

@@ -10,7 +10,7 @@
 
 using namespace iapt;
 using namespace iapt::test;
-using Catch::Matchers::Contains;
+using iapt::test::has_text;
 namespace fs = std::filesystem;
 
 namespace {
@@ -24,7 +24,7 @@ void save(const fs::path& name, const std::string& text) {
 TEST_CASE("an atomic folder is created and replaced whole", "[io]") {
   const temporary_folder folder;
   const fs::path name = folder.path() / "best";
-  CHECK_THAT(io_message([&] { complete_folder(name); }), Contains("no such folder"));
+  CHECK_THAT(io_message([&] { complete_folder(name); }), has_text("no such folder"));
   save(name, "one");
   CHECK(contents(complete_folder(name) / "state") == "one");
   std::ofstream(name / "extra") << "stale";
@@ -79,6 +79,6 @@ TEST_CASE("what a killed writer leaves is found or cleared up", "[io]") {
 TEST_CASE("an atomic folder refuses to replace a file", "[io]") {
   const temporary_folder folder;
   const auto name = folder.write("best", "a file");
-  CHECK_THAT(io_message([&] { atomic_folder next(name); }), Contains("is not a folder"));
-  CHECK_THAT(io_message([&] { atomic_folder next(folder.path() / "no" / "x"); }), Contains("cannot create"));
+  CHECK_THAT(io_message([&] { atomic_folder next(name); }), has_text("is not a folder"));
+  CHECK_THAT(io_message([&] { atomic_folder next(folder.path() / "no" / "x"); }), has_text("cannot create"));
 }

@@ -13,7 +13,7 @@
 
 using namespace iapt;
 using namespace iapt::test;
-using Catch::Matchers::Contains;
+using iapt::test::has_text;
 
 TEST_CASE("a mapped file shows the bytes, and moves", "[io]") {
   const temporary_folder folder;
@@ -30,9 +30,9 @@ TEST_CASE("a mapped file shows the bytes, and moves", "[io]") {
 TEST_CASE("what cannot be mapped is refused with path and reason", "[io]") {
   const temporary_folder folder;
   const auto message = [](const std::filesystem::path& path) { return io_message([&] { mapped_file file(path); }); };
-  CHECK_THAT(message(folder.path() / "none"), Contains("none: cannot open: No such file"));
-  CHECK_THAT(message(folder.path()), Contains("is a folder"));
-  CHECK_THAT(message(folder.write("empty", "")), Contains("empty: byte 0: the file is empty"));
+  CHECK_THAT(message(folder.path() / "none"), has_text("none: cannot open: No such file"));
+  CHECK_THAT(message(folder.path()), has_text("is a folder"));
+  CHECK_THAT(message(folder.write("empty", "")), has_text("empty: byte 0: the file is empty"));
   REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
-  CHECK_THAT(message(folder.path() / "pipe"), Contains("pipe: is not a regular file"));
+  CHECK_THAT(message(folder.path() / "pipe"), has_text("pipe: is not a regular file"));
 }

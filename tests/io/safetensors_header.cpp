@@ -9,7 +9,7 @@
 
 using namespace iapt;
 using namespace iapt::test;
-using Catch::Matchers::Contains;
+using iapt::test::has_text;
 
 namespace {
 std::string message(std::string_view json) {
@@ -35,41 +35,41 @@ TEST_CASE("a safetensors header", "[io]") {
 TEST_CASE("headers that are not of the format", "[io]") {
   const std::string good = R"("dtype":"F32","shape":[1],"data_offsets":[0,4])";
   CHECK(message("{\"a\":{" + good + "}}") == "nothing thrown");
-  CHECK_THAT(message(""), Contains("f: byte 8: the header is not valid JSON"));
-  CHECK_THAT(message("{"), Contains("f: byte 9: the header is not valid JSON"));
-  CHECK_THAT(message("{} x"), Contains("byte 12: the header is not valid JSON"));
-  CHECK_THAT(message(std::string_view("{}\0,,,", 6)), Contains("byte 11: the header's text ends here"));
-  CHECK_THAT(message("[]"), Contains("byte 9: unexpected array"));
-  CHECK_THAT(message("3"), Contains("unexpected number"));
-  CHECK_THAT(message("null"), Contains("unexpected null"));
-  CHECK_THAT(message("\"a\""), Contains("unexpected string"));
-  CHECK_THAT(message(R"({"a":3})"), Contains("unexpected number"));
-  CHECK_THAT(message(R"({"a":"x"})"), Contains("unexpected string \"x\""));
-  CHECK_THAT(message(R"({"a":[]})"), Contains("unexpected array"));
-  CHECK_THAT(message(R"({"a":{}})"), Contains("tensor \"a\" lacks"));
-  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1]}})"), Contains("lacks"));
-  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[1]}})"), Contains("lacks"));
-  CHECK_THAT(message(R"({"a":{"data_offsets":[1,2,3]}})"), Contains("more than two"));
-  CHECK_THAT(message(R"({"a":{"dtype":3}})"), Contains("byte 24: unexpected number"));
-  CHECK_THAT(message(R"({"a":{"dtype":true}})"), Contains("unexpected true or false"));
-  CHECK_THAT(message(R"({"a":{"dtype":["F32"]}})"), Contains("unexpected array"));
-  CHECK_THAT(message(R"({"a":{"dtype":{}}})"), Contains("unexpected object"));
-  CHECK_THAT(message(R"({"a":{"shape":"x"}})"), Contains("unexpected string"));
-  CHECK_THAT(message(R"({"a":{"shape":["x"]}})"), Contains("unexpected string"));
-  CHECK_THAT(message(R"({"a":{"shape":[-1]}})"), Contains("unexpected negative number"));
-  CHECK_THAT(message(R"({"a":{"shape":[1.0]}})"), Contains("unexpected number, expected a whole one"));
-  CHECK_THAT(message(R"({"a":{"shape":[18446744073709551616]}})"), Contains("below 2^64"));
-  CHECK_THAT(message(R"({"a":{"shape":[[1]]}})"), Contains("unexpected array"));
-  CHECK_THAT(message(R"({"a":{"shape":[{}]}})"), Contains("unexpected object"));
-  CHECK_THAT(message(R"({"a":{"stride":[1]}})"), Contains("byte 22: unknown key \"stride\" of tensor \"a\""));
-  CHECK_THAT(message(R"({"a":{"shape":[1],"shape":[1]}})"), Contains("the key \"shape\" comes twice"));
-  CHECK_THAT(message("{\"a\":{" + good + "},\"a\":{" + good + "}}"), Contains("the name \"a\" comes twice"));
-  CHECK_THAT(message(R"({"__metadata__":{},"__metadata__":{}})"), Contains("comes twice"));
-  CHECK_THAT(message(R"({"__metadata__":{"a":"1","a":"2"}})"), Contains("the key \"a\" comes twice"));
-  CHECK_THAT(message(R"({"__metadata__":{"a":1}})"), Contains("unexpected number"));
-  CHECK_THAT(message(R"({"__metadata__":{"a":[]}})"), Contains("unexpected array"));
-  CHECK_THAT(message(R"({"__metadata__":{"a":{}}})"), Contains("unexpected object"));
-  CHECK_THAT(message(R"({"__metadata__":"x"})"), Contains("unexpected string"));
-  CHECK_THAT(message("{\"\xff\":{}}"), Contains("not valid JSON"));
-  CHECK_THAT(message("{\"a\":" + std::string(100000, '[')), Contains("byte 14: unexpected array"));
+  CHECK_THAT(message(""), has_text("f: byte 8: the header is not valid JSON"));
+  CHECK_THAT(message("{"), has_text("f: byte 9: the header is not valid JSON"));
+  CHECK_THAT(message("{} x"), has_text("byte 12: the header is not valid JSON"));
+  CHECK_THAT(message(std::string_view("{}\0,,,", 6)), has_text("byte 11: the header's text ends here"));
+  CHECK_THAT(message("[]"), has_text("byte 9: unexpected array"));
+  CHECK_THAT(message("3"), has_text("unexpected number"));
+  CHECK_THAT(message("null"), has_text("unexpected null"));
+  CHECK_THAT(message("\"a\""), has_text("unexpected string"));
+  CHECK_THAT(message(R"({"a":3})"), has_text("unexpected number"));
+  CHECK_THAT(message(R"({"a":"x"})"), has_text("unexpected string \"x\""));
+  CHECK_THAT(message(R"({"a":[]})"), has_text("unexpected array"));
+  CHECK_THAT(message(R"({"a":{}})"), has_text("tensor \"a\" lacks"));
+  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1]}})"), has_text("lacks"));
+  CHECK_THAT(message(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[1]}})"), has_text("lacks"));
+  CHECK_THAT(message(R"({"a":{"data_offsets":[1,2,3]}})"), has_text("more than two"));
+  CHECK_THAT(message(R"({"a":{"dtype":3}})"), has_text("byte 24: unexpected number"));
+  CHECK_THAT(message(R"({"a":{"dtype":true}})"), has_text("unexpected true or false"));
+  CHECK_THAT(message(R"({"a":{"dtype":["F32"]}})"), has_text("unexpected array"));
+  CHECK_THAT(message(R"({"a":{"dtype":{}}})"), has_text("unexpected object"));
+  CHECK_THAT(message(R"({"a":{"shape":"x"}})"), has_text("unexpected string"));
+  CHECK_THAT(message(R"({"a":{"shape":["x"]}})"), has_text("unexpected string"));
+  CHECK_THAT(message(R"({"a":{"shape":[-1]}})"), has_text("unexpected negative number"));
+  CHECK_THAT(message(R"({"a":{"shape":[1.0]}})"), has_text("unexpected number, expected a whole one"));
+  CHECK_THAT(message(R"({"a":{"shape":[18446744073709551616]}})"), has_text("below 2^64"));
+  CHECK_THAT(message(R"({"a":{"shape":[[1]]}})"), has_text("unexpected array"));
+  CHECK_THAT(message(R"({"a":{"shape":[{}]}})"), has_text("unexpected object"));
+  CHECK_THAT(message(R"({"a":{"stride":[1]}})"), has_text("byte 22: unknown key \"stride\" of tensor \"a\""));
+  CHECK_THAT(message(R"({"a":{"shape":[1],"shape":[1]}})"), has_text("the key \"shape\" comes twice"));
+  CHECK_THAT(message("{\"a\":{" + good + "},\"a\":{" + good + "}}"), has_text("the name \"a\" comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{},"__metadata__":{}})"), has_text("comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":"1","a":"2"}})"), has_text("the key \"a\" comes twice"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":1}})"), has_text("unexpected number"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":[]}})"), has_text("unexpected array"));
+  CHECK_THAT(message(R"({"__metadata__":{"a":{}}})"), has_text("unexpected object"));
+  CHECK_THAT(message(R"({"__metadata__":"x"})"), has_text("unexpected string"));
+  CHECK_THAT(message("{\"\xff\":{}}"), has_text("not valid JSON"));
+  CHECK_THAT(message("{\"a\":" + std::string(100000, '[')), has_text("byte 14: unexpected array"));
 }

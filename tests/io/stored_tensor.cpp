@@ -12,7 +12,7 @@
 
 using namespace iapt;
 using namespace iapt::test;
-using Catch::Matchers::Contains;
+using iapt::test::has_text;
 
 TEST_CASE("stored sizes", "[io]") {
   using shape = std::vector<extent>;
@@ -63,11 +63,11 @@ TEST_CASE("what cannot be read is refused", "[io]") {
   const stored_tensor &blocks = *file.tensors().find("q4_1"), &unknown = *file.tensors().find("q4_k");
   std::vector<float> numbers(256), few(3);
   CHECK_THAT(io_message([&] { read_into(unknown, std::span(numbers)); }),
-             Contains("quantised.gguf: byte") && Contains("\"q4_k\": its type Q4_K is not supported"));
+             has_text("quantised.gguf: byte") && has_text("\"q4_k\": its type Q4_K is not supported"));
   CHECK_THROWS_AS(read_into(blocks, std::span(few)), shape_error);
   CHECK_THROWS_AS(read_rows_into<float>(blocks, 1, 2, numbers), shape_error);
   CHECK_THROWS_AS(read_rows_into<float>(blocks, -1, 1, numbers), shape_error);
-  CHECK_THAT(io_message([&] { copy_into(blocks, std::span(numbers)); }), Contains("holds Q4_1, expected F32"));
+  CHECK_THAT(io_message([&] { copy_into(blocks, std::span(numbers)); }), has_text("holds Q4_1, expected F32"));
   stored_tensor line = blocks;  // one row of all elements: a row is then one element
   line.shape = {128};
   CHECK_THROWS_AS(read_rows_into<float>(line, 0, 3, few), shape_error);
@@ -75,7 +75,7 @@ TEST_CASE("what cannot be read is refused", "[io]") {
   const stored_tensor integer{
       .name = "i", .type = dtype::i64, .type_name = "I64", .bytes = std::as_bytes(std::span(&value, 1)), .file = "f"};
   CHECK_THAT(io_message([&] { read_into(integer, std::span(few.data(), 1)); }),
-             Contains("f: byte 0: tensor \"i\": holds I64"));
+             has_text("f: byte 0: tensor \"i\": holds I64"));
   std::int64_t copy = 0;
   copy_into(integer, std::span(&copy, 1));
   CHECK(copy == 5);

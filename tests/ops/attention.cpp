@@ -201,10 +201,10 @@ TEMPLATE_LIST_TEST_CASE("attention: what does not fit", "[ops]", all_backends) {
   };
   CHECK(outside({.begin = 1, .count = 5}) ==
         "attention: a sequence of rows 1 to 6 reaches outside of queries (5, 8), its past or its soft tokens");
-  CHECK_THAT(outside({.count = 5, .past_count = 1}), Catch::Contains("reaches outside"));
-  CHECK_THAT(outside({.count = 5, .prefix_count = 1}), Catch::Contains("reaches outside"));
-  CHECK_THAT(outside({.begin = -1, .count = 2}), Catch::Contains("reaches outside"));
-  CHECK_THAT(outside({.begin = 0, .count = -2}), Catch::Contains("reaches outside"));
+  CHECK_THAT(outside({.count = 5, .past_count = 1}), has_text("reaches outside"));
+  CHECK_THAT(outside({.count = 5, .prefix_count = 1}), has_text("reaches outside"));
+  CHECK_THAT(outside({.begin = -1, .count = 2}), has_text("reaches outside"));
+  CHECK_THAT(outside({.begin = 0, .count = -2}), has_text("reaches outside"));
 }
 
 }  // namespace iapt::test

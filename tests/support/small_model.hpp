@@ -4,6 +4,7 @@
 #include "iapt/backend/eigen/backend.hpp"
 #include "iapt/core/random.hpp"
 #include "iapt/model/causal_lm.hpp"
+#include "support/check.hpp"
 
 namespace iapt::test {
 
@@ -39,14 +40,6 @@ inline std::vector<token_id> small_tokens(std::size_t count, std::uint64_t seed)
   std::vector<token_id> ids(count);
   for (token_id& id : ids) id = token_id(random.below(31));
   return ids;
-}
-
-/// Largest difference of two lists, relative to the largest entry of the second.
-inline double difference(const std::vector<double>& a, const std::vector<double>& b) {
-  double worst = a.size() == b.size() ? 0 : 1e9, largest = 0;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    worst = std::max(worst, std::abs(a[i] - b[i])), largest = std::max(largest, std::abs(b[i]));
-  return worst / std::max(largest, 1e-300);
 }
 
 }  // namespace iapt::test

@@ -21,8 +21,7 @@ std::string patched(const json& patch) {
 void check_refused(const json& patch, const std::string& reason) {
   INFO(patch);
   CHECK_THROWS_AS(parse_tokenizer_json(patched(patch), "t.json"), io_error);
-  CHECK_THROWS_WITH(parse_tokenizer_json(patched(patch), "t.json"),
-                    Catch::Contains("t.json") && Catch::Contains(reason));
+  CHECK_THROWS_WITH(parse_tokenizer_json(patched(patch), "t.json"), has_text("t.json") && has_text(reason));
 }
 
 }  // namespace
@@ -45,8 +44,7 @@ TEST_CASE("parts of tokenizer.json that would change ids are refused", "[text]")
 }
 
 TEST_CASE("damaged tokenizer.json", "[text]") {
-  CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": ", "t.json"),
-                    Catch::Contains("t.json: byte 7") && Catch::Contains("JSON"));
+  CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": ", "t.json"), has_text("t.json: byte 7") && has_text("JSON"));
   CHECK_THROWS_AS(parse_tokenizer_json("", "t.json"), io_error);
   CHECK_THROWS_AS(parse_tokenizer_json("[]", "t.json"), io_error);
   CHECK_THROWS_AS(parse_tokenizer_json("\"\xFF\"", "t.json"), io_error);
@@ -80,7 +78,7 @@ TEST_CASE("tokenizer_config.json", "[text]") {
   CHECK(spec.eos == 2);
   CHECK(spec.add_bos);
   CHECK(spec.chat_template == "b");
-  CHECK_THROWS_WITH(read_tokenizer_config(spec, R"({"eos_token": "</s>"})", "c.json"), Catch::Contains("</s>"));
-  CHECK_THROWS_WITH(read_tokenizer_config(spec, R"({"eos_token": 2})", "c.json"), Catch::Contains("eos_token"));
+  CHECK_THROWS_WITH(read_tokenizer_config(spec, R"({"eos_token": "</s>"})", "c.json"), has_text("</s>"));
+  CHECK_THROWS_WITH(read_tokenizer_config(spec, R"({"eos_token": 2})", "c.json"), has_text("eos_token"));
   CHECK_THROWS_AS(read_tokenizer_config(spec, "3", "c.json"), io_error);
 }

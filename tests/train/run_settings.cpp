@@ -28,5 +28,6 @@ TEST_CASE("settings hold what results depend on", "[train]") {
   CHECK(of({.micro_batch = {.tokens = 9}}) != start);
   CHECK(of({.optimizer = {.coefficients = group_settings{.learning_rate = 7}}}) != start);
   CHECK(of({.bilevel = true}) != start);
+  CHECK(of({.subject = {{"model", "another"}}}) != start);
   CHECK(of({.resume = true}) == start);
 }

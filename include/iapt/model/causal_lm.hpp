@@ -40,10 +40,15 @@ class causal_lm {
     return read(ctx, batch, method, nullptr);
   }
   /// Reads prompts into an empty cache; logits of the wanted rows (M, V).
-  /// @throws shape_error as above, or if the cache has no room
+  /// @throws shape_error as above, or if the cache is not empty or has no room
   template <class Method = bare>
   tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
                                 const Method& method = {}) const {
+    for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
+      cache.require_room(0, extent(b), batch.sequences[b].count + soft_token_count(method));
+      if (cache.filled(0, extent(b)))
+        throw shape_error("prefill: sequence " + std::to_string(b) + " of the cache has rows already; take a new one");
+    }
     inference<Backend> ctx(backend());
     auto logits = read(ctx, batch, method, &cache);
     for (std::size_t b = 0; b < batch.sequences.size(); ++b)
@@ -52,20 +57,27 @@ class causal_lm {
   }
   /// Reads one more token of some of the cache's sequences; logits (number of tokens, V). Costs the backbone's work:
   /// soft tokens are rows of the cache by now.
-  /// @throws shape_error if a token is not in the vocabulary or the cache has no room
+  /// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
+  /// comes twice; the cache is then as it was
   template <class Method = bare>
   tensor<T, 2, Backend> decode(const std::vector<std::pair<extent, token_id>>& tokens, kv_cache<T, Backend>& cache,
                                const Method& method = {}) const {
     inference<Backend> ctx(backend());
     pass_plan plan;
+    std::vector<bool> seen(std::size_t(cache.sequences()));
     for (const auto& [sequence, token] : tokens) {
+      cache.require_room(0, sequence, 1);
+      check_token(token, config);
+      if (seen[std::size_t(sequence)])
+        throw shape_error("decode: two tokens of sequence " + std::to_string(sequence) + "; give one at a time");
+      seen[std::size_t(sequence)] = true;
       plan.segments.push_back({.begin = extent(plan.tokens.size()),
                                .count = 1,
                                .past_begin = cache.begin(sequence),
                                .past_count = cache.filled(0, sequence)});
       plan.wanted.push_back(std::int32_t(plan.tokens.size()));
       plan.tokens.push_back(token);
-      plan.positions.push_back(cache.next_position(sequence)++);
+      plan.positions.push_back(cache.next_position(sequence));
     }
     attention_view<T, Backend> view = view_of(plan);
     auto x = embed(ctx, plan, method);
@@ -75,6 +87,7 @@ class causal_lm {
       for (std::size_t i = 0; i < tokens.size(); ++i) cache.append(l, tokens[i].first, result.own, extent(i), 1);
       x = result.y;
     }
+    for (const auto& one : tokens) ++cache.next_position(one.first);
     return logits(ctx, x, plan);
   }
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.

@@ -32,13 +32,21 @@ class kv_cache {
   extent filled(extent l, extent sequence) const { return filled_[l][sequence]; }
   /// Position of a sequence's next token.
   extent& next_position(extent sequence) { return next_position_[sequence]; }
+  /// Refuses what does not fit behind the rows that a sequence has in a layer.
+  /// @throws shape_error if there is no such sequence, or no room for `count` more rows
+  void require_room(extent l, extent sequence, extent count) const {
+    if (sequence < 0 || sequence >= sequences())
+      throw shape_error("kv_cache: there is no sequence " + std::to_string(sequence) + " among " +
+                        std::to_string(sequences()));
+    if (filled(l, sequence) + count > capacity_)
+      throw shape_error("kv_cache: no room for " + std::to_string(count) + " more rows after " +
+                        std::to_string(filled(l, sequence)) + " of " + std::to_string(capacity_));
+  }
   /// Copies rows [from, from + count) of keys and values behind what a sequence has in a layer.
   /// @throws shape_error if there is no room
   void append(extent l, extent sequence, const key_values<T, Backend>& rows, extent from, extent count) {
+    require_room(l, sequence, count);
     extent& filled = filled_[l][sequence];
-    if (filled + count > capacity_)
-      throw shape_error("kv_cache: no room for " + std::to_string(count) + " more rows after " +
-                        std::to_string(filled) + " of " + std::to_string(capacity_));
     const extent to = begin(sequence) + filled;
     copy(layers_[l].keys.slice(to, to + count), rows.keys.slice(from, from + count));
     copy(layers_[l].values.slice(to, to + count), rows.values.slice(from, from + count));

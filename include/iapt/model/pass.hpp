@@ -30,6 +30,14 @@ struct pass_plan {
   }
 };
 
+/// Refuses a token that the model does not have.
+/// @throws shape_error naming it
+inline void check_token(token_id token, const transformer_config& config) {
+  if (token < 0 || token >= config.vocabulary)
+    throw shape_error("token " + std::to_string(token) + " is not in the vocabulary of " +
+                      std::to_string(config.vocabulary));
+}
+
 /// Refuses a batch that cannot be planned.
 /// @throws shape_error naming the sequence
 inline void check(const packed_batch& batch, const transformer_config& config, extent shortest_instruction) {
@@ -41,10 +49,7 @@ inline void check(const packed_batch& batch, const transformer_config& config, e
                         std::to_string(shortest_instruction) + " are needed" +
                         (shortest_instruction > 1 ? " where soft tokens stand late" : ""));
   }
-  for (token_id t : batch.tokens)
-    if (t < 0 || t >= config.vocabulary)
-      throw shape_error("token " + std::to_string(t) + " is not in the vocabulary of " +
-                        std::to_string(config.vocabulary));
+  for (token_id t : batch.tokens) check_token(t, config);
 }
 
 /// All rows in one pass, P soft tokens in front of each sequence.

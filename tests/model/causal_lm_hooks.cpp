@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hooks of the whole model: rows before the first layer, soft tokens, gradients of everything.
+#include "iapt/autograd/gradcheck.hpp"
+#include "model/methods.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// Rows `at` of the embedded tokens become trained ones.
+struct soft_rows {
+  matrix rows, place;  // (P, D), (N, P) with a one for each row replaced
+  row_tensor kept;     // (N·D), zero where it is
+  template <class Context>
+  matrix input(Context& ctx, const matrix& x) const {
+    return ctx(x * kept.reshape(x.shape()) + matmul(place, rows));
+  }
+};
+
+/// What one call of `prefix` was given.
+struct given_once {
+  int number;
+  const void* layer;
+  std::vector<double> states;
+  std::vector<extent> spans;
+  std::vector<double> turns;
+};
+/// Writes down what it is given.
+struct watcher : prompted {
+  std::vector<given_once>* seen = nullptr;
+  template <class Context>
+  key_values<double, eigen_backend> prefix(Context& ctx, int number, const decoder_layer<double, eigen_backend>& layer,
+                                           const matrix& states, const std::vector<row_span>& rows,
+                                           const matrix& turns) const {
+    seen->push_back({number, &layer, to_host(states), {}, to_host(turns)});
+    for (const row_span& s : rows) seen->back().spans.push_back(s.begin), seen->back().spans.push_back(s.end);
+    return prompted::prefix(ctx, number, layer, states, rows, turns);
+  }
+};
+struct raw_watcher : watcher {
+  static constexpr bool reads_raw_states = true;
+};
+/// Doubles the first row.
+struct one_row_more {
+  template <class Context>
+  matrix input(Context& ctx, const matrix& x) const {
+    return ctx(gather(x, row_numbers<eigen_backend>(x.backend(), {0, 0, 1, 2})));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a method that changes the embedded tokens", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  everything method;  // no hook but `input` finds anything
+  method.gain = tracked<double>(backend, random({width}, 300));
+  lm_type other = lm;
+  const inference<eigen_backend> ctx(backend);
+  other.embedding = ctx(lm.embedding * method.gain);
+  const auto batch = batch_of({0, 1, 2});
+  CHECK(logits(lm, batch, method) == logits(other, batch));
+  CHECK(gradcheck(
+            backend, [&](auto& run) { return lm(run, batch, method); }, method.gain) <= 1e-7);
+}
+
+TEST_CASE("a method that writes rows before the first layer", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  packed_batch batch;  // tokens 0 hold the places, in front of the first and inside of the second sequence
+  batch.add({0, 0, 4, 5}, {6, 7}), batch.add({8, 0, 9}, {10});
+  soft_rows method{tracked<double>(backend, random({3, width}, 320)), {}, {}};
+  host_array<2> place({8, 3});
+  host_array<1> kept({8 * width});
+  std::fill(kept.values.begin(), kept.values.end(), 1);
+  lm_type other = lm;  // the same rows as embeddings of three more tokens
+  other.config.vocabulary = vocabulary + 3;
+  auto embedding = to_host(lm.embedding);
+  for (double v : to_host(method.rows)) embedding.push_back(v);
+  other.embedding = from_host(backend, extents<2>{vocabulary + 3, width}, embedding);
+  packed_batch with_tokens = batch;
+  for (const auto& [row, p] : {std::pair<extent, extent>{0, 0}, {1, 1}, {6, 2}}) {
+    place(row, p) = 1;
+    std::fill_n(kept.values.begin() + row * width, width, 0);
+    with_tokens.tokens[std::size_t(row)] = token_id(vocabulary + p);
+  }
+  method.place = upload_as<double>(backend, place), method.kept = upload_as<double>(backend, kept);
+  CHECK(difference(logits(lm, batch, method), logits(other, with_tokens)) <= 1e-13);
+  CHECK(gradcheck(
+            backend, [&](auto& run) { return lm(run, batch, method); }, method.rows) <= 1e-7);
+}
+
+TEST_CASE("a method may not change the number of rows", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  packed_batch batch;
+  batch.add({1, 2, 3});
+  CHECK(message_of<shape_error>([&] { logits(lm, batch, one_row_more{}); }) ==
+        "rotary: rows of (4, 24) with angles of (3, 6)");
+}
+
+TEST_CASE("what a method is given to write soft tokens from", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  const inference<eigen_backend> ctx(backend);
+  packed_batch batch;
+  batch.add({5, 6, 7}, {8, 9}), batch.add({1, 2});
+  const auto check_given = [&]<class Method>(Method method, placement where, const std::vector<token_id>& tokens,
+                                             const std::vector<extent>& spans, const std::vector<extent>& positions) {
+    std::vector<given_once> seen;
+    method.place = where, method.seen = &seen;
+    const auto parent = with_soft_tokens(backend, where);
+    method.keys = parent.keys, method.values = parent.values;
+    logits(lm, batch, method);
+    REQUIRE(seen.size() == 3);
+    matrix first = ctx(gather(lm.embedding, row_numbers<eigen_backend>(backend, tokens)));
+    if constexpr (!requires { Method::reads_raw_states; }) first = lm.layers[0].attention_norm(ctx, first);
+    CHECK(seen[0].states == to_host(first));
+    for (int l = 0; l < 3; ++l) {
+      CHECK(seen[l].number == l);
+      CHECK(seen[l].layer == &lm.layers[std::size_t(l)]);
+      CHECK(seen[l].spans == spans);
+      CHECK(seen[l].turns == to_host(rotary_turns<double>(backend, rotary_frequencies(6, lm.config.rope), positions)));
+    }
+  };
+  for (const bool raw : {false, true}) {
+    const auto check_both = [&](const auto& method) {
+      check_given(method, placement::front, {5, 6, 7, 8, 1, 2}, {0, 3, 4, 6}, {0, 1, 0, 1});
+      check_given(method, placement::late, {5, 6, 1}, {0, 2, 2, 3}, {2, 3, 1, 2});
+    };
+    raw ? check_both(raw_watcher{}) : check_both(watcher{});
+  }
+}
+
+TEST_CASE("the states that late soft tokens are written from are the bare model's", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  packed_batch batch, context;
+  batch.add({5, 6, 7}, {8, 9}), context.add({5, 6});
+  auto method = hooked<raw_watcher>(backend);  // its other hooks change the rows that it does not read
+  std::vector<given_once> seen;
+  const auto parent = with_soft_tokens(backend, placement::late);
+  method.place = placement::late, method.seen = &seen, method.keys = parent.keys, method.values = parent.values;
+  logits(lm, batch, method);
+  const auto states = lm.layer_inputs(context);
+  REQUIRE(seen.size() == 3);
+  for (std::size_t l = 0; l < 3; ++l) CHECK(seen[l].states == to_host(states[l]));
+}
+
+TEST_CASE("gradients of a method with every hook", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  const auto lm = small_model(backend);
+  const auto batch = batch_of({0, 1});
+  const auto check_all = [&](const auto& method, const auto&... others) {
+    const auto f = [&](auto& run) { return lm(run, batch, method); };
+    CHECK(gradcheck(backend, f, others...) <= 1e-7);
+    int number = 0;
+    each_tensor(method, [&](const auto& x) {
+      CAPTURE(number++);
+      CHECK(gradcheck(backend, f, x) <= 1e-7);
+    });
+  };
+  SECTION("without soft tokens") {
+    const auto method = with_everything(backend);
+    check_all(method, method.gain);
+  }
+  for (const placement where : {placement::front, placement::late})
+    SECTION(where == placement::front ? "in front" : "late") {
+      const auto method = with_soft_tokens(backend, where);
+      check_all(method, method.keys, method.values);
+    }
+}
+
+TEST_CASE("layers that are run again give the same bits from a shorter tape", "[model]") {
+  eigen_backend backend{{.threads = 2}};
+  auto lm = small_model(backend);
+  const auto batch = batch_of({0, 1, 2});
+  const auto same_bits = [&](const auto& method) {
+    std::vector<std::vector<double>> all[2];
+    std::size_t entries[2];
+    for (const bool again : {false, true}) {
+      lm.recompute_layers = again;
+      each_tensor(method, [](const auto& x) { x.clear_gradient(); });
+      tape<eigen_backend> t(backend);
+      const auto y = lm(t, batch, method);
+      entries[again] = t.size();
+      t.backward(y, random_normal<double>(backend, y.shape(), 1, random_stream(3)));
+      all[again].push_back(to_host(y));
+      each_tensor(method, [&](const auto& x) {
+        REQUIRE(x.has_gradient());
+        all[again].push_back(to_host(x.gradient()));
+      });
+    }
+    CHECK(all[0] == all[1]);
+    CHECK(entries[1] < entries[0] / 3);
+  };
+  same_bits(hooked<hooks<delta_hook, after_hook>>(backend));
+  same_bits(with_everything(backend));
+  same_bits(with_soft_tokens(backend, placement::front));
+  same_bits(with_soft_tokens(backend, placement::late));
+}
+
+}  // namespace iapt::test

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/model/kv_cache.hpp"
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+using cache_type = kv_cache<double, eigen_backend>;
+
+cache_type small_cache(eigen_backend& backend) {  // 2 layers, 2 sequences, 3 rows of 2 numbers
+  return {backend, {.layers = 2, .heads = {2, 1, 2}}, 2, 3};
+}
+/// Rows {first, first}, {first + 1, first + 1}, …; values are minus the keys.
+key_values<double, eigen_backend> counted(eigen_backend& backend, double first, extent rows) {
+  host_array<2> keys({rows, 2});
+  for (extent i = 0; i < 2 * rows; ++i) keys(i) = first + double(i / 2);
+  host_array<2> values = keys;
+  for (double& v : values.values) v = -v;
+  return {upload_as<double>(backend, keys), upload_as<double>(backend, values)};
+}
+/// First column of what one layer holds of a sequence; the values must be minus the keys.
+std::vector<double> held(const cache_type& cache, extent layer, extent sequence) {
+  const auto keys = to_host(cache.layer(layer).keys), values = to_host(cache.layer(layer).values);
+  std::vector<double> found;
+  for (extent i = 0; i < cache.filled(layer, sequence); ++i) {
+    const std::size_t at = std::size_t(2 * (cache.begin(sequence) + i));
+    found.push_back(keys[at]);
+    CHECK(keys[at + 1] == keys[at]);
+    CHECK(values[at] == -keys[at]);
+    CHECK(values[at + 1] == -keys[at]);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a new cache is empty", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  auto cache = small_cache(backend);
+  CHECK(cache.sequences() == 2);
+  CHECK(cache.begin(0) == 0);
+  CHECK(cache.begin(1) == 3);
+  for (extent l : {0, 1}) {
+    CHECK(cache.layer(l).keys.shape() == extents<2>{6, 2});
+    CHECK(cache.layer(l).values.shape() == extents<2>{6, 2});
+    for (extent b : {0, 1}) CHECK(cache.filled(l, b) == 0);
+  }
+  CHECK(cache.next_position(1) == 0);
+  cache.next_position(1) = 7;
+  CHECK(cache.next_position(1) == 7);
+  CHECK(cache.next_position(0) == 0);
+}
+
+TEST_CASE("rows are appended behind what a sequence has in a layer", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  auto cache = small_cache(backend);
+  const auto rows = counted(backend, 10, 4);
+  cache.append(0, 1, rows, 1, 2);
+  cache.append(0, 0, rows, 0, 1);
+  cache.append(0, 0, rows, 3, 1);
+  cache.append(1, 1, counted(backend, 50, 3), 0, 3);
+  cache.append(0, 1, rows, 0, 1);
+  CHECK(held(cache, 0, 0) == std::vector<double>{10, 13});
+  CHECK(held(cache, 0, 1) == std::vector<double>{11, 12, 10});
+  CHECK(held(cache, 1, 0).empty());
+  CHECK(held(cache, 1, 1) == std::vector<double>{50, 51, 52});
+}
+
+TEST_CASE("a cache without room says so and keeps what it has", "[model]") {
+  eigen_backend backend{{.threads = 1}};
+  auto cache = small_cache(backend);
+  const auto rows = counted(backend, 10, 4);
+  cache.append(0, 0, rows, 0, 2);
+  cache.append(0, 1, rows, 2, 1);
+  CHECK(message_of<shape_error>([&] { cache.append(0, 0, rows, 0, 2); }) ==
+        "kv_cache: no room for 2 more rows after 2 of 3");
+  CHECK(message_of<shape_error>([&] { cache.append(1, 0, rows, 0, 4); }) ==
+        "kv_cache: no room for 4 more rows after 0 of 3");
+  CHECK(held(cache, 0, 0) == std::vector<double>{10, 11});
+  CHECK(held(cache, 0, 1) == std::vector<double>{12});
+  CHECK(cache.filled(1, 0) == 0);
+  CHECK_NOTHROW(cache.append(0, 0, rows, 3, 1));  // exactly full
+}
+
+}  // namespace iapt::test

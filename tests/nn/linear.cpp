@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/nn/linear.hpp"
+
+#include "nn/by_loops.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// A method that writes soft tokens and leaves the maps alone.
+struct soft_tokens_only {
+  extent soft_tokens() const { return 2; }
+  placement where() const { return placement::front; }
+};
+constexpr site here{3, projection::up};
+
+}  // namespace
+
+TEST_CASE("linear: x · weightᵀ, and a bias if there is one", "[nn]") {
+  eigen_backend backend{{.threads = 2}};
+  const inference<eigen_backend> ctx(backend);
+  for (extent rows : {1, 5, 67}) {
+    CAPTURE(rows);
+    const auto x = upload_as<double>(backend, random({rows, 33}));
+    const linear_map biased = random_linear(backend, 17, 33, 2), plain{biased.weight};
+    CHECK(difference(to_host(biased(ctx, x)), linear_by_loops(biased, on_host(x), bare{}, here).values) <= 1e-12);
+    CHECK(difference(to_host(plain(ctx, x)), product_by_loops(on_host(x), on_host(plain.weight)).values) <= 1e-12);
+  }
+}
+
+TEST_CASE("linear: a method without its hooks changes no bit and records nothing", "[nn]") {
+  eigen_backend backend{{.threads = 1}};
+  const linear_map map = random_linear(backend, 17, 33, 2);
+  const auto x = tracked<double>(backend, random({6, 33}));
+  tape<eigen_backend> alone(backend), with_bare(backend), with_other(backend);
+  const auto expected = to_host(map(alone, x));
+  CHECK(to_host(map(with_bare, x, bare{}, here)) == expected);
+  CHECK(to_host(map(with_other, x, soft_tokens_only{}, here)) == expected);
+  CHECK(with_bare.size() == alone.size());
+  CHECK(with_other.size() == alone.size());
+  tape<eigen_backend> frozen(backend);
+  map(frozen, x.detached(), bare{}, here);
+  CHECK(frozen.size() == 0);
+}
+
+TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", hooks<delta_hook>, hooks<scale_hook>, hooks<bias_hook>,
+                   site_hooks) {
+  eigen_backend backend{{.threads = 2}};
+  const inference<eigen_backend> ctx(backend);
+  const linear_map map = random_linear(backend, 7, 11, 2);
+  const auto x = tracked<double>(backend, random({5, 11}));
+  TestType method;
+  hook_site(backend, method, here, 11, 7, 20);
+  const auto plain = to_host(map(ctx, x)), found = to_host(map(ctx, x, method, here));
+  CHECK(difference(found, linear_by_loops(map, on_host(x), method, here).values) <= 1e-12);
+  CHECK(difference(found, plain) > 0.01);
+  // Sites for which the hooks return empty handles.
+  CHECK(to_host(map(ctx, x, method, {3, projection::gate})) == plain);
+  CHECK(to_host(map(ctx, x, method, {2, projection::up})) == plain);
+  check_gradients(
+      backend, method, [&](auto& run) { return map(run, x, method, here); }, x);
+}
+
+TEST_CASE("linear: delta, then scale, then bias", "[nn]") {
+  eigen_backend backend{{.threads = 1}};
+  const inference<eigen_backend> ctx(backend);
+  const auto one = [&](double value) { return upload_as<double>(backend, host_array<2>({1, 1}, {value})); };
+  const auto row = [&](double value) { return upload_as<double>(backend, numbers({value})); };
+  site_hooks method;
+  const std::pair key{here.layer, here.part};
+  method.downs[key] = one(1), method.ups[key] = one(3), method.scales[key] = row(10), method.biases[key] = row(1);
+  const linear_map map{one(2), row(4)};
+  CHECK(to_host(map(ctx, one(1), method, here)) == std::vector<double>{(1 * 2 + 4 + 3) * 10 + 1});
+}
+
+TEST_CASE("linear: rows of another length", "[nn]") {
+  eigen_backend backend{{.threads = 1}};
+  const inference<eigen_backend> ctx(backend);
+  const linear_map map{upload_as<double>(backend, random({5, 6}))};
+  const auto x = upload_as<double>(backend, random({2, 7}));
+  const std::string message = "matmul: inner extents differ: (2, 7) × (5, 6) transposed";
+  CHECK(message_of<shape_error>([&] { map(ctx, x); }) == message);
+  CHECK(message_of<shape_error>([&] { map(ctx, x, bare{}, here); }) == message);
+}
+
+}  // namespace iapt::test

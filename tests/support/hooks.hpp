@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Methods made of single hooks of the transformer: hooks<delta_hook, scale_hook> has these two and lacks the others.
+#pragma once
+#include <map>
+#include <utility>
+
+#include "iapt/nn/hooks.hpp"
+#include "iapt/ops/arithmetic.hpp"
+#include "iapt/ops/matmul.hpp"
+#include "support/backends.hpp"
+
+namespace iapt::test {
+
+using matrix = tensor<double, 2, eigen_backend>;
+using row_tensor = tensor<double, 1, eigen_backend>;
+
+/// Tensors of some sites or half layers.
+template <class Part, int Rank>
+using chosen = std::map<std::pair<int, Part>, tensor<double, Rank, eigen_backend>>;
+/// One of them, or an empty handle.
+template <class Part, int Rank>
+tensor<double, Rank, eigen_backend> find(const chosen<Part, Rank>& all, int layer, Part part) {
+  const auto found = all.find({layer, part});
+  return found == all.end() ? tensor<double, Rank, eigen_backend>() : found->second;
+}
+
+/// x · downᵀ · upᵀ.
+struct delta_hook {
+  chosen<projection, 2> downs, ups;
+  template <class Context>
+  matrix delta(Context& ctx, site where, const matrix& x) const {
+    const matrix down = find(downs, where.layer, where.part), up = find(ups, where.layer, where.part);
+    return down ? ctx(matmul(matmul(x, transposed(down)), transposed(up))) : matrix();
+  }
+};
+/// A factor for each column.
+struct scale_hook {
+  chosen<projection, 1> scales;
+  row_tensor scale(site where) const { return find(scales, where.layer, where.part); }
+};
+/// A summand for each column.
+struct bias_hook {
+  chosen<projection, 1> biases;
+  row_tensor bias(site where) const { return find(biases, where.layer, where.part); }
+};
+/// y · gate + x · skip, so that it matters what x and y are.
+struct after_hook {
+  chosen<sublayer, 1> gates, skips;
+  template <class Context>
+  matrix after(Context& ctx, int layer, sublayer half, const matrix& x, const matrix& y) const {
+    const row_tensor gate = find(gates, layer, half), skip = find(skips, layer, half);
+    return gate ? ctx(y * gate + x * skip) : y;
+  }
+};
+/// Their sum.
+template <class... Hook>
+struct hooks : Hook... {};
+using site_hooks = hooks<delta_hook, scale_hook, bias_hook>;
+using all_hooks = hooks<delta_hook, scale_hook, bias_hook, after_hook>;
+
+/// Gives a site random tensors for whatever hooks the method has.
+template <class Method>
+void hook_site(eigen_backend& backend, Method& method, site where, extent in, extent out, std::uint64_t seed) {
+  const std::pair key{where.layer, where.part};
+  if constexpr (requires { method.downs; }) {
+    method.downs[key] = tracked<double>(backend, random({2, in}, seed, 0.3));
+    method.ups[key] = tracked<double>(backend, random({out, 2}, seed + 1, 0.3));
+  }
+  if constexpr (requires { method.scales; }) method.scales[key] = tracked<double>(backend, random({out}, seed + 2));
+  if constexpr (requires { method.biases; }) method.biases[key] = tracked<double>(backend, random({out}, seed + 3));
+}
+/// The same for what follows a half layer.
+template <class Method>
+void hook_half(eigen_backend& backend, Method& method, int layer, sublayer half, extent width, std::uint64_t seed) {
+  method.gates[{layer, half}] = tracked<double>(backend, random({width}, seed));
+  method.skips[{layer, half}] = tracked<double>(backend, random({width}, seed + 1, 0.3));
+}
+/// f(tensor) for all that a method has.
+template <class Method, class F>
+void each_tensor(const Method& method, F f) {
+  const auto all = [&](const auto& some) {
+    for (const auto& one : some) f(one.second);
+  };
+  if constexpr (requires { method.downs; }) all(method.downs), all(method.ups);
+  if constexpr (requires { method.scales; }) all(method.scales);
+  if constexpr (requires { method.biases; }) all(method.biases);
+  if constexpr (requires { method.gates; }) all(method.gates), all(method.skips);
+}
+
+}  // namespace iapt::test
