@@ -50,7 +50,7 @@ void frozen_products(suite& s) {
   add("gate_or_up_760x1536x576", N, F, D);
   add("down_760x576x1536", N, D, F);
   add("head_184x49152x576", M, V, D);
-  for (const extent rows : {1, 2, 4, 8}) {  // decoding streams the weights from memory
+  for (const extent rows : {1, 2, 4, 8, 16, 17, 32}) {  // decoding streams the weights from memory
     const std::string name = "matmul_decode_head_" + std::to_string(rows) + "_rows";
     s.add(name, floats(double(V * D)), {}, [=](backend_type& b) {
       return statement([](const auto& x, const auto& w) { return matmul(x, transposed(w)); }, constant(b, {rows, D}),

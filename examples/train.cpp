@@ -8,7 +8,7 @@ namespace {
 
 struct flags : program::common_flags {
   std::string method = "iapt", train, dev, out, placement = "front", init, output = "key_value", schedule = "linear";
-  std::string start_text = "Read the request carefully and answer it.";
+  std::string start_text;
   iapt_options iapt;
   train_options run;
   double learning_rate = 5e-3, coefficient_learning_rate = 1e-3;
@@ -46,8 +46,10 @@ struct flags : program::common_flags {
     app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
     app.add_option("--init", init, "start of the soft tokens; text in front, random late")
         ->check(CLI::IsMember({"text", "random", "last"}));
-    app.add_option("--start-text", start_text, "what --init text starts from: at least as many tokens as soft tokens")
-        ->capture_default_str();
+    app.add_option(
+        "--start-text", start_text,
+        "what --init text starts from, at least as many tokens as soft tokens; without it, the first lines of "
+        "--train");
     app.add_option("--output", output, "output space")
         ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))
         ->capture_default_str();
@@ -60,11 +62,16 @@ struct flags : program::common_flags {
   }
 };
 
-// The text that soft tokens start from: for `last`, a real instruction.
+// The text that soft tokens start from: for `last`, a real instruction; else the user's, or the first examples whole.
 std::vector<token_id> start_text(const program::model& lm, const flags& f, const data_set& data) {
   if (f.iapt.start == prompt_start::last) return data.examples[0].instruction;
   std::vector<token_id> text = lm.tokenizer().encode(f.start_text, {.bos = false});
-  if (const auto bos = lm.tokenizer().bos()) text.insert(text.begin(), *bos);
+  for (const example& e : data.examples) {
+    if (!f.start_text.empty() || extent(text.size()) >= f.iapt.soft_tokens) break;
+    text.insert(text.end(), e.instruction.begin(), e.instruction.end());
+    text.insert(text.end(), e.response.begin(), e.response.end());
+  }
+  if (const auto bos = lm.tokenizer().bos(); bos && (text.empty() || text[0] != *bos)) text.insert(text.begin(), *bos);
   return text;
 }
 
@@ -80,6 +87,14 @@ int train(const program::model& lm, const flags& f, const data_set& data, const 
   calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, backbone, folder); };
   calls.progress = [&](const progress_state& state) { bar.show(state); };
   calls.say = [&](const std::string& text) { std::cerr << text << '\n'; };
+  activation_watch watch(method);
+  activation_report activations;
+  calls.evaluating = [&] { watch.begin(); };
+  calls.evaluated = [&] {
+    activations = watch.end();
+    return nlohmann::ordered_json{{"summary_range", {activations.least, activations.greatest}},
+                                  {"coefficients_moved", activations.moved}};
+  };
   calls.interrupted = [&] { return interrupt.raised(); };
   trainer run(lm.backend(), lm, method, std::span<const example>(data.examples), std::span<const example>(dev.examples),
               f.run, calls);
@@ -88,6 +103,9 @@ int train(const program::model& lm, const flags& f, const data_set& data, const 
   std::cerr << result.steps << " steps, " << result.tokens_per_second << " tokens/s, loss " << result.loss;
   if (result.best_dev_loss) std::cerr << ", best dev loss " << *result.best_dev_loss << " at step " << result.best_step;
   std::cerr << ", peak " << (lm.backend().peak_bytes() >> 20) << " MiB\n";
+  if (result.dev_loss)
+    std::cerr << "activations: arguments from " << activations.least << " to " << activations.greatest
+              << " (their start is fitted on -3 to 3), coefficients moved by up to " << activations.moved << '\n';
   if (result.end == train_end::stopped) std::cerr << "stopped: the dev loss got no better\n";
   if (result.end != train_end::interrupted) return 0;
   std::cerr << "interrupted; everything is saved, --resume goes on\n";
@@ -122,6 +140,16 @@ int main(int argc, char** argv) {
     for (const auto* set : {&data, &dev})
       if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
     f.iapt.start_text = start_text(lm, f, data);
+    f.run.subject = {
+        {"model", lm.fingerprint()},
+        {"method", f.method},
+        {"placement", f.placement},
+        {"init", f.init},
+        {"start_text", f.iapt.start == prompt_start::random ? "" : lm.tokenizer().decode(f.iapt.start_text)},
+        {"output", f.output},
+        {"soft_tokens", f.iapt.soft_tokens},
+        {"bottleneck", f.iapt.bottleneck},
+        {"share", f.iapt.share}};
     return program::with_generator(f.output,
                                    [&](auto type) { return train<typename decltype(type)::type>(lm, f, data, dev); });
   });

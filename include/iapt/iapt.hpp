@@ -18,6 +18,7 @@
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/ops/rational.hpp"
 #include "iapt/optim/adamw.hpp"
+#include "iapt/peft/iapt/activation_watch.hpp"
 #include "iapt/peft/iapt/initialise.hpp"
 #include "iapt/text/stream_decoder.hpp"
 #include "iapt/train/evaluate.hpp"

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -31,6 +32,8 @@ struct train_options {
   bool bilevel = false;  ///< learn the coefficients on one half of the dev set; the other half stops the run
   group_settings bilevel_coefficients = {.learning_rate = 1e-6};  ///< for them then; their learning rate is constant
   std::filesystem::path out = {};                                 ///< folder of the run; empty: nothing is written
+  /// What is trained, an object of plain values (model, method, starting values): a run resumes only where it is equal.
+  nlohmann::ordered_json subject = nlohmann::ordered_json::object();
   bool resume = false;  ///< go on from the checkpoint in `out`, if there is one
 };
 
@@ -42,6 +45,10 @@ struct train_callbacks {
   std::function<void(const progress_state&)> progress;
   /// Messages for the user.
   std::function<void(const std::string&)> say;
+  /// Before the dev set is evaluated.
+  std::function<void()> evaluating;
+  /// After it: what it returns, an object, joins the evaluation's line in metrics.jsonl.
+  std::function<nlohmann::ordered_json()> evaluated;
   /// Asked after each step: whether to save and end.
   std::function<bool()> interrupted;
 };

@@ -38,29 +38,31 @@ inline nlohmann::ordered_json run_settings(const train_options& o, std::span<con
       o.bilevel ? o.bilevel_coefficients
                 : o.optimizer.coefficients.value_or(
                       group_settings{o.optimizer.learning_rate, o.optimizer.weight_decay, o.optimizer.clip_norm});
-  return {{"train_examples", train_set.size()},
-          {"train_data", fingerprint(train_set)},
-          {"dev_examples", dev_set.size()},
-          {"dev_data", fingerprint(dev_set)},
-          {"epochs", o.epochs},
-          {"batch", o.batch},
-          {"micro_batch_sequences", o.micro_batch.sequences},
-          {"micro_batch_tokens", o.micro_batch.tokens},
-          {"micro_batch_responses", o.micro_batch.responses},
-          {"seed", o.seed},
-          {"learning_rate", o.optimizer.learning_rate},
-          {"weight_decay", o.optimizer.weight_decay},
-          {"clip_norm", o.optimizer.clip_norm},
-          {"coefficient_learning_rate", coefficients.learning_rate},
-          {"coefficient_weight_decay", coefficients.weight_decay},
-          {"coefficient_clip_norm", coefficients.clip_norm},
-          {"betas", {o.optimizer.beta1, o.optimizer.beta2}},
-          {"epsilon", o.optimizer.epsilon},
-          {"decay", int(o.shape)},
-          {"warm_up", o.warm_up},
-          {"eval_every", o.eval_every},
-          {"patience", o.patience},
-          {"bilevel", o.bilevel}};
+  nlohmann::ordered_json all{{"train_examples", train_set.size()},
+                             {"train_data", fingerprint(train_set)},
+                             {"dev_examples", dev_set.size()},
+                             {"dev_data", fingerprint(dev_set)},
+                             {"epochs", o.epochs},
+                             {"batch", o.batch},
+                             {"micro_batch_sequences", o.micro_batch.sequences},
+                             {"micro_batch_tokens", o.micro_batch.tokens},
+                             {"micro_batch_responses", o.micro_batch.responses},
+                             {"seed", o.seed},
+                             {"learning_rate", o.optimizer.learning_rate},
+                             {"weight_decay", o.optimizer.weight_decay},
+                             {"clip_norm", o.optimizer.clip_norm},
+                             {"coefficient_learning_rate", coefficients.learning_rate},
+                             {"coefficient_weight_decay", coefficients.weight_decay},
+                             {"coefficient_clip_norm", coefficients.clip_norm},
+                             {"betas", {o.optimizer.beta1, o.optimizer.beta2}},
+                             {"epsilon", o.optimizer.epsilon},
+                             {"decay", int(o.shape)},
+                             {"warm_up", o.warm_up},
+                             {"eval_every", o.eval_every},
+                             {"patience", o.patience},
+                             {"bilevel", o.bilevel}};
+  all.update(o.subject);
+  return all;
 }
 
 }  // namespace iapt

@@ -230,6 +230,7 @@ class trainer {
   void evaluate_dev() {
     if (dev_set_.empty()) return;
     evaluation found;
+    if (callbacks_.evaluating) callbacks_.evaluating();
     try {
       found =
           evaluate(backend_, model_, std::as_const(method_), std::span<const example>(dev_set_), options_.eval_batch);
@@ -244,7 +245,9 @@ class trainer {
     } else {
       ++at_.without_gain;
     }
-    metrics_.write({{"step", at_.step}, {"dev_loss", found.loss}, {"best_dev_loss", *at_.best_dev_loss}});
+    nlohmann::ordered_json line{{"step", at_.step}, {"dev_loss", found.loss}, {"best_dev_loss", *at_.best_dev_loss}};
+    if (callbacks_.evaluated) line.update(callbacks_.evaluated());
+    metrics_.write(line);
     say("step " + std::to_string(at_.step) + ": dev loss " + shown(found.loss) + (better ? ", the best so far" : ""));
   }
 

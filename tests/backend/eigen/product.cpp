@@ -60,18 +60,25 @@ TEMPLATE_TEST_CASE("every product: all transposes, strides, stored and added", "
 
 TEMPLATE_TEST_CASE("a few rows by dot products", "[backend]", float, double) {
   using T = TestType;
-  const auto of = [](auto rows) {
-    return [rows](extent, extent n, extent k, auto a, auto b, auto c, bool accumulate) {
-      dot_products<decltype(rows)::value, T>(0, n / 2, k, a, b, c, accumulate);
-      dot_products<decltype(rows)::value, T>(n / 2, n, k, a, b, c, accumulate);
-    };
+  const auto in_two_parts = [](extent m, extent n, extent k, auto a, auto b, auto c, bool accumulate) {
+    dot_products<T>(m, 0, n / 2, k, a, b, c, accumulate);
+    dot_products<T>(m, n / 2, n, k, a, b, c, accumulate);
   };
-  for (extent k : {1, 15, 16, 17, 32, 50, 67}) {
-    check_product<T>(1, 9, k, false, true, of(std::integral_constant<int, 1>()));
-    check_product<T>(2, 9, k, false, true, of(std::integral_constant<int, 2>()));
-    check_product<T>(3, 9, k, false, true, of(std::integral_constant<int, 3>()));
-    check_product<T>(4, 9, k, false, true, of(std::integral_constant<int, 4>()));
-  }
+  for (extent m : {1, 2, 3, 4, 5, 7, 8, 16})
+    for (extent k : {1, 15, 16, 17, 32, 50, 67}) check_product<T>(m, 9, k, false, true, in_two_parts);
+}
+
+TEMPLATE_TEST_CASE("a row's dot products do not depend on the rows beside it", "[backend]", float, double) {
+  using T = TestType;
+  const extent m = 7, n = 9, k = 67;
+  std::vector<T> a(m * k), b(n * k), together(m * n), alone(m * n);
+  random_stream random(1);
+  for (auto* numbers : {&a, &b})
+    for (T& x : *numbers) x = T(random.normal());
+  dot_products<T>(m, 0, n, k, {a.data(), k}, {b.data(), k, true}, {together.data(), n}, false);
+  for (extent i = 0; i < m; ++i)
+    dot_products<T>(1, 0, n, k, {a.data() + i * k, k}, {b.data(), k, true}, {alone.data() + i * n, n}, false);
+  CHECK(together == alone);
 }
 
 #if defined(IAPT_ONEDNN)
@@ -82,7 +89,7 @@ TEST_CASE("what the product library refuses is told", "[backend]") {
   CHECK_THAT(message_of<device_error>([&] {
                library_matmul<float>(2, 2, 2, {a, 1}, {b, 2}, {c, 2}, false);
              }),
-             Catch::StartsWith("matmul: oneDNN refuses"));
+             starts_with("matmul: oneDNN refuses"));
 }
 #endif
 

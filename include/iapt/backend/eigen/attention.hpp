@@ -82,7 +82,7 @@ void masked_scores(const attention_arrays<T>& a, const T* q, extent from, extent
                    T* scores) {
   const extent E = a.layout.head_size, q_width = a.layout.heads * E, k_width = a.layout.kv_heads * E;
   if (rows == 1)
-    dot_products<1, T>(0, block.count, E, {q, q_width}, {block.k, k_width, true}, {scores, attention_tile}, false);
+    dot_products<T>(1, 0, block.count, E, {q, q_width}, {block.k, k_width, true}, {scores, attention_tile}, false);
   else
     eigen_matmul<T>(rows, block.count, E, {q, q_width}, {block.k, k_width, true}, {scores, attention_tile}, false);
   for (extent i = 0; i < rows; ++i) {

@@ -102,7 +102,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
       for (extent i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
       return;
     }
-    if (m <= 4 && b.transposed && !a.transposed) return few_rows(m, n, k, a, b, c, accumulate);
+    if (m <= few && b.transposed && !a.transposed) return few_rows(m, n, k, a, b, c, accumulate);
     thread_limit limit(threads_);
     if (m * n * k < small_product)
       eigen_matmul(m, n, k, a, b, c, accumulate);
@@ -130,6 +130,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
  private:
+  static constexpr extent few = 16;  // rows up to which streaming the weights outweighs packing them
   static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
 
   // Libraries ask OpenMP how many threads to use.
@@ -146,13 +147,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   void few_rows(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
                 bool accumulate) {
     constexpr extent block = 16;
-    parallel((n + block - 1) / block, n * k, [&](extent i) {
-      const extent from = i * block, to = std::min(n, from + block);
-      if (m == 1) dot_products<1>(from, to, k, a, b, c, accumulate);
-      if (m == 2) dot_products<2>(from, to, k, a, b, c, accumulate);
-      if (m == 3) dot_products<3>(from, to, k, a, b, c, accumulate);
-      if (m == 4) dot_products<4>(from, to, k, a, b, c, accumulate);
-    });
+    parallel((n + block - 1) / block, n * k,
+             [&](extent i) { dot_products(m, i * block, std::min(n, (i + 1) * block), k, a, b, c, accumulate); });
   }
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>

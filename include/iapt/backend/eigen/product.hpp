@@ -60,31 +60,48 @@ void library_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_
   eigen_matmul(m, n, k, a, b, c, accumulate);
 }
 
-/// One column block of c (m, n) = or += a (m, k) · bᵀ for m ≤ Rows: column j is a dot product with row j of b, which is
-/// read once for all rows of a.
-template <int Rows, class T>
-void dot_products(extent from, extent to, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
-                  bool accumulate) {
+/// A tile of c (m, n) = or += a (m, k) · bᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
+/// read once for all rows. A number's sum has the same order in tiles of all sizes.
+template <int Rows, int Columns, class T>
+void dot_tile(extent j, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c, bool accumulate) {
   using P = pack<T>;
-  for (extent j = from; j < to; ++j) {
-    const T* weights = b.data + j * b.stride;
-    P even[Rows], odd[Rows];  // two chains hide the latency of the additions
-    for (int i = 0; i < Rows; ++i) even[i] = odd[i] = P(T(0));
-    extent l = 0;
-    for (; l + 2 * P::width <= k; l += 2 * P::width) {
-      const P w0 = P::load(weights + l), w1 = P::load(weights + l + P::width);
-      for (int i = 0; i < Rows; ++i) {
-        even[i] = even[i] + w0 * P::load(a.data + i * a.stride + l);
-        odd[i] = odd[i] + w1 * P::load(a.data + i * a.stride + l + P::width);
-      }
-    }
+  P sums[Rows][Columns];
+  for (auto& row : sums)
+    for (P& sum : row) sum = P(T(0));
+  extent l = 0;
+  for (; l + P::width <= k; l += P::width) {
+    P weights[Columns];
+    for (int q = 0; q < Columns; ++q) weights[q] = P::load(b.data + (j + q) * b.stride + l);
     for (int i = 0; i < Rows; ++i) {
-      T sum = (even[i] + odd[i]).sum();
-      for (extent rest = l; rest < k; ++rest) sum += weights[rest] * a.data[i * a.stride + rest];
-      T& y = c.data[i * c.stride + j];
-      y = accumulate ? y + sum : sum;
+      const P x = P::load(a.data + i * a.stride + l);
+      for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q] * x;
     }
   }
+  for (int i = 0; i < Rows; ++i)
+    for (int q = 0; q < Columns; ++q) {
+      T sum = sums[i][q].sum();
+      for (extent rest = l; rest < k; ++rest) sum += b.data[(j + q) * b.stride + rest] * a.data[i * a.stride + rest];
+      T& y = c.data[i * c.stride + j + q];
+      y = accumulate ? y + sum : sum;
+    }
+}
+
+/// Columns [from, to) of c (m, n) = or += a (m, k) · bᵀ for few rows: number (i, j) is a dot product of row i of a and
+/// row j of b, and does not depend on how many rows there are.
+template <class T>
+void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
+                  matrix_ref<T> c, bool accumulate) {
+  constexpr int columns = 2, rows = 4;  // as many sums as sixteen registers hold beside what they read
+  const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
+    extent j = from;
+    for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, b, c, accumulate);
+    for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, b, c, accumulate);
+    a.data += Rows * a.stride, c.data += Rows * c.stride, m -= Rows;
+  };
+  while (m >= rows) strip(std::integral_constant<int, rows>{});
+  if (m == 3) strip(std::integral_constant<int, 3>{});
+  if (m == 2) strip(std::integral_constant<int, 2>{});
+  if (m == 1) strip(std::integral_constant<int, 1>{});
 }
 
 }  // namespace iapt
