@@ -105,7 +105,7 @@ TEST_CASE("a gradient that is not finite is named and changes nothing", "[optim]
     auto gradient = draw(9000, 5);
     gradient[8191] = poison;
     put_gradient(good, draw(9, 6)), put_gradient(bad, gradient);
-    CHECK_THROWS_WITH(optimizer.step(), Catch::Contains("\"bad\""));
+    CHECK_THROWS_WITH(optimizer.step(), iapt::test::has_text("\"bad\""));
     CHECK_THROWS_AS(optimizer.step(), numeric_error);
     CHECK(to_host(good) == before);
     CHECK(optimizer.state()[0].first == state[0].first);
