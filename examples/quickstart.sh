@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Everything there is to choose.
 epochs=1
 batch=8
-learning_rate=5e-3
-soft_tokens=4
+learning_rate=2.5e-3
+soft_tokens=32
 bottleneck=64
 seed=0
 bare_limit=40 # questions that the untrained model is asked: it is slow to stop, and none is right

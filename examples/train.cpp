@@ -11,7 +11,7 @@ struct flags : program::common_flags {
   std::string start_text;
   iapt_options iapt;
   train_options run;
-  double learning_rate = 5e-3, coefficient_learning_rate = 1e-3;
+  double learning_rate = 2.5e-3, coefficient_learning_rate = 1e-3;
   extent max_length = 768, micro_batch_tokens = 0;
   bool cut_left = false, recompute = false;
 

@@ -46,8 +46,18 @@ def check(root):
     return problems, remarks
 
 
+def check_readme(root):
+    """The README's program is one that a test compiles."""
+    readme = (pathlib.Path(root) / "README.md").read_text(encoding="utf-8")
+    compiled = (pathlib.Path(root) / "tests/consumer/readme.cpp").read_text(encoding="utf-8")
+    programs = [block for block in re.findall(r"```cpp\n(.*?)```", readme, re.S) if "int main" in block]
+    return [] if len(programs) == 1 and compiled.endswith(programs[0]) else [
+        "README.md: its program is not that of tests/consumer/readme.cpp, which is compiled"]
+
+
 def main():
     problems, remarks = check(sys.argv[1])
+    problems += check_readme(sys.argv[1])
     for line in remarks + problems:
         print(line)
     print(f"{len(problems)} problems, {len(remarks)} remarks")

@@ -216,7 +216,7 @@ class question_writer {
   }
   std::string fill_columns() const { return join(shown_, ", ", ", "); }
 
-  /// "wine(name, price, region, year)": the identity, then what is used and one or two more, shuffled.
+  /// "Table wine: name, price, region, year": the identity, then what is used and one or two more, shuffled.
   std::string schema() {
     const std::size_t size = std::max<std::size_t>(used_.size(), 4 + random_.below(2));
     while (used_.size() < size && !free_.empty()) used_.push_back(free_.back()), free_.pop_back();
@@ -226,7 +226,7 @@ class question_writer {
     names.erase(names.begin());
     shuffle(names, random_);
     names.insert(names.begin(), identity);
-    return table_.table + "(" + join(names, ", ", ", ") + ")";
+    return "Table " + table_.table + ": " + join(names, ", ", ", ");
   }
 
   const domain& table_;

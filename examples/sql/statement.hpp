@@ -83,7 +83,7 @@ inline std::string draw_value(const column& c, iapt::random_stream& random) {
   return std::to_string(number);
 }
 
-/// Words and days stand in quotes, numbers bare.
+/// Words and days stand in quotes, numbers bare. (In a question, only words do.)
 inline std::string quoted(const column& c, const std::string& value) {
   return c.type == column_type::text || c.type == column_type::date ? "'" + value + "'" : value;
 }
@@ -102,10 +102,10 @@ struct condition {
 inline condition draw_condition(const column& c, iapt::random_stream& random) {
   const std::string name = spoken(c.name);
   if (c.type == column_type::text) {
-    const std::string value = pick(c.values, random);
+    const std::string value = quoted(c, pick(c.values, random));
     if (chance(20, random))
-      return {c.name + " != '" + value + "'", name + " is not " + value, with_article(name) + " other than " + value};
-    return {c.name + " = '" + value + "'", name + " is " + value, name + " " + value};
+      return {c.name + " != " + value, name + " is not " + value, with_article(name) + " other than " + value};
+    return {c.name + " = " + value, name + " is " + value, name + " " + value};
   }
   const std::string value = draw_value(c, random);
   if (c.type == column_type::integer && chance(15, random)) {
@@ -122,9 +122,9 @@ inline condition draw_condition(const column& c, iapt::random_stream& random) {
 /// The condition that a text column holds one of two words.
 inline condition draw_either(const column& c, iapt::random_stream& random) {
   const std::size_t first = random.below(c.values.size());
-  const std::string &a = c.values[first], &b = c.values[(first + 1) % c.values.size()];
+  const std::string a = quoted(c, c.values[first]), b = quoted(c, c.values[(first + 1) % c.values.size()]);
   const std::string either = a + " or " + b, name = spoken(c.name);
-  return {c.name + " = '" + a + "' OR " + c.name + " = '" + b + "'", name + " is " + either, name + " " + either};
+  return {c.name + " = " + a + " OR " + c.name + " = " + b, name + " is " + either, name + " " + either};
 }
 
 /// Conditions as the words that follow a table's name, joined by "and" or "or".

@@ -85,7 +85,7 @@ TEST_CASE("sql data: the test's names are nowhere in training", "[examples]") {
   std::set<std::string> trained;
   for (const sql::example& e : data().train) trained.merge(words(e.prompt + e.completion));
   for (const sql::example& e : data().test)
-    for (const std::string& name : words(e.prompt.substr(0, e.prompt.find('\n')))) {
+    for (const std::string& name : words(e.prompt.substr(6, e.prompt.find('\n') - 6))) {
       CAPTURE(name);
       CHECK(trained.count(name) == 0);
     }

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import sys
 
-SCHEMA = re.compile(r"([a-z_]+)\(([a-z_]+(?:, [a-z_]+)*)\)\n(.+)\nSQL:")
+SCHEMA = re.compile(r"Table ([a-z_]+): ([a-z_]+(?:, [a-z_]+)*)\n(.+)\nSQL:")
 
 
 def stem(word):

@@ -11,13 +11,21 @@ namespace iapt::test {
 TEST_CASE("tiles cover every query of every head once", "[backend]") {
   const std::vector<attention_segment> segments{
       {.begin = 0, .count = 130}, {.begin = 130, .count = 0}, {.begin = 130, .count = 64}};
-  const auto tasks = attention_tasks({.heads = 3, .kv_heads = 1, .head_size = 8}, segments);
-  std::set<std::array<extent, 3>> all;
-  for (const attention_task& t : tasks) all.insert({t.segment, t.head, t.from});
-  CHECK(tasks.size() == 3 * (3 + 1));
-  CHECK(all.size() == tasks.size());
-  CHECK(all.count({0, 2, 128}) == 1);
-  CHECK(all.count({2, 0, 0}) == 1);
+  for (const head_layout layout : {head_layout{9, 3, 8}, {6, 6, 8}, {20, 1, 8}, {130, 1, 8}}) {
+    std::set<std::array<extent, 3>> all;  // sequence, head, query
+    extent rows = 0;
+    for (const attention_task& t : attention_tasks(layout, segments)) {
+      CHECK(t.rows() <= attention_rows);
+      rows += t.rows();
+      for (extent h = t.head; h < t.head + t.heads; ++h) {
+        CHECK(h / (layout.heads / layout.kv_heads) == t.kv_head);
+        for (extent i = t.from; i < t.from + t.count; ++i) all.insert({t.segment, h, i});
+      }
+    }
+    CHECK(rows == layout.heads * (130 + 64));
+    CHECK(extent(all.size()) == rows);
+    CHECK(all.count({0, layout.heads - 1, 129}) == 1);
+  }
 }
 
 TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, the own rows so far", "[backend]") {

@@ -16,22 +16,38 @@
 
 namespace iapt {
 
-/// One piece of work: a head's tile of queries.
+/// One piece of work: a tile of queries of some of the heads that share a key/value head. Their products are one, so
+/// keys and values are packed once for all of them.
 struct attention_task {
   extent segment;  ///< which sequence
-  extent head;     ///< which query head
-  extent from;     ///< first query of the tile, within the sequence
+  extent kv_head;  ///< which key/value head
+  extent head;     ///< first query head
+  extent heads;    ///< number of query heads
+  extent from;     ///< first query, within the sequence
+  extent count;    ///< number of queries
+  /// Rows of the tile: query i of head h is row i · heads + h.
+  extent rows() const { return count * heads; }
 };
-/// Rows of queries and of keys in a tile.
-inline constexpr extent attention_tile = 64;
+/// Keys of a block.
+inline constexpr extent attention_keys = 64;
+/// Rows of a tile at most.
+inline constexpr extent attention_rows = 128;
 
-/// All tiles of all heads, the long ones of a sequence last.
+/// All tiles of one sequence and key/value head, from the first query to the last.
+inline void add_attention_tasks(std::vector<attention_task>& tasks, const head_layout& layout,
+                                const attention_segment& s, extent segment, extent kv_head) {
+  const extent shared = layout.heads / layout.kv_heads, heads = std::min<extent>(shared, 8);
+  for (extent from = 0, count = attention_rows / heads; from < s.count; from += count)
+    for (extent h = 0; h < shared; h += heads)
+      tasks.push_back(
+          {segment, kv_head, kv_head * shared + h, std::min(heads, shared - h), from, std::min(count, s.count - from)});
+}
+/// All tiles.
 inline std::vector<attention_task> attention_tasks(const head_layout& layout,
                                                    std::span<const attention_segment> segments) {
   std::vector<attention_task> tasks;
   for (extent s = 0; s < extent(segments.size()); ++s)
-    for (extent from = 0; from < segments[s].count; from += attention_tile)
-      for (extent h = 0; h < layout.heads; ++h) tasks.push_back({s, h, from});
+    for (extent g = 0; g < layout.kv_heads; ++g) add_attention_tasks(tasks, layout, segments[s], s, g);
   return tasks;
 }
 
@@ -64,10 +80,10 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
                         extent kv_head, extent to, F f) {
   const extent width = a.layout.kv_heads * a.layout.head_size, column = kv_head * a.layout.head_size;
   const auto blocks = [&](const T* k, const T* v, T* dk, T* dv, extent begin, extent count, extent first, extent step) {
-    for (extent j = 0; j < count; j += attention_tile) {
+    for (extent j = 0; j < count; j += attention_keys) {
       const extent at = (begin + j) * width + column;
       f(key_block<T>{k + at, v + at, dk ? dk + at : nullptr, dv ? dv + at : nullptr,
-                     std::min(attention_tile, count - j), first + j * step, step});
+                     std::min(attention_keys, count - j), first + j * step, step});
     }
   };
   blocks(a.past_k, a.past_v, nullptr, nullptr, s.past_begin, s.past_count, 0, 0);
@@ -76,118 +92,144 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
   blocks(a.k, a.v, d.dk, d.dv, s.begin, std::min(to, s.count), 0, 1);
 }
 
-/// scores (rows, keys) = scale · q · kᵀ, −∞ where a query may not look.
+/// What the tiles of one sequence and head share: where their rows are.
 template <class T>
-void masked_scores(const attention_arrays<T>& a, const T* q, extent from, extent rows, const key_block<T>& block,
-                   T* scores) {
-  const extent E = a.layout.head_size, q_width = a.layout.heads * E, k_width = a.layout.kv_heads * E;
-  if (rows == 1)
-    dot_products<T>(1, 0, block.count, E, {q, q_width}, {block.k, k_width, true}, {scores, attention_tile}, false);
-  else
-    eigen_matmul<T>(rows, block.count, E, {q, q_width}, {block.k, k_width, true}, {scores, attention_tile}, false);
-  for (extent i = 0; i < rows; ++i) {
-    extent seen = block.count;
-    if (block.step)
-      seen = std::clamp<extent>(from + i - block.first + 1, 0, block.count);
-    else if (from + i < block.first)
-      seen = 0;
-    T* row = scores + i * attention_tile;
-    for (extent j = 0; j < seen; ++j) row[j] *= a.scale;
-    for (extent j = seen; j < block.count; ++j) row[j] = -std::numeric_limits<T>::infinity();
-  }
-}
+struct attention_tile {
+  const attention_arrays<T>& a;      ///< everything
+  const attention_segment& s;        ///< the sequence
+  const attention_task& task;        ///< which rows
+  extent size = a.layout.head_size;  ///< E
 
-/// One tile of queries of one head: y and log_sum, by a running softmax over blocks of keys.
+  /// Offset of row r in the arrays of queries and results.
+  extent at(extent r) const {
+    return ((s.begin + task.from + r / task.heads) * a.layout.heads + task.head + r % task.heads) * size;
+  }
+  /// Place of row r in log_sum.
+  extent sum_at(extent r) const { return at(r) / size; }
+  /// The tile's rows of an array, one after the other, times a factor (rows, E).
+  std::vector<T> gather(const T* from, T factor = 1) const {
+    std::vector<T> rows(std::size_t(task.rows() * size));
+    for (extent r = 0; r < task.rows(); ++r) {
+      const row<const T> in{from + at(r)};
+      const row<T> out{rows.data() + r * size};
+      lone_group<T, pack<T>>{}.each(size, [&](auto e) { out[e] = in(e)*factor; });
+    }
+    return rows;
+  }
+  /// scores (rows, keys) = q · kᵀ, −∞ where a query may not look. q is a gathered tile, scaled.
+  void scores(const T* q, const key_block<T>& block, T* scores) const {
+    const extent k_width = a.layout.kv_heads * size, rows = task.rows();
+    const matrix_ref<const T> left{q, size}, right{block.k, k_width, true};
+    const matrix_ref<T> to{scores, attention_keys};
+    if (rows <= 16)
+      dot_products<T>(rows, 0, block.count, size, left, right, to, false);
+    else
+      eigen_matmul<T>(rows, block.count, size, left, right, to, false);
+    for (extent r = 0; r < rows; ++r) {
+      const extent query = task.from + r / task.heads;
+      extent seen = block.count;
+      if (block.step)
+        seen = std::clamp<extent>(query - block.first + 1, 0, block.count);
+      else if (query < block.first)
+        seen = 0;
+      std::fill_n(scores + r * attention_keys + seen, block.count - seen, -std::numeric_limits<T>::infinity());
+    }
+  }
+};
+
+/// One tile: y and log_sum, by a running softmax over blocks of keys.
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 void attention_forward(const attention_arrays<T>& a, std::span<const attention_segment> segments,
                        const attention_task& task) {
-  const attention_segment& s = segments[task.segment];
-  const extent E = a.layout.head_size, q_width = a.layout.heads * E, k_width = a.layout.kv_heads * E;
-  const extent kv_head = task.head / (a.layout.heads / a.layout.kv_heads);
-  const extent rows = std::min(attention_tile, s.count - task.from), first = s.begin + task.from;
-  const T* q = a.q + first * q_width + task.head * E;
-  T* y = a.y + first * q_width + task.head * E;
-  T scores[attention_tile * attention_tile], greatest[attention_tile], sum[attention_tile];
+  const attention_tile<T> tile{a, segments[task.segment], task};
+  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, rows = task.rows();
   const lone_group<T, pack<T>> group;
-  for (extent i = 0; i < rows; ++i) {
-    greatest[i] = -std::numeric_limits<T>::infinity(), sum[i] = 0;
-    std::fill_n(y + i * q_width, E, T(0));
-  }
-  for_each_key_block(a, {}, s, kv_head, task.from + rows, [&](const key_block<T>& block) {
-    masked_scores(a, q, task.from, rows, block, scores);
-    for (extent i = 0; i < rows; ++i) {
-      const row<T> score{scores + i * attention_tile}, result{y + i * q_width};
-      const T top = group.max(block.count, greatest[i], [&](auto j) { return score(j); });
+  const std::vector<T> q = tile.gather(a.q, a.scale);
+  std::vector<T> y(q.size());
+  T scores[attention_rows * attention_keys], greatest[attention_rows], sum[attention_rows];
+  std::fill_n(greatest, rows, -std::numeric_limits<T>::infinity());
+  std::fill_n(sum, rows, T(0));
+  for_each_key_block(a, {}, tile.s, task.kv_head, task.from + task.count, [&](const key_block<T>& block) {
+    tile.scores(q.data(), block, scores);
+    for (extent r = 0; r < rows; ++r) {
+      const row<T> score{scores + r * attention_keys}, result{y.data() + r * E};
+      const T top = group.max(block.count, greatest[r], [&](auto j) { return score(j); });
       if (top == -std::numeric_limits<T>::infinity()) {  // this query sees nothing yet
         std::fill_n(score.p, block.count, T(0));
         continue;
       }
-      const T shrink = std::exp(greatest[i] - top);
-      group.each(block.count, [&](auto j) {
+      const T shrink = std::exp(greatest[r] - top);
+      sum[r] = sum[r] * shrink + group.sum(block.count, [&](auto j) {
         using std::exp;
-        score[j] = exp(score(j) - top);
+        const auto weight = exp(score(j) - top);
+        score[j] = weight;
+        return weight;
       });
-      sum[i] = sum[i] * shrink + group.sum(block.count, [&](auto j) { return score(j); });
       if (shrink != T(1)) group.each(E, [&](auto e) { result[e] = result(e) * shrink; });
-      greatest[i] = top;
+      greatest[r] = top;
     }
-    if (rows == 1) {
-      for (extent j = 0; j < block.count; ++j) {
-        const T weight = scores[j];
-        const row<T> result{y};
-        const row<const T> value{block.v + j * k_width};
+    if (rows > 16)
+      return eigen_matmul<T>(rows, E, block.count, {scores, attention_keys}, {block.v, k_width}, {y.data(), E}, true);
+    for (extent j = 0; j < block.count; ++j) {
+      const row<const T> value{block.v + j * k_width};
+      for (extent r = 0; r < rows; ++r) {
+        const T weight = scores[r * attention_keys + j];
+        const row<T> result{y.data() + r * E};
         group.each(E, [&](auto e) { result[e] = result(e) + value(e) * weight; });
       }
-    } else {
-      eigen_matmul<T>(rows, E, block.count, {scores, attention_tile}, {block.v, k_width}, {y, q_width}, true);
     }
   });
-  for (extent i = 0; i < rows; ++i) {
-    const row<T> result{y + i * q_width};
-    group.each(E, [&](auto e) { result[e] = result(e) * (1 / sum[i]); });
-    a.log_sum[(first + i) * a.layout.heads + task.head] = greatest[i] + std::log(sum[i]);
+  for (extent r = 0; r < rows; ++r) {
+    const row<T> from{y.data() + r * E}, to{a.y + tile.at(r)};
+    group.each(E, [&](auto e) { to[e] = from(e) * (1 / sum[r]); });
+    a.log_sum[tile.sum_at(r)] = greatest[r] + std::log(sum[r]);
   }
 }
 
-/// Adjoints of one sequence and key/value head; the query heads that share it come one after another, so that every
-/// sum has a fixed order. With p = exp(score − log_sum), δ = Σ_e dy·y:  dv += pᵀ dy,  ds = p (dy vᵀ − δ) · scale,
-/// dq += ds k,  dk += dsᵀ q.
+/// Adjoints of one sequence and key/value head; its tiles come one after another, so that every sum has a fixed order.
+/// With p = exp(score − log_sum), δ = Σ_e dy·y:  dv += pᵀ dy,  ds = p (dy vᵀ − δ),  dq += ds k · scale,
+/// dk += dsᵀ q · scale.
 template <class T>
 void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T>& d, const attention_segment& s,
                         extent kv_head) {
-  const extent E = a.layout.head_size, q_width = a.layout.heads * E, k_width = a.layout.kv_heads * E;
-  const extent shared = a.layout.heads / a.layout.kv_heads, tile = attention_tile;
-  T p[attention_tile * attention_tile], ds[attention_tile * attention_tile], delta[attention_tile];
+  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, keys = attention_keys;
+  T p[attention_rows * attention_keys], ds[attention_rows * attention_keys], delta[attention_rows];
   const lone_group<T, pack<T>> group;
-  for (extent h = kv_head * shared; h < (kv_head + 1) * shared; ++h)
-    for (extent from = 0; from < s.count; from += tile) {
-      const extent rows = std::min(tile, s.count - from), first = s.begin + from, at = first * q_width + h * E;
-      for (extent i = 0; i < rows; ++i) {
-        const row<const T> y{a.y + at + i * q_width}, dy{d.dy + at + i * q_width};
-        delta[i] = group.sum(E, [&](auto e) { return y[e] * dy[e]; });
-      }
-      for_each_key_block(a, d, s, kv_head, from + rows, [&](const key_block<T>& block) {
-        if (!block.dk && !block.dv && !d.dq) return;
-        masked_scores(a, a.q + at, from, rows, block, p);
-        eigen_matmul<T>(rows, block.count, E, {d.dy + at, q_width}, {block.v, k_width, true}, {ds, tile}, false);
-        for (extent i = 0; i < rows; ++i) {
-          const T log_sum = a.log_sum[(first + i) * a.layout.heads + h];
-          const row<T> weight{p + i * tile}, dscore{ds + i * tile};
-          group.each(block.count, [&](auto j) {
-            using std::exp;
-            const auto w = exp(weight(j) - log_sum);
-            weight[j] = w;
-            dscore[j] = w * (dscore(j) - delta[i]) * a.scale;
-          });
-        }
-        if (block.dv)
-          eigen_matmul<T>(block.count, E, rows, {p, tile, true}, {d.dy + at, q_width}, {block.dv, k_width}, true);
-        if (block.dk)
-          eigen_matmul<T>(block.count, E, rows, {ds, tile, true}, {a.q + at, q_width}, {block.dk, k_width}, true);
-        if (d.dq) eigen_matmul<T>(rows, E, block.count, {ds, tile}, {block.k, k_width}, {d.dq + at, q_width}, true);
-      });
+  std::vector<attention_task> tasks;
+  add_attention_tasks(tasks, a.layout, s, 0, kv_head);
+  for (const attention_task& task : tasks) {
+    const attention_tile<T> tile{a, s, task};
+    const extent rows = task.rows();
+    const std::vector<T> q = tile.gather(a.q, a.scale), dy = tile.gather(d.dy);
+    std::vector<T> dq(q.size());
+    for (extent r = 0; r < rows; ++r) {
+      const row<const T> y{a.y + tile.at(r)}, dresult{dy.data() + r * E};
+      delta[r] = group.sum(E, [&](auto e) { return y[e] * dresult[e]; });
     }
+    for_each_key_block(a, d, s, kv_head, task.from + task.count, [&](const key_block<T>& block) {
+      if (!block.dk && !block.dv && !d.dq) return;
+      tile.scores(q.data(), block, p);
+      eigen_matmul<T>(rows, block.count, E, {dy.data(), E}, {block.v, k_width, true}, {ds, keys}, false);
+      for (extent r = 0; r < rows; ++r) {
+        const T log_sum = a.log_sum[tile.sum_at(r)];
+        const row<T> weight{p + r * keys}, dscore{ds + r * keys};
+        group.each(block.count, [&](auto j) {
+          using std::exp;
+          const auto w = exp(weight(j) - log_sum);
+          weight[j] = w;
+          dscore[j] = w * (dscore(j) - delta[r]);
+        });
+      }
+      if (block.dv) eigen_matmul<T>(block.count, E, rows, {p, keys, true}, {dy.data(), E}, {block.dv, k_width}, true);
+      if (block.dk) eigen_matmul<T>(block.count, E, rows, {ds, keys, true}, {q.data(), E}, {block.dk, k_width}, true);
+      if (d.dq) eigen_matmul<T>(rows, E, block.count, {ds, keys}, {block.k, k_width}, {dq.data(), E}, true);
+    });
+    for (extent r = 0; d.dq && r < rows; ++r) {
+      const row<T> from{dq.data() + r * E}, to{d.dq + tile.at(r)};
+      group.each(E, [&](auto e) { to[e] = to(e) + from(e) * a.scale; });
+    }
+  }
 }
 
 }  // namespace iapt

@@ -91,8 +91,9 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, matrix_ref<const T> b, 
 template <class T>
 void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
                   matrix_ref<T> c, bool accumulate) {
-  constexpr int columns = 2, rows = 4;  // as many sums as sixteen registers hold beside what they read
+  constexpr int rows = 4;
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
+    constexpr int columns = Rows > 2 ? 2 : 4;  // as many sums as sixteen registers hold beside what they read
     extent j = from;
     for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, b, c, accumulate);
     for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, b, c, accumulate);
