@@ -152,3 +152,20 @@ TEST_CASE("long sequences are left out or cut, and reported", "[data]") {
   CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.max_length = 3, .longer = too_long::cut_left}); }),
              has_text("3 of 3 sequences") && has_text("left out"));
 }
+
+TEST_CASE("instructions that are too short for a method are bad lines, and cutting makes none", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto path = folder.write("train.jsonl", R"({"prompt": "abcdef", "completion": "gh"}
+{"prompt": "a", "completion": "b"}
+)");
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words, {.shortest_instruction = 2}); }),
+             has_text("train.jsonl:2: the instruction has 1 token(s), at least 2 are needed"));
+  const jsonl_options cutting{.max_length = 4, .longer = too_long::cut_left};
+  CHECK(load_jsonl(path, words, cutting).examples[0].instruction.size() == 1);
+  folder.write("train.jsonl", "{\"prompt\": \"abcdef\", \"completion\": \"gh\"}\n");
+  CHECK_THAT(test::io_message([&] {
+               load_jsonl(path, words, {.max_length = 4, .longer = too_long::cut_left, .shortest_instruction = 2});
+             }),
+             has_text("left out"));
+}

@@ -153,6 +153,32 @@ TEST_CASE("a finished run that is resumed does nothing more", "[train]") {
   CHECK(files(folder.path()) == before);
 }
 
+TEST_CASE("a run that is there is not replaced unless asked", "[train]") {
+  const test::temporary_folder folder;
+  toy_run<float> first;
+  first(settings(folder.path()));
+  const auto before = files(folder.path());
+  toy_run<float> second;
+  CHECK_THROWS_WITH(second(settings(folder.path())), has_text("holds a run that stands at step 21"));
+  CHECK(files(folder.path()) == before);
+
+  auto again = settings(folder.path());
+  again.overwrite = true, again.epochs = 1, again.eval_every = 0, again.seed = 6;
+  toy_run<float> third;
+  third.interrupt_after = 2;  // before anything was evaluated: the older run's best must be gone
+  third(again);
+  CHECK(!std::filesystem::exists(folder.path() / "best"));
+  CHECK(read_run(folder.path() / "checkpoint").at.step == 2);
+}
+
+TEST_CASE("folders of somebody else are left alone", "[train]") {
+  const test::temporary_folder folder;
+  folder.write("checkpoint/photo.jpg", "precious");
+  toy_run<float> run;
+  CHECK_THROWS_WITH(run(settings(folder.path())), has_text("holds other files"));
+  CHECK(files(folder.path()).size() == 1);
+}
+
 TEST_CASE("other settings or other data cannot be resumed", "[train]") {
   const test::temporary_folder folder;
   auto options = settings(folder.path());

@@ -24,6 +24,7 @@ enum class too_long {
 struct jsonl_options {
   extent max_length = 0;                            ///< tokens of instruction and response together; 0: any number
   too_long longer = too_long::leave_out;            ///< what happens to longer ones
+  extent shortest_instruction = 1;                  ///< fewer tokens make a bad line, and cutting leaves as many
   std::string consequence = "nothing was trained";  ///< how the message about bad lines ends
 };
 
@@ -154,7 +155,7 @@ inline bool limit_length(example& e, const jsonl_options& options, jsonl_report&
   report.longest = std::max(report.longest, length);
   if (!options.max_length || length <= options.max_length) return true;
   const extent excess = length - options.max_length;
-  if (options.longer == too_long::leave_out || excess >= extent(e.instruction.size())) {
+  if (options.longer == too_long::leave_out || excess > extent(e.instruction.size()) - options.shortest_instruction) {
     report.left_out.push_back(e.line);
     return false;
   }
@@ -176,6 +177,9 @@ inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& w
   for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
     example e = reader.read(line);
     e.line = number;
+    if (const extent n = extent(e.instruction.size()); n < options.shortest_instruction)
+      throw io_error("the instruction has " + std::to_string(n) + " token(s), at least " +
+                     std::to_string(options.shortest_instruction) + " are needed (where soft tokens stand late: 2)");
     if (limit_length(e, options, data.report)) data.examples.push_back(std::move(e));
   });
   if (data.examples.empty())

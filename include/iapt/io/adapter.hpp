@@ -47,7 +47,7 @@ inline adapter_description read_adapter_description(const std::filesystem::path&
   d.file = path.string();
   d.method = json.get<std::string>("method");
   if (d.method != "iapt")
-    throw io_error(d.file + ": the method \"" + d.method + "\" is not known to this program; it knows iapt");
+    throw io_error(d.file + ": the method " + in_quotes(d.method) + " is not known to this program; it knows iapt");
   d.backbone = json.get<std::string>("backbone");
   d.input = json.get<std::string>("input"), d.pooler = json.get<std::string>("pooler");
   d.activation = json.get<std::string>("activation"), d.output = json.get<std::string>("output");
@@ -59,8 +59,9 @@ inline adapter_description read_adapter_description(const std::filesystem::path&
     throw io_error(d.file + ": \"placement\" is \"" + where + "\"; expected front or late");
   d.options.where = where == "late" ? placement::late : placement::front;
   d.options.start = prompt_start::random;  // everything is in the file
-  for (extent n : {d.options.soft_tokens, d.options.bottleneck, d.options.share})
-    if (n < 1 || n > 1 << 20) throw io_error(d.file + ": a size of " + std::to_string(n) + " makes no adapter");
+  try {
+    d.options.check();
+  } catch (const shape_error& failure) { throw io_error(d.file + ": " + failure.what()); }
   return d;
 }
 
@@ -72,11 +73,12 @@ bool is_of(const adapter_description& d) {
 }
 
 /// Writes an adapter folder, atomically: the old one or the new one is there, never a part.
-/// @throws io_error if the system refuses
+/// @throws io_error if the system refuses, or the folder holds something else
 template <class Generator>
 void save_adapter(iapt_method<Generator>& method, const std::string& backbone, const std::filesystem::path& path) {
   using T = typename Generator::value_type;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
+  require_replaceable(path, "adapter_config.json");
   atomic_folder folder(path);
   tensor_file_writer<T> tensors;
   method.visit([&](const std::string& name, const auto& x, tensor_role) { tensors.add(name, x); });
@@ -110,14 +112,25 @@ iapt_method<Generator> load_adapter(const language_model<T, Backend>& lm, const 
                    " (" + lm.fingerprint() + ")");
   const auto file = safetensors_file::open(folder / "adapter.safetensors");
   iapt_options options = d.options;
+  // The sizes say how much memory is taken, so the file must bear them out first.
+  const stored_tensor* down = file.tensors().find("layers.0.down");
+  if (!down || down->shape != std::vector<extent>{lm.config.hidden, options.bottleneck})
+    throw io_error(d.file + ": \"bottleneck\" is " + std::to_string(options.bottleneck) +
+                   ", but adapter.safetensors has no tensor \"layers.0.down\" of shape " +
+                   to_text(extents<2>{lm.config.hidden, options.bottleneck}));
   if (file.tensors().find("layers.0.base")) {  // make room for it; the numbers come from the file
     options.start = prompt_start::text;
     options.start_text.assign(options.soft_tokens, 0);
   }
   auto method = make_iapt<Generator>(lm, options);
+  std::size_t read = 0;
   method.visit([&](const std::string& name, auto& x, tensor_role) {
     upload(x, read_stored<T>(file, name, {x.shape().begin(), x.shape().end()}));
+    ++read;
   });
+  if (read != file.tensors().all().size())
+    throw io_error(file.name() + ": has " + std::to_string(file.tensors().all().size()) + " tensors where " +
+                   std::to_string(read) + " are expected; adapter_config.json is not that of these tensors");
   return method;
 }
 

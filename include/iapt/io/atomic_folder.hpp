@@ -101,6 +101,16 @@ class atomic_folder {
   bool committed_ = false;
 };
 
+/// Refuses to have a folder replaced that holds something else than what is about to be written.
+/// @param folder may be missing or empty
+/// @param mark a file that every folder of the kind has
+/// @throws io_error if the folder holds files, but not this one
+inline void require_replaceable(const std::filesystem::path& folder, const char* mark) {
+  namespace fs = std::filesystem;
+  if (fs::is_directory(folder) && !fs::is_empty(folder) && !fs::exists(folder / mark))
+    throw io_error(folder.string() + ": holds other files and no " + mark + ", so it is not replaced; choose another");
+}
+
 /// The complete folder that `atomic_folder` keeps under this name: NAME, or `NAME.old` where a writer was killed
 /// between its two renames.
 /// @throws io_error if there is neither

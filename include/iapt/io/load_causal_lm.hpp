@@ -69,13 +69,6 @@ class language_model : public causal_lm<T, Backend> {
   std::string place_;
 };
 
-/// The text of a whole file.
-/// @throws io_error if it cannot be read
-inline std::string read_text_file(const std::filesystem::path& path) {
-  const mapped_file file(path);
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 /// The backbone alone, of a `.gguf` file or a folder with config.json and safetensors.
 /// @throws io_error if anything is missing, damaged or not supported, naming file and reason
 template <class T, class Backend>

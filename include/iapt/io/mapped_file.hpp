@@ -66,4 +66,11 @@ class mapped_file {
   std::span<const std::byte> bytes_;
 };
 
+/// The text of a whole file.
+/// @throws io_error if it cannot be read
+inline std::string read_text_file(const std::filesystem::path& path) {
+  const mapped_file file(path);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
 }  // namespace iapt

@@ -2,6 +2,7 @@
 // The model's sizes and switches, from GGUF metadata or from a Hugging Face config.json. What is not known is refused:
 // a model that is computed wrongly answers, too.
 #pragma once
+#include <concepts>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -30,8 +31,11 @@ class config_json {
   /// @throws io_error if it is not there or of another kind
   template <class T>
   T get(const char* key) const {
-    if (!has(key)) throw io_error(file_ + ": there is no \"" + key + "\"; is this a model of a supported family?");
+    if (!has(key))
+      throw io_error(file_ + ": there is no \"" + key + "\"; is it the file of a supported model or method?");
     try {
+      if (std::integral<T> && !std::same_as<T, bool> && !json_.at(key).is_number_integer())
+        throw io_error(file_ + ": \"" + key + "\" is not a whole number: " + json_.at(key).dump());
       return json_.at(key).get<T>();
     } catch (const nlohmann::json::exception& failure) {
       throw io_error(file_ + ": \"" + key + "\" has an unexpected type: " + failure.what());

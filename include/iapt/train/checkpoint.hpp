@@ -2,7 +2,6 @@
 // Everything that a run needs in order to go on as if it had never stopped, in a folder that is replaced as a whole.
 #pragma once
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -12,7 +11,9 @@
 
 #include "iapt/core/error.hpp"
 #include "iapt/core/tensor.hpp"
+#include "iapt/io/atomic_file.hpp"
 #include "iapt/io/atomic_folder.hpp"
+#include "iapt/io/mapped_file.hpp"
 #include "iapt/io/safetensors.hpp"
 #include "iapt/io/safetensors_writer.hpp"
 #include "iapt/nn/parameter.hpp"
@@ -86,13 +87,15 @@ struct stored_run {
 inline stored_run read_run(const std::filesystem::path& folder) {
   stored_run run{.at = {}, .settings = {}, .updates = {}, .folder = complete_folder(folder)};
   const auto path = run.folder / "run.json";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) refuse_call(path.string(), "open");
+  const std::string text = read_text_file(path);
   try {
-    const auto json = nlohmann::json::parse(file);
+    const auto json = nlohmann::json::parse(text);
     const auto number = [&](const char* name) {
       return json.at(name).is_null() ? std::optional<double>() : json.at(name).get<double>();
     };
+    for (const char* name : {"step", "tokens", "best_step", "without_gain"})
+      if (!json.at(name).is_number_unsigned())
+        throw io_error(path.string() + ": is no checkpoint of a run: \"" + name + "\" is not a count");
     run.at = {.step = json.at("step"),
               .tokens = json.at("tokens"),
               .loss = json.at("loss"),
@@ -102,7 +105,6 @@ inline stored_run read_run(const std::filesystem::path& folder) {
               .without_gain = json.at("without_gain")};
     run.settings = json.at("settings");
     run.updates = json.at("updates");
-    if (run.at.step < 0) throw io_error(path.string() + ": a run cannot stand at step " + std::to_string(run.at.step));
   } catch (const nlohmann::json::exception& failure) {
     throw io_error(path.string() + ": is no checkpoint of a run: " + failure.what() + "; start the run anew");
   }

@@ -34,7 +34,8 @@ struct train_options {
   std::filesystem::path out = {};                                 ///< folder of the run; empty: nothing is written
   /// What is trained, an object of plain values (model, method, starting values): a run resumes only where it is equal.
   nlohmann::ordered_json subject = nlohmann::ordered_json::object();
-  bool resume = false;  ///< go on from the checkpoint in `out`, if there is one
+  bool resume = false;     ///< go on from the checkpoint in `out`, if there is one
+  bool overwrite = false;  ///< replace a run that is there; without it, a run in `out` is an error
 };
 
 /// What a run calls. Every member may be empty.

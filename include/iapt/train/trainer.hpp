@@ -32,7 +32,8 @@ namespace iapt {
 /// In `options.out` it leaves the adapters `best` (by dev loss; without a dev set, the last) and `last`, written by
 /// `callbacks.save`; `metrics.jsonl`; and `checkpoint`, from which `options.resume` continues bit for bit as if the run
 /// had never stopped. All but the metrics are written at each evaluation, and when the run is interrupted. A run that
-/// is not resumed begins anew and replaces what an older one left there. In the end the method holds the last values.
+/// is there already is resumed, or replaced where `options.overwrite` says so, or else refused. In the end the method
+/// holds the last values.
 /// @par Source bi-level learning: Liu et al. 2019, "DARTS", first order
 template <class Backend, class Model, class Method>
 class trainer {
@@ -68,7 +69,7 @@ class trainer {
   /// Runs to the end, from the beginning or from the checkpoint.
   /// @throws numeric_error if a loss or gradient is not finite: it names the step, and the last good checkpoint is kept
   /// @throws io_error if a file cannot be written, or the checkpoint to resume is damaged
-  /// @throws error if the run to resume had other settings
+  /// @throws error if the run to resume had other settings, or there is a run and neither resume nor overwrite is asked
   train_result run() {
     begin();
     train_end end = out_of_patience() ? train_end::stopped : train_end::finished;
@@ -145,10 +146,18 @@ class trainer {
     std::error_code failure;
     std::filesystem::create_directories(options_.out, failure);
     if (failure) throw io_error(options_.out.string() + ": cannot create the folder: " + failure.message());
-    const bool resumes = options_.resume && there_is(checkpoint());
+    require_replaceable(checkpoint(), "run.json");
+    const bool present = there_is(checkpoint()), resumes = options_.resume && present;
+    if (present && !options_.resume && !options_.overwrite)
+      if (const extent step = read_run(checkpoint()).at.step; step > 0)
+        throw error(options_.out.string() + ": holds a run that stands at step " + std::to_string(step) +
+                    "; resume it, overwrite it, or choose another folder");
     if (resumes) {
       const stored_run run = read_run(checkpoint());
       require_equal_settings(run, nlohmann::json::parse(settings_.dump()));
+      if (run.at.step > steps_)
+        throw io_error(checkpoint().string() + ": the run stands at step " + std::to_string(run.at.step) + " of " +
+                       std::to_string(steps_) + ", which is not possible");
       load_checkpoint(run, optimizer_);
       at_ = run.at, saved_ = at_.step;
       say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_));
@@ -156,11 +165,13 @@ class trainer {
       say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
     }
     metrics_ = metrics_log(options_.out / "metrics.jsonl", resumes ? at_.step : -1);
-    // A new run leaves a checkpoint at once: an older run's in this folder must not be taken for its own.
-    if (!resumes) save();
+    if (resumes) return;
+    // What an older run left in this folder must not be taken for this run's.
+    if (present) std::filesystem::remove_all(options_.out / "best");
+    save();
   }
   static bool there_is(const std::filesystem::path& folder) {
-    return std::filesystem::is_directory(folder) || std::filesystem::is_directory(folder.string() + ".old");
+    return std::filesystem::exists(folder) || std::filesystem::is_directory(folder.string() + ".old");
   }
 
   void step() {

@@ -32,13 +32,15 @@ struct iapt_options {
   /// Refuses what makes no method.
   /// @throws shape_error naming the option
   void check() const {
-    if (soft_tokens < 1)
-      throw shape_error("iapt: soft_tokens must be at least 1, found " + std::to_string(soft_tokens));
-    if (bottleneck < 1) throw shape_error("iapt: bottleneck must be at least 1, found " + std::to_string(bottleneck));
-    if (share < 1) throw shape_error("iapt: share must be at least 1, found " + std::to_string(share));
+    const auto need = [](const char* name, extent found, extent most) {
+      if (found < 1 || found > most)
+        throw shape_error(std::string(name) + " must be from 1 to " + std::to_string(most) + ", found " +
+                          std::to_string(found));
+    };
+    need("soft_tokens", soft_tokens, 4096), need("bottleneck", bottleneck, 65536), need("share", share, 65536);
     const extent needed = start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
     if (extent(start_text.size()) < needed)
-      throw shape_error("iapt: a start from text needs " + std::to_string(needed) + " tokens of it, found " +
+      throw shape_error("a start from text needs " + std::to_string(needed) + " tokens of it, found " +
                         std::to_string(start_text.size()) + "; give a longer text or start at random");
   }
 };
