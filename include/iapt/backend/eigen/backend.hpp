@@ -103,18 +103,24 @@ class eigen_backend : public memory_pool<eigen_backend> {
       return;
     }
     if (m <= few && b.transposed && !a.transposed) return few_rows(m, n, k, a, b, c, accumulate);
-    thread_limit limit(threads_);
-    if (m * n * k < small_product)
-      eigen_matmul(m, n, k, a, b, c, accumulate);
-    else
+    if (m * n * k < small_product) return eigen_matmul(m, n, k, a, b, c, accumulate);
+    if constexpr (has_product_library<T>) {
+      thread_limit limit(threads_);
       library_matmul(m, n, k, a, b, c, accumulate);
+    } else {  // a strip of columns for each thread
+      const extent strip = (n + threads_ * 16 - 1) / (threads_ * 16) * 16;
+      parallel((n + strip - 1) / strip, m * n * k, [&](extent i) {
+        const extent from = i * strip, columns = std::min(strip, n - from);
+        eigen_matmul<T>(m, columns, k, a, {b.data + from * (b.transposed ? b.stride : 1), b.stride, b.transposed},
+                        {c.data + from, c.stride}, accumulate);
+      });
+    }
   }
 
   /// Causal attention; see attention_forward.
   template <class T>
   void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
     const auto tasks = attention_tasks(arrays.layout, segments);
-    const thread_limit one(1);  // a tile's products are too small to share, and threads would change their rounding
     parallel(tasks.size(), extent(1) << 30, [&](extent k) { attention_forward(arrays, segments, tasks[k]); });
   }
   /// Its adjoints; see attention_backward.
@@ -122,7 +128,6 @@ class eigen_backend : public memory_pool<eigen_backend> {
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                          std::span<const attention_segment> segments) {
     const extent kv_heads = arrays.layout.kv_heads, together = prefixes_overlap(segments) ? segments.size() : 1;
-    const thread_limit one(1);
     parallel(extent(segments.size()) / together * kv_heads, extent(1) << 30, [&](extent k) {
       for (extent s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
         attention_backward(arrays, adjoints, segments[s], k % kv_heads);

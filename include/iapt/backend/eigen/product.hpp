@@ -3,6 +3,7 @@
 // few rows, where the product only streams the weights.
 #pragma once
 #include <Eigen/Core>
+#include <algorithm>
 #include <concepts>
 #include <string>
 #include <string_view>
@@ -24,41 +25,43 @@ inline constexpr std::string_view product_library =
     "Eigen";
 #endif
 
-/// c (m, n) = or += a (m, k) · b (k, n), by Eigen.
+/// Whether products of this type run on a library other than Eigen.
+template <class T>
+inline constexpr bool has_product_library =
+#if defined(IAPT_ONEDNN)
+    std::same_as<T, float>;
+#else
+    false;
+#endif
+
+/// c (m, n) = or += a (m, k) · b (k, n), by Eigen, on the calling thread. It calls what Eigen's own BLAS calls: as
+/// expressions, the four combinations of transposes take three times as long to compile.
 template <class T>
 [[gnu::noinline]] void eigen_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
                                     matrix_ref<T> c, bool accumulate) {
-  using matrix = Eigen::Matrix<T, -1, -1, Eigen::RowMajor>;
-  using stride = Eigen::OuterStride<>;
-  using map = Eigen::Map<const matrix, 0, stride>;
-  const map left(a.data, a.transposed ? k : m, a.transposed ? m : k, stride(a.stride));
-  const map right(b.data, b.transposed ? n : k, b.transposed ? k : n, stride(b.stride));
-  Eigen::Map<matrix, 0, stride> y(c.data, m, n, stride(c.stride));
-  if (!accumulate) y.setZero();
-  if (a.transposed && b.transposed)
-    y.noalias() += left.transpose() * right.transpose();
-  else if (a.transposed)
-    y.noalias() += left.transpose() * right;
-  else if (b.transposed)
-    y.noalias() += left * right.transpose();
+  using namespace Eigen;
+  for (extent i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.stride, n, T(0));
+  internal::gemm_blocking_space<ColMajor, T, T, Dynamic, Dynamic, Dynamic> blocking(n, m, k, 1, true);
+  // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ.
+  const auto run = [&]<int OrderB, int OrderA>() {
+    internal::general_matrix_matrix_product<extent, T, OrderB, false, T, OrderA, false, ColMajor, 1>::run(
+        n, m, k, b.data, b.stride, a.data, a.stride, c.data, 1, c.stride, T(1), blocking, nullptr);
+  };
+  if (b.transposed)
+    a.transposed ? run.template operator()<RowMajor, RowMajor>() : run.template operator()<RowMajor, ColMajor>();
   else
-    y.noalias() += left * right;
+    a.transposed ? run.template operator()<ColMajor, RowMajor>() : run.template operator()<ColMajor, ColMajor>();
 }
 
-/// c (m, n) = or += a (m, k) · b (k, n) for large matrices, by the product library.
-template <class T>
-void library_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
-                    bool accumulate) {
 #if defined(IAPT_ONEDNN)
-  if constexpr (std::same_as<T, float>) {
-    const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data,
-                                            a.stride, b.data, b.stride, accumulate ? 1.f : 0.f, c.data, c.stride);
-    if (status != dnnl_success) throw device_error("matmul: oneDNN refuses, status " + std::to_string(status));
-    return;
-  }
-#endif
-  eigen_matmul(m, n, k, a, b, c, accumulate);
+/// c (m, n) = or += a (m, k) · b (k, n) for large matrices, on as many threads as OpenMP says.
+inline void library_matmul(extent m, extent n, extent k, matrix_ref<const float> a, matrix_ref<const float> b,
+                           matrix_ref<float> c, bool accumulate) {
+  const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data,
+                                          a.stride, b.data, b.stride, accumulate ? 1.f : 0.f, c.data, c.stride);
+  if (status != dnnl_success) throw device_error("matmul: oneDNN refuses, status " + std::to_string(status));
 }
+#endif
 
 /// A tile of c (m, n) = or += a (m, k) · bᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
 /// read once for all rows. A number's sum has the same order in tiles of all sizes.
