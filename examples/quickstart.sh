@@ -48,7 +48,7 @@ for ((i = 0; i < questions; ++i)); do before+=("$(ask "$i")"); done
 step "Train"
 "$programs/train" --model "$model" --method iapt --train "$out/data/train.jsonl" --dev "$out/data/dev.jsonl" \
   --out "$adapter" --epochs "$epochs" --batch "$batch" --learning-rate "$learning_rate" --seed "$seed" \
-  --soft-tokens "$soft_tokens" --bottleneck "$bottleneck"
+  --soft-tokens "$soft_tokens" --bottleneck "$bottleneck" --overwrite
 
 step "After"
 limit=()
