@@ -41,6 +41,7 @@ enum class placement { front, late };
 ///                                    rotary angles of the soft tokens (B·P, E)
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
+/// Where soft tokens stand late, an instruction's rows but the last are the bare model's: no hook acts on them.
 struct bare {};
 
 /// Whether a method writes soft tokens.
