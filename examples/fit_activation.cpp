@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fits P(x) / (1 + |S(x)|) to an activation by least squares, and draws fit and error.
-#include <CLI/CLI.hpp>
 #include <Eigen/Dense>
 #include <cmath>
 #include <functional>
-#include <iostream>
 #include <map>
 
 #include "iapt/io/atomic_file.hpp"
+#include "support/command_line.hpp"
 
 namespace {
 
@@ -17,7 +16,7 @@ const std::map<std::string, std::function<double(double)>> activations{
     {"tanh", [](double x) { return std::tanh(x); }},
     {"relu", [](double x) { return std::max(x, 0.0); }},
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
-    {"softplus", [](double x) { return std::log1p(std::exp(x)); }}};
+    {"softplus", [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }}};
 
 /// Coefficients a_0..a_M, then b_1..b_K.
 double rational(const Eigen::VectorXd& c, int M, double x) {
@@ -104,30 +103,35 @@ int main(int argc, char** argv) {
   std::vector<std::string> names;
   for (const auto& [known, f] : activations) names.push_back(known);
   app.add_option("--activation", name)->check(CLI::IsMember(names))->capture_default_str();
-  app.add_option("--numerator", numerator, "degree of P")->check(CLI::Range(0, 12))->capture_default_str();
-  app.add_option("--denominator", denominator, "degree of S")->check(CLI::Range(1, 12))->capture_default_str();
-  app.add_option("--interval", interval)->expected(2)->capture_default_str();
-  app.add_option("--points", points)->check(CLI::Range(3, 100000))->capture_default_str();
-  app.add_option("--plot", plot, "an SVG file for fit and error");
-  try {
-    app.parse(argc, argv);
+  app.add_option("--numerator", numerator, "degree of P")->check(program::between<int>(0, 12))->capture_default_str();
+  app.add_option("--denominator", denominator, "degree of S")
+      ->check(program::between<int>(1, 12))
+      ->capture_default_str();
+  app.add_option("--interval", interval)
+      ->expected(2)
+      ->check(program::between<double>(-1e6, 1e6))
+      ->capture_default_str();
+  app.add_option("--points", points)->check(program::between<int>(3, 100000))->capture_default_str();
+  app.add_option("--plot", plot, "an SVG file for fit and error")->check(program::not_empty());
+  return program::run(app, argc, argv, [&] {
     if (!(interval[0] < interval[1])) throw iapt::error("--interval: the first number must be the smaller one");
     const auto& f = activations.at(name);
     const Eigen::VectorXd x = Eigen::VectorXd::LinSpaced(points, interval[0], interval[1]), y = x.unaryExpr(f);
     const Eigen::VectorXd c = fit(x, y, numerator, denominator);
     double worst = 0;
+    bool finite = c.allFinite();
     for (int i = 0; i <= 10000; ++i) {
       const double at = interval[0] + (interval[1] - interval[0]) * i / 10000;
-      worst = std::max(worst, std::abs(f(at) - rational(c, numerator, at)));
+      const double error = std::abs(f(at) - rational(c, numerator, at));
+      finite = finite && std::isfinite(error);
+      worst = std::max(worst, error);
     }
+    if (!finite) throw iapt::numeric_error("the fit is not finite; choose a smaller --interval or lower degrees");
     std::cout.precision(9);
     for (int j = 0; j <= numerator; ++j) std::cout << "a" << j << " = " << c[j] << '\n';
     for (int k = 1; k <= denominator; ++k) std::cout << "b" << k << " = " << c[numerator + k] << '\n';
     std::cout << "largest error on [" << interval[0] << ", " << interval[1] << "]: " << worst << '\n';
     if (!plot.empty()) iapt::write_text_file(plot, svg(f, c, numerator, interval[0], interval[1]));
     return 0;
-  } catch (const CLI::ParseError& failure) { return app.exit(failure); } catch (const std::exception& failure) {
-    std::cerr << "iapt: " << failure.what() << '\n';
-    return 1;
-  }
+  });
 }

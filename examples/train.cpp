@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trains IAPT on a model and JSONL of your own.
+#include <optional>
+
 #include "support/program.hpp"
 
 using namespace iapt;
@@ -11,37 +13,44 @@ struct flags : program::common_flags {
   std::string start_text;
   iapt_options iapt;
   train_options run;
-  double learning_rate = 2.5e-3, coefficient_learning_rate = 1e-3;
+  double learning_rate = 2.5e-3;
+  std::optional<double> coefficient_learning_rate;
   extent max_length = 768, micro_batch_tokens = 0;
   bool cut_left = false, recompute = false;
 
   void add(CLI::App& app) {
+    using program::between, program::not_empty;
     common_flags::add(app);
     app.add_option("--method", method, "how to adapt the model")->check(CLI::IsMember({"iapt"}))->capture_default_str();
-    app.add_option("--train", train, "JSONL to learn from")->required();
-    app.add_option("--dev", dev, "JSONL that chooses the best adapter");
-    app.add_option("--out", out, "folder for the adapter, the metrics and the checkpoint")->required();
-    app.add_option("--epochs", run.epochs)->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--batch", run.batch, "sequences in a step")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--micro-batch-tokens", micro_batch_tokens, "tokens at once; 0: the whole batch");
-    app.add_option("--learning-rate", learning_rate)->check(CLI::NonNegativeNumber)->capture_default_str();
-    app.add_option("--coefficient-learning-rate", coefficient_learning_rate, "of the learned activations")
-        ->check(CLI::NonNegativeNumber)
+    app.add_option("--train", train, "JSONL to learn from")->required()->check(not_empty());
+    app.add_option("--dev", dev, "JSONL that chooses the best adapter")->check(not_empty());
+    app.add_option("--out", out, "folder for the adapter, the metrics and the checkpoint")
+        ->required()
+        ->check(not_empty());
+    app.add_option("--epochs", run.epochs)->check(between<extent>(1, 1000000))->capture_default_str();
+    app.add_option("--batch", run.batch, "sequences in a step")
+        ->check(between<extent>(1, 1000000))
         ->capture_default_str();
+    app.add_option("--micro-batch-tokens", micro_batch_tokens, "tokens at once; 0: the whole batch")
+        ->check(between<extent>(0));
+    app.add_option("--learning-rate", learning_rate)->check(between<double>(0))->capture_default_str();
+    app.add_option("--coefficient-learning-rate", coefficient_learning_rate,
+                   "of the learned activations; without it 1e-3, with --bilevel 1e-6")
+        ->check(between<double>(0));
     app.add_option("--schedule", schedule)
         ->check(CLI::IsMember({"constant", "linear", "cosine"}))
         ->capture_default_str();
     app.add_option("--warm-up", run.warm_up, "fraction of the steps")
-        ->check(CLI::Range(0.0, 1.0))
+        ->check(between<double>(0, 1))
         ->capture_default_str();
-    app.add_option("--seed", run.seed)->capture_default_str();
-    app.add_option("--eval-every", run.eval_every, "steps; 0: after each epoch")->check(CLI::NonNegativeNumber);
+    app.add_option("--seed", run.seed)->check(between<std::uint64_t>(0))->capture_default_str();
+    app.add_option("--eval-every", run.eval_every, "steps; 0: after each epoch")->check(between<extent>(0));
     app.add_option("--patience", run.patience, "evaluations without a better dev loss that end the run; 0: any")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--soft-tokens", iapt.soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--bottleneck", iapt.bottleneck)->check(CLI::PositiveNumber)->capture_default_str();
+        ->check(between<extent>(0));
+    app.add_option("--soft-tokens", iapt.soft_tokens)->check(between<extent>(1, 4096))->capture_default_str();
+    app.add_option("--bottleneck", iapt.bottleneck)->check(between<extent>(1, 65536))->capture_default_str();
     app.add_option("--share", iapt.share, "layers that share projections")
-        ->check(CLI::PositiveNumber)
+        ->check(between<extent>(1, 65536))
         ->capture_default_str();
     app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
     app.add_option("--init", init, "start of the soft tokens; text in front, random late")
@@ -54,17 +63,26 @@ struct flags : program::common_flags {
         ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))
         ->capture_default_str();
     app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")
+        ->check(between<extent>(2))
         ->capture_default_str();
     app.add_flag("--cut-left", cut_left, "cut longer instructions on the left instead");
     app.add_flag("--recompute", recompute, "less memory, a third more time");
     app.add_flag("--bilevel", run.bilevel, "learn the activations on half of --dev");
     app.add_flag("--resume", run.resume, "go on from the checkpoint in --out");
+    app.add_flag("--overwrite", run.overwrite, "replace the run that is in --out");
   }
 };
 
 // The text that soft tokens start from: for `last`, a real instruction; else the user's, or the first examples whole.
 std::vector<token_id> start_text(const program::model& lm, const flags& f, const data_set& data) {
-  if (f.iapt.start == prompt_start::last) return data.examples[0].instruction;
+  if (f.iapt.start == prompt_start::last) {
+    const auto& instruction = data.examples[0].instruction;
+    if (const extent needed = f.iapt.soft_tokens + 1; extent(instruction.size()) < needed)
+      throw error("--init last: the first instruction of --train has " + std::to_string(instruction.size()) +
+                  " tokens, " + std::to_string(needed) + " are needed for --soft-tokens " +
+                  std::to_string(f.iapt.soft_tokens) + "; use fewer --soft-tokens or --init random");
+    return instruction;
+  }
   std::vector<token_id> text = lm.tokenizer().encode(f.start_text, {.bos = false});
   for (const example& e : data.examples) {
     if (!f.start_text.empty() || extent(text.size()) >= f.iapt.soft_tokens) break;
@@ -127,14 +145,17 @@ int main(int argc, char** argv) {
     f.run.shape = decay_of(f.schedule);
     f.run.micro_batch.tokens = f.micro_batch_tokens;
     f.run.optimizer.learning_rate = f.learning_rate;
-    f.run.optimizer.coefficients = group_settings{.learning_rate = f.coefficient_learning_rate};
+    f.run.optimizer.coefficients = group_settings{.learning_rate = f.coefficient_learning_rate.value_or(1e-3)};
+    f.run.bilevel_coefficients.learning_rate = f.coefficient_learning_rate.value_or(1e-6);
     if (f.run.bilevel && f.dev.empty()) throw error("--bilevel needs --dev");
 
     program::backend backend{{.threads = f.threads}};
     auto lm = load_causal_lm<float>(f.model, backend);
     lm.recompute_layers = f.recompute;
+    program::warn_if_too_long(lm, f.max_length, "--max-length");
     const jsonl_options limits{.max_length = f.max_length,
-                               .longer = f.cut_left ? too_long::cut_left : too_long::leave_out};
+                               .longer = f.cut_left ? too_long::cut_left : too_long::leave_out,
+                               .shortest_instruction = f.iapt.where == placement::late ? 2 : 1};
     const data_set data = load_jsonl(f.train, lm.tokenizer(), limits);
     const data_set dev = f.dev.empty() ? data_set{} : load_jsonl(f.dev, lm.tokenizer(), limits);
     for (const auto* set : {&data, &dev})

@@ -3,12 +3,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "dev_domains.hpp"
+#include "iapt/io/atomic_file.hpp"
 #include "questions.hpp"
 #include "test_domains.hpp"
 #include "train_domains.hpp"
@@ -42,12 +42,12 @@ inline std::string json_line(const example& e) {
       .dump();
 }
 
-/// Writes examples, one a line.
+/// Writes examples, one a line: all of them, or no file.
 /// @throws iapt::io_error where the file cannot be written
 inline void write_lines(const std::filesystem::path& path, const std::vector<example>& examples) {
-  std::ofstream file(path, std::ios::binary);
-  for (const example& e : examples) file << json_line(e) << '\n';
-  if (!file.flush()) throw iapt::io_error(path.string() + ": cannot be written; is there space, may you write there?");
+  std::string lines;
+  for (const example& e : examples) lines += json_line(e) + "\n";
+  iapt::write_text_file(path, lines);
 }
 
 }  // namespace sql

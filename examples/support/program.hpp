@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the example programs share: flags of the same name everywhere, and errors on one line.
+// What the programs with a model share: flags of the same name everywhere, adapters of any type, stop tokens.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <iapt/iapt.hpp>
 #include <iostream>
 #include <string>
+#include <vector>
+
+#include "command_line.hpp"
 
 namespace program {
 
 using backend = iapt::eigen_backend;
 using model = iapt::language_model<float, backend>;
 
-/// Flags that every program has.
+/// Flags that programs with a model have.
 struct common_flags {
   std::string model;
   int threads = 0;
   void add(CLI::App& app) {
-    app.add_option("--model", model, "a .gguf file or a Hugging Face folder")->required();
-    app.add_option("--threads", threads, "threads to use; 0: all")->capture_default_str();
+    app.add_option("--model", model, "a .gguf file or a Hugging Face folder")->required()->check(not_empty());
+    app.add_option("--threads", threads, "threads to use; 0: all")->check(between<int>(0, 1024))->capture_default_str();
   }
 };
 
@@ -40,16 +42,22 @@ auto with_adapter(const model& lm, const std::string& path, F f) {
                         [&](auto type) { return f(iapt::load_adapter<typename decltype(type)::type>(lm, folder)); });
 }
 
-/// Runs a program: exit status 1 and one message where it fails, 130 where it was interrupted.
-template <class F>
-int run(CLI::App& app, int argc, char** argv, F body) {
+/// The tokens that end an answer: the model's end token and, where its chat template is known, that of a turn.
+/// @throws iapt::io_error if there is neither
+inline std::vector<iapt::token_id> stop_tokens(const model& lm) {
+  std::vector<iapt::token_id> stop;
   try {
-    app.parse(argc, argv);
-    return body();
-  } catch (const CLI::ParseError& failure) { return app.exit(failure); } catch (const std::exception& failure) {
-    std::cerr << "iapt: " << failure.what() << '\n';
-    return 1;
-  }
+    stop.push_back(lm.chat().end_of_turn(lm.tokenizer()));
+  } catch (const iapt::io_error&) {}  // not a chat model
+  if (const auto end = lm.tokenizer().eos()) stop.push_back(*end);
+  if (stop.empty()) stop.push_back(lm.end_token());  // which says that there is none
+  return stop;
+}
+
+/// Warns of sequences that are longer than the model was made for. It reads them, but may well make nothing of them.
+inline void warn_if_too_long(const model& lm, iapt::extent tokens, const std::string& what) {
+  if (const auto most = lm.config.max_positions; most > 0 && tokens > most)
+    std::cerr << "warning: " << what << ": " << tokens << " tokens; the model was made for " << most << " positions\n";
 }
 
 }  // namespace program

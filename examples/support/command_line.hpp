@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all programs share, whether they have a model or not: bounds of flags, and how a program fails.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <iapt/core/error.hpp>
+#include <iostream>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <type_traits>
+
+namespace program {
+
+/// Refuses what is no number from `least` to `most`, where CLI11 itself would take -1 for a huge unsigned number, and
+/// NaN for any. Its messages begin with the flag's name.
+template <class T>
+CLI::Validator between(std::type_identity_t<T> least, T most = std::numeric_limits<T>::max()) {
+  return {[=](const std::string& given) -> std::string {
+            const auto refusal = [&](const char* rule, const auto& bound) {
+              std::ostringstream text;
+              text << "must be " << rule << bound << ", found " << (given.empty() ? "nothing" : given);
+              return text.str();
+            };
+            constexpr bool whole = std::is_integral_v<T>;
+            char* end = nullptr;
+            const long double value = std::strtold(given.c_str(), &end);  // wide enough for every T
+            if (given.empty() || *end || std::isnan(value) ||
+                (whole && given.find_first_not_of("+-0123456789") != std::string::npos))
+              return refusal(whole ? "a whole number" : "a number", "");
+            if (value < least) return refusal("at least ", least);
+            if (value > most) return refusal("at most ", most);
+            return "";
+          },
+          ""};
+}
+
+/// Refuses an empty text: to leave a flag out and to give it nothing by mistake ("$unset") are two things.
+inline CLI::Validator not_empty() {
+  return {[](const std::string& given) { return given.empty() ? "must not be empty" : ""; }, ""};
+}
+
+/// Runs a program. Exit status 1 and one message where it fails, be it that a flag is wrong or that standard output is
+/// full; 130 where it was interrupted.
+template <class F>
+int run(CLI::App& app, int argc, char** argv, F body) {
+  try {
+    int status = 0;
+    try {
+      app.parse(argc, argv);
+      status = body();
+    } catch (const CLI::ParseError& failure) {  // or --help, which is a success
+      status = app.exit(failure) == 0 ? 0 : 1;
+    }
+    if (!std::cout.flush()) throw iapt::io_error("cannot write to standard output");
+    return status;
+  } catch (const std::exception& failure) {
+    std::cerr << "iapt: " << failure.what() << '\n';
+    return 1;
+  }
+}
+
+}  // namespace program

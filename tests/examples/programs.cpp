@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built programs from outside: exit statuses, refused flags, output that cannot be written.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "support/catch.hpp"
+#include "support/model.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace iapt::test;
+
+namespace {
+
+/// What a command did.
+struct outcome {
+  int status;        ///< of its exit
+  std::string text;  ///< standard output and standard error
+};
+
+/// Runs a command of the shell.
+outcome shell(const std::string& command) {
+  outcome found{-1, ""};
+  std::FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "r");
+  REQUIRE(pipe);
+  for (int c; (c = std::fgetc(pipe)) != EOF;) found.text += char(c);
+  const int status = ::pclose(pipe);
+  if (WIFEXITED(status)) found.status = WEXITSTATUS(status);
+  return found;
+}
+
+/// One word of the shell.
+std::string word(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
+
+/// Runs a program with arguments, and perhaps a redirection.
+struct program {
+  std::string path;
+  outcome operator()(const std::string& arguments) const { return shell(word(path) + " " + arguments); }
+  /// That it fails, and says so with these words.
+  void refuses(const std::string& arguments, const std::string& message) const {
+    const outcome found = (*this)(arguments);
+    CAPTURE(path, arguments);
+    CHECK(found.status == 1);
+    CHECK_THAT(found.text, has_text(message));
+  }
+};
+
+constexpr const char* names[] = {"train", "evaluate", "generate", "fit_activation", "make_sql_data"};
+
+std::size_t files_in(const std::filesystem::path& folder) {
+  return std::size_t(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+}  // namespace
+
+TEST_CASE("programs: the exit status is 0, or 1 for a wrong flag", "[examples]") {
+  for (const char* name : names) {
+    const auto path = require_program(name);
+    if (!path) return;
+    const program run{*path};
+    CAPTURE(name);
+    CHECK(run("--help").status == 0);
+    run.refuses("--nonsense 1", "--nonsense");
+    run.refuses("--help >/dev/full", "cannot write to standard output");
+    if (name != std::string("fit_activation")) run.refuses("", "is required");
+  }
+}
+
+TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]") {
+  const auto train = require_program("train"), evaluate = require_program("evaluate"),
+             generate = require_program("generate"), fit = require_program("fit_activation"),
+             data = require_program("make_sql_data");
+  if (!train || !evaluate || !generate || !fit || !data) return;
+  struct wrong {
+    const std::string& path;
+    const char *flag, *value, *message;
+  };
+  for (const wrong& w : {
+           wrong{*train, "--epochs", "0", "must be at least 1, found 0"},
+           wrong{*train, "--epochs", "9223372036854775807", "must be at most 1000000, found 9223372036854775807"},
+           wrong{*train, "--epochs", "1e3", "must be a whole number, found 1e3"},
+           wrong{*train, "--batch", "99999999999999999999999", "must be at most 1000000, found 9999"},
+           wrong{*train, "--micro-batch-tokens", "-1", "must be at least 0, found -1"},
+           wrong{*train, "--learning-rate", "nan", "must be a number, found nan"},
+           wrong{*train, "--learning-rate", "inf", "must be at most 1.79769e+308, found inf"},
+           wrong{*train, "--coefficient-learning-rate", "-1e-3", "must be at least 0, found -1e-3"},
+           wrong{*train, "--coefficient-learning-rate", "nan", "must be a number, found nan"},
+           wrong{*train, "--warm-up", "nan", "must be a number, found nan"},
+           wrong{*train, "--warm-up", "1.5", "must be at most 1, found 1.5"},
+           wrong{*train, "--seed", "-1", "must be at least 0, found -1"},
+           wrong{*train, "--seed", "18446744073709551616", "must be at most 18446744073709551615"},
+           wrong{*train, "--soft-tokens", "4097", "must be at most 4096, found 4097"},
+           wrong{*train, "--bottleneck", "65537", "must be at most 65536, found 65537"},
+           wrong{*train, "--share", "0", "must be at least 1, found 0"},
+           wrong{*train, "--max-length", "1", "must be at least 2, found 1"},
+           wrong{*train, "--eval-every", "-1", "must be at least 0, found -1"},
+           wrong{*train, "--patience", "-1", "must be at least 0, found -1"},
+           wrong{*train, "--threads", "-1", "must be at least 0, found -1"},
+           wrong{*generate, "--threads", "1025", "must be at most 1024, found 1025"},
+           wrong{*generate, "--max-new", "1000001", "must be at most 1000000, found 1000001"},
+           wrong{*evaluate, "--max-new", "0", "must be at least 1, found 0"},
+           wrong{*evaluate, "--limit", "-1", "must be at least 0, found -1"},
+           wrong{*evaluate, "--limit", "ten", "must be a whole number, found ten"},
+           wrong{*data, "--train", "-5", "must be at least 0, found -5"},
+           wrong{*data, "--seed", "-1", "must be at least 0, found -1"},
+           wrong{*fit, "--points", "2", "must be at least 3, found 2"},
+           wrong{*fit, "--numerator", "13", "must be at most 12, found 13"},
+           wrong{*fit, "--interval -1", "1e300", "must be at most 1e+06, found 1e300"},
+           wrong{*fit, "--interval -1", "inf", "must be at most 1e+06, found inf"},
+           // a flag that names a file means one
+           wrong{*train, "--out", "''", "must not be empty"},
+           wrong{*train, "--dev", "''", "must not be empty"},
+           wrong{*train, "--model", "''", "must not be empty"},
+           wrong{*evaluate, "--adapter", "''", "must not be empty"},
+           wrong{*evaluate, "--write", "''", "must not be empty"},
+           wrong{*generate, "--adapter", "''", "must not be empty"},
+           wrong{*data, "--out", "''", "must not be empty"},
+           wrong{*fit, "--plot", "''", "must not be empty"},
+       }) {
+    const std::string flag(w.flag);
+    program{w.path}.refuses(flag + " " + w.value, flag.substr(0, flag.find(' ')) + ": " + w.message);
+  }
+  program{*evaluate}.refuses("--model m --data d --metric loss --write w", "--write needs --metric exact");
+}
+
+TEST_CASE("make_sql_data: a full disk leaves nothing, a wrong folder is named", "[examples]") {
+  const auto path = require_program("make_sql_data");
+  if (!path) return;
+  const program run{*path};
+  const temporary_folder folder;
+  const std::string few = " --train 3 --dev 2 --test 2", out = "--out " + word(folder.path() / "data") + few;
+
+  // no file may get longer than 0 bytes
+  const outcome full = shell("trap '' XFSZ; ulimit -f 0; " + word(*path) + " " + out);
+  CHECK(full.status == 1);
+  CHECK_THAT(full.text, has_text("train.jsonl: cannot write"));
+  CHECK(files_in(folder.path() / "data") == 0);
+
+  run.refuses(out + " >/dev/full", "cannot write to standard output");
+  CHECK(run(out).status == 0);
+  CHECK(files_in(folder.path() / "data") == 3);
+
+  const auto file = folder.write("file", "no folder");
+  run.refuses("--out " + word(file) + few, "iapt: " + file.string() + ": cannot create the folder: ");
+  run.refuses("--out " + word(file / "data") + few, "cannot create the folder: Not a directory");
+}
+
+TEST_CASE("fit_activation: finite numbers or an error", "[examples]") {
+  const auto path = require_program("fit_activation");
+  if (!path) return;
+  const program run{*path};
+  CHECK_THAT(run("").text, has_text("largest error on [-3, 3]: 8.79"));
+  run.refuses(">/dev/full", "cannot write to standard output");
+  run.refuses("--interval 3 -3", "--interval: the first number must be the smaller one");
+  for (const char* wide : {"--activation softplus --interval -800 800", "--interval -1000000 1000000"}) {
+    const outcome found = run(wide);
+    CAPTURE(wide, found.text);
+    CHECK(found.status == (found.text.find("is not finite") == std::string::npos ? 0 : 1));
+    CHECK(found.text.find("nan") == std::string::npos);
+    CHECK(found.text.find("inf") == std::string::npos);
+  }
+}
+
+TEST_CASE("programs with a model: output that is lost, prompts that are too long", "[examples][model]") {
+  const auto model = require_model();
+  const auto train = require_program("train"), evaluate = require_program("evaluate"),
+             generate = require_program("generate");
+  if (!model || !train || !evaluate || !generate) return;
+  const temporary_folder folder;
+  const std::string common = "--threads 1 --model " + word(*model);
+  const auto data = folder.write(
+      "data.jsonl", R"({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]})");
+  const auto answers = folder.path() / "answers.jsonl";
+
+  program{*generate}.refuses(common + " --prompt Hi --max-new 2 >/dev/full", "cannot write to standard output");
+  const std::string measure = common + " --data " + word(data) + " --metric exact --max-new 2 --write " + word(answers);
+  const outcome full = shell("trap '' XFSZ; ulimit -f 0; " + word(*evaluate) + " " + measure);
+  CHECK(full.status == 1);
+  CHECK_THAT(full.text, has_text(answers.string() + ": cannot write"));
+  CHECK(files_in(folder.path()) == 1);
+  program{*evaluate}.refuses(measure + " >/dev/full", "cannot write to standard output");
+  CHECK_THAT(contents(answers), has_text(R"("expected":"Hello")"));  // without the token that ends the turn
+
+  program{*train}.refuses(common + " --train " + word(data) + " --out " + word(folder.path() / "run") +
+                              " --init last --soft-tokens 2000 --max-length 100000",
+                          "2001 are needed for --soft-tokens 2000; use fewer --soft-tokens or --init random");
+  CHECK_THAT(program{*train}(common + " --train " + word(data) + " --out " + word(folder.path() / "run") +
+                             " --init last --soft-tokens 2000 --max-length 100000")
+                 .text,
+             has_text("warning: --max-length: 100000 tokens; the model was made for 8192 positions"));
+}
