@@ -53,3 +53,11 @@ TEST_CASE("bad questions are reported", "[data]") {
   CHECK_THAT(message, has_text("q.jsonl:8: expected \"answer\" (number from 0), found no such field"));
   CHECK_THAT(message, iapt::test::ends_with("nothing was evaluated"));
 }
+
+TEST_CASE("questions whose prompt is too short for a method are bad lines", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto path = folder.write("q.jsonl", R"({"prompt": "a", "choices": ["b", "c"], "answer": 0})");
+  CHECK_THAT(test::io_message([&] { load_choices(path, words, {.shortest_instruction = 2}); }),
+             has_text("q.jsonl:1: the instruction has 1 token(s)"));
+}

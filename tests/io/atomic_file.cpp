@@ -58,6 +58,7 @@ TEST_CASE("an atomic file that cannot be written says so and leaves nothing", "[
   const temporary_folder folder;
   CHECK_THAT(io_message([&] { atomic_file file(folder.path() / "no" / "x"); }), has_text("cannot create: No such"));
   std::filesystem::create_directory(folder.path() / "taken");
-  CHECK_THAT(io_message([&] { write_text_file(folder.path() / "taken", "x"); }), has_text("cannot replace"));
+  CHECK_THAT(io_message([&] { write_text_file(folder.path() / "taken", "x"); }), has_text("is not a file"));
+  CHECK_THAT(io_message([&] { write_text_file("/dev/null", "x"); }), has_text("/dev/null: is not a file"));
   CHECK(file_count(folder.path()) == 1);
 }

@@ -49,6 +49,7 @@ inline choice_set load_choices(const std::filesystem::path& path, const tokenize
   for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
     choice_example e = read_choices(reader, line);
     e.line = number;
+    require_length(e.instruction, options);
     const auto longest = std::max_element(e.choices.begin(), e.choices.end(),
                                           [](const auto& a, const auto& b) { return a.size() < b.size(); });
     example whole{.instruction = std::move(e.instruction), .response = *longest, .line = number};

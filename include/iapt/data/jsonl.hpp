@@ -148,6 +148,14 @@ class example_reader {
   std::optional<chat_template> template_;  // only lines that go through it need one
 };
 
+/// Refuses an instruction that is too short.
+/// @throws io_error saying so
+inline void require_length(const std::vector<token_id>& instruction, const jsonl_options& options) {
+  if (const extent n = extent(instruction.size()); n < options.shortest_instruction)
+    throw io_error("the instruction has " + std::to_string(n) + " token(s), at least " +
+                   std::to_string(options.shortest_instruction) + " are needed (where soft tokens stand late: 2)");
+}
+
 /// Applies the length limit to an example. @return whether it is kept
 inline bool limit_length(example& e, const jsonl_options& options, jsonl_report& report) {
   const extent length = length_of(e);
@@ -177,9 +185,7 @@ inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& w
   for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
     example e = reader.read(line);
     e.line = number;
-    if (const extent n = extent(e.instruction.size()); n < options.shortest_instruction)
-      throw io_error("the instruction has " + std::to_string(n) + " token(s), at least " +
-                     std::to_string(options.shortest_instruction) + " are needed (where soft tokens stand late: 2)");
+    require_length(e.instruction, options);
     if (limit_length(e, options, data.report)) data.examples.push_back(std::move(e));
   });
   if (data.examples.empty())

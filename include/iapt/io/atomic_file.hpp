@@ -35,8 +35,10 @@ inline void sync_folder(const std::filesystem::path& folder) {
 class atomic_file {
  public:
   /// Begins to write.
-  /// @throws io_error if the folder is missing or not writable
+  /// @throws io_error if the folder is missing or not writable, or the name is that of a folder or a device
   explicit atomic_file(const std::filesystem::path& path) : path_(path.string()) {
+    if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
+      throw io_error(path_ + ": is not a file that could be replaced");
     static std::atomic<unsigned> number = 0;
     do {
       const std::string name =
