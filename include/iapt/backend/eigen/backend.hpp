@@ -110,7 +110,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
     const bool by_columns = n >= m;
     const extent size = by_columns ? n : m, step = by_columns ? 48 : 8, cut = threads_ * step;
     const extent strip = (size + cut - 1) / cut * step;
-    const thread_limit one(1);  // for the library, which would divide each strip again
+    const library_on_one_thread limit;
     parallel((size + strip - 1) / strip, m * n * k, [&](extent i) {
       const extent from = i * strip, count = std::min(strip, size - from);
       if (by_columns) {
@@ -145,14 +145,14 @@ class eigen_backend : public memory_pool<eigen_backend> {
   static constexpr extent few = 16;  // rows up to which streaming the weights outweighs packing them
   static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
 
-  // Libraries ask OpenMP how many threads to use.
-  struct thread_limit {
+  // The library asks OpenMP how many threads to use; it would divide each strip again.
+  struct library_on_one_thread {
 #if defined(_OPENMP)
     int before = omp_get_max_threads();
-    explicit thread_limit(int threads) { omp_set_num_threads(threads); }
-    ~thread_limit() { omp_set_num_threads(before); }
+    library_on_one_thread() { omp_set_num_threads(1); }
+    ~library_on_one_thread() { omp_set_num_threads(before); }
 #else
-    explicit thread_limit(int) {}
+    library_on_one_thread() {}
 #endif
   };
   template <class T>
