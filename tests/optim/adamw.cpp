@@ -5,25 +5,26 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "iapt/backend/eigen/backend.hpp"
 #include "iapt/core/random.hpp"
+#include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/model.hpp"
 
 namespace {
 
 using namespace iapt;
-using trainable = parameter_list<double, eigen_backend>;
+using iapt::test::test_backend, iapt::test::with_threads;
+using trainable = parameter_list<double, test_backend>;
 
-tensor<double, 1, eigen_backend> tracked(eigen_backend& backend, const std::vector<double>& values) {
+tensor<double, 1, test_backend> tracked(test_backend& backend, const std::vector<double>& values) {
   auto x = from_host(backend, extents<1>{extent(values.size())}, values);
   x.track();
   return x;
 }
 template <class T>
-void put_gradient(const tensor<T, 1, eigen_backend>& x, const std::vector<T>& g) {
+void put_gradient(const tensor<T, 1, test_backend>& x, const std::vector<T>& g) {
   x.clear_gradient();
-  std::copy(g.begin(), g.end(), x.adjoint().first);
+  x.backend().upload(x.adjoint().first, g.data(), extent(g.size()));
 }
 std::vector<double> draw(std::size_t n, std::uint64_t stream) {
   random_stream random(3, stream);
@@ -38,7 +39,7 @@ TEST_CASE("AdamW follows PyTorch's, with weight decay, clipping by group and mis
   const auto reference = nlohmann::json::parse(std::ifstream(test::test_data("adamw.json")));
   const auto& weights = reference["groups"][0];
   const auto& coefficients = reference["groups"][1];
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   trainable parameters;
   for (const auto& [name, values] : reference["start"].items()) {
     const auto x = tracked(backend, values.get<std::vector<double>>());
@@ -74,7 +75,7 @@ TEST_CASE("the gradient norm is the same for one and two threads, over many chun
   std::vector<std::vector<double>> values;
   const auto start = draw(50'001, 1), gradient = draw(50'001, 2);
   for (int threads : {1, 2}) {
-    eigen_backend backend({.threads = threads});
+    test_backend backend = with_threads(threads);
     const auto x = tracked(backend, start);
     trainable parameters;
     add_parameter(parameters, "x", x);
@@ -91,7 +92,7 @@ TEST_CASE("the gradient norm is the same for one and two threads, over many chun
 }
 
 TEST_CASE("a gradient that is not finite is named and changes nothing", "[optim]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const auto good = tracked(backend, draw(9, 1)), bad = tracked(backend, draw(9000, 2));
   trainable parameters;
   add_parameter(parameters, "good", good);
@@ -114,7 +115,7 @@ TEST_CASE("a gradient that is not finite is named and changes nothing", "[optim]
 }
 
 TEST_CASE("a group without a factor keeps everything and loses its gradients", "[optim]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const auto w = tracked(backend, {1, 2, 3}), c = tracked(backend, {4, 5});
   trainable parameters;
   add_parameter(parameters, "w", w);
@@ -130,7 +131,7 @@ TEST_CASE("a group without a factor keeps everything and loses its gradients", "
 }
 
 TEST_CASE("a restored optimiser goes on bit for bit", "[optim]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const auto run = [&](bool stop) {
     auto x = tracked(backend, draw(77, 1));
     trainable parameters;
@@ -148,12 +149,12 @@ TEST_CASE("a restored optimiser goes on bit for bit", "[optim]") {
     return to_host(x);
   };
   CHECK(run(true) == run(false));
-  adamw<double, eigen_backend> other{{}};
+  adamw<double, test_backend> other{{}};
   CHECK_THROWS_AS(other.restore({{{1}, {1}, 1}}), shape_error);
 }
 
 TEST_CASE("settings out of range are refused", "[optim]") {
-  using optimizer = adamw<double, eigen_backend>;
+  using optimizer = adamw<double, test_backend>;
   CHECK_THROWS_AS(optimizer({}, {.learning_rate = -1}), error);
   CHECK_THROWS_AS(optimizer({}, {.learning_rate = std::numeric_limits<double>::quiet_NaN()}), error);
   CHECK_THROWS_AS(optimizer({}, {.beta1 = 1}), error);

@@ -5,18 +5,19 @@
 #include "train/toy.hpp"
 
 using namespace iapt;
+using iapt::test::test_backend, iapt::test::with_threads;
 
 TEST_CASE("a batch cut into pieces has the same loss, tokens and gradient", "[train]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_model<double> model(backend);
   const auto examples = test::counting(7, 3);
   const std::vector<std::size_t> numbers{6, 0, 3, 2, 1};
   const auto gradient = [&](const batch_limits& limits) {
     const test::toy_method<double> method(backend);
-    const batch_loss found = add_gradient(backend, model, method, std::span<const example>(examples), numbers, limits);
+    const auto found = add_gradient(backend, model, method, std::span<const example>(examples), numbers, limits);
     auto all = to_host(method.head.gradient());
     for (double d : to_host(method.scale.gradient())) all.push_back(d);
-    all.push_back(found.loss), all.push_back(double(found.tokens));
+    all.push_back(found.wait()), all.push_back(double(found.tokens));
     return all;
   };
   const auto whole = gradient({});

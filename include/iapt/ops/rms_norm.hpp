@@ -36,14 +36,15 @@ struct rms_norm_adjoint {
   T* dx;                 ///< adjoint of the rows, or null
   T* dw;                 ///< one row of partial sums for each chunk, or null
   extent rows,           ///< N
-      columns;           ///< D
+      columns,           ///< D
+      chunk;             ///< rows of a chunk
   T epsilon;             ///< ε
   bool accumulates;      ///< whether dx is added to what is there
   /// Chunk c.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent c) const {
     const row<const T> weight{w};
-    const extent begin = c * chunk_rows, end = begin + chunk_rows < rows ? begin + chunk_rows : rows;
+    const extent begin = c * chunk, end = begin + chunk < rows ? begin + chunk : rows;
     for (extent r = begin; r < end; ++r) {
       const row<const T> in{x + r * columns}, d{dy + r * columns};
       const T q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
@@ -94,9 +95,10 @@ struct rms_norm_op {
     row_sums<T, Backend> sums(b, x.size(0), x.size(1));
     const auto [dx, accumulates] = x.adjoint();
     T* dw = sums.partial_for(w).p;
-    b.groups(sums.chunks(), chunk_rows * x.size(1),
-             rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), T(epsilon),
-                                 accumulates});
+    const extent chunk = dw ? chunk_rows : 1;
+    b.groups((x.size(0) + chunk - 1) / chunk, chunk * x.size(1),
+             rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), chunk,
+                                 T(epsilon), accumulates});
     sums.finish();
   }
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -91,17 +92,42 @@ class adamw {
   /// @return each group's gradient norm, before clipping; 0 for a group without a factor
   /// @throws numeric_error if a gradient that would be used is not finite; nothing is changed then
   per_group<double> step(factors factor) {
-    const per_group<double> norms = measure(factor);
-    for (slot& one : slots_) {
-      const auto group = one.parameter.group;
-      if (factor.of(group) && one.parameter.values.has_gradient()) update(one, *factor.of(group), norms.of(group));
-    }
+    if (!measuring_) measure(factor);
+    const per_group<double> norms = gradient_norms();
+    update(factor, norms);
     clear_gradients();
     return norms;
+  }
+  /// Starts what step(factor) begins with, the sums over the gradients, so that a caller who waits for something else
+  /// need not wait for them again. Gradients and factors must not change between the two calls.
+  void measure(factors factor) {
+    measuring_ = true;
+    if (slots_.empty()) return;
+    Backend& backend = slots_[0].first.backend();
+    std::vector<adamw_piece<T>> pieces;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      const slot& one = slots_[i];
+      const auto& p = one.parameter.values;
+      if (!factor.of(one.parameter.group) || !p.has_gradient()) continue;
+      const T* const g = p.gradient().data();
+      T *const m = one.first.write(), *const v = one.second.write(), *const values = p.write();
+      for (extent from = 0; from < p.size(); from += adamw_piece<T>::most)
+        pieces.push_back(
+            {g + from, m + from, v + from, values + from, std::min(p.size() - from, adamw_piece<T>::most), extent(i)});
+    }
+    if (pieces != pieces_) {  // mostly they stay from step to step
+      pieces_ = std::move(pieces);
+      table_ = std::make_shared<buffer<adamw_piece<T>, Backend>>(backend, extent(pieces_.size()));
+      backend.upload(table_->write(), pieces_.data(), table_->size());
+      sums_ = tensor<T, 1, Backend>(backend, {table_->size()});
+    }
+    if (pieces_.empty()) return;
+    backend.groups(table_->size(), adamw_piece<T>::most, square_sum<T>{table_->data(), sums_.write()});
   }
 
   /// Forgets all gradients.
   void clear_gradients() {
+    measuring_ = false;
     for (const slot& one : slots_) one.parameter.values.clear_gradient();
   }
 
@@ -148,64 +174,57 @@ class adamw {
                   std::to_string(s.clip_norm));
   }
 
-  // Gradient norms. Each chunk is summed on the backend; the few sums of the chunks are added here, in order and in
-  // double precision. One wait for the device.
-  per_group<double> measure(const factors& factor) const {
-    const auto counts = [&](const slot& one) {
-      return factor.of(one.parameter.group) && one.parameter.values.has_gradient()
-                 ? square_sum_chunk<T>::chunks(one.first.size())
-                 : 0;
-    };
-    extent total = 0;
-    for (const slot& one : slots_) total += counts(one);
+  // What measure() started. The few sums of the pieces are added here, in order and in double precision.
+  per_group<double> gradient_norms() {
+    measuring_ = false;
     per_group<double> squares;
-    if (!total) return squares;
-    Backend& backend = slots_[0].first.backend();
-    const tensor<T, 1, Backend> sums(backend, {total});
-    T* next = sums.write();
-    for (const slot& one : slots_) {
-      const extent chunks = counts(one), size = one.first.size();
-      if (!chunks) continue;
-      backend.groups(chunks, std::min(size, square_sum_chunk<T>::chunk),
-                     square_sum_chunk<T>{one.parameter.values.gradient().data(), next, size});
-      next += chunks;
-    }
-    const std::vector<T> found = to_host(sums);
-    auto at = found.begin();
-    for (const slot& one : slots_) {
-      double& square = squares.of(one.parameter.group);
-      for (extent k = counts(one); k > 0; --k) square += double(*at++);
-      if (!std::isfinite(square))
-        throw numeric_error("adamw: the gradient of \"" + one.parameter.name +
+    if (pieces_.empty()) return squares;
+    const std::vector<T> sums = to_host(sums_);
+    for (std::size_t k = 0; k < sums.size(); ++k) {
+      const named_parameter<T, Backend>& parameter = slots_[pieces_[k].parameter].parameter;
+      squares.of(parameter.group) += double(sums[k]);
+      if (!std::isfinite(squares.of(parameter.group)))
+        throw numeric_error("adamw: the gradient of \"" + parameter.name +
                             "\" is not finite, so no parameter was changed; the learning rate is probably too high");
     }
     return {std::sqrt(squares.weights), std::sqrt(squares.coefficients)};
   }
 
-  void update(slot& one, double factor, double norm) {
-    const group_settings& s = settings_.of(one.parameter.group);
-    const double rate = s.learning_rate * factor, t = double(++one.steps);
+  void update(const factors& factor, const per_group<double>& norms) {
+    if (pieces_.empty()) return;
+    std::vector<adamw_factors<T>> all(slots_.size());
+    for (std::size_t k = 0; k < pieces_.size(); ++k) {
+      const std::size_t i = std::size_t(pieces_[k].parameter);
+      if (k == 0 || pieces_[k - 1].parameter != pieces_[k].parameter) all[i] = factors_of(slots_[i], factor, norms);
+    }
+    Backend& backend = slots_[0].first.backend();
+    buffer<adamw_factors<T>, Backend> table(backend, extent(all.size()));
+    backend.upload(table.write(), all.data(), table.size());
+    backend.groups(table_->size(), adamw_piece<T>::most, adamw_update<T>{table_->data(), table.data()});
+  }
+  adamw_factors<T> factors_of(slot& one, const factors& factor, const per_group<double>& norms) {
+    const parameter_group group = one.parameter.group;
+    const group_settings& s = settings_.of(group);
+    const double rate = s.learning_rate * *factor.of(group), t = double(++one.steps);
     // The 1e-6 is PyTorch's, so that runs can be compared.
-    const double scale = s.clip_norm > 0 ? std::min(1.0, s.clip_norm / (norm + 1e-6)) : 1;
-    const auto& p = one.parameter.values;
-    p.backend().grid(1, p.size(),
-                     adamw_loop<T>{{p.gradient().data()},
-                                   {one.first.write()},
-                                   {one.second.write()},
-                                   {p.write()},
-                                   T(scale),
-                                   T(1 - options_.beta1),
-                                   T(options_.beta2),
-                                   T(1 - options_.beta2),
-                                   T(1 - rate * s.weight_decay),
-                                   T(rate / (1 - std::pow(options_.beta1, t))),
-                                   T(1 / std::sqrt(1 - std::pow(options_.beta2, t))),
-                                   T(options_.epsilon)});
+    const double scale = s.clip_norm > 0 ? std::min(1.0, s.clip_norm / (norms.of(group) + 1e-6)) : 1;
+    return {T(scale),
+            T(1 - options_.beta1),
+            T(options_.beta2),
+            T(1 - options_.beta2),
+            T(1 - rate * s.weight_decay),
+            T(rate / (1 - std::pow(options_.beta1, t))),
+            T(1 / std::sqrt(1 - std::pow(options_.beta2, t))),
+            T(options_.epsilon)};
   }
 
   adamw_options options_;
   per_group<group_settings> settings_;
   std::vector<slot> slots_;
+  bool measuring_ = false;                                  // measure() was called, step() was not
+  std::vector<adamw_piece<T>> pieces_;                      // of the parameters that are moved
+  std::shared_ptr<buffer<adamw_piece<T>, Backend>> table_;  // the same on the backend
+  tensor<T, 1, Backend> sums_;                              // their gradients' squared lengths
 };
 
 }  // namespace iapt

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two loops of AdamW, as a backend runs them: the gradient's squared length, and the update.
+// The two loops of AdamW, as a backend runs them, each over all parameters at once: the gradients' squared length, and
+// the update.
 #pragma once
 #include <cmath>
 #include <concepts>
@@ -17,57 +18,75 @@ IAPT_DEVICE V square_root(V a) {
     return V::each(a, [](auto x) { return std::sqrt(x); });
 }
 
-/// Row kernel: y[k] = Σ x² over chunk k. The chunks are part of the definition of the sum, so that it is the same
-/// whatever the machine and its number of threads.
+/// Numbers of one parameter, next to each other in all its arrays: what one group works on. The pieces are part of the
+/// definition of a gradient's norm, so that it is the same whatever the machine and its number of threads.
 template <class T>
-struct square_sum_chunk {
-  using value_type = T;                  ///< type of one number
-  static constexpr extent chunk = 4096;  ///< numbers that one group sums
-  const T* x;                            ///< the numbers
-  T* y;                                  ///< one sum for each chunk
-  extent size;                           ///< how many numbers there are
-  /// How many chunks that many numbers have.
-  static constexpr extent chunks(extent size) { return (size + chunk - 1) / chunk; }
-  /// Chunk k.
+struct adamw_piece {
+  static constexpr extent most = 4096;  ///< numbers of a piece
+  const T* g;                           ///< gradient
+  T *m,                                 ///< running mean of the gradient
+      *v,                               ///< running mean of its square
+      *p;                               ///< the parameter
+  extent size,                          ///< how many
+      parameter;                        ///< which parameter they belong to
+  /// Whether it is the same place.
+  bool operator==(const adamw_piece&) const = default;
+};
+
+/// Row kernel: y[k] = Σ g² over piece k.
+template <class T>
+struct square_sum {
+  using value_type = T;          ///< type of one number
+  const adamw_piece<T>* pieces;  ///< of all parameters
+  T* y;                          ///< one sum for each piece
+  /// Piece k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent from = k * chunk, left = size - from;
-    const row<const T> part{x + from};
-    const T s = group.sum(left < chunk ? left : chunk, [&](auto j) {
-      const auto v = part[j];
+    const row<const T> g{pieces[k].g};
+    const T s = group.sum(pieces[k].size, [&](auto j) {
+      const auto v = g[j];
       return v * v;
     });
     group.once([&] { y[k] = s; });
   }
 };
 
-/// One step of AdamW for one parameter, clipping included: each number is read and written once.
+/// The factors of one parameter's step.
+template <class T>
+struct adamw_factors {
+  T scale,             ///< of the gradient: what clipping leaves of it
+      one_less_beta1,  ///< 1 − β₁
+      beta2,           ///< β₂
+      one_less_beta2,  ///< 1 − β₂
+      kept,            ///< 1 − λη, what weight decay leaves of the parameter
+      rate,            ///< η/(1 − β₁ᵗ)
+      inverse_root,    ///< 1/√(1 − β₂ᵗ)
+      epsilon;         ///< ε
+};
+
+/// Row kernel: one step of AdamW for piece k, clipping included; each number is read and written once.
 ///   m += (1 − β₁)(g − m),  v = β₂·v + (1 − β₂)g²,  p = (1 − λη)p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
 /// @par Source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"
 template <class T>
-struct adamw_loop {
-  using value_type = T;  ///< type of one number
-  row<const T> g;        ///< gradient
-  row<T> m;              ///< running mean of the gradient
-  row<T> v;              ///< running mean of its square
-  row<T> p;              ///< the parameter
-  T scale;               ///< factor of the gradient: what clipping leaves of it
-  T one_less_beta1;      ///< 1 − β₁
-  T beta2;               ///< β₂
-  T one_less_beta2;      ///< 1 − β₂
-  T kept;                ///< 1 − λη, what weight decay leaves of the parameter
-  T rate;                ///< η/(1 − β₁ᵗ)
-  T inverse_root;        ///< 1/√(1 − β₂ᵗ)
-  T epsilon;             ///< ε
-  /// One lane.
-  template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
-    const V d = g[j] * V(scale), before = m(j);
-    const V mean = before + (d - before) * V(one_less_beta1);
-    const V square = v(j) * V(beta2) + d * d * V(one_less_beta2);
-    m[j] = mean;
-    v[j] = square;
-    p[j] = p(j) * V(kept) - V(rate) * (mean / (square_root(square) * V(inverse_root) + V(epsilon)));
+struct adamw_update {
+  using value_type = T;             ///< type of one number
+  const adamw_piece<T>* pieces;     ///< of all parameters
+  const adamw_factors<T>* factors;  ///< one for each parameter
+  /// Piece k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const adamw_piece<T> at = pieces[k];
+    const adamw_factors<T> f = factors[at.parameter];
+    const row<const T> g{at.g};
+    const row<T> m{at.m}, v{at.v}, p{at.p};
+    group.each(at.size, [&]<class V>(lane<V> j) {
+      const V d = g[j] * V(f.scale), before = m(j);
+      const V mean = before + (d - before) * V(f.one_less_beta1);
+      const V square = v(j) * V(f.beta2) + d * d * V(f.one_less_beta2);
+      m[j] = mean;
+      v[j] = square;
+      p[j] = p(j) * V(f.kept) - V(f.rate) * (mean / (square_root(square) * V(f.inverse_root) + V(f.epsilon)));
+    });
   }
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "iapt/autograd/tape.hpp"
@@ -11,10 +12,17 @@
 
 namespace iapt {
 
-/// What a batch gave.
+/// What a batch gives, while the machine may still be at work on it.
+template <class T, class Backend>
 struct batch_loss {
-  double loss = 0;    ///< mean over all its response tokens, in nats
-  extent tokens = 0;  ///< its tokens that went through the model, instructions included
+  std::vector<tensor<T, 0, Backend>> parts;  ///< their sum is the mean over all its response tokens, in nats
+  extent tokens = 0;                         ///< its tokens that go through the model, instructions included
+  /// Waits for the mean over all its response tokens, in nats.
+  double wait() const {
+    double loss = 0;
+    for (const auto& part : parts) loss += double(to_host(part)[0]);
+    return loss;
+  }
 };
 
 /// Adds to the parameters' adjoints the gradient of the mean loss over all response tokens of a batch. The mean is over
@@ -26,18 +34,19 @@ struct batch_loss {
 /// @param numbers which of them
 /// @param limits how much goes through the model at once
 template <class Model, class Method, class Backend>
-batch_loss add_gradient(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
-                        std::span<const std::size_t> numbers, const batch_limits& limits) {
+auto add_gradient(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
+                  std::span<const std::size_t> numbers, const batch_limits& limits) {
   const std::vector<packed_batch> pieces = pack_within(examples, numbers, limits);
   extent targets = 0;
   for (const packed_batch& piece : pieces) targets += extent(piece.targets.size());
-  batch_loss sum;
+  using logits_type = decltype(model(std::declval<tape<Backend>&>(), pieces[0], method));
+  batch_loss<typename logits_type::value_type, Backend> sum;
   for (const packed_batch& piece : pieces) {
     tape<Backend> recorded(backend);
     const auto logits = model(recorded, piece, method);
     const auto loss = recorded(cross_entropy(logits, row_numbers<Backend>(backend, piece.targets), targets));
     recorded.backward(loss);
-    sum.loss += double(to_host(loss)[0]);
+    sum.parts.push_back(loss);
     sum.tokens += extent(piece.tokens.size());
   }
   return sum;

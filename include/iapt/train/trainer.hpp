@@ -178,19 +178,18 @@ class trainer {
     const auto start = seconds_clock::now();
     if (coefficient_order_) learn_coefficients();
     const auto numbers = order_(at_.step);
-    const batch_loss batch = add_gradient(backend_, model_, method_, train_set_, numbers, options_.micro_batch);
-    require_finite(batch.loss, "loss");
+    const auto batch = add_gradient(backend_, model_, method_, train_set_, numbers, options_.micro_batch);
     const double factor = schedule_(at_.step);
     using factors = typename adamw<number, Backend>::factors;
-    const auto norms =
-        update(coefficient_order_ ? factors{.weights = factor, .coefficients = {}} : factors{factor, factor});
-    ++at_.step, at_.tokens += batch.tokens, at_.loss = batch.loss;
+    const auto [loss, norms] =
+        update(batch, coefficient_order_ ? factors{.weights = factor, .coefficients = {}} : factors{factor, factor});
+    ++at_.step, at_.tokens += batch.tokens, at_.loss = loss;
     seconds_ += std::chrono::duration<double>(seconds_clock::now() - start).count();
     tokens_now_ += batch.tokens, ++steps_now_;
 
     nlohmann::ordered_json line{{"step", at_.step},
                                 {"epoch", double(at_.step) / double(order_.per_epoch())},
-                                {"loss", batch.loss},
+                                {"loss", loss},
                                 {"learning_rate", options_.optimizer.learning_rate * factor},
                                 {"gradient_norm", norms.weights}};
     line["coefficient_gradient_norm"] = coefficient_order_ ? coefficient_norm_ : norms.coefficients;
@@ -209,24 +208,23 @@ class trainer {
   // The upper level: the weights count as constants, their gradients are discarded.
   void learn_coefficients() {
     const auto numbers = (*coefficient_order_)(at_.step);
-    const batch_loss batch = add_gradient(backend_, model_, method_, std::span<const example>(coefficient_set_),
-                                          numbers, options_.micro_batch);
-    require_finite(batch.loss, "loss of the coefficients' batch");
-    coefficient_loss_ = batch.loss;
-    coefficient_norm_ = update({.weights = {}, .coefficients = 1.0}).coefficients;
+    const auto batch = add_gradient(backend_, model_, method_, std::span<const example>(coefficient_set_), numbers,
+                                    options_.micro_batch);
+    const auto [loss, norms] = update(batch, {.weights = {}, .coefficients = 1.0});
+    coefficient_loss_ = loss, coefficient_norm_ = norms.coefficients;
   }
 
-  per_group<double> update(const typename adamw<number, Backend>::factors& factor) {
+  // The batch's loss and the gradients' norms. All is queued before the one place where the host waits.
+  std::pair<double, per_group<double>> update(const auto& batch,
+                                              const typename adamw<number, Backend>::factors& factor) {
     try {
-      return optimizer_.step(factor);
+      optimizer_.measure(factor);
+      const double loss = batch.wait();
+      if (!std::isfinite(loss)) throw numeric_error("the loss is not finite (" + std::to_string(loss) + ")");
+      return {loss, optimizer_.step(factor)};
     } catch (const numeric_error& failure) {
       throw numeric_error("train: step " + std::to_string(at_.step + 1) + ": " + failure.what() + advice());
     }
-  }
-  void require_finite(double loss, const std::string& what) const {
-    if (!std::isfinite(loss))
-      throw numeric_error("train: step " + std::to_string(at_.step + 1) + ": the " + what + " is not finite (" +
-                          std::to_string(loss) + ")" + advice());
   }
   std::string advice() const {
     char rate[40];
