@@ -9,6 +9,15 @@ option(IAPT_ONEDNN "Take matrix products from oneDNN where it is found" ON)
 function(iapt_find_core result)
   set(missing "${${result}}")
   find_package(Eigen3 QUIET NO_MODULE)
+  if(NOT TARGET Eigen3::Eigen) # its headers alone will do
+    find_path(IAPT_EIGEN_INCLUDE_DIR Eigen/Core PATHS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../.deps/include/eigen3"
+              PATH_SUFFIXES eigen3)
+    mark_as_advanced(IAPT_EIGEN_INCLUDE_DIR)
+    if(IAPT_EIGEN_INCLUDE_DIR)
+      add_library(Eigen3::Eigen INTERFACE IMPORTED)
+      target_include_directories(Eigen3::Eigen SYSTEM INTERFACE "${IAPT_EIGEN_INCLUDE_DIR}")
+    endif()
+  endif()
   if(NOT TARGET Eigen3::Eigen OR (Eigen3_VERSION AND Eigen3_VERSION VERSION_LESS 3.4))
     list(APPEND missing "Eigen 3.4 or later (Debian: libeigen3-dev; elsewhere set Eigen3_DIR)")
   endif()
@@ -26,6 +35,25 @@ function(iapt_find_core result)
     endif()
   endif()
   set(${result} "${missing}" PARENT_SCOPE)
+endfunction()
+
+# Thrust, for the backends on it: target iapt::thrust where its headers are found. Debian's libthrust-dev is too old.
+function(iapt_find_thrust)
+  if(TARGET iapt::thrust)
+    return()
+  endif()
+  find_path(IAPT_CCCL_INCLUDE_DIR thrust/version.h
+            PATHS "$ENV{CUDA_PATH}/include/cccl" "$ENV{CUDA_HOME}/include/cccl" /usr/local/cuda/include/cccl
+                  "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../.deps/cccl"
+            NO_DEFAULT_PATH)
+  mark_as_advanced(IAPT_CCCL_INCLUDE_DIR)
+  if(IAPT_CCCL_INCLUDE_DIR)
+    add_library(iapt::thrust INTERFACE IMPORTED)
+    target_include_directories(iapt::thrust SYSTEM INTERFACE "${IAPT_CCCL_INCLUDE_DIR}")
+    # What Thrust takes a host compiler's "device" for; its own default would look for CUDA's headers.
+    target_compile_definitions(iapt::thrust
+                               INTERFACE $<$<COMPILE_LANGUAGE:CXX>:THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP>)
+  endif()
 endfunction()
 
 # JSON and regular expressions.

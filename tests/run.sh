@@ -12,6 +12,7 @@ step() { echo "== $* (${SECONDS} s)"; }
 step "what is needed"
 need "${build_needs[@]}" catch2 libbenchmark-dev clang++:clang doxygen:doxygen
 model=$(bash scripts/fetch_model.sh)
+bash scripts/fetch_cccl.sh >/dev/null
 
 step "build"
 cmake --preset test "-DIAPT_TEST_MODEL=$model"

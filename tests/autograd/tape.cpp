@@ -10,11 +10,11 @@
 
 namespace iapt::test {
 
-TEMPLATE_LIST_TEST_CASE("one statement is one entry, and a statement of constants is none", "[autograd]",
-                        all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
-  const auto x = upload_as<float>(backend, random({3, 4})), b = tracked<float>(backend, random({4}, 2));
+TEST_CASE("one statement is one entry, and a statement of constants is none", "[autograd]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
+  const auto x = upload_as<float>(backend, random({3, 4}));
+  const auto b = tracked<float>(backend, random({4}, 2));
   const auto c = t(silu(x) * x + 2);
   CHECK(t.size() == 0);
   CHECK_FALSE(c.tracked());
@@ -26,26 +26,27 @@ TEMPLATE_LIST_TEST_CASE("one statement is one entry, and a statement of constant
   CHECK(t.size() == 3);
 }
 
-TEMPLATE_LIST_TEST_CASE("inference gives the same bits and records nothing", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(2);
-  const auto x = tracked<float>(backend, random({40, 33})), w = tracked<float>(backend, random({33}, 2));
-  const inference<TestType> run(backend);
-  tape<TestType> record(backend);
+TEST_CASE("inference gives the same bits and records nothing", "[autograd]") {
+  test_backend backend = with_threads(2);
+  const auto x = tracked<float>(backend, random({40, 33}));
+  const auto w = tracked<float>(backend, random({33}, 2));
+  const inference<test_backend> run(backend);
+  tape<test_backend> record(backend);
   const auto f = [&](auto& ctx) { return ctx(silu(rms_norm(x, w)) * x); };
   CHECK(values_of(f(run)) == values_of(f(record)));
   CHECK_FALSE(f(run).tracked());
-  STATIC_REQUIRE_FALSE(inference<TestType>::records);
-  STATIC_REQUIRE(tape<TestType>::records);
+  STATIC_REQUIRE_FALSE(inference<test_backend>::records);
+  STATIC_REQUIRE(tape<test_backend>::records);
 }
 
-TEMPLATE_LIST_TEST_CASE("a frozen weight costs nothing", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("a frozen weight costs nothing", "[autograd]") {
+  test_backend backend = with_threads(1);
   const extent rows = 64, width = 1024;
   const std::size_t activation = rows * width * sizeof(float), weight = width * width * sizeof(float);
   const auto x = tracked<float>(backend, random({rows, width})),
              w = upload_as<float>(backend, random({width, width}, 2));
   {
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const auto loss = t(sum(matmul(x + x, w)));  // no gradient reads x + x, or the product
     CHECK(backend.bytes_in_use() <= activation + weight + 1024);
     t.backward(loss);
@@ -55,13 +56,13 @@ TEMPLATE_LIST_TEST_CASE("a frozen weight costs nothing", "[autograd]", all_backe
   CHECK(backend.peak_bytes() < 2 * weight);                         // never a gradient of the weight
 }
 
-TEMPLATE_LIST_TEST_CASE("a frozen weight's product keeps no x, a trained one's does", "[autograd]", all_backends) {
+TEST_CASE("a frozen weight's product keeps no x, a trained one's does", "[autograd]") {
   const auto kept = [](bool trained) {
-    TestType backend = with_threads<TestType>(1);
+    test_backend backend = with_threads(1);
     const auto x = tracked<float>(backend, random({64, 256}));
     auto w = upload_as<float>(backend, random({256, 16}, 2));
     if (trained) w.track();
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const std::size_t before = backend.bytes_in_use();
     const auto y = t(matmul(x + 1, w));
     return backend.bytes_in_use() - before - y.size() * sizeof(float);
@@ -70,9 +71,9 @@ TEMPLATE_LIST_TEST_CASE("a frozen weight's product keeps no x, a trained one's d
   CHECK(kept(true) == 64 * 256 * sizeof(float));
 }
 
-TEMPLATE_LIST_TEST_CASE("slices and reshaped handles share the adjoint, without an entry", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("slices and reshaped handles share the adjoint, without an entry", "[autograd]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   const auto x = tracked<double>(backend, host_array<2>({3, 2}, {1, 2, 3, 4, 5, 6}));
   const auto y = t(x * 10);
   const auto z =
@@ -81,40 +82,39 @@ TEMPLATE_LIST_TEST_CASE("slices and reshaped handles share the adjoint, without 
   t.backward(z, filled<double>(backend, z.shape(), 1));
   CHECK(values_of(x.gradient()) == std::vector<double>{310, 410, 610, 810, 300, 400});
   const auto f = [](const auto& v) { return v.slice(1, 3) * v.slice(0, 2); };
-  check_gradient<TestType>(f, random({3, 4}));
+  check_gradient(f, random({3, 4}));
 }
 
-TEMPLATE_LIST_TEST_CASE("a second contribution is added", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("a second contribution is added", "[autograd]") {
+  test_backend backend = with_threads(1);
   const auto x = tracked<double>(backend, numbers({1, 2, 3}));
   for (int pass = 1; pass <= 3; ++pass) {
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const auto once = t(x * 2), twice = t(x * x);
     t.backward(t(sum(once + twice)));
     CHECK(values_of(x.gradient()) == std::vector<double>{pass * 4.0, pass * 6.0, pass * 8.0});
     CHECK(t.size() == 0);
   }
   x.clear_gradient();
-  tape<TestType> t(backend);
+  tape<test_backend> t(backend);
   t.backward(t(sum(x * 7)));
   CHECK(values_of(x.gradient()) == std::vector<double>{7, 7, 7});
 }
 
-TEMPLATE_LIST_TEST_CASE("backward from a leaf adds to what is there", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("backward from a leaf adds to what is there", "[autograd]") {
+  test_backend backend = with_threads(1);
   const auto x = tracked<double>(backend, numbers({1, 2}));
-  tape<TestType> t(backend);
+  tape<test_backend> t(backend);
   t.backward(x, upload_as<double>(backend, numbers({3, 4})));
   t.backward(x, upload_as<double>(backend, numbers({10, 20})));
   CHECK(values_of(x.gradient()) == std::vector<double>{13, 24});
 }
 
-TEMPLATE_LIST_TEST_CASE("a saved value that was overwritten is an error that names the operation", "[autograd]",
-                        all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("a saved value that was overwritten is an error that names the operation", "[autograd]") {
+  test_backend backend = with_threads(1);
   const auto x = tracked<float>(backend, random({3, 4})), w = tracked<float>(backend, random({4, 5}, 2));
   const auto backward_after = [&](const auto& f, const auto& overwritten) {
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const auto y = f(t);
     upload(overwritten, to_host(overwritten));
     return message_of<numeric_error>([&] { t.backward(y, y); });
@@ -126,9 +126,9 @@ TEMPLATE_LIST_TEST_CASE("a saved value that was overwritten is an error that nam
   CHECK(backward_after([&](auto& t) { return t(matmul(x + 1, frozen)); }, x) == "nothing thrown");
 }
 
-TEMPLATE_LIST_TEST_CASE("asking for gradients wrongly", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("asking for gradients wrongly", "[autograd]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   const auto constant = upload_as<float>(backend, random({2, 3})), x = tracked<float>(backend, random({2, 3}));
   CHECK(message_of<numeric_error>([&] { t.backward(t(sum(constant))); }) ==
         "backward: the result depends on no tracked tensor, so it has no gradient");
@@ -138,9 +138,9 @@ TEMPLATE_LIST_TEST_CASE("asking for gradients wrongly", "[autograd]", all_backen
         }) == "backward: adjoint of (3, 2) for a result of (2, 3)");
 }
 
-TEMPLATE_LIST_TEST_CASE("a branch that nobody asks for costs no backward", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("a branch that nobody asks for costs no backward", "[autograd]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   const auto x = tracked<float>(backend, numbers({1, 2})), unused = tracked<float>(backend, numbers({3, 4}));
   t(unused * unused);
   t.backward(t(sum(x * x)));
@@ -184,14 +184,13 @@ struct toy {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("recomputed layers: the same gradients bit for bit, with less memory", "[autograd]",
-                        all_backends) {
+TEST_CASE("recomputed layers: the same gradients bit for bit, with less memory", "[autograd]") {
   for (bool wants_input : {false, true}) {
     const auto train = [&](bool again) {
-      TestType backend = with_threads<TestType>(2);
+      test_backend backend = with_threads(2);
       auto x = upload_as<float>(backend, random({50, 40}));
       if (wants_input) x.track();
-      return toy<TestType>(backend, 6, 40).train(backend, x, again);
+      return toy<test_backend>(backend, 6, 40).train(backend, x, again);
     };
     const auto [plain, much] = train(false);
     const auto [again, little] = train(true);
@@ -200,21 +199,21 @@ TEMPLATE_LIST_TEST_CASE("recomputed layers: the same gradients bit for bit, with
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("recomputing without effect on a gradient, or doing nothing", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("recomputing without effect on a gradient, or doing nothing", "[autograd]") {
+  test_backend backend = with_threads(1);
   const auto x = upload_as<float>(backend, numbers({1, 2})), w = tracked<float>(backend, numbers({3, 4}));
   const auto frozen = [](auto& ctx, const auto& in) { return ctx(in * 2); };
   const auto nothing = [](auto&, const auto& in) { return in; };
-  tape<TestType> t(backend);
+  tape<test_backend> t(backend);
   const auto y = t(t.recompute(frozen, x) * w);  // a frozen layer below the first trained one
   const auto z = t.recompute(nothing, w);
   t.backward(t(sum(y + z * 10)));
   CHECK(values_of(w.gradient()) == std::vector<double>{12, 14});
 }
 
-TEMPLATE_LIST_TEST_CASE("steps of one size take no new memory", "[autograd]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  const toy<TestType> model(backend, 3, 40);
+TEST_CASE("steps of one size take no new memory", "[autograd]") {
+  test_backend backend = with_threads(1);
+  const toy<test_backend> model(backend, 3, 40);
   const auto x = upload_as<float>(backend, random({50, 40}));
   for (int step = 0; step < 2; ++step) model.train(backend, x, false);  // gradients of weights stay from the first on
   const std::size_t peak = backend.peak_bytes(), in_use = backend.bytes_in_use();

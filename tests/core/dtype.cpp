@@ -26,8 +26,8 @@ TEST_CASE("all 65,536 half precision numbers", "[core]") {
     if (exponent == 31)
       wrong += mantissa ? !std::isnan(value) : !std::isinf(value);
     else
-      wrong += std::abs(value) != (exponent ? std::ldexp(1024.f + float(mantissa), exponent - 25)
-                                            : std::ldexp(float(mantissa), -24));
+      wrong += std::abs(value) !=
+               (exponent ? std::ldexp(1024.f + float(mantissa), exponent - 25) : std::ldexp(float(mantissa), -24));
   }
   CHECK(wrong == 0);
 }

@@ -11,9 +11,7 @@ TEMPLATE_TEST_CASE("every error is an iapt::error with its message", "[core]", s
                    numeric_error) {
   try {
     throw TestType("gather: row 3 of (3, 4)");
-  } catch (const error& caught) {
-    CHECK(std::string(caught.what()) == "gather: row 3 of (3, 4)");
-  }
+  } catch (const error& caught) { CHECK(std::string(caught.what()) == "gather: row 3 of (3, 4)"); }
   STATIC_REQUIRE(std::is_base_of_v<std::runtime_error, TestType>);
 }
 

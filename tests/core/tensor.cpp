@@ -5,8 +5,8 @@
 
 namespace iapt::test {
 
-TEMPLATE_LIST_TEST_CASE("numbers go to a backend and come back", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1), other = with_threads<TestType>(1);
+TEST_CASE("numbers go to a backend and come back", "[core]") {
+  test_backend backend = with_threads(1), other = with_threads(1);
   const auto x = from_host(backend, extents<2>{2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
   CHECK(to_host(x) == std::vector<float>{1, 2, 3, 4, 5, 6});
   CHECK(&x.backend() == &backend);
@@ -20,8 +20,8 @@ TEMPLATE_LIST_TEST_CASE("numbers go to a backend and come back", "[core]", all_b
   CHECK(to_host(filled(backend, extents<0>{}, 2.5f)) == std::vector<float>{2.5f});
 }
 
-TEMPLATE_LIST_TEST_CASE("slices and other extents share numbers", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("slices and other extents share numbers", "[core]") {
+  test_backend backend = with_threads(1);
   const auto x = upload_as<float>(backend, host_array<2>({3, 2}, {1, 2, 3, 4, 5, 6}));
   const auto last = x.slice(1, 3);
   CHECK(last.shape() == extents<2>{2, 2});
@@ -34,9 +34,9 @@ TEMPLATE_LIST_TEST_CASE("slices and other extents share numbers", "[core]", all_
   CHECK(upload_as<float>(backend, host_array<2>({0, 2})).slice(0, 0).shape() == extents<2>{0, 2});
 }
 
-TEMPLATE_LIST_TEST_CASE("a tensor's mistakes are told", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  using matrix = tensor<float, 2, TestType>;
+TEST_CASE("a tensor's mistakes are told", "[core]") {
+  test_backend backend = with_threads(1);
+  using matrix = tensor<float, 2, test_backend>;
   const matrix x(backend, {3, 2});
   CHECK(message_of<shape_error>([&] { matrix(backend, {2, -1}); }) == "tensor: negative extent in (2, -1)");
   CHECK(message_of<shape_error>([&] { x.slice(-1, 2); }) == "slice: rows -1 to 2 of (3, 2)");
@@ -47,8 +47,8 @@ TEMPLATE_LIST_TEST_CASE("a tensor's mistakes are told", "[core]", all_backends) 
   CHECK(message_of<shape_error>([&] { upload(x, std::vector<float>(5)); }) == "upload: 5 numbers for (3, 2)");
 }
 
-TEMPLATE_LIST_TEST_CASE("the version counts writes through any handle", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("the version counts writes through any handle", "[core]") {
+  test_backend backend = with_threads(1);
   const auto x = upload_as<float>(backend, host_array<2>({3, 2}));
   const auto before = x.version();
   to_host(x);
@@ -58,8 +58,8 @@ TEMPLATE_LIST_TEST_CASE("the version counts writes through any handle", "[core]"
   CHECK(x.flat().version() == before + 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("handles share the adjoint", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("handles share the adjoint", "[core]") {
+  test_backend backend = with_threads(1);
   auto x = upload_as<float>(backend, host_array<2>({3, 2}));
   CHECK_FALSE(x.tracked());
   CHECK(x.adjoint().first == nullptr);
@@ -83,8 +83,8 @@ TEMPLATE_LIST_TEST_CASE("handles share the adjoint", "[core]", all_backends) {
   CHECK(x.adjoint().second);
 }
 
-TEMPLATE_LIST_TEST_CASE("a tensor that keeps no numbers keeps its extents and its adjoint", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("a tensor that keeps no numbers keeps its extents and its adjoint", "[core]") {
+  test_backend backend = with_threads(1);
   const auto x = tracked<float>(backend, host_array<2>({3, 2}));
   const auto kept = x.keep(false);
   CHECK(kept.data() == nullptr);
@@ -96,10 +96,10 @@ TEMPLATE_LIST_TEST_CASE("a tensor that keeps no numbers keeps its extents and it
   CHECK(x.keep(true).data() == x.data());
 }
 
-TEMPLATE_LIST_TEST_CASE("memory goes back with the last handle", "[core]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("memory goes back with the last handle", "[core]") {
+  test_backend backend = with_threads(1);
   {
-    const auto part = tensor<float, 1, TestType>(backend, {1000}).slice(0, 1);
+    const auto part = tensor<float, 1, test_backend>(backend, {1000}).slice(0, 1);
     CHECK(backend.bytes_in_use() >= 4000);
   }
   CHECK(backend.bytes_in_use() == 0);

@@ -33,8 +33,8 @@ auto away_from_zero(auto x) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("an expression computes nothing until a context runs it", "[expr]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("an expression computes nothing until a context runs it", "[expr]") {
+  test_backend backend = with_threads(1);
   const auto x = upload_as<float>(backend, random({2, 3}));
   const std::size_t before = backend.bytes_in_use();
   const auto e = silu(x * 2) + x;
@@ -46,30 +46,29 @@ TEMPLATE_LIST_TEST_CASE("an expression computes nothing until a context runs it"
   STATIC_REQUIRE_FALSE(expression<float>);
 }
 
-TEMPLATE_LIST_TEST_CASE("an operation of three operands, one of them a number", "[expr]", all_backends) {
+TEST_CASE("an operation of three operands, one of them a number", "[expr]") {
   const auto f = [](const auto& a, const auto& c) { return elementwise<triple_fn>{}(a, 3, c); };
-  check_operation<TestType>(f, each([](double a, double c) { return a * 3 * c; }), random({5, 7}), random({5, 7}, 2));
-  check_gradient<TestType>(f, random({5, 7}), random({5, 7}, 2));
+  check_operation(f, each([](double a, double c) { return a * 3 * c; }), random({5, 7}), random({5, 7}, 2));
+  check_gradient(f, random({5, 7}), random({5, 7}, 2));
 }
 
-TEMPLATE_LIST_TEST_CASE("statements of ranks 0, 1 and 3", "[expr]", all_backends) {
+TEST_CASE("statements of ranks 0, 1 and 3", "[expr]") {
   const auto f = [](const auto& x, const auto& b) { return silu(x) * b - b; };
-  check_gradient<TestType>(f, random({4, 5, 6}), random({5, 6}, 2));
-  check_gradient<TestType>(f, random({4, 5, 6}), random({6}, 2));
-  check_gradient<TestType>(f, random({40}), host_array<0>({}, {0.7}));
-  check_gradient<TestType>(f, host_array<0>({}, {0.3}), host_array<0>({}, {0.7}));
+  check_gradient(f, random({4, 5, 6}), random({5, 6}, 2));
+  check_gradient(f, random({4, 5, 6}), random({6}, 2));
+  check_gradient(f, random({40}), host_array<0>({}, {0.7}));
+  check_gradient(f, host_array<0>({}, {0.3}), host_array<0>({}, {0.7}));
 }
 
-TEMPLATE_LIST_TEST_CASE("a table beside an operand that is repeated over the first of three extents", "[expr]",
-                        all_backends) {
+TEST_CASE("a table beside an operand that is repeated over the first of three extents", "[expr]") {
   const auto f = [](const auto& x, const auto& a, const auto& b, const auto& c) { return rational<1, 1>(x, a, b) + c; };
-  check_gradient<TestType>(f, away_from_zero(random({3, 4, 2})), numbers({0.5, 1}), numbers({0.75}), random({4, 2}, 3));
+  check_gradient(f, away_from_zero(random({3, 4, 2})), numbers({0.5, 1}), numbers({0.75}), random({4, 2}, 3));
 }
 
-TEMPLATE_LIST_TEST_CASE("statements of nothing", "[expr]", all_backends) {
-  TestType backend = with_threads<TestType>(2);
+TEST_CASE("statements of nothing", "[expr]") {
+  test_backend backend = with_threads(2);
   for (const extents<2> shape : {extents<2>{0, 5}, {3, 0}, {0, 0}}) {
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const auto x = tracked<float>(backend, host_array<2>(shape)), b = tracked<float>(backend, host_array<2>(shape));
     const auto spread = tracked<float>(backend, random({shape[1]})), a = tracked<float>(backend, random({7})),
                c = tracked<float>(backend, random({5}));
@@ -82,16 +81,16 @@ TEMPLATE_LIST_TEST_CASE("statements of nothing", "[expr]", all_backends) {
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("a structured operation inside a statement is a statement of its own", "[expr]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("a structured operation inside a statement is a statement of its own", "[expr]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   const auto x = tracked<float>(backend, random({3, 3}));
   t(silu(matmul(x, x)) * matmul(x, silu(x)));
   CHECK(t.size() == 4);
 }
 
-TEMPLATE_LIST_TEST_CASE("what is kept for the gradient", "[expr]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("what is kept for the gradient", "[expr]") {
+  test_backend backend = with_threads(1);
   const auto x = tracked<float>(backend, random({2, 3})), y = tracked<float>(backend, random({2, 3}, 2));
   const auto numbers_kept = [](const auto& e) {
     int kept = 0;

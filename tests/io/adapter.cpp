@@ -2,7 +2,7 @@
 // Adapter folders: what is written is read back, and what does not belong is refused by name.
 #include "iapt/io/adapter.hpp"
 
-#include "iapt/backend/eigen/backend.hpp"
+#include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
@@ -11,7 +11,7 @@
 namespace iapt::test {
 namespace {
 
-using generator = key_value_generator<float, eigen_backend>;
+using generator = key_value_generator<float, test_backend>;
 
 template <class Method>
 std::vector<std::vector<float>> numbers_of(Method& method) {
@@ -25,7 +25,7 @@ std::vector<std::vector<float>> numbers_of(Method& method) {
 TEST_CASE("adapter folders", "[model]") {
   const auto path = require_model();
   if (!path) return;
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = load_causal_lm<float>(*path, backend);
   const temporary_folder folder;
   const auto adapter = folder.path() / "sql";

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "iapt/backend/eigen/backend.hpp"
 #include "iapt/train/generate.hpp"
+#include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
@@ -16,19 +16,19 @@ nlohmann::json stored(const std::string& name) { return nlohmann::json::parse(re
 
 // Logits of all rows.
 template <class T>
-std::vector<T> all_logits(const causal_lm<T, eigen_backend>& lm, const std::vector<token_id>& ids) {
+std::vector<T> all_logits(const causal_lm<T, test_backend>& lm, const std::vector<token_id>& ids) {
   packed_batch batch;
   batch.add(ids);
   batch.wanted.clear();
   for (std::size_t i = 0; i < ids.size(); ++i) batch.wanted.push_back(std::int32_t(i));
-  inference<eigen_backend> ctx(lm.backend());
+  inference<test_backend> ctx(lm.backend());
   return to_host(lm(ctx, batch));
 }
 
 }  // namespace
 
 TEST_CASE("small models of each family give the logits of transformers", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   for (const char* name : {"llama_grouped", "llama_tied", "llama_biases_rope3", "qwen2"}) {
     const std::string folder = std::string("models/") + name;
     const auto lm = load_backbone<double>(test_data(folder), backend);
@@ -52,7 +52,7 @@ TEST_CASE("small models of each family give the logits of transformers", "[model
 }
 
 TEST_CASE("what is not known is refused", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto message = [&](const char* name) -> std::string {
     try {
       load_backbone<float>(test_data(std::string("models/") + name), backend);
@@ -67,7 +67,7 @@ TEST_CASE("what is not known is refused", "[model]") {
 TEST_CASE("SmolLM2 gives the logits and the greedy text of transformers", "[model]") {
   const auto path = require_model();
   if (!path) return;
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   const auto lm = load_causal_lm<float>(*path, backend);
   const auto reference = stored("smollm2_logits.json");
   const auto fixed = reference["fixed_ids"].get<std::vector<extent>>();

@@ -47,16 +47,16 @@ void check_packing(const lm_type& lm, const Method& method) {
 }  // namespace
 
 TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
-  inference<eigen_backend> ctx(backend);
+  inference<test_backend> ctx(backend);
   packed_batch batch = batch_of({0, 1});
   const extent rows = extent(batch.tokens.size());
   const auto states = lm.layer_inputs(batch);
   REQUIRE(states.size() == 3);
-  matrix x = ctx(gather(lm.embedding, row_numbers<eigen_backend>(backend, batch.tokens)));
+  matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, batch.tokens)));
   const auto frequencies = rotary_frequencies(6, lm.config.rope);
-  const attention_view<double, eigen_backend> view{
+  const attention_view<double, test_backend> view{
       {{.begin = 0, .count = 5}, {.begin = 5, .count = 8}},
       rotary_turns<double>(backend, frequencies, {0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7})};
   REQUIRE(rows == 13);
@@ -75,16 +75,16 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
 }
 
 TEST_CASE("the bare model records nothing", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  tape<eigen_backend> t(backend);
+  tape<test_backend> t(backend);
   const auto y = lm(t, batch_of({0, 1}));
   CHECK(t.size() == 0);
   CHECK(to_host(y) == logits(lm, batch_of({0, 1})));
 }
 
 TEST_CASE("several sequences read and continued together equal each alone", "[model]") {
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
   SECTION("bare") { check_packing(lm, bare{}), check_decoding(lm, bare{}); }
   SECTION("every hook") {
@@ -103,7 +103,7 @@ TEST_CASE("several sequences read and continued together equal each alone", "[mo
 }
 
 TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto reading = [&](const packed_batch& batch, const auto& method) {
     return message_of<shape_error>([&] { logits(lm, batch, method); });
@@ -144,11 +144,11 @@ TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
 }
 
 TEST_CASE("a decode that is refused leaves the cache as it was", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   packed_batch prompts;
   prompts.add({1}), prompts.add({1, 2, 3});
-  kv_cache<double, eigen_backend> tried(backend, lm.config, 2, 4), fresh(backend, lm.config, 2, 4);
+  kv_cache<double, test_backend> tried(backend, lm.config, 2, 4), fresh(backend, lm.config, 2, 4);
   lm.prefill(prompts, tried), lm.prefill(prompts, fresh);
   const auto refused = [&](const std::vector<std::pair<extent, token_id>>& tokens) {
     return message_of<shape_error>([&] { lm.decode(tokens, tried); });
@@ -162,7 +162,7 @@ TEST_CASE("a decode that is refused leaves the cache as it was", "[model]") {
 
   CHECK_THAT(message_of<shape_error>([&] { lm.prefill(prompts, tried); }), has_text("rows already"));
   prompts.add({5});
-  kv_cache<double, eigen_backend> small(backend, lm.config, 2, 4);
+  kv_cache<double, test_backend> small(backend, lm.config, 2, 4);
   CHECK_THAT(message_of<shape_error>([&] { lm.prefill(prompts, small); }), has_text("no sequence 2 among 2"));
 }
 

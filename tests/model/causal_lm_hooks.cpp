@@ -28,9 +28,9 @@ struct given_once {
 struct watcher : prompted {
   std::vector<given_once>* seen = nullptr;
   template <class Context>
-  key_values<double, eigen_backend> prefix(Context& ctx, int number, const decoder_layer<double, eigen_backend>& layer,
-                                           const matrix& states, const std::vector<row_span>& rows,
-                                           const matrix& turns) const {
+  key_values<double, test_backend> prefix(Context& ctx, int number, const decoder_layer<double, test_backend>& layer,
+                                          const matrix& states, const std::vector<row_span>& rows,
+                                          const matrix& turns) const {
     seen->push_back({number, &layer, to_host(states), {}, to_host(turns)});
     for (const row_span& s : rows) seen->back().spans.push_back(s.begin), seen->back().spans.push_back(s.end);
     return prompted::prefix(ctx, number, layer, states, rows, turns);
@@ -43,19 +43,19 @@ struct raw_watcher : watcher {
 struct one_row_more {
   template <class Context>
   matrix input(Context& ctx, const matrix& x) const {
-    return ctx(gather(x, row_numbers<eigen_backend>(x.backend(), {0, 0, 1, 2})));
+    return ctx(gather(x, row_numbers<test_backend>(x.backend(), {0, 0, 1, 2})));
   }
 };
 
 }  // namespace
 
 TEST_CASE("a method that changes the embedded tokens", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   everything method;  // no hook but `input` finds anything
   method.gain = tracked<double>(backend, random({width}, 300));
   lm_type other = lm;
-  const inference<eigen_backend> ctx(backend);
+  const inference<test_backend> ctx(backend);
   other.embedding = ctx(lm.embedding * method.gain);
   const auto batch = batch_of({0, 1, 2});
   CHECK(logits(lm, batch, method) == logits(other, batch));
@@ -64,7 +64,7 @@ TEST_CASE("a method that changes the embedded tokens", "[model]") {
 }
 
 TEST_CASE("a method that writes rows before the first layer", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   packed_batch batch;  // tokens 0 hold the places, in front of the first and inside of the second sequence
   batch.add({0, 0, 4, 5}, {6, 7}), batch.add({8, 0, 9}, {10});
@@ -90,7 +90,7 @@ TEST_CASE("a method that writes rows before the first layer", "[model]") {
 }
 
 TEST_CASE("a method may not change the number of rows", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   packed_batch batch;
   batch.add({1, 2, 3});
@@ -99,9 +99,9 @@ TEST_CASE("a method may not change the number of rows", "[model]") {
 }
 
 TEST_CASE("what a method is given to write soft tokens from", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const inference<eigen_backend> ctx(backend);
+  const inference<test_backend> ctx(backend);
   packed_batch batch;
   batch.add({5, 6, 7}, {8, 9}), batch.add({1, 2});
   const auto check_given = [&]<class Method>(Method method, placement where, const std::vector<token_id>& tokens,
@@ -112,7 +112,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
     method.keys = parent.keys, method.values = parent.values;
     logits(lm, batch, method);
     REQUIRE(seen.size() == 3);
-    matrix first = ctx(gather(lm.embedding, row_numbers<eigen_backend>(backend, tokens)));
+    matrix first = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, tokens)));
     if constexpr (!requires { Method::reads_raw_states; }) first = lm.layers[0].attention_norm(ctx, first);
     CHECK(seen[0].states == to_host(first));
     for (int l = 0; l < 3; ++l) {
@@ -132,7 +132,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
 }
 
 TEST_CASE("the states that late soft tokens are written from are the bare model's", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   packed_batch batch, context;
   batch.add({5, 6, 7}, {8, 9}), context.add({5, 6});
@@ -147,7 +147,7 @@ TEST_CASE("the states that late soft tokens are written from are the bare model'
 }
 
 TEST_CASE("gradients of a method with every hook", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto batch = batch_of({0, 1});
   const auto check_all = [&](const auto& method, const auto&... others) {
@@ -171,7 +171,7 @@ TEST_CASE("gradients of a method with every hook", "[model]") {
 }
 
 TEST_CASE("layers that are run again give the same bits from a shorter tape", "[model]") {
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   auto lm = small_model(backend);
   const auto batch = batch_of({0, 1, 2});
   const auto same_bits = [&](const auto& method) {
@@ -180,7 +180,7 @@ TEST_CASE("layers that are run again give the same bits from a shorter tape", "[
     for (const bool again : {false, true}) {
       lm.recompute_layers = again;
       each_tensor(method, [](const auto& x) { x.clear_gradient(); });
-      tape<eigen_backend> t(backend);
+      tape<test_backend> t(backend);
       const auto y = lm(t, batch, method);
       entries[again] = t.size();
       t.backward(y, random_normal<double>(backend, y.shape(), 1, random_stream(3)));

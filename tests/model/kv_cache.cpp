@@ -6,13 +6,13 @@
 namespace iapt::test {
 namespace {
 
-using cache_type = kv_cache<double, eigen_backend>;
+using cache_type = kv_cache<double, test_backend>;
 
-cache_type small_cache(eigen_backend& backend) {  // 2 layers, 2 sequences, 3 rows of 2 numbers
+cache_type small_cache(test_backend& backend) {  // 2 layers, 2 sequences, 3 rows of 2 numbers
   return {backend, {.layers = 2, .heads = {2, 1, 2}}, 2, 3};
 }
 /// Rows {first, first}, {first + 1, first + 1}, …; values are minus the keys.
-key_values<double, eigen_backend> counted(eigen_backend& backend, double first, extent rows) {
+key_values<double, test_backend> counted(test_backend& backend, double first, extent rows) {
   host_array<2> keys({rows, 2});
   for (extent i = 0; i < 2 * rows; ++i) keys(i) = first + double(i / 2);
   host_array<2> values = keys;
@@ -36,7 +36,7 @@ std::vector<double> held(const cache_type& cache, extent layer, extent sequence)
 }  // namespace
 
 TEST_CASE("a new cache is empty", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   auto cache = small_cache(backend);
   CHECK(cache.sequences() == 2);
   CHECK(cache.begin(0) == 0);
@@ -53,7 +53,7 @@ TEST_CASE("a new cache is empty", "[model]") {
 }
 
 TEST_CASE("rows are appended behind what a sequence has in a layer", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   auto cache = small_cache(backend);
   const auto rows = counted(backend, 10, 4);
   cache.append(0, 1, rows, 1, 2);
@@ -68,7 +68,7 @@ TEST_CASE("rows are appended behind what a sequence has in a layer", "[model]") 
 }
 
 TEST_CASE("a cache without room says so and keeps what it has", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   auto cache = small_cache(backend);
   const auto rows = counted(backend, 10, 4);
   cache.append(0, 0, rows, 0, 2);

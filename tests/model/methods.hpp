@@ -6,8 +6,8 @@
 
 namespace iapt::test {
 
-using lm_type = causal_lm<double, eigen_backend>;
-using cache_type = kv_cache<double, eigen_backend>;
+using lm_type = causal_lm<double, test_backend>;
+using cache_type = kv_cache<double, test_backend>;
 inline constexpr extent width = 24, vocabulary = 31;  // D and V of the small model
 
 /// Every hook but those of soft tokens; the embedded tokens are scaled column by column.
@@ -25,19 +25,19 @@ struct prompted : all_hooks {
   extent soft_tokens() const { return 2; }
   placement where() const { return place; }
   template <class Context>
-  key_values<double, eigen_backend> prefix(Context& ctx, int, const decoder_layer<double, eigen_backend>&,
-                                           const matrix& states, const std::vector<row_span>& rows,
-                                           const matrix& turns) const {
+  key_values<double, test_backend> prefix(Context& ctx, int, const decoder_layer<double, test_backend>&,
+                                          const matrix& states, const std::vector<row_span>& rows,
+                                          const matrix& turns) const {
     std::vector<std::int32_t> repeated;
     for (std::size_t b = 0; b < rows.size(); ++b) repeated.push_back(0), repeated.push_back(1);
-    const row_numbers<eigen_backend> which(states.backend(), repeated);
+    const row_numbers<test_backend> which(states.backend(), repeated);
     return {ctx(rotary(gather(keys, which), turns)), ctx(gather(values, which))};
   }
 };
 
 /// A method with hooks on seven sites, one of each part, and behind three half layers.
 template <class Method>
-Method hooked(eigen_backend& backend) {
+Method hooked(test_backend& backend) {
   Method method;
   const auto site_of = [&](int layer, projection part, extent in, extent out) {
     hook_site(backend, method, {layer, part}, in, out, 100 + 10 * std::uint64_t(part));
@@ -51,12 +51,12 @@ Method hooked(eigen_backend& backend) {
   hook_half(backend, method, 2, sublayer::attention, width, 220);
   return method;
 }
-inline everything with_everything(eigen_backend& backend) {
+inline everything with_everything(test_backend& backend) {
   auto method = hooked<everything>(backend);
   method.gain = tracked<double>(backend, random({width}, 300));
   return method;
 }
-inline prompted with_soft_tokens(eigen_backend& backend, placement where) {
+inline prompted with_soft_tokens(test_backend& backend, placement where) {
   auto method = hooked<prompted>(backend);
   method.place = where;
   method.keys = tracked<double>(backend, random({2, 12}, 310));
@@ -75,7 +75,7 @@ inline packed_batch batch_of(const std::vector<std::size_t>& which) {
 }
 template <class Method = bare>
 std::vector<double> logits(const lm_type& lm, const packed_batch& batch, const Method& method = {}) {
-  const inference<eigen_backend> ctx(lm.backend());
+  const inference<test_backend> ctx(lm.backend());
   return to_host(lm(ctx, batch, method));
 }
 

@@ -31,8 +31,8 @@ using numbers_of_rows = std::vector<std::int32_t>;
 using positions = std::vector<extent>;
 
 /// A cache that holds what plan_context lets run, with room for 5 rows a sequence.
-kv_cache<double, eigen_backend> filled_cache(eigen_backend& backend, const pass_plan& read) {
-  kv_cache<double, eigen_backend> cache(backend, {.layers = 1, .heads = {1, 1, 2}}, extent(read.segments.size()), 5);
+kv_cache<double, test_backend> filled_cache(test_backend& backend, const pass_plan& read) {
+  kv_cache<double, test_backend> cache(backend, {.layers = 1, .heads = {1, 1, 2}}, extent(read.segments.size()), 5);
   const auto rows = upload_as<double>(backend, random({5, 2}));
   for (std::size_t b = 0; b < read.segments.size(); ++b)
     cache.append(0, extent(b), {rows, rows}, 0, read.segments[b].count);
@@ -68,7 +68,7 @@ TEST_CASE("the plan of the instructions that late soft tokens are written from",
 }
 
 TEST_CASE("the plan of a pass with late soft tokens", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const packed_batch batch = two_sequences();
   const pass_plan read = plan_context(batch), plan = plan_late(batch, 2, read, filled_cache(backend, read));
   // Sequence 0 at positions: 5 6 at 0 1, soft tokens at 2 3, 7 8 at 4 5. Sequence 1: 1 at 0, soft at 1 2, 2 at 3.
@@ -81,7 +81,7 @@ TEST_CASE("the plan of a pass with late soft tokens", "[model]") {
 }
 
 TEST_CASE("late soft tokens: some rows wanted, or rows that do not run", "[model]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   packed_batch batch = two_sequences();
   const pass_plan read = plan_context(batch);
   const auto cache = filled_cache(backend, read);

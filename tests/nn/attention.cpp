@@ -7,13 +7,13 @@ namespace iapt::test {
 namespace {
 
 /// Two sequences at positions that are not their rows' numbers.
-view_type packed_view(eigen_backend& backend) {
+view_type packed_view(test_backend& backend) {
   const std::vector<extent> positions{2, 3, 4, 5, 6, 0, 1, 2, 3};
   return {{{.begin = 0, .count = 5}, {.begin = 5, .count = 4}},
           rotary_turns<double>(backend, rotary_frequencies(small_heads.head_size, {.theta = 100}), positions)};
 }
 /// The same with a past of the first and two soft tokens of each.
-view_type full_view(eigen_backend& backend) {
+view_type full_view(test_backend& backend) {
   view_type view = packed_view(backend);
   view.segments = {{.begin = 0, .count = 5, .past_begin = 1, .past_count = 3, .prefix_begin = 0, .prefix_count = 2},
                    {.begin = 5, .count = 4, .prefix_begin = 2, .prefix_count = 2}};
@@ -22,9 +22,9 @@ view_type full_view(eigen_backend& backend) {
   return view;
 }
 template <class Method>
-void check_block(const attention_block<double, eigen_backend>& block, const matrix& x, const Method& method,
+void check_block(const attention_block<double, test_backend>& block, const matrix& x, const Method& method,
                  const view_type& view) {
-  const inference<eigen_backend> ctx(x.backend());
+  const inference<test_backend> ctx(x.backend());
   const auto found = block(ctx, x, method, 2, view);
   const auto expected = attention_by_loops(block, on_host(x), method, 2, view);
   CHECK(difference(to_host(found.y), expected.y.values) <= 1e-12);
@@ -35,7 +35,7 @@ void check_block(const attention_block<double, eigen_backend>& block, const matr
 }  // namespace
 
 TEST_CASE("the attention half, its keys and its values", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   const auto block = random_layer(backend).attention;
   const auto x = upload_as<double>(backend, random({9, small_width}));
   check_block(block, x, bare{}, packed_view(backend));
@@ -43,8 +43,8 @@ TEST_CASE("the attention half, its keys and its values", "[nn]") {
 }
 
 TEST_CASE("the attention's four sites", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto x = tracked<double>(backend, random({9, small_width}));
   const auto view = full_view(backend);
@@ -60,7 +60,7 @@ TEST_CASE("the attention's four sites", "[nn]") {
 }
 
 TEST_CASE("gradients go through the keys and values that an attention leaves", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto layer = random_layer(backend);
   const auto x = tracked<double>(backend, random({9, small_width}));
   const auto view = packed_view(backend);
@@ -71,8 +71,8 @@ TEST_CASE("gradients go through the keys and values that an attention leaves", "
 }
 
 TEST_CASE("the attention half: what does not fit", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto block = random_layer(backend).attention;
   const auto message = [&](extent rows, extent columns, const view_type& view) {
     const auto x = upload_as<double>(backend, random({rows, columns}));

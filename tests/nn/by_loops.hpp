@@ -10,20 +10,20 @@
 
 namespace iapt::test {
 
-using linear_map = linear<double, eigen_backend>;
-using view_type = attention_view<double, eigen_backend>;
+using linear_map = linear<double, test_backend>;
+using view_type = attention_view<double, test_backend>;
 inline constexpr extent small_width = 10, small_inner = 12;  // D, F
 inline constexpr head_layout small_heads{4, 2, 6};           // H·E 24, G·E 12
 
 /// A map with a bias.
-inline linear_map random_linear(eigen_backend& backend, extent out, extent in, std::uint64_t seed) {
+inline linear_map random_linear(test_backend& backend, extent out, extent in, std::uint64_t seed) {
   return {upload_as<double>(backend, random({out, in}, seed, 1 / std::sqrt(double(in)))),
           upload_as<double>(backend, random({out}, seed))};
 }
 /// A layer whose sizes all differ.
-inline decoder_layer<double, eigen_backend> random_layer(eigen_backend& b) {
+inline decoder_layer<double, test_backend> random_layer(test_backend& b) {
   const auto norm = [&](int seed) {
-    return norm_layer<double, eigen_backend>{upload_as<double>(b, random({small_width}, seed)), 1e-3};
+    return norm_layer<double, test_backend>{upload_as<double>(b, random({small_width}, seed)), 1e-3};
   };
   return {norm(1),
           {small_heads, random_linear(b, 24, small_width, 2), random_linear(b, 12, small_width, 3),
@@ -33,7 +33,7 @@ inline decoder_layer<double, eigen_backend> random_layer(eigen_backend& b) {
            random_linear(b, small_width, small_inner, 9)}};
 }
 /// The linear map of a site.
-inline const linear_map& map_of(const decoder_layer<double, eigen_backend>& layer, projection part) {
+inline const linear_map& map_of(const decoder_layer<double, test_backend>& layer, projection part) {
   const auto& [heads, query, key, value, output] = layer.attention;
   const auto& [gate, up, down] = layer.mlp;
   const linear_map* all[] = {&query, &key, &value, &output, &gate, &up, &down};
@@ -41,7 +41,7 @@ inline const linear_map& map_of(const decoder_layer<double, eigen_backend>& laye
 }
 /// Gives all sites of a layer random hooks.
 template <class Method>
-void hook_layer(const decoder_layer<double, eigen_backend>& layer, Method& method, int number) {
+void hook_layer(const decoder_layer<double, test_backend>& layer, Method& method, int number) {
   for (int part = 0; part < 7; ++part) {
     const matrix weight = map_of(layer, projection(part)).weight;
     hook_site(weight.backend(), method, {number, projection(part)}, weight.size(1), weight.size(0), 50 + 10 * part);
@@ -50,7 +50,7 @@ void hook_layer(const decoder_layer<double, eigen_backend>& layer, Method& metho
 
 /// A tensor's numbers with their extents.
 template <int Rank>
-host_array<Rank> on_host(const tensor<double, Rank, eigen_backend>& x) {
+host_array<Rank> on_host(const tensor<double, Rank, test_backend>& x) {
   return {x.shape(), to_host(x)};
 }
 /// x · wᵀ
@@ -92,7 +92,7 @@ host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, con
 }
 
 /// x · weight / √(mean(x²) + ε)
-inline host_array<2> norm_by_loops(const norm_layer<double, eigen_backend>& norm, const host_array<2>& x) {
+inline host_array<2> norm_by_loops(const norm_layer<double, test_backend>& norm, const host_array<2>& x) {
   const host_array<1> weight = on_host(norm.weight);
   return changed(x, [&](double v, extent i, extent j) {
     double squares = 0;
@@ -116,17 +116,17 @@ struct attended {
   host_array<2> y, keys, values;
 };
 template <class Method>
-attended attention_by_loops(const attention_block<double, eigen_backend>& block, const host_array<2>& x,
+attended attention_by_loops(const attention_block<double, test_backend>& block, const host_array<2>& x,
                             const Method& method, int layer, const view_type& view) {
   const auto turns = on_host(view.turns);
   const auto q = turned_by_loops(linear_by_loops(block.query, x, method, {layer, projection::query}), turns);
   const auto k = turned_by_loops(linear_by_loops(block.key, x, method, {layer, projection::key}), turns);
   const auto v = linear_by_loops(block.value, x, method, {layer, projection::value});
-  const auto pair_of = [](const key_values<double, eigen_backend>& kv) {
+  const auto pair_of = [](const key_values<double, test_backend>& kv) {
     return kv.keys ? std::pair(on_host(kv.keys), on_host(kv.values))
                    : std::pair(host_array<2>({0, 0}), host_array<2>({0, 0}));
   };
-  const auto past = pair_of(view.past), soft = pair_of(view.prefix.value_or(key_values<double, eigen_backend>()));
+  const auto past = pair_of(view.past), soft = pair_of(view.prefix.value_or(key_values<double, test_backend>()));
   const auto [heads, kv_heads, size] = block.layout;
   host_array<2> y(q.shape);
   for (const attention_segment& s : view.segments)
@@ -154,7 +154,7 @@ attended attention_by_loops(const attention_block<double, eigen_backend>& block,
 
 /// down(silu(gate(x)) · up(x))
 template <class Method>
-host_array<2> mlp_by_loops(const gated_mlp<double, eigen_backend>& mlp, const host_array<2>& x, const Method& method,
+host_array<2> mlp_by_loops(const gated_mlp<double, test_backend>& mlp, const host_array<2>& x, const Method& method,
                            int layer) {
   const auto gate = linear_by_loops(mlp.gate, x, method, {layer, projection::gate});
   const auto up = linear_by_loops(mlp.up, x, method, {layer, projection::up});
@@ -164,7 +164,7 @@ host_array<2> mlp_by_loops(const gated_mlp<double, eigen_backend>& mlp, const ho
 
 /// gradcheck of everything that a method has, and of other tensors; f(context) reads them.
 template <class Method, class F, class... Other>
-void check_gradients(eigen_backend& backend, const Method& method, const F& f, const Other&... others) {
+void check_gradients(test_backend& backend, const Method& method, const F& f, const Other&... others) {
   if constexpr (sizeof...(Other) > 0) CHECK(gradcheck(backend, f, others...) <= 1e-7);
   int number = 0;
   each_tensor(method, [&](const auto& x) {

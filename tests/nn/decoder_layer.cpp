@@ -6,9 +6,9 @@
 namespace iapt::test {
 namespace {
 
-using layer_type = decoder_layer<double, eigen_backend>;
+using layer_type = decoder_layer<double, test_backend>;
 
-view_type one_view(eigen_backend& backend) {
+view_type one_view(test_backend& backend) {
   return {{{.begin = 0, .count = 6}}, rotary_turns<double>(backend, rotary_frequencies(6, {}), {0, 1, 2, 3, 4, 5})};
 }
 /// x + y, or x + y · gate + x · skip where there is a hook.
@@ -35,8 +35,8 @@ host_array<2> layer_by_loops(const layer_type& layer, const host_array<2>& x, co
 }  // namespace
 
 TEST_CASE("a layer: attention and feed-forward, each added to its input", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto view = one_view(backend);
   const auto x = upload_as<double>(backend, random({6, small_width}));
@@ -51,8 +51,8 @@ TEST_CASE("a layer: attention and feed-forward, each added to its input", "[nn]"
 }
 
 TEST_CASE("a layer: what a method makes of each half's result", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto view = one_view(backend);
   const auto x = tracked<double>(backend, random({6, small_width}));
@@ -75,8 +75,8 @@ TEST_CASE("a layer: what a method makes of each half's result", "[nn]") {
 }
 
 TEST_CASE("a layer with every hook", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto view = one_view(backend);
   const auto x = tracked<double>(backend, random({6, small_width}));
@@ -92,8 +92,8 @@ TEST_CASE("a layer with every hook", "[nn]") {
 }
 
 TEST_CASE("a layer: rows that do not fit", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto view = one_view(backend);
   const auto x = upload_as<double>(backend, random({6, 9})), h = upload_as<double>(backend, random({6, small_width}));

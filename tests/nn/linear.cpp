@@ -16,8 +16,8 @@ constexpr site here{3, projection::up};
 }  // namespace
 
 TEST_CASE("linear: x · weightᵀ, and a bias if there is one", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   for (extent rows : {1, 5, 67}) {
     CAPTURE(rows);
     const auto x = upload_as<double>(backend, random({rows, 33}));
@@ -28,24 +28,24 @@ TEST_CASE("linear: x · weightᵀ, and a bias if there is one", "[nn]") {
 }
 
 TEST_CASE("linear: a method without its hooks changes no bit and records nothing", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const linear_map map = random_linear(backend, 17, 33, 2);
   const auto x = tracked<double>(backend, random({6, 33}));
-  tape<eigen_backend> alone(backend), with_bare(backend), with_other(backend);
+  tape<test_backend> alone(backend), with_bare(backend), with_other(backend);
   const auto expected = to_host(map(alone, x));
   CHECK(to_host(map(with_bare, x, bare{}, here)) == expected);
   CHECK(to_host(map(with_other, x, soft_tokens_only{}, here)) == expected);
   CHECK(with_bare.size() == alone.size());
   CHECK(with_other.size() == alone.size());
-  tape<eigen_backend> frozen(backend);
+  tape<test_backend> frozen(backend);
   map(frozen, x.detached(), bare{}, here);
   CHECK(frozen.size() == 0);
 }
 
 TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", hooks<delta_hook>, hooks<scale_hook>, hooks<bias_hook>,
                    site_hooks) {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const linear_map map = random_linear(backend, 7, 11, 2);
   const auto x = tracked<double>(backend, random({5, 11}));
   TestType method;
@@ -61,8 +61,8 @@ TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", hooks<delta_hook>, hooks<
 }
 
 TEST_CASE("linear: delta, then scale, then bias", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto one = [&](double value) { return upload_as<double>(backend, host_array<2>({1, 1}, {value})); };
   const auto row = [&](double value) { return upload_as<double>(backend, numbers({value})); };
   site_hooks method;
@@ -73,8 +73,8 @@ TEST_CASE("linear: delta, then scale, then bias", "[nn]") {
 }
 
 TEST_CASE("linear: rows of another length", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const linear_map map{upload_as<double>(backend, random({5, 6}))};
   const auto x = upload_as<double>(backend, random({2, 7}));
   const std::string message = "matmul: inner extents differ: (2, 7) × (5, 6) transposed";

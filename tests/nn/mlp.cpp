@@ -6,8 +6,8 @@
 namespace iapt::test {
 
 TEST_CASE("the gated feed-forward: down(silu(gate(x)) · up(x))", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto mlp = random_layer(backend).mlp;
   for (extent rows : {1, 9, 70}) {
     const auto x = upload_as<double>(backend, random({rows, small_width}));
@@ -16,8 +16,8 @@ TEST_CASE("the gated feed-forward: down(silu(gate(x)) · up(x))", "[nn]") {
 }
 
 TEST_CASE("the feed-forward's three sites", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto x = tracked<double>(backend, random({6, small_width}));
   const auto plain = to_host(layer.mlp(ctx, x, bare{}, 2));
@@ -31,17 +31,17 @@ TEST_CASE("the feed-forward's three sites", "[nn]") {
 }
 
 TEST_CASE("the inner rows of a feed-forward are one statement", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto mlp = random_layer(backend).mlp;
   const auto x = tracked<double>(backend, random({3, small_width}));
-  tape<eigen_backend> t(backend);
+  tape<test_backend> t(backend);
   mlp(t, x, bare{}, 0);
   CHECK(t.size() == 7);  // three products, three biases, one loop between them
 }
 
 TEST_CASE("the feed-forward: rows of another length", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto mlp = random_layer(backend).mlp;
   CHECK(message_of<shape_error>([&] {
           mlp(ctx, upload_as<double>(backend, random({2, 9})), bare{}, 0);

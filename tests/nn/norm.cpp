@@ -6,23 +6,23 @@
 namespace iapt::test {
 
 TEST_CASE("the norm layer has a weight and an epsilon of its own", "[nn]") {
-  eigen_backend backend{{.threads = 2}};
-  const inference<eigen_backend> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   for (double epsilon : {1e-5, 0.5}) {
-    const norm_layer<double, eigen_backend> norm{tracked<double>(backend, random({9}, 2)), epsilon};
+    const norm_layer<double, test_backend> norm{tracked<double>(backend, random({9}, 2)), epsilon};
     const auto x = tracked<double>(backend, random({35, 9}));
     CHECK(difference(to_host(norm(ctx, x)), norm_by_loops(norm, on_host(x)).values) <= 1e-12);
     CHECK(gradcheck(
               backend, [&](auto& run) { return norm(run, x); }, x, norm.weight) <= 1e-7);
   }
-  const norm_layer<double, eigen_backend> usual{upload_as<double>(backend, random({9}, 2))};
+  const norm_layer<double, test_backend> usual{upload_as<double>(backend, random({9}, 2))};
   CHECK(usual.epsilon == 1e-5);
 }
 
 TEST_CASE("the norm layer: rows of another length", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  const inference<eigen_backend> ctx(backend);
-  const norm_layer<double, eigen_backend> norm{upload_as<double>(backend, random({5}))};
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
+  const norm_layer<double, test_backend> norm{upload_as<double>(backend, random({5}))};
   const auto x = upload_as<double>(backend, random({2, 6}));
   CHECK(message_of<shape_error>([&] { norm(ctx, x); }) == "rms_norm: rows of (2, 6) with a weight of (5)");
 }

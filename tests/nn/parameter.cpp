@@ -9,10 +9,10 @@
 namespace iapt::test {
 
 TEST_CASE("a list of parameters has what is there, in order", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
-  parameter_list<double, eigen_backend> list;
+  test_backend backend = with_threads(1);
+  parameter_list<double, test_backend> list;
   add_parameter(list, "matrix", tracked<double>(backend, random({3, 4})));
-  add_parameter(list, "absent", tensor<double, 2, eigen_backend>());
+  add_parameter(list, "absent", tensor<double, 2, test_backend>());
   add_parameter(list, "row", tracked<double>(backend, random({5})), parameter_group::coefficients);
   REQUIRE(list.size() == 2);
   CHECK(list[0].name == "matrix");
@@ -23,17 +23,17 @@ TEST_CASE("a list of parameters has what is there, in order", "[nn]") {
   CHECK(list[1].shape == std::vector<extent>{5});
   CHECK(list[1].group == parameter_group::coefficients);
   CHECK(parameter_count(list) == 17);
-  CHECK(parameter_count(parameter_list<double, eigen_backend>()) == 0);
+  CHECK(parameter_count(parameter_list<double, test_backend>()) == 0);
 }
 
 TEST_CASE("a parameter shares numbers and adjoint with the tensor that is used", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto x = tracked<double>(backend, host_array<2>({2, 2}, {1, 2, 3, 4}));
-  parameter_list<double, eigen_backend> list;
+  parameter_list<double, test_backend> list;
   add_parameter(list, "x", x);
   upload(list[0].values, std::vector<double>{5, 6, 7, 8});
   CHECK(to_host(x) == std::vector<double>{5, 6, 7, 8});
-  tape<eigen_backend> t(backend);
+  tape<test_backend> t(backend);
   const auto y = t(x * 2);
   t.backward(y, x);
   CHECK(to_host(list[0].values.gradient()) == std::vector<double>{10, 12, 14, 16});

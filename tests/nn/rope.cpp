@@ -60,7 +60,7 @@ TEST_CASE("divisors stored in a file", "[nn]") {
 }
 
 TEST_CASE("rotary turns: cosines, then sines", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto turns = rotary_turns<double>(backend, {std::numbers::pi / 2, std::numbers::pi / 6}, {0, 1, 4});
   CHECK(turns.shape() == extents<2>{3, 4});
   const double half = std::sqrt(3) / 2;
@@ -72,7 +72,7 @@ TEST_CASE("rotary turns: cosines, then sines", "[nn]") {
 }
 
 TEST_CASE("angles are computed in double whatever the type", "[nn]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto turns = to_host(rotary_turns<float>(backend, {0.1}, {100003}));
   CHECK(turns[0] == float(std::cos(100003 * 0.1)));
   CHECK(turns[1] == float(std::sin(100003 * 0.1)));

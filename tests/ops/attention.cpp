@@ -58,62 +58,61 @@ auto reference_of(const problem& p) {
     return y;
   };
 }
-template <class Backend>
 void check_attention(const problem& p) {
   CAPTURE(p.rows, p.past_rows, p.prefix_rows, p.layout.heads, p.layout.kv_heads, p.layout.head_size);
   const auto f = statement_of(p);
   const auto reference = reference_of(p);
   if (p.prefix_rows)
-    check_operation<Backend>(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3), p.keys(p.prefix_rows, 4),
-                             p.keys(p.prefix_rows, 5));
+    check_operation(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3), p.keys(p.prefix_rows, 4),
+                    p.keys(p.prefix_rows, 5));
   else
-    check_operation<Backend>(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3));
+    check_operation(f, reference, p.q(), p.keys(p.rows, 2), p.keys(p.rows, 3));
 }
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("causal attention of packed sequences", "[ops]", all_backends) {
-  check_attention<TestType>({{1, 1, 4}, {{.begin = 0, .count = 1}}, 1, 0, 0});
-  check_attention<TestType>({{4, 2, 5}, {{.begin = 0, .count = 7}, {.begin = 7, .count = 2}}, 9, 0, 0});
-  check_attention<TestType>({{3, 1, 16}, {{.begin = 0, .count = 64}, {.begin = 64, .count = 65}}, 129, 0, 0});
-  check_attention<TestType>({{2, 2, 9}, {{.begin = 0, .count = 130}, {.begin = 131, .count = 3}}, 140, 0, 0});
+TEST_CASE("causal attention of packed sequences", "[ops]") {
+  check_attention({{1, 1, 4}, {{.begin = 0, .count = 1}}, 1, 0, 0});
+  check_attention({{4, 2, 5}, {{.begin = 0, .count = 7}, {.begin = 7, .count = 2}}, 9, 0, 0});
+  check_attention({{3, 1, 16}, {{.begin = 0, .count = 64}, {.begin = 64, .count = 65}}, 129, 0, 0});
+  check_attention({{2, 2, 9}, {{.begin = 0, .count = 130}, {.begin = 131, .count = 3}}, 140, 0, 0});
 }
 
-TEMPLATE_LIST_TEST_CASE("attention with soft tokens in front", "[ops]", all_backends) {
-  check_attention<TestType>({{4, 2, 5},
-                             {{.begin = 0, .count = 7, .prefix_begin = 0, .prefix_count = 3},
-                              {.begin = 7, .count = 70, .prefix_begin = 3, .prefix_count = 3}},
-                             77,
-                             0,
-                             6});
+TEST_CASE("attention with soft tokens in front", "[ops]") {
+  check_attention({{4, 2, 5},
+                   {{.begin = 0, .count = 7, .prefix_begin = 0, .prefix_count = 3},
+                    {.begin = 7, .count = 70, .prefix_begin = 3, .prefix_count = 3}},
+                   77,
+                   0,
+                   6});
 }
 
-TEMPLATE_LIST_TEST_CASE("attention with soft tokens that only the last rows see", "[ops]", all_backends) {
-  check_attention<TestType>({{6, 3, 8},
-                             {{.begin = 0, .count = 90, .prefix_begin = 0, .prefix_count = 4, .prefix_from = 70},
-                              {.begin = 90, .count = 20, .prefix_begin = 4, .prefix_count = 4, .prefix_from = 19},
-                              {.begin = 110, .count = 5, .prefix_begin = 8, .prefix_count = 4, .prefix_from = 5}},
-                             115,
-                             0,
-                             12});
+TEST_CASE("attention with soft tokens that only the last rows see", "[ops]") {
+  check_attention({{6, 3, 8},
+                   {{.begin = 0, .count = 90, .prefix_begin = 0, .prefix_count = 4, .prefix_from = 70},
+                    {.begin = 90, .count = 20, .prefix_begin = 4, .prefix_count = 4, .prefix_from = 19},
+                    {.begin = 110, .count = 5, .prefix_begin = 8, .prefix_count = 4, .prefix_from = 5}},
+                   115,
+                   0,
+                   12});
 }
 
-TEMPLATE_LIST_TEST_CASE("attention over a past", "[ops]", all_backends) {
-  check_attention<TestType>({{4, 2, 6},
-                             {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 100},
-                              {.begin = 1, .count = 5, .past_begin = 100, .past_count = 3, .prefix_count = 2}},
-                             6,
-                             103,
-                             2});
+TEST_CASE("attention over a past", "[ops]") {
+  check_attention({{4, 2, 6},
+                   {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 100},
+                    {.begin = 1, .count = 5, .past_begin = 100, .past_count = 3, .prefix_count = 2}},
+                   6,
+                   103,
+                   2});
 }
 
-TEMPLATE_LIST_TEST_CASE("sequences may share soft tokens", "[ops]", all_backends) {
+TEST_CASE("sequences may share soft tokens", "[ops]") {
   problem p{{4, 2, 6}, {}, 240, 0, 4};
   for (extent s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});
-  check_attention<TestType>(p);
+  check_attention(p);
 }
 
-TEMPLATE_LIST_TEST_CASE("gradients of attention", "[ops]", all_backends) {
+TEST_CASE("gradients of attention", "[ops]") {
   const problem p{{4, 2, 3},
                   {{.begin = 0, .count = 5, .prefix_begin = 0, .prefix_count = 2},
                    {.begin = 5,
@@ -126,21 +125,21 @@ TEMPLATE_LIST_TEST_CASE("gradients of attention", "[ops]", all_backends) {
                   9,
                   3,
                   4};
-  check_gradient<TestType>(statement_of(p), p.q(), p.keys(9, 2), p.keys(9, 3), p.keys(4, 4), p.keys(4, 5));
+  check_gradient(statement_of(p), p.q(), p.keys(9, 2), p.keys(9, 3), p.keys(4, 4), p.keys(4, 5));
   const problem plain{{2, 1, 4}, {{.begin = 0, .count = 67}}, 67, 0, 0};
-  check_gradient<TestType>(statement_of(plain), plain.q(), plain.keys(67, 2), plain.keys(67, 3));
+  check_gradient(statement_of(plain), plain.q(), plain.keys(67, 2), plain.keys(67, 3));
 }
 
-TEMPLATE_LIST_TEST_CASE("attention: frozen operands get no adjoint, and change none", "[ops]", all_backends) {
+TEST_CASE("attention: frozen operands get no adjoint, and change none", "[ops]") {
   const problem p{{2, 1, 4}, {{.begin = 0, .count = 5, .prefix_count = 2}}, 5, 0, 2};
   const auto gradient = [&](auto tracked_operand) {
-    TestType backend = with_threads<TestType>(1);
+    test_backend backend = with_threads(1);
     std::array x{upload_as<double>(backend, p.q()), upload_as<double>(backend, p.keys(5, 2)),
                  upload_as<double>(backend, p.keys(5, 3)), upload_as<double>(backend, p.keys(2, 4)),
                  upload_as<double>(backend, p.keys(2, 5))};
     for (std::size_t i = 0; i < x.size(); ++i)
       if (tracked_operand == 5 || tracked_operand == i) x[i].track();
-    tape<TestType> t(backend);
+    tape<test_backend> t(backend);
     const auto y = t(statement_of(p)(x[0], x[1], x[2], x[3], x[4]));
     t.backward(y, random_normal<double>(backend, y.shape(), 1, random_stream(2)));
     std::vector<std::vector<double>> all;
@@ -154,10 +153,10 @@ TEMPLATE_LIST_TEST_CASE("attention: frozen operands get no adjoint, and change n
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("later rows and other sequences change nothing, bit for bit", "[ops]", all_backends) {
+TEST_CASE("later rows and other sequences change nothing, bit for bit", "[ops]") {
   const problem p{{2, 1, 16}, {{.begin = 0, .count = 40}, {.begin = 40, .count = 8}}, 48, 0, 0};
-  TestType backend = with_threads<TestType>(2);
-  const inference<TestType> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   auto k = p.keys(48, 2), v = p.keys(48, 3);
   for (extent i = 0; i < 20; ++i)
     for (extent e = 0; e < 16; ++e) v(i, e) = 0;  // even the smallest weight of a later row would show
@@ -172,11 +171,11 @@ TEMPLATE_LIST_TEST_CASE("later rows and other sequences change nothing, bit for 
   CHECK(run() == std::vector<double>(20 * 32));
 }
 
-TEMPLATE_LIST_TEST_CASE("attention: a sequence of a packed batch equals itself alone", "[ops]", all_backends) {
+TEST_CASE("attention: a sequence of a packed batch equals itself alone", "[ops]") {
   const problem packed{{4, 2, 8}, {{.begin = 0, .count = 70}, {.begin = 70, .count = 33}}, 103, 0, 0};
   const problem alone{{4, 2, 8}, {{.begin = 0, .count = 33}}, 33, 0, 0};
-  TestType backend = with_threads<TestType>(2);
-  const inference<TestType> ctx(backend);
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
   const auto q = upload_as<float>(backend, packed.q()), k = upload_as<float>(backend, packed.keys(103, 2)),
              v = upload_as<float>(backend, packed.keys(103, 3));
   const auto last = [](const auto& x) { return x.slice(70, 103); };
@@ -184,10 +183,9 @@ TEMPLATE_LIST_TEST_CASE("attention: a sequence of a packed batch equals itself a
         values_of(ctx(statement_of(alone)(last(q), last(k), last(v)))));
 }
 
-TEMPLATE_LIST_TEST_CASE("attention: what does not fit", "[ops]", all_backends) {
+TEST_CASE("attention: what does not fit", "[ops]") {
   const auto message = [](const problem& p, extent q_columns, extent k_rows, extent v_columns) {
-    return shape_message<TestType>(statement_of(p), random({5, q_columns}), random({k_rows, 4}),
-                                   random({5, v_columns}));
+    return shape_message(statement_of(p), random({5, q_columns}), random({k_rows, 4}), random({5, v_columns}));
   };
   const std::string with = " with 4 heads, 2 key/value heads of 2";
   const problem p{{4, 2, 2}, {{.begin = 0, .count = 5}}, 5, 0, 0};

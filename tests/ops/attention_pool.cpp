@@ -26,18 +26,18 @@ auto reference_of(const std::vector<row_span>& segments) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("attention_pool", "[ops]", all_backends) {
+TEST_CASE("attention_pool", "[ops]") {
   const std::vector<row_span> segments{{0, 5}, {7, 8}, {8, 60}};  // rows 5 and 6 belong to nobody
   for (extent columns : {1, 33, 256}) {
     CAPTURE(columns);
-    check_operation<TestType>(pooled(segments), reference_of(segments), random({61, columns}), random({61, 4}, 2));
+    check_operation(pooled(segments), reference_of(segments), random({61, columns}), random({61, 4}, 2));
   }
-  check_gradient<TestType>(pooled({{0, 5}, {7, 8}, {8, 12}}), random({13, 9}), random({13, 4}, 2));
+  check_gradient(pooled({{0, 5}, {7, 8}, {8, 12}}), random({13, 9}), random({13, 4}, 2));
 }
 
-TEMPLATE_LIST_TEST_CASE("attention_pool: rows outside of a segment change nothing", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  const inference<TestType> ctx(backend);
+TEST_CASE("attention_pool: rows outside of a segment change nothing", "[ops]") {
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   auto u = random({6, 9}), scores = random({6, 2}, 2);
   const auto f = pooled({{1, 4}});
   const auto before = values_of(ctx(f(upload_as<float>(backend, u), upload_as<float>(backend, scores))));
@@ -46,18 +46,18 @@ TEMPLATE_LIST_TEST_CASE("attention_pool: rows outside of a segment change nothin
   CHECK(values_of(ctx(f(upload_as<float>(backend, u), upload_as<float>(backend, scores)))) == before);
 }
 
-TEMPLATE_LIST_TEST_CASE("attention_pool: large scores do not overflow", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  const inference<TestType> ctx(backend);
+TEST_CASE("attention_pool: large scores do not overflow", "[ops]") {
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto u = upload_as<float>(backend, host_array<2>({2, 1}, {3, 5}));
   const auto scores = upload_as<float>(backend, host_array<2>({2, 2}, {1e30, -1e30, 0, 1e30}));
   CHECK(values_of(ctx(attention_pool(u, scores, {{0, 2}}))) == std::vector<double>{3, 5});
 }
 
-TEMPLATE_LIST_TEST_CASE("attention_pool: what does not fit", "[ops]", all_backends) {
-  CHECK(shape_message<TestType>(pooled({{0, 2}}), random({3, 5}), random({2, 4})) ==
+TEST_CASE("attention_pool: what does not fit", "[ops]") {
+  CHECK(shape_message(pooled({{0, 2}}), random({3, 5}), random({2, 4})) ==
         "attention_pool: rows (3, 5) with scores (2, 4)");
-  CHECK(shape_message<TestType>(pooled({{2, 2}}), random({3, 5}), random({3, 4})) ==
+  CHECK(shape_message(pooled({{2, 2}}), random({3, 5}), random({3, 4})) ==
         "attention_pool: rows 2 to 2 of 3; a segment needs at least one row");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "iapt/ops/arithmetic.hpp"
 #include "iapt/ops/rational.hpp"
+#include "iapt/ops/arithmetic.hpp"
 
 #include "iapt/ops/activations.hpp"
 #include "support/check.hpp"
@@ -35,9 +35,9 @@ host_array<2> away_from_roots(extent rows, extent columns) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("the fit of GELU, through the kernel that trains", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("the fit of GELU, through the kernel that trains", "[ops]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   host_array<1> grid({121});
   for (extent i = 0; i < 121; ++i) grid(i) = -3 + double(i) * 0.05;
   const auto x = tracked<float>(backend, grid);
@@ -50,40 +50,40 @@ TEMPLATE_LIST_TEST_CASE("the fit of GELU, through the kernel that trains", "[ops
   CHECK(error >= 8e-5);  // the digits as they are printed in docs/method.md
 }
 
-TEMPLATE_LIST_TEST_CASE("rational", "[ops]", all_backends) {
+TEST_CASE("rational", "[ops]") {
   for (const auto& [rows, columns] : {std::array<extent, 2>{1, 3}, {33, 17}, {70, 300}}) {
     CAPTURE(rows, columns);
-    check_operation<TestType>(activation, reference, random({rows, columns}), gelu_a(), gelu_b());
-    check_operation<TestType>(activation, reference, away_from_roots(rows, columns), odd_a(), odd_b());
+    check_operation(activation, reference, random({rows, columns}), gelu_a(), gelu_b());
+    check_operation(activation, reference, away_from_roots(rows, columns), odd_a(), odd_b());
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("gradients of rational", "[ops]", all_backends) {
-  check_gradient<TestType>(activation, away_from_roots(35, 5), odd_a(), odd_b());
+TEST_CASE("gradients of rational", "[ops]") {
+  check_gradient(activation, away_from_roots(35, 5), odd_a(), odd_b());
   auto x = random({35, 5});  // the even set's S has its only root at 0
   for (double& v : x.values) v += v < 0 ? -0.02 : 0.02;
-  check_gradient<TestType>(activation, x, gelu_a(), gelu_b());
+  check_gradient(activation, x, gelu_a(), gelu_b());
   const auto small = [](const auto& v, const auto& a, const auto& b) { return rational<2, 1>(v, a, b); };
-  check_gradient<TestType>(small, x, numbers({0.5, 1, -0.25}), numbers({0.75}));
+  check_gradient(small, x, numbers({0.5, 1, -0.25}), numbers({0.75}));
 }
 
-TEMPLATE_LIST_TEST_CASE("rational inside a larger statement, with a repeated operand", "[ops]", all_backends) {
+TEST_CASE("rational inside a larger statement, with a repeated operand", "[ops]") {
   const auto f = [](const auto& x, const auto& a, const auto& b, const auto& c) { return rational(x, a, b) * c + x; };
-  check_gradient<TestType>(f, away_from_roots(35, 5), odd_a(), odd_b(), random({5}, 8));
+  check_gradient(f, away_from_roots(35, 5), odd_a(), odd_b(), random({5}, 8));
 }
 
-TEMPLATE_LIST_TEST_CASE("a start with all b = 0 never moves b", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("a start with all b = 0 never moves b", "[ops]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   const auto b = tracked<float>(backend, host_array<1>({5}));
   const auto y = t(rational(upload_as<float>(backend, random({4, 9})), upload_as<float>(backend, gelu_a()), b));
   t.backward(y, y);
   CHECK(values_of(b.gradient()) == std::vector<double>(5));
 }
 
-TEMPLATE_LIST_TEST_CASE("rational far out is finite, and what is not a number stays so", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  tape<TestType> t(backend);
+TEST_CASE("rational far out is finite, and what is not a number stays so", "[ops]") {
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
   std::vector<double> far(20, 1.0);  // packs and a tail
   for (std::size_t at : {0, 17}) far[at] = 1e7, far[at + 1] = -1e30, far[at + 2] = HUGE_VAL;
   const auto x = tracked<float>(backend, numbers(far));
@@ -98,11 +98,9 @@ TEMPLATE_LIST_TEST_CASE("rational far out is finite, and what is not a number st
   CHECK(std::isnan(lost[19]));
 }
 
-TEMPLATE_LIST_TEST_CASE("rational: coefficients of another length", "[ops]", all_backends) {
-  CHECK(shape_message<TestType>(activation, random({2, 3}), random({6}), random({5})) ==
-        "coefficients: expected 7, found (6)");
-  CHECK(shape_message<TestType>(activation, random({2, 3}), random({7}), random({7})) ==
-        "coefficients: expected 5, found (7)");
+TEST_CASE("rational: coefficients of another length", "[ops]") {
+  CHECK(shape_message(activation, random({2, 3}), random({6}), random({5})) == "coefficients: expected 7, found (6)");
+  CHECK(shape_message(activation, random({2, 3}), random({7}), random({7})) == "coefficients: expected 5, found (7)");
 }
 
 }  // namespace iapt::test

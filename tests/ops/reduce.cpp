@@ -14,16 +14,16 @@ const auto total = [](const auto& x) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("sum", "[ops]", all_backends) {
+TEST_CASE("sum", "[ops]") {
   const auto f = [](const auto& x) { return sum(x); };
-  for (extent n : {1, 7, 64, 1001}) check_operation<TestType>(f, total, random({n}));
-  check_operation<TestType>(f, total, random({101, 103}));
-  check_gradient<TestType>([](const auto& x) { return sum(x * x) * 0.5; }, random({7, 33}));
+  for (extent n : {1, 7, 64, 1001}) check_operation(f, total, random({n}));
+  check_operation(f, total, random({101, 103}));
+  check_gradient([](const auto& x) { return sum(x * x) * 0.5; }, random({7, 33}));
 }
 
-TEMPLATE_LIST_TEST_CASE("the sum of nothing is zero", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  const inference<TestType> ctx(backend);
+TEST_CASE("the sum of nothing is zero", "[ops]") {
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   CHECK(values_of(ctx(sum(upload_as<float>(backend, random({0, 5}))))) == std::vector<double>{0});
 }
 

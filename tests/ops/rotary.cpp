@@ -40,30 +40,30 @@ auto reference_by(const host_array<2>& turns) {
 
 }  // namespace
 
-TEMPLATE_LIST_TEST_CASE("rotary", "[ops]", all_backends) {
+TEST_CASE("rotary", "[ops]") {
   for (extent head_size : {2, 6, 64})
     for (extent rows : {1, 70}) {
       CAPTURE(head_size, rows);
       const auto turns = turns_of(rows, head_size);
-      check_operation<TestType>(turned_by(turns), reference_by(turns), random({rows, head_size * 3}));
+      check_operation(turned_by(turns), reference_by(turns), random({rows, head_size * 3}));
     }
-  check_gradient<TestType>(turned_by(turns_of(5, 6)), random({5, 18}));
+  check_gradient(turned_by(turns_of(5, 6)), random({5, 18}));
 }
 
-TEMPLATE_LIST_TEST_CASE("rotary: a quarter turn", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
-  const inference<TestType> ctx(backend);
+TEST_CASE("rotary: a quarter turn", "[ops]") {
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   const auto x = upload_as<float>(backend, host_array<2>({1, 4}, {1, 2, 3, 4}));
   const auto quarter = upload_as<float>(backend, host_array<2>({1, 4}, {0, 0, 1, 1}));
   CHECK(values_of(ctx(rotary(x, quarter))) == std::vector<double>{-3, -4, 1, 2});
 }
 
-TEMPLATE_LIST_TEST_CASE("rotary: angles that do not fit", "[ops]", all_backends) {
+TEST_CASE("rotary: angles that do not fit", "[ops]") {
   const auto f = [](const auto& x, const auto& turns) { return rotary(x, turns); };
-  CHECK(shape_message<TestType>(f, random({3, 8}), random({2, 4})) == "rotary: rows of (3, 8) with angles of (2, 4)");
-  CHECK(shape_message<TestType>(f, random({3, 8}), random({3, 6})) == "rotary: rows of (3, 8) with angles of (3, 6)");
-  CHECK(shape_message<TestType>(f, random({3, 9}), random({3, 3})) == "rotary: rows of (3, 9) with angles of (3, 3)");
-  CHECK(shape_message<TestType>(f, random({3, 8}), random({3, 0})) == "rotary: rows of (3, 8) with angles of (3, 0)");
+  CHECK(shape_message(f, random({3, 8}), random({2, 4})) == "rotary: rows of (3, 8) with angles of (2, 4)");
+  CHECK(shape_message(f, random({3, 8}), random({3, 6})) == "rotary: rows of (3, 8) with angles of (3, 6)");
+  CHECK(shape_message(f, random({3, 9}), random({3, 3})) == "rotary: rows of (3, 9) with angles of (3, 3)");
+  CHECK(shape_message(f, random({3, 8}), random({3, 0})) == "rotary: rows of (3, 8) with angles of (3, 0)");
 }
 
 }  // namespace iapt::test

@@ -5,8 +5,8 @@
 
 namespace iapt::test {
 
-TEMPLATE_LIST_TEST_CASE("bounds of spans", "[ops]", all_backends) {
-  TestType backend = with_threads<TestType>(1);
+TEST_CASE("bounds of spans", "[ops]") {
+  test_backend backend = with_threads(1);
   CHECK(to_host(span_bounds(backend, {{0, 3}, {2, 5}}, 5, "pool")) == std::vector<std::int32_t>{0, 3, 2, 5});
   const auto message = [&](row_span s) {
     return message_of<shape_error>([&] { span_bounds(backend, {s}, 5, "pool"); });

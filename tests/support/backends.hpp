@@ -1,24 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backends that one test body runs on, and numbers that cross between them: as double, on the host.
+// The backend that a test runs on, and numbers that cross between backends: as double, on the host. The build compiles
+// one test body once for each backend, with IAPT_TEST_BACKEND and IAPT_TEST_BACKEND_HEADER (see ../CMakeLists.txt).
 #pragma once
 #include <cstdint>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "iapt/backend/eigen/backend.hpp"
+#include IAPT_TEST_BACKEND_HEADER
 #include "iapt/core/random.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt::test {
 
-/// Every backend that a test of an operation runs on: TEMPLATE_LIST_TEST_CASE("silu", "[ops]", all_backends).
-using all_backends = std::tuple<eigen_backend>;
+/// The backend of this build of the test.
+using test_backend = IAPT_TEST_BACKEND;
 
-/// A backend with a number of threads.
-template <class Backend>
+/// Whether a backend is the host, with threads of its own.
+template <class Backend = test_backend>
+inline constexpr bool has_threads = requires {
+  Backend({.threads = 1});
+};
+/// The backend, with a number of threads where it has any.
+template <class Backend = test_backend>
 Backend with_threads(int threads) {
-  return Backend({.threads = threads});
+  if constexpr (has_threads<Backend>)
+    return Backend({.threads = threads});
+  else
+    return Backend();
 }
 
 /// Row-major numbers on the host.

@@ -52,13 +52,13 @@ struct outcome {
 };
 
 /// Runs f(x...) on a tape twice, with a fixed random adjoint.
-template <class T, class Backend, class F, class... X>
+template <class T, class F, class... X>
 outcome run(int threads, const F& f, const X&... x) {
-  Backend backend = with_threads<Backend>(threads);
+  test_backend backend = with_threads(threads);
   outcome result;
   const auto step = [&](const auto&... p) {
     for (auto* gradients : {&result.first, &result.twice}) {
-      tape<Backend> recorded(backend);
+      tape<test_backend> recorded(backend);
       const auto y = recorded(f(p...));
       result.value = values_of(y);
       recorded.backward(y, random_normal<T>(backend, y.shape(), 1, random_stream(5)));
@@ -72,9 +72,9 @@ outcome run(int threads, const F& f, const X&... x) {
 /// f(tensors...) is a statement, reference(arrays...) the same in plain double loops. Checked: double to 1e-12 and
 /// float to 1e-5 of the reference, float gradients to 1e-4 of the double ones, the same bits (products: to rounding)
 /// from one, two and three threads, and that a second backward adds.
-template <class Backend, class F, class Reference, class... X>
+template <class F, class Reference, class... X>
 void check_operation(threads_change change, const F& f, const Reference& reference, const X&... x) {
-  const outcome wide = run<double, Backend>(1, f, x...), narrow = run<float, Backend>(1, f, x...);
+  const outcome wide = run<double>(1, f, x...), narrow = run<float>(1, f, x...);
   const std::vector<double> expected = reference(x...).values;
   CHECK(difference(wide.value, expected) <= 1e-12);
   CHECK(difference(narrow.value, expected) <= 1e-5);
@@ -90,21 +90,21 @@ void check_operation(threads_change change, const F& f, const Reference& referen
   const double bound = change == threads_change::nothing ? 0 : 1e-5;
   for (int threads : {2, 3}) {
     CAPTURE(threads);
-    const outcome many = run<float, Backend>(threads, f, x...);
+    const outcome many = run<float>(threads, f, x...);
     CHECK(difference(many.value, narrow.value) <= bound);
     for (std::size_t i = 0; i < many.first.size(); ++i)
       CHECK(difference(many.first[i], narrow.first[i], scale) <= bound);
   }
 }
-template <class Backend, class F, class Reference, class... X>
+template <class F, class Reference, class... X>
 void check_operation(const F& f, const Reference& reference, const X&... x) {
-  check_operation<Backend>(threads_change::nothing, f, reference, x...);
+  check_operation(threads_change::nothing, f, reference, x...);
 }
 
 /// The tape's gradients of f(tensors...) against central differences, in double.
-template <class Backend, class F, class... X>
+template <class F, class... X>
 void check_gradient(const F& f, const X&... x) {
-  Backend backend = with_threads<Backend>(2);
+  test_backend backend = with_threads(2);
   const auto compare = [&](const auto&... p) {
     return gradcheck(
         backend, [&](auto& ctx) { return ctx(f(p...)); }, p...);
@@ -113,10 +113,10 @@ void check_gradient(const F& f, const X&... x) {
 }
 
 /// Values of an elementwise operation, by hand.
-template <class Backend, class F>
+template <class F>
 void check_values(const F& f, const std::vector<double>& x, const std::vector<double>& expected) {
-  Backend backend = with_threads<Backend>(1);
-  const inference<Backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   CHECK(difference(values_of(ctx(f(upload_as<double>(backend, numbers(x))))), expected) <= 1e-9);
 }
 /// Reference of an elementwise operation: a function of numbers, applied to each.
@@ -130,10 +130,10 @@ auto each(F f) {
 }
 
 /// The message of the shape_error of a statement.
-template <class Backend, class F, class... X>
+template <class F, class... X>
 std::string shape_message(const F& f, const X&... x) {
-  Backend backend = with_threads<Backend>(1);
-  const inference<Backend> ctx(backend);
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
   return message_of<shape_error>([&] { ctx(f(upload_as<float>(backend, x)...)); });
 }
 

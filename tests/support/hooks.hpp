@@ -11,17 +11,17 @@
 
 namespace iapt::test {
 
-using matrix = tensor<double, 2, eigen_backend>;
-using row_tensor = tensor<double, 1, eigen_backend>;
+using matrix = tensor<double, 2, test_backend>;
+using row_tensor = tensor<double, 1, test_backend>;
 
 /// Tensors of some sites or half layers.
 template <class Part, int Rank>
-using chosen = std::map<std::pair<int, Part>, tensor<double, Rank, eigen_backend>>;
+using chosen = std::map<std::pair<int, Part>, tensor<double, Rank, test_backend>>;
 /// One of them, or an empty handle.
 template <class Part, int Rank>
-tensor<double, Rank, eigen_backend> find(const chosen<Part, Rank>& all, int layer, Part part) {
+tensor<double, Rank, test_backend> find(const chosen<Part, Rank>& all, int layer, Part part) {
   const auto found = all.find({layer, part});
-  return found == all.end() ? tensor<double, Rank, eigen_backend>() : found->second;
+  return found == all.end() ? tensor<double, Rank, test_backend>() : found->second;
 }
 
 /// x · downᵀ · upᵀ.
@@ -60,7 +60,7 @@ using all_hooks = hooks<delta_hook, scale_hook, bias_hook, after_hook>;
 
 /// Gives a site random tensors for whatever hooks the method has.
 template <class Method>
-void hook_site(eigen_backend& backend, Method& method, site where, extent in, extent out, std::uint64_t seed) {
+void hook_site(test_backend& backend, Method& method, site where, extent in, extent out, std::uint64_t seed) {
   const std::pair key{where.layer, where.part};
   if constexpr (requires { method.downs; }) {
     method.downs[key] = tracked<double>(backend, random({2, in}, seed, 0.3));
@@ -71,7 +71,7 @@ void hook_site(eigen_backend& backend, Method& method, site where, extent in, ex
 }
 /// The same for what follows a half layer.
 template <class Method>
-void hook_half(eigen_backend& backend, Method& method, int layer, sublayer half, extent width, std::uint64_t seed) {
+void hook_half(test_backend& backend, Method& method, int layer, sublayer half, extent width, std::uint64_t seed) {
   method.gates[{layer, half}] = tracked<double>(backend, random({width}, seed));
   method.skips[{layer, half}] = tracked<double>(backend, random({width}, seed + 1, 0.3));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small random model in memory, in double, and batches for it.
 #pragma once
-#include "iapt/backend/eigen/backend.hpp"
 #include "iapt/core/random.hpp"
 #include "iapt/model/causal_lm.hpp"
 #include "support/check.hpp"
@@ -9,8 +8,8 @@
 namespace iapt::test {
 
 /// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31.
-inline causal_lm<double, eigen_backend> small_model(eigen_backend& backend) {
-  causal_lm<double, eigen_backend> lm;
+inline causal_lm<double, test_backend> small_model(test_backend& backend) {
+  causal_lm<double, test_backend> lm;
   lm.config = {.family = "llama", .vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
   std::uint64_t stream = 100;
   const auto matrix = [&](extent out, extent in) {
@@ -21,7 +20,7 @@ inline causal_lm<double, eigen_backend> small_model(eigen_backend& backend) {
     auto values = to_host(weight);
     for (double& v : values) v += 1;
     upload(weight, values);
-    return norm_layer<double, eigen_backend>{weight, 1e-5};
+    return norm_layer<double, test_backend>{weight, 1e-5};
   };
   lm.embedding = random_normal<double>(backend, extents<2>{31, 24}, 1, random_stream(3, 1));
   for (extent l = 0; l < lm.config.layers; ++l)

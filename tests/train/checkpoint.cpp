@@ -8,11 +8,12 @@
 
 using namespace iapt;
 using iapt::test::has_text;
+using iapt::test::test_backend, iapt::test::with_threads;
 
 TEST_CASE("a checkpoint gives everything back exactly", "[train]") {
   const test::temporary_folder folder;
   const auto path = folder.path() / "checkpoint";
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_method<float> method(backend), other(backend, 2);
   adamw optimizer{method.parameters()}, fresh{other.parameters()};
   for (const auto& p : method.parameters()) {
@@ -47,7 +48,7 @@ TEST_CASE("a checkpoint gives everything back exactly", "[train]") {
 TEST_CASE("damaged and foreign checkpoints are refused before anything changes", "[train]") {
   const test::temporary_folder folder;
   const auto path = folder.path() / "checkpoint";
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_method<float> method(backend);
   adamw optimizer{method.parameters()};
   save_checkpoint(path, {}, nlohmann::ordered_json::object(), optimizer);

@@ -5,9 +5,10 @@
 #include "train/toy.hpp"
 
 using namespace iapt;
+using iapt::test::test_backend, iapt::test::with_threads;
 
 TEST_CASE("the loss is the mean over response tokens, whatever goes through the model at once", "[train]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_model<double> model(backend);
   const test::toy_method<double> method(backend);
   const auto examples = test::counting(9, 3);
@@ -43,7 +44,7 @@ TEST_CASE("the loss is the mean over response tokens, whatever goes through the 
 }
 
 TEST_CASE("the choice is the one of the greatest summed likelihood", "[train]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_model<double> model(backend);
   const test::toy_method<double> method(backend);
   std::vector<choice_example> questions;
@@ -67,10 +68,12 @@ TEST_CASE("the choice is the one of the greatest summed likelihood", "[train]") 
 }
 
 TEST_CASE("a model that has diverged is not given a loss", "[train]") {
-  eigen_backend backend({.threads = 1});
+  test_backend backend = with_threads(1);
   const test::toy_model<double> model(backend);
   const test::toy_method<double> method(backend);
-  method.head.write()[0] = std::numeric_limits<double>::quiet_NaN();
+  auto values = to_host(method.head);
+  values[0] = std::numeric_limits<double>::quiet_NaN();
+  upload(method.head, values);
   const auto examples = test::counting(3, 3);
   CHECK_THROWS_AS(evaluate(backend, model, method, std::span<const example>(examples)), numeric_error);
 }

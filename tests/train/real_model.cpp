@@ -11,11 +11,11 @@
 namespace iapt::test {
 namespace {
 
-using model_type = language_model<float, eigen_backend>;
-using method_type = iapt_method<key_value_generator<float, eigen_backend>>;
+using model_type = language_model<float, test_backend>;
+using method_type = iapt_method<key_value_generator<float, test_backend>>;
 
 method_type new_method(const model_type& lm) {
-  return make_iapt<key_value_generator<float, eigen_backend>>(
+  return make_iapt<key_value_generator<float, test_backend>>(
       lm, {.soft_tokens = 4, .bottleneck = 16, .start_text = lm.tokenizer().encode("Read the request and answer it.")});
 }
 std::vector<example> capitals(const model_type& lm) {
@@ -101,7 +101,7 @@ TEST_CASE("runs on a real model repeat, resume, and do not depend on the number 
   trained two, one;
   std::vector<std::vector<double>> start;
   {
-    eigen_backend backend{{.threads = 2}};
+    test_backend backend = with_threads(2);
     const auto lm = load_causal_lm<float>(*path, backend);
     auto untrained = new_method(lm);
     start = values_of_all(untrained);
@@ -114,7 +114,7 @@ TEST_CASE("runs on a real model repeat, resume, and do not depend on the number 
     check_equal_files(folder.path() / "parts", folder.path() / "whole");
   }
   {
-    eigen_backend backend{{.threads = 1}};
+    test_backend backend = with_threads(1);
     const auto lm = load_causal_lm<float>(*path, backend);
     one = train(lm, folder.path() / "one");
   }

@@ -3,7 +3,6 @@
 #pragma once
 #include <vector>
 
-#include "iapt/backend/eigen/backend.hpp"
 #include "iapt/core/random.hpp"
 #include "iapt/data/example.hpp"
 #include "iapt/model/packed_batch.hpp"
@@ -11,6 +10,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "iapt/ops/gather.hpp"
 #include "iapt/ops/matmul.hpp"
+#include "support/backends.hpp"
 
 namespace iapt::test {
 
@@ -19,15 +19,15 @@ inline constexpr extent toy_vocabulary = 11, toy_width = 6;
 /// What is learned: logits = (embedding · scale) · head, scale in the coefficients' group.
 template <class T>
 struct toy_method {
-  tensor<T, 2, eigen_backend> head;   // (D, V)
-  tensor<T, 1, eigen_backend> scale;  // (D)
-  explicit toy_method(eigen_backend& backend, std::uint64_t seed = 1)
+  tensor<T, 2, test_backend> head;   // (D, V)
+  tensor<T, 1, test_backend> scale;  // (D)
+  explicit toy_method(test_backend& backend, std::uint64_t seed = 1)
       : head(random_normal<T>(backend, extents<2>{toy_width, toy_vocabulary}, 0.1, random_stream(seed, 1))),
         scale(filled<T>(backend, extents<1>{toy_width}, 1)) {
     head.track(), scale.track();
   }
-  parameter_list<T, eigen_backend> parameters() const {
-    parameter_list<T, eigen_backend> list;
+  parameter_list<T, test_backend> parameters() const {
+    parameter_list<T, test_backend> list;
     add_parameter(list, "head", head);
     add_parameter(list, "scale", scale, parameter_group::coefficients);
     return list;
@@ -42,14 +42,14 @@ struct toy_method {
 /// The frozen part: an embedding (V, D).
 template <class T>
 struct toy_model {
-  tensor<T, 2, eigen_backend> embedding;
-  explicit toy_model(eigen_backend& backend)
+  tensor<T, 2, test_backend> embedding;
+  explicit toy_model(test_backend& backend)
       : embedding(random_normal<T>(backend, extents<2>{toy_vocabulary, toy_width}, 1, random_stream(9, 9))) {}
   template <class Context>
-  tensor<T, 2, eigen_backend> operator()(Context& ctx, const packed_batch& batch, const toy_method<T>& method) const {
+  tensor<T, 2, test_backend> operator()(Context& ctx, const packed_batch& batch, const toy_method<T>& method) const {
     auto& backend = embedding.backend();
-    const auto x = ctx(gather(embedding, row_numbers<eigen_backend>(backend, batch.tokens)));
-    const auto rows = ctx(gather(x, row_numbers<eigen_backend>(backend, batch.wanted)));
+    const auto x = ctx(gather(embedding, row_numbers<test_backend>(backend, batch.tokens)));
+    const auto rows = ctx(gather(x, row_numbers<test_backend>(backend, batch.wanted)));
     return ctx(matmul(rows * method.scale, method.head));
   }
 };

@@ -12,11 +12,12 @@ namespace {
 
 using namespace iapt;
 using iapt::test::has_text;
+using iapt::test::test_backend, iapt::test::with_threads;
 
 // A run and everything that can be seen of it.
 template <class T>
 struct toy_run {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   test::toy_model<T> model{backend};
   test::toy_method<T> method{backend};
   std::vector<example> train_set = test::counting(25, 1), dev_set = test::counting(12, 2);
@@ -284,7 +285,9 @@ TEST_CASE("a loss that is not finite names the step and keeps the last good chec
   auto good = settings(folder.path() / "late");
   late.interrupt_after = 8;
   late(good);
-  late.model.embedding.write()[0] = std::numeric_limits<float>::quiet_NaN();
+  auto values = to_host(late.model.embedding);
+  values[0] = std::numeric_limits<float>::quiet_NaN();
+  upload(late.model.embedding, values);
   late.interrupt_after = -1;
   good.resume = true;
   CHECK_THROWS_WITH(late(good), has_text("the last good checkpoint is kept: ") && has_text("step 8"));

@@ -2,6 +2,7 @@
 // What a machine must offer: memory, two kinds of loops, products and attention. Nothing else knows a machine.
 #pragma once
 #include <concepts>
+#include <string>
 
 #include "iapt/core/shape.hpp"
 
@@ -61,7 +62,9 @@ struct attention_adjoints {
       *dprefix_v;  ///< of their values
 };
 
-/// A machine that statements run on. Beside what is required here it has templates that a concept cannot name:
+/// A machine that statements run on, now or, where it is a device of its own, in the order in which they were asked
+/// for: only download() and wait() wait for it. Beside what is required here it has templates that a concept cannot
+/// name:
 ///   - `grid(rows, columns, f)` calls f(r, lane) for every row and every lane of columns, in any order;
 ///   - `groups(n, work, f)` calls f(group, k) for k in 0..n−1; a group is one thread on a CPU, a block of threads on a
 ///     GPU, and `work` is about how many numbers one call touches;
@@ -74,6 +77,8 @@ concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix
   b.upload(p, c, n);
   b.download(p, c, n);
   b.zero(p, n);
+  b.wait();
+  { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
 };
 

@@ -9,6 +9,8 @@ namespace iapt {
 /// One thread that goes through the columns pack by pack (Pack = T: one by one). Its sums have a fixed order.
 template <class T, class Pack>
 struct lone_group {
+  T* scratch = nullptr;  ///< memory of the group's own, for a kernel that asks for it (scratch())
+
   /// Calls f(lane) for every column 0..n-1.
   template <class F>
   IAPT_DEVICE void each(extent n, F f) const {
@@ -46,11 +48,13 @@ struct lone_group {
     }
     return greatest;
   }
-  /// Does something once for the whole group.
+  /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>
   IAPT_DEVICE void once(F f) const {
     f();
   }
+  /// What any member wrote before is seen by all members after.
+  IAPT_DEVICE void barrier() const {}
 };
 
 }  // namespace iapt

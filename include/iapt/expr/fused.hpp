@@ -135,7 +135,7 @@ struct fused : inert {
     visit([&](const auto& x, auto fits) {
       if (!fits) return;
       const auto& m = x.shape();
-      const bool repeated = m.size() < n.size();
+      constexpr bool repeated = std::remove_cvref_t<decltype(x)>::rank < rank;
       if (!std::equal(m.rbegin(), m.rend(), n.rbegin()) || (repeated && spread >= 0 && spread != x.size()))
         throw shape_error(std::string(name) + ": extents differ: " + to_text(m) + " in a statement of " + to_text(n));
       if (repeated) spread = x.size();
@@ -175,7 +175,7 @@ struct fused : inert {
     visit([&](const auto& x, auto fits) {
       if (fits && std::remove_cvref_t<decltype(x)>::rank < rank) repeated = x.size();
       if constexpr (!fits && rank > 0)
-        if (backward && x.tracked()) columns = n[rank - 1];
+        if (backward && x.tracked()) columns = n.back();
     });
     if (repeated >= 0) columns = repeated;  // even where there are no rows: their sum is zero
     return {columns ? size / columns : 0, columns};

@@ -12,6 +12,12 @@
 
 namespace iapt {
 
+/// Whether an operation says which operands its backward reads.
+template <class Op, class... A>
+concept reads_some = requires(const Op& op, const A&... a) {
+  op.reads(a...);
+};
+
 /// One structured operation on operands. Op says what is computed:
 ///   - `name`, for messages, and `rank` of the result;
 ///   - `shape(x...)`, the extents of the result; throws shape_error if those of the operands do not fit;
@@ -52,10 +58,10 @@ struct operation : inert {
   /// The same without the values that no gradient reads.
   operation keep() const {
     std::array<bool, sizeof...(A)> read;
-    read.fill(true);
-    in.apply([&](const auto&... a) {
-      if constexpr (requires { op.reads(a...); }) read = op.reads(a...);
-    });
+    if constexpr (reads_some<Op, A...>)
+      read = in.apply([&](const auto&... a) { return op.reads(a...); });
+    else
+      read.fill(true);
     return keep(read, std::index_sequence_for<A...>{});
   }
   /// Extents of the result.

@@ -8,13 +8,13 @@
 namespace iapt::test {
 
 TEST_CASE("a watch sees the arguments of the activations and how far their coefficients moved", "[peft]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  auto method = make_iapt<key_value_generator<double, eigen_backend>>(
+  auto method = make_iapt<key_value_generator<double, test_backend>>(
       lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
   packed_batch batch;
   batch.add(small_tokens(7, 1), small_tokens(3, 2));
-  inference<eigen_backend> run(backend);
+  inference<test_backend> run(backend);
 
   activation_watch watch(method);
   lm(run, batch, method);  // not watched

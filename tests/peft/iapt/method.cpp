@@ -11,8 +11,8 @@
 namespace iapt::test {
 namespace {
 
-using lm_type = causal_lm<double, eigen_backend>;
-using matrix = tensor<double, 2, eigen_backend>;
+using lm_type = causal_lm<double, test_backend>;
+using matrix = tensor<double, 2, test_backend>;
 template <class Generator>
 iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {  // off its start, so that every part matters
   if (o.start != prompt_start::random) o.start_text = small_tokens(9, 4);
@@ -30,7 +30,7 @@ iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {  // off its st
 // Rows of x put together: `which` counts the rows of a, then those of b.
 template <class Context>
 matrix rows_of(Context& ctx, const matrix& x, std::vector<std::int32_t> which) {
-  return ctx(gather(x, row_numbers<eigen_backend>(x.backend(), std::move(which))));
+  return ctx(gather(x, row_numbers<test_backend>(x.backend(), std::move(which))));
 }
 
 /// One sequence, soft tokens at row `at` of every layer's input, ordinary causal attention, no prefix.
@@ -44,10 +44,10 @@ matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const
   std::vector<extent> positions(N + P);
   for (extent i = 0; i < N + P; ++i) positions[i] = i;
   const auto turns = rotary_turns<double>(lm.backend(), rotary_frequencies(6, lm.config.rope), positions);
-  const attention_view<double, eigen_backend> view{{{.begin = 0, .count = N + P}}, turns, {}, {}};
+  const attention_view<double, test_backend> view{{{.begin = 0, .count = N + P}}, turns, {}, {}};
   std::vector<std::int32_t> kept;
   for (extent i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
-  matrix x = ctx(gather(lm.embedding, row_numbers<eigen_backend>(lm.backend(), batch.tokens)));
+  matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(lm.backend(), batch.tokens)));
   for (extent l = 0; l < lm.config.layers; ++l) {
     const auto& g = method.generators[l];
     const auto z = g.summary(ctx, lm.layers[l].attention_norm(ctx, x), {read}, P);
@@ -73,10 +73,10 @@ packed_batch one_sequence() {
 }
 
 template <class F>
-std::vector<std::vector<double>> gradients(eigen_backend& backend, parameter_list<double, eigen_backend> parameters,
+std::vector<std::vector<double>> gradients(test_backend& backend, parameter_list<double, test_backend> parameters,
                                            F f) {
   for (auto& p : parameters) p.values.clear_gradient();
-  tape<eigen_backend> t(backend);
+  tape<test_backend> t(backend);
   t.backward(f(t));
   std::vector<std::vector<double>> all;
   for (auto& p : parameters)
@@ -87,15 +87,15 @@ std::vector<std::vector<double>> gradients(eigen_backend& backend, parameter_lis
 }  // namespace
 
 TEST_CASE("the literal placement equals the key/value form, logits and gradients", "[peft]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto batch = one_sequence();
-  const row_numbers<eigen_backend> targets(backend, batch.targets);
+  const row_numbers<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
     for (const prompt_start start : {prompt_start::text, prompt_start::random, prompt_start::last}) {
-      auto method = moved<hidden_generator<double, eigen_backend>>(
+      auto method = moved<hidden_generator<double, test_backend>>(
           lm, {.soft_tokens = 3, .bottleneck = 5, .where = where, .start = start});
-      inference<eigen_backend> run(backend);
+      inference<test_backend> run(backend);
       CHECK(difference(to_host(lm(run, batch, method)), to_host(literal(run, lm, batch, method))) < 1e-10);
       const auto short_form = gradients(backend, method.parameters(),
                                         [&](auto& t) { return t(cross_entropy(lm(t, batch, method), targets)); });
@@ -106,13 +106,13 @@ TEST_CASE("the literal placement equals the key/value form, logits and gradients
     }
 }
 
-TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generator<double, eigen_backend>),
-                   (hidden_gains_generator<double, eigen_backend>), (key_value_generator<double, eigen_backend>)) {
-  eigen_backend backend{{.threads = 1}};
+TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generator<double, test_backend>),
+                   (hidden_gains_generator<double, test_backend>), (key_value_generator<double, test_backend>)) {
+  test_backend backend = with_threads(1);
   auto lm = small_model(backend);
   packed_batch batch = one_sequence();
   batch.add(small_tokens(5, 8), small_tokens(3, 9));
-  const row_numbers<eigen_backend> targets(backend, batch.targets);
+  const row_numbers<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
     for (const extent share : {1, 2}) {
       auto method = moved<TestType>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .share = share});
@@ -132,11 +132,11 @@ TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generato
 }
 
 TEST_CASE("response tokens never reach a prompt", "[peft]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   for (const placement where : {placement::front, placement::late}) {
     auto method =
-        moved<key_value_generator<double, eigen_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
+        moved<key_value_generator<double, test_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
     std::vector<double> first, second;
     for (auto* seen : {&first, &second}) {
       packed_batch batch;
@@ -144,7 +144,7 @@ TEST_CASE("response tokens never reach a prompt", "[peft]") {
       method.watch_summary = [seen](int, const matrix& z) {
         for (double v : to_host(z)) seen->push_back(v);
       };
-      inference<eigen_backend> run(backend);
+      inference<test_backend> run(backend);
       lm(run, batch, method);
     }
     CHECK(!first.empty());
@@ -154,12 +154,12 @@ TEST_CASE("response tokens never reach a prompt", "[peft]") {
 
 TEST_CASE("each sequence of a packed batch equals itself alone, and reading with a cache equals reading at once",
           "[peft]") {
-  eigen_backend backend{{.threads = 2}};
+  test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
-  inference<eigen_backend> run(backend);
+  inference<test_backend> run(backend);
   for (const placement where : {placement::front, placement::late}) {
     const auto method =
-        moved<key_value_generator<double, eigen_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
+        moved<key_value_generator<double, test_backend>>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where});
     packed_batch both, one, two;
     both.add(small_tokens(7, 1), small_tokens(4, 2)), one.add(small_tokens(7, 1), small_tokens(4, 2));
     both.add(small_tokens(5, 3), small_tokens(2, 4)), two.add(small_tokens(5, 3), small_tokens(2, 4));
@@ -169,7 +169,7 @@ TEST_CASE("each sequence of a packed batch equals itself alone, and reading with
 
     packed_batch prompt;
     prompt.add(small_tokens(7, 1));
-    kv_cache<double, eigen_backend> cache(backend, lm.config, 1, 20);
+    kv_cache<double, test_backend> cache(backend, lm.config, 1, 20);
     auto steps = to_host(lm.prefill(prompt, cache, method));
     for (token_id id : {small_tokens(4, 2)[0], small_tokens(4, 2)[1], small_tokens(4, 2)[2]})
       for (double v : to_host(lm.decode({{0, id}}, cache, method))) steps.push_back(v);
@@ -180,11 +180,11 @@ TEST_CASE("each sequence of a packed batch equals itself alone, and reading with
 TEST_CASE("parameters are counted as published", "[peft]") {
   STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4) == 83'927'424);
   STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4, 1, true) == 84'451'712);
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   for (const extent share : {1, 2, 3})
     for (const prompt_start start : {prompt_start::text, prompt_start::random}) {
-      auto method = moved<hidden_generator<double, eigen_backend>>(
+      auto method = moved<hidden_generator<double, test_backend>>(
           lm, {.soft_tokens = 3, .bottleneck = 5, .start = start, .share = share});
       CHECK(parameter_count(method.parameters()) ==
             iapt_parameter_count(3, 24, 5, 3, share, start == prompt_start::text));
@@ -192,13 +192,13 @@ TEST_CASE("parameters are counted as published", "[peft]") {
 }
 
 TEST_CASE("instructions that are too short are refused", "[peft]") {
-  eigen_backend backend{{.threads = 1}};
+  test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const auto method = moved<key_value_generator<double, eigen_backend>>(
+  const auto method = moved<key_value_generator<double, test_backend>>(
       lm, {.soft_tokens = 3, .bottleneck = 4, .where = placement::late});
   packed_batch batch;
   batch.add(small_tokens(1, 1), small_tokens(2, 2));
-  inference<eigen_backend> run(backend);
+  inference<test_backend> run(backend);
   CHECK_THROWS_AS(lm(run, batch, method), shape_error);
 }
 

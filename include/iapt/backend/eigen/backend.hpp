@@ -41,6 +41,13 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// Number of threads in use.
   int threads() const { return threads_; }
+  /// The machine in words.
+  std::string description() const {
+    return std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") + ", products by " +
+           std::string(product_library);
+  }
+  /// Nothing is ever queued.
+  void wait() const {}
 
   /// Memory from the system.
   /// @throws device_error if there is none

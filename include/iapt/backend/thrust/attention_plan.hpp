@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// How an attention is cut into tiles, in the memory of a backend on Thrust.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/backend/thrust/attention.hpp"
+#include "iapt/core/tensor.hpp"
+
+namespace iapt {
+
+/// The tiles of one attention. Two tiles of keys never share a row, so that each writes its adjoints alone.
+template <class Backend>
+class attention_plan {
+ public:
+  /// Cuts sequences into tiles of `edge` rows and as many keys.
+  attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments, int edge)
+      : layout_(layout), edge_(edge) {
+    std::vector<attention_query_tile> queries;
+    for (extent s = 0; s < extent(segments.size()); ++s) {
+      rows_ = std::max(rows_, segments[s].begin + segments[s].count);
+      for (extent g = 0; g < layout.kv_heads; ++g)
+        for (extent from = 0; from < segments[s].count * (layout.heads / layout.kv_heads); from += edge)
+          queries.push_back({s, g, from});
+    }
+    std::vector<attention_key_tile> keys;
+    std::vector<std::int32_t> seers;
+    const auto add_keys = [&](extent begin, extent end, extent first_seer, bool soft) {
+      for (extent from = begin; from < end; from += edge)
+        for (extent g = 0; g < layout.kv_heads; ++g)
+          keys.push_back(
+              {from, std::min<extent>(edge, end - from), g, first_seer, extent(seers.size()) - first_seer, soft});
+    };
+    for (extent s = 0; s < extent(segments.size()); ++s) {
+      seers.push_back(std::int32_t(s));
+      add_keys(segments[s].begin, segments[s].begin + segments[s].count, extent(seers.size()) - 1, false);
+    }
+    // Soft tokens may be shared: between two neighbouring ends of ranges, all are seen by the same sequences.
+    std::vector<extent> ends;
+    for (const attention_segment& s : segments)
+      if (s.prefix_count) ends.insert(ends.end(), {s.prefix_begin, s.prefix_begin + s.prefix_count});
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+    for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
+      const extent first_seer = extent(seers.size());
+      for (extent s = 0; s < extent(segments.size()); ++s)
+        if (segments[s].prefix_begin <= ends[i] && ends[i] < segments[s].prefix_begin + segments[s].prefix_count)
+          seers.push_back(std::int32_t(s));
+      if (first_seer < extent(seers.size())) add_keys(ends[i], ends[i + 1], first_seer, true);
+    }
+    segments_ = on(backend, std::vector(segments.begin(), segments.end()));
+    queries_ = on(backend, queries), keys_ = on(backend, keys), seers_ = on(backend, seers);
+  }
+
+  /// Number of tiles of queries.
+  extent query_tiles() const { return queries_->size(); }
+  /// Number of tiles of keys.
+  extent key_tiles() const { return keys_->size(); }
+  /// Rows of the packed arrays up to the last that belongs to a sequence.
+  extent rows() const { return rows_; }
+  /// About how many numbers one tile touches.
+  extent work() const { return edge_ * edge_ * layout_.head_size; }
+  /// What the kernels read.
+  template <class T>
+  attention_tiles<T> tiles(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints) const {
+    return {arrays, adjoints, segments_->data(), queries_->data(), keys_->data(), seers_->data(), nullptr, edge_};
+  }
+
+ private:
+  template <class X>
+  using stored = std::shared_ptr<buffer<X, Backend>>;
+  template <class X>
+  static stored<X> on(Backend& backend, const std::vector<X>& x) {
+    auto copy = std::make_shared<buffer<X, Backend>>(backend, extent(x.size()));
+    if (!x.empty()) backend.upload(copy->write(), x.data(), extent(x.size()));
+    return copy;
+  }
+  head_layout layout_;
+  int edge_;
+  extent rows_ = 0;
+  stored<attention_segment> segments_;
+  stored<attention_query_tile> queries_;
+  stored<attention_key_tile> keys_;
+  stored<std::int32_t> seers_;
+};
+
+}  // namespace iapt

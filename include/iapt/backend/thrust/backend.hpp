@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The code path of a GPU, run on the host by Thrust: thrust::cpp one thread, thrust::omp several.
+#pragma once
+#include <thrust/system/cpp/execution_policy.h>
+#include <thrust/system/omp/execution_policy.h>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <concepts>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "iapt/backend/eigen/backend.hpp"
+#include "iapt/backend/group.hpp"
+#include "iapt/backend/thrust/loops.hpp"
+
+namespace iapt {
+
+/// How a host system of Thrust is used.
+struct thrust_options {
+  int threads = 0;  ///< threads of thrust::omp; 0: as many as OpenMP would take. thrust::cpp has one
+};
+
+/// Row kernel k, by one thread, number by number.
+template <class F>
+struct lone_group_of {
+  using T = typename F::value_type;  ///< type of one number
+  F f;                               ///< the kernel
+  T* scratch;                        ///< memory of all threads' groups, or null
+  extent share;                      ///< numbers that each thread has of it
+  /// Group k.
+  void operator()(extent k) const {
+#if defined(_OPENMP)
+    f(lone_group<T, T>{scratch + omp_get_thread_num() * share}, k);
+#else
+    f(lone_group<T, T>{scratch}, k);
+#endif
+  }
+};
+
+/// The host as a GPU's stand-in: its statements, row kernels and attention are those that a GPU runs, its products
+/// Eigen's. A result is the same bits for either system and any number of threads, but for the products' rounding.
+template <class System>
+class thrust_backend : public thrust_loops<thrust_backend<System>> {
+ public:
+  /// Takes no memory yet.
+  explicit thrust_backend(thrust_options options = {})
+      : products_({.threads = std::same_as<System, thrust::cpp::tag> ? 1 : options.threads}) {}
+  ~thrust_backend() { this->trim(); }
+
+  /// Number of threads in use.
+  int threads() const { return products_.threads(); }
+  /// The machine in words.
+  std::string description() const { return "Thrust on the host, " + products_.description(); }
+  /// Nothing is ever queued.
+  void wait() const {}
+  /// Where algorithms run.
+  auto policy() const { return System{}; }
+  /// A thread's scratch memory may be of any size.
+  extent scratch_bytes() const { return extent(1) << 30; }
+  /// Memory from the system.
+  /// @throws device_error if there is none
+  void* allocate(std::size_t bytes) { return products_.allocate(bytes); }
+  /// Memory back to the system.
+  void release(void* p) { products_.release(p); }
+  /// From the host.
+  template <class T>
+  void upload(T* to, const T* from, extent n) {
+    std::copy_n(from, n, to);
+  }
+  /// To the host.
+  template <class T>
+  void download(T* to, const T* from, extent n) {
+    std::copy_n(from, n, to);
+  }
+  /// Runs a row kernel: f(group, k) for k in 0..n-1.
+  template <class F>
+  void groups(extent n, extent, const F& f) {
+    using T = typename F::value_type;
+    const threads_limit limit(threads());
+    extent share = 0;
+    if constexpr (requires { f.scratch(); }) share = f.scratch();
+    T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
+    thrust::for_each_n(policy(), thrust::counting_iterator<extent>(0), n, lone_group_of<F>{f, scratch, share});
+    if (scratch) this->give(scratch, share * threads());
+  }
+  /// Runs a lane loop: f(r, lane) for every row and column.
+  template <class F>
+  void grid(extent rows, extent columns, const F& f) {
+    const threads_limit limit(threads());
+    thrust_loops<thrust_backend>::grid(rows, columns, f);
+  }
+  /// c (m, n) = or += a (m, k) · b (k, n).
+  template <class T>
+  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+              bool accumulate) {
+    products_.matmul(m, n, k, a, b, c, accumulate);
+  }
+
+ private:
+  // Thrust asks OpenMP how many threads to use.
+  struct threads_limit {
+#if defined(_OPENMP)
+    int before = omp_get_max_threads();
+    explicit threads_limit(int threads) { omp_set_num_threads(threads); }
+    ~threads_limit() { omp_set_num_threads(before); }
+#else
+    explicit threads_limit(int) {}
+#endif
+  };
+  eigen_backend products_;
+};
+static_assert(backend_like<thrust_backend<thrust::cpp::tag>>);
+static_assert(backend_like<thrust_backend<thrust::omp::tag>>);
+
+}  // namespace iapt

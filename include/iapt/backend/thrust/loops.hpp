@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Statements as Thrust algorithms: what the backends on Thrust share, be it on the host or on a GPU.
+#pragma once
+#include <thrust/copy.h>
+#include <thrust/fill.h>
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/backend/pool.hpp"
+#include "iapt/backend/thrust/attention.hpp"
+#include "iapt/backend/thrust/attention_plan.hpp"
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// A lane loop as a function of one number, which counts the elements of some rows and columns.
+template <class F>
+struct grid_element {
+  F f;                    ///< the loop
+  extent row,             ///< first row
+      column;             ///< first column
+  std::uint32_t columns;  ///< length of a row; 32 bits, because a GPU takes five times as long to divide 64
+  /// Element k.
+  IAPT_DEVICE void operator()(std::uint32_t k) const {
+    f(row + k / columns, lane<typename F::value_type>{column + k % columns});
+  }
+};
+
+/// Everything that one Thrust policy is enough for. `Self` offers policy(), groups() and what memory_pool asks for.
+template <class Self>
+class thrust_loops : public memory_pool<Self> {
+ public:
+  /// to[i] = from[i]; both in the backend's memory.
+  template <class T>
+  void copy(T* to, const T* from, extent n) {
+    thrust::copy_n(self().policy(), from, n, to);
+  }
+  /// p[i] = 0.
+  template <class T>
+  void zero(T* p, extent n) {
+    thrust::fill_n(self().policy(), p, n, T(0));
+  }
+  /// Runs a lane loop: f(r, lane) for every row and column, one number at a time.
+  template <class F>
+  void grid(extent rows, extent columns, const F& f) {
+    constexpr extent most = extent(1) << 31;  // elements that 32 bits count
+    for (extent column = 0; column < columns; column += most) {
+      const extent width = std::min(columns - column, most), height = most / width;
+      for (extent row = 0; row < rows; row += height)
+        thrust::for_each_n(self().policy(), thrust::counting_iterator<std::uint32_t>(0),
+                           std::min(rows - row, height) * width, grid_element<F>{f, row, column, std::uint32_t(width)});
+    }
+  }
+  /// Causal attention; see attention_forward_tile.
+  template <class T>
+  void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
+    const attention_plan<Self> plan(self(), arrays.layout, segments, attention_edge<T>(arrays.layout));
+    const auto tiles = plan.tiles(arrays, {});
+    self().groups(plan.query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
+  }
+  /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
+  template <class T>
+  void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+                         std::span<const attention_segment> segments) {
+    const attention_plan<Self> plan(self(), arrays.layout, segments, attention_edge<T>(arrays.layout));
+    auto tiles = plan.tiles(arrays, adjoints);
+    buffer<T, Self> delta(self(), plan.rows() * arrays.layout.heads);
+    tiles.delta = delta.write();
+    self().groups(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
+    if (adjoints.dq) self().groups(plan.query_tiles(), plan.work(), attention_query_adjoint_tile<T>{tiles});
+    self().groups(plan.key_tiles(), plan.work(), attention_key_adjoint_tile<T>{tiles});
+  }
+
+ private:
+  Self& self() { return *static_cast<Self*>(this); }
+  // Rows and keys of a tile: as many as the scratch memory of a group takes.
+  template <class T>
+  int attention_edge(const head_layout& layout) {
+    int edge = 64;
+    while (edge > 4 && attention_scratch(edge, layout.head_size) * extent(sizeof(T)) > self().scratch_bytes())
+      edge /= 2;
+    return edge;
+  }
+};
+
+}  // namespace iapt

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backbone of random weights: the shape of a model without its file, to measure speed and to compare machines.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "iapt/core/random.hpp"
+#include "iapt/expr/lane.hpp"
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt {
+
+/// Lane loop: y[j] uniform in ±bound, a function of seed, stream and j alone, and so the same on every backend.
+template <class T>
+struct random_uniform {
+  using value_type = T;  ///< type of one number
+  row<T> y;              ///< the numbers
+  std::uint64_t seed,    ///< which sequences
+      stream;            ///< which of them
+  double bound;          ///< largest magnitude
+  /// One lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+    for (extent k = j.at; k < j.at + extent(sizeof(V) / sizeof(T)); ++k)
+      y.p[k] = T(bound * ((double(philox(seed, stream, std::uint64_t(k))[0]) + 0.5) * 0x1p-31 - 1));
+  }
+};
+
+/// A causal transformer of random weights, each row of a map of variance 1 / its length; norms are 1. They are made on
+/// the backend, the same numbers on each, so that seven billion of them take no time.
+/// @throws shape_error if the configuration makes no model
+template <class T, class Backend>
+causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_config& config, std::uint64_t seed = 1) {
+  config.check();
+  std::uint64_t stream = 0;
+  const auto matrix = [&](extent rows, extent columns) {
+    tensor<T, 2, Backend> x(backend, {rows, columns});
+    backend.grid(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
+    return x;
+  };
+  const auto map = [&](extent out, extent in) { return linear<T, Backend>{matrix(out, in)}; };
+  const auto norm = [&] {
+    return norm_layer<T, Backend>{filled(backend, extents<1>{config.hidden}, T(1)), config.norm_epsilon};
+  };
+  const extent D = config.hidden, F = config.feed_forward;
+  const extent queries = config.heads.heads * config.heads.head_size;
+  const extent keys = config.heads.kv_heads * config.heads.head_size;
+  causal_lm<T, Backend> lm;
+  lm.config = config;
+  lm.embedding = matrix(config.vocabulary, D);
+  for (extent l = 0; l < config.layers; ++l)
+    lm.layers.push_back({norm(),
+                         {config.heads, map(queries, D), map(keys, D), map(keys, D), map(D, queries)},
+                         norm(),
+                         {map(F, D), map(F, D), map(D, F)}});
+  lm.final_norm = norm();
+  lm.head = config.tied_head ? lm.embedding : matrix(config.vocabulary, D);
+  return lm;
+}
+
+/// SmolLM2-135M's shape.
+/// @par Source Allal et al. 2025, "SmolLM2"
+inline transformer_config smollm2_135m_shape() {
+  return {.family = "llama",
+          .vocabulary = 49152,
+          .hidden = 576,
+          .layers = 30,
+          .heads = {9, 3, 64},
+          .feed_forward = 1536,
+          .rope = {.theta = 100000},
+          .tied_head = true};
+}
+/// Llama 2 7B's shape.
+/// @par Source Touvron et al. 2023, "Llama 2"
+inline transformer_config llama_7b_shape() {
+  return {.family = "llama",
+          .vocabulary = 32000,
+          .hidden = 4096,
+          .layers = 32,
+          .heads = {32, 32, 128},
+          .feed_forward = 11008};
+}
+
+}  // namespace iapt

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the backends on Thrust share: loops over more than one piece, tiles of attention, soft tokens that are shared.
+#include IAPT_TEST_BACKEND_HEADER
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// Counts visits of each place, rows of `columns`.
+struct count_loop {
+  using value_type = float;
+  float* visits;
+  extent columns;
+  void operator()(extent r, lane<float> j) const { visits[r * columns + j.at] += 1; }
+};
+/// Sums 1..n in scratch memory.
+struct scratch_kernel {
+  using value_type = double;
+  double* y;
+  extent scratch() const { return 100; }
+  template <class Group>
+  void operator()(Group group, extent k) const {
+    group.each(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
+    const double s = group.sum(100, [&](auto j) { return group.scratch[j.at]; });
+    group.once([&] { y[k] = s; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a grid visits every place once", "[backend]") {
+  test_backend backend = with_threads(3);
+  for (const auto& [rows, columns] : {std::pair<extent, extent>{1, 1}, {7, 13}, {1, 5000}, {300, 1}, {0, 5}, {5, 0}}) {
+    CAPTURE(rows, columns);
+    std::vector<float> visits(std::size_t(rows * columns));
+    backend.grid(rows, columns, count_loop{visits.data(), columns});
+    CHECK((visits == std::vector<float>(visits.size(), 1)));
+  }
+}
+
+TEST_CASE("every thread's groups have scratch memory of their own", "[backend]") {
+  for (int threads : {1, 3}) {
+    test_backend backend = with_threads(threads);
+    std::vector<double> y(1000);
+    backend.groups(1000, 100, scratch_kernel{y.data()});
+    for (extent k = 0; k < 1000; ++k) CHECK(y[k] == 4950 + 100.0 * double(k));
+    CHECK(backend.bytes_in_use() == 0);
+  }
+}
+
+TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that see it", "[backend]") {
+  test_backend backend = with_threads(1);
+  const std::vector<attention_segment> segments{{.begin = 0, .count = 70, .prefix_begin = 0, .prefix_count = 4},
+                                                {.begin = 70, .count = 3, .prefix_begin = 2, .prefix_count = 6},
+                                                {.begin = 80, .count = 1, .prefix_begin = 20, .prefix_count = 9},
+                                                {.begin = 90, .count = 2}};
+  const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, 8);
+  CHECK(plan.rows() == 92);
+  CHECK(plan.query_tiles() == 18 + 1 + 1 + 1);
+  std::vector<int> own(92), soft(29);
+  const auto tiles = plan.template tiles<float>({}, {});
+  for (extent k = 0; k < plan.key_tiles(); ++k) {
+    const attention_key_tile& t = tiles.keys[k];
+    CHECK(t.count <= 8);
+    for (extent j = t.begin; j < t.begin + t.count; ++j) {
+      ++(t.soft ? soft : own)[std::size_t(j)];
+      if (!t.soft) continue;
+      std::vector<std::int32_t> expected;
+      for (std::int32_t s = 0; s < 4; ++s)
+        if (segments[s].prefix_begin <= j && j < segments[s].prefix_begin + segments[s].prefix_count)
+          expected.push_back(s);
+      CHECK(std::vector(tiles.seers + t.first_seer, tiles.seers + t.first_seer + t.seers) == expected);
+    }
+  }
+  for (std::size_t j = 0; j < own.size(); ++j) CHECK(own[j] == int(j < 73 || j == 80 || j >= 90));
+  for (std::size_t j = 0; j < soft.size(); ++j) CHECK(soft[j] == int(j < 8 || j >= 20));
+}
+
+}  // namespace iapt::test
