@@ -1,48 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokens per second of prefill and decoding. The last line is JSON.
-#include <sys/resource.h>
+// Measures prefill and decoding: its flags.
+#include "generation.hpp"
 
-#include <chrono>
+#include "../examples/support/main.hpp"
 
-#include "../examples/support/program.hpp"
+namespace program {
 
-using namespace iapt;
-
-int main(int argc, char** argv) {
-  CLI::App app("Measures prefill and decoding.");
-  program::common_flags common;
-  common.add(app);
-  extent prompt = 512, fresh = 64;
+void generation_program::add(CLI::App& app) {
+  common_flags::add(app);
   app.add_option("--prompt", prompt, "tokens to read")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--new", fresh, "tokens to decode")->check(CLI::PositiveNumber)->capture_default_str();
-  return program::run(app, argc, argv, [&] {
-    const auto seconds = [] {
-      return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-    };
-    program::backend backend{{.threads = common.threads}};
-    const auto lm = load_causal_lm<float>(common.model, backend);
-    random_stream random(1);
-    std::vector<token_id> ids(prompt);
-    for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
-    packed_batch batch;
-    batch.add(ids);
-    double prefill = 1e9, decode = 0;
-    for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
-      kv_cache<float, program::backend> cache(backend, lm.config, 1, prompt + fresh);
-      double start = seconds();
-      auto next = likeliest(lm.prefill(batch, cache));
-      prefill = std::min(prefill, seconds() - start);
-      start = seconds();
-      for (extent k = 0; k < fresh; ++k) next = likeliest(lm.decode({{0, next[0]}}, cache));
-      decode = seconds() - start;
-    }
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    std::cout << nlohmann::ordered_json{{"prefill_tokens_per_second", double(prompt) / prefill},
-                                        {"decode_tokens_per_second", double(fresh) / decode},
-                                        {"peak_mib", usage.ru_maxrss / 1024}}
-                     .dump()
-              << '\n';
-    return 0;
-  });
 }
+
+}  // namespace program
+
+int main(int argc, char** argv) { return program::main_of<program::generation_program>(argc, argv); }

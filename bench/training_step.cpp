@@ -1,86 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokens per second of training steps, and their fraction of what the matrix products allow. The last line is JSON.
-#include <sys/resource.h>
+// Measures training steps: its flags.
+#include "training_step.hpp"
 
-#include <chrono>
+#include "../examples/support/main.hpp"
 
-#include "../examples/support/program.hpp"
+namespace program {
 
-using namespace iapt;
-
-namespace {
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Best rate of a large product, in GFLOP/s.
-double product_rate(program::backend& backend) {
-  const extent m = 768, n = 1536, k = 576;
-  const auto a = random_normal<float>(backend, extents<2>{m, k}, 1, random_stream(1));
-  const auto b = random_normal<float>(backend, extents<2>{n, k}, 1, random_stream(2));
-  inference<program::backend> run(backend);
-  double best = 1e9;
-  for (int i = 0; i < 20; ++i) {
-    const double start = seconds();
-    run(matmul(a, transposed(b)));
-    best = std::min(best, seconds() - start);
-  }
-  return 2e-9 * double(m * n * k) / best;
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app("Measures training steps.");
-  program::common_flags common;
-  common.add(app);
-  std::string where = "front";
-  extent batch_size = 8, instruction = 72, response = 23, steps = 5;
+void training_step_program::add(CLI::App& app) {
+  common_flags::add(app);
   app.add_option("--placement", where)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
   app.add_option("--batch", batch_size)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--instruction", instruction)->check(CLI::Range(2, 100000))->capture_default_str();
   app.add_option("--response", response)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--steps", steps)->check(CLI::PositiveNumber)->capture_default_str();
-  return program::run(app, argc, argv, [&] {
-    program::backend backend{{.threads = common.threads}};
-    const auto lm = load_causal_lm<float>(common.model, backend);
-    const double roof = product_rate(backend);
-    iapt_options options{.where = where == "late" ? placement::late : placement::front, .start = prompt_start::random};
-    auto method = make_iapt<key_value_generator<float, program::backend>>(lm, options);
-    adamw optimizer(method.parameters());
-    random_stream random(1);
-    const auto tokens = [&](extent count) {
-      std::vector<token_id> ids(count);
-      for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
-      return ids;
-    };
-    packed_batch batch;
-    for (extent b = 0; b < batch_size; ++b) batch.add(tokens(instruction), tokens(response));
-    double spent = 0;
-    for (extent i = 0; i <= steps; ++i) {  // the first warms up
-      const double start = seconds();
-      tape<program::backend> t(backend);
-      const auto logits = lm(t, batch, method);
-      t.backward(t(cross_entropy(logits, row_numbers(backend, batch.targets))));
-      optimizer.step();
-      if (i) spent += seconds() - start;
-    }
-    // Work of the products: forward everywhere, backward by the input only, and only where a gradient flows.
-    const auto& c = lm.config;
-    const double width = double(c.heads.heads + c.heads.kv_heads) * 2 * double(c.heads.head_size);
-    const double layer = double(c.hidden) * (width + 3 * double(c.feed_forward));
-    const double all = double(instruction + response - 1), live = where == "late" ? double(response) : all;
-    const double head = double(response) * double(c.vocabulary * c.hidden);
-    const double flop = 2 * double(batch_size) * (double(c.layers) * layer * (all + live) + 2 * head);
-    const double per_step = spent / double(steps);
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    std::cout << nlohmann::ordered_json{{"tokens_per_second", double(batch_size * (instruction + response)) / per_step},
-                                        {"seconds_per_step", per_step},
-                                        {"peak_mib", usage.ru_maxrss / 1024},
-                                        {"roof_gflops", roof},
-                                        {"roof_fraction", flop / per_step / (roof * 1e9)}}
-                     .dump()
-              << '\n';
-    return 0;
-  });
 }
+
+}  // namespace program
+
+int main(int argc, char** argv) { return program::main_of<program::training_step_program>(argc, argv); }

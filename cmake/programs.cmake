@@ -1,7 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every examples/*.cpp and bench/*.cpp is a program of its name.
+# Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices, each of
+# them a translation unit that is made here of NAME.hpp and the backend's header.
 find_path(IAPT_CLI11_INCLUDE_DIR CLI/CLI.hpp)
 find_package(benchmark QUIET)
+
+# Devices: name, type, header, language.
+set(devices "eigen|iapt::eigen_backend|iapt/backend/eigen/backend.hpp|cpp")
+if(TARGET iapt::thrust AND TARGET OpenMP::OpenMP_CXX)
+  list(APPEND devices "thrust|iapt::thrust_backend<thrust::omp::tag>|iapt/backend/thrust/backend.hpp|cpp")
+endif()
+if(IAPT_CUDA)
+  list(APPEND devices "cuda|iapt::cuda_backend|iapt/backend/cuda/backend.cuh|cu")
+endif()
+
+function(iapt_add_device target folder device type header suffix)
+  set(unit "${PROJECT_BINARY_DIR}/devices/${target}_${device}.${suffix}")
+  file(CONFIGURE OUTPUT "${unit}" CONTENT "\
+// ${target} on the device ${device}.
+#include <${header}>
+
+#include \"${folder}/${target}.hpp\"
+#include \"examples/support/device.hpp\"
+
+static const program::device<program::${target}_program, ${type}> here(\"${device}\");
+")
+  target_sources(${target} PRIVATE "${unit}")
+endfunction()
 
 function(iapt_add_programs folder)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
@@ -12,8 +36,24 @@ function(iapt_add_programs folder)
     cmake_path(GET source STEM name)
     add_executable(${name} "${source}")
     target_link_libraries(${name} PRIVATE iapt::iapt iapt_warnings ${ARGN})
+    target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
     target_include_directories(${name} SYSTEM PRIVATE "${IAPT_CLI11_INCLUDE_DIR}")
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${folder}")
+    if(EXISTS "${PROJECT_SOURCE_DIR}/${folder}/${name}.hpp")
+      foreach(device IN LISTS devices)
+        if(folder STREQUAL "bench" AND device MATCHES "^thrust") # nobody asks how fast a stand-in is
+          continue()
+        endif()
+        string(REPLACE "|" ";" device "${device}")
+        iapt_add_device(${name} ${folder} ${device})
+      endforeach()
+      foreach(library iapt::thrust iapt::cuda)
+        if(TARGET ${library})
+          target_link_libraries(${name} PRIVATE ${library})
+        endif()
+      endforeach()
+      set_property(GLOBAL APPEND PROPERTY iapt_programs_on_devices ${name})
+    endif()
   endforeach()
 endfunction()
 

@@ -1,28 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything but the GPU and the server.
 #pragma once
-
-/// @namespace iapt
-/// Tensors, autograd, a causal transformer, instance-aware prompt tuning, and what it takes to train and use it.
-
-#include "iapt/autograd/gradcheck.hpp"
-#include "iapt/autograd/tape.hpp"
 #include "iapt/backend/eigen/backend.hpp"
-#include "iapt/data/batches.hpp"
-#include "iapt/data/choices.hpp"
-#include "iapt/data/jsonl.hpp"
-#include "iapt/io/adapter.hpp"
-#include "iapt/io/load_causal_lm.hpp"
-#include "iapt/ops/activations.hpp"
-#include "iapt/ops/arithmetic.hpp"
-#include "iapt/ops/cross_entropy.hpp"
-#include "iapt/ops/rational.hpp"
-#include "iapt/optim/adamw.hpp"
-#include "iapt/peft/iapt/activation_watch.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
-#include "iapt/text/stream_decoder.hpp"
-#include "iapt/train/evaluate.hpp"
-#include "iapt/train/generate.hpp"
-#include "iapt/train/interrupt.hpp"
-#include "iapt/train/progress.hpp"
-#include "iapt/train/trainer.hpp"
+#include "iapt/portable.hpp"

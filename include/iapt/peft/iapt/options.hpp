@@ -21,6 +21,10 @@ enum class prompt_start {
 
 /// Sizes and starting values of a method.
 struct iapt_options {
+  static constexpr extent most_soft_tokens = 4096;  ///< P at most
+  static constexpr extent most_bottleneck = 65536;  ///< R at most
+  static constexpr extent most_share = 65536;       ///< layers that share at most
+
   extent soft_tokens = 4;                   ///< P, for each sequence and layer
   extent bottleneck = 64;                   ///< R
   placement where = placement::front;       ///< where the soft tokens stand
@@ -37,7 +41,8 @@ struct iapt_options {
         throw shape_error(std::string(name) + " must be from 1 to " + std::to_string(most) + ", found " +
                           std::to_string(found));
     };
-    need("soft_tokens", soft_tokens, 4096), need("bottleneck", bottleneck, 65536), need("share", share, 65536);
+    need("soft_tokens", soft_tokens, most_soft_tokens), need("bottleneck", bottleneck, most_bottleneck);
+    need("share", share, most_share);
     const extent needed = start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
     if (extent(start_text.size()) < needed)
       throw shape_error("a start from text needs " + std::to_string(needed) + " tokens of it, found " +

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens per second of prefill and decoding. The last line is JSON.
+#pragma once
+#include <sys/resource.h>
+
+#include <chrono>
+
+#include "../examples/support/program.hpp"
+
+namespace program {
+using namespace iapt;
+
+/// The program, as its flags describe it.
+struct generation_program : common_flags {
+  static constexpr auto purpose = "Measures prefill and decoding.";
+  extent prompt = 512, fresh = 64;
+
+  void add(CLI::App& app);
+  template <class Backend>
+  int run(Backend& backend) const;
+};
+
+template <class Backend>
+int generation_program::run(Backend& backend) const {
+  const auto seconds = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
+  const auto lm = load_causal_lm<float>(model, backend);
+  random_stream random(1);
+  std::vector<token_id> ids(prompt);
+  for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
+  packed_batch batch;
+  batch.add(ids);
+  double prefill = 1e9, decode = 0;
+  for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
+    kv_cache<float, Backend> cache(backend, lm.config, 1, prompt + fresh);
+    double start = seconds();
+    auto next = likeliest(lm.prefill(batch, cache));
+    prefill = std::min(prefill, seconds() - start);
+    start = seconds();
+    for (extent k = 0; k < fresh; ++k) next = likeliest(lm.decode({{0, next[0]}}, cache));
+    decode = seconds() - start;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::cout << nlohmann::ordered_json{{"prefill_tokens_per_second", double(prompt) / prefill},
+                                      {"decode_tokens_per_second", double(fresh) / decode},
+                                      {"peak_mib", usage.ru_maxrss / 1024}}
+                   .dump()
+            << '\n';
+  return 0;
+}
+
+}  // namespace program

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Measures a model on JSONL, with or without an adapter, on any device. evaluate.cpp reads the flags.
+#pragma once
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "support/program.hpp"
+
+namespace program {
+using namespace iapt;
+
+/// The program, as its flags describe it. The last line of standard output is one JSON object.
+struct evaluate_program : common_flags {
+  static constexpr auto purpose = "Measures a language model on JSONL.";
+  std::string adapter, data, metric = "loss", write;
+  std::size_t limit = 0;
+  extent max_new = 256;
+
+  void add(CLI::App& app);
+  void settle();  // what flags mean together
+  template <class Backend>
+  int run(Backend& backend) const;
+};
+
+inline std::string trimmed(const std::string& text) {
+  const char* space = " \t\r\n";
+  const auto from = text.find_first_not_of(space), to = text.find_last_not_of(space);
+  return from == std::string::npos ? "" : text.substr(from, to - from + 1);
+}
+
+// Fraction of greedy answers that equal the response, in all and by tag.
+template <class Model, class Method>
+void exact(const Model& lm, const Method& method, const evaluate_program& f, const std::vector<example>& examples,
+           nlohmann::ordered_json& result) {
+  constexpr std::size_t together = 16;
+  const std::vector<token_id> stop = stop_tokens(lm);
+  const auto text_of = [&](std::vector<token_id> ids) {  // without the token that ends it
+    if (!ids.empty() && std::find(stop.begin(), stop.end(), ids.back()) != stop.end()) ids.pop_back();
+    return trimmed(lm.tokenizer().decode(ids));
+  };
+  std::size_t longest = 0;
+  for (const example& e : examples) longest = std::max(longest, e.instruction.size());
+  warn_if_too_long(lm, extent(longest) + f.max_new, "the longest prompt with --max-new");
+  std::optional<atomic_file> written;
+  if (!f.write.empty()) written.emplace(f.write);
+  std::size_t right = 0;
+  std::map<std::string, std::pair<std::size_t, std::size_t>> tags;  // right ones, all
+  for (std::size_t from = 0; from < examples.size(); from += together) {
+    const std::size_t to = std::min(from + together, examples.size());
+    std::vector<std::vector<token_id>> prompts;
+    for (std::size_t i = from; i < to; ++i) prompts.push_back(examples[i].instruction);
+    const auto answers = generate(lm, method, prompts, {.max_new = f.max_new, .stop = stop});
+    for (std::size_t i = from; i < to; ++i) {
+      const std::string answer = text_of(answers[i - from]), expected = text_of(examples[i].response);
+      const bool good = answer == expected;
+      right += good;
+      for (const auto& tag : examples[i].tags) tags[tag].first += good, ++tags[tag].second;
+      if (written)
+        written->write(nlohmann::ordered_json{{"line", examples[i].line},
+                                              {"prompt", lm.tokenizer().decode(prompts[i - from])},
+                                              {"generated", answer},
+                                              {"expected", expected}}
+                           .dump() +
+                       "\n");
+    }
+  }
+  if (written) written->commit();
+  result["exact"] = double(right) / double(examples.size());
+  for (const auto& [tag, count] : tags) std::cout << tag << ": " << count.first << " of " << count.second << " exact\n";
+}
+
+template <class Model, class Method>
+nlohmann::ordered_json measure(const Model& lm, const Method& method, const evaluate_program& f) {
+  nlohmann::ordered_json result;
+  const jsonl_options all{.shortest_instruction = stands_late(method) ? 2 : 1, .consequence = "nothing was evaluated"};
+  const auto shorten = [&](auto& list) {
+    if (f.limit && f.limit < list.size()) list.resize(f.limit);
+    result["examples"] = list.size();
+  };
+  if (f.metric == "choice") {
+    auto set = load_choices(f.data, lm.tokenizer(), all);
+    shorten(set.examples);
+    const auto found = evaluate_choices(lm.backend(), lm, method, std::span<const choice_example>(set.examples));
+    result["loss"] = found.loss, result["choice"] = found.accuracy;
+    return result;
+  }
+  auto set = load_jsonl(f.data, lm.tokenizer(), all);
+  shorten(set.examples);
+  result["loss"] = evaluate(lm.backend(), lm, method, std::span<const example>(set.examples)).loss;
+  if (f.metric == "exact") exact(lm, method, f, set.examples, result);
+  return result;
+}
+
+template <class Backend>
+int evaluate_program::run(Backend& backend) const {
+  const auto lm = load_causal_lm<float>(model, backend);
+  const auto result = with_adapter(lm, adapter, [&](const auto& method) { return measure(lm, method, *this); });
+  std::cout << result.dump() << '\n';
+  return 0;
+}
+
+}  // namespace program

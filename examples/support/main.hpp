@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the command line to a program with a model, on the device that it names.
+#pragma once
+#include "command_line.hpp"
+#include "device.hpp"
+#include "program.hpp"
+
+namespace program {
+
+inline void common_flags::add(CLI::App& app) {
+  app.add_option("--model", model, "a .gguf file or a Hugging Face folder")->required()->check(not_empty());
+  app.add_option("--device", device, "where it runs: the processor by Eigen or by Thrust, or a GPU")
+      ->check(CLI::IsMember({"eigen", "thrust", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--threads", threads, "threads of the processor to use; 0: all")
+      ->check(between<int>(0, 1024))
+      ->capture_default_str();
+}
+
+/// The main function of a program: flags, what they mean together, and the run.
+template <class Program>
+int main_of(int argc, char** argv) {
+  CLI::App app(Program::purpose);
+  Program program;
+  program.add(app);
+  return run(app, argc, argv, [&] {
+    if constexpr (requires { program.settle(); }) program.settle();
+    return run_on_device(program);
+  });
+}
+
+}  // namespace program
