@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// An NVIDIA GPU: statements by Thrust, row kernels and attention a block of threads for each group, products by
+// cuBLASLt, all in the order of one stream. To be included by what nvcc compiles.
+#pragma once
+#include <cuda_runtime.h>
+#include <thrust/system/cuda/execution_policy.h>
+#include <thrust/system_error.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <typeinfo>
+
+#include "iapt/backend/cuda/error.cuh"
+#include "iapt/backend/cuda/group.cuh"
+#include "iapt/backend/cuda/product.cuh"
+#include "iapt/backend/cuda/staging.cuh"
+#include "iapt/backend/thrust/loops.hpp"
+
+namespace iapt {
+
+/// Which GPU is used, and how.
+struct cuda_options {
+  int device = 0;         ///< its number
+  bool blocking = false;  ///< wait for every operation, so that a fault is blamed on the one that made it
+};
+
+/// A GPU as a backend. Everything is queued in one stream, so memory that comes back can be handed out at once; the
+/// host waits in download() alone. A result repeats bit for bit on one kind of GPU.
+class cuda_backend : public thrust_loops<cuda_backend> {
+ public:
+  /// Opens the device.
+  /// @throws device_error if there is no such device, or no driver
+  explicit cuda_backend(cuda_options options = {}) : options_(options), device_(open(options.device)) {
+    cudaStream_t stream;
+    cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
+    stream_.reset(stream);
+    products_ = std::make_unique<cublas_products>(stream);
+    staging_ = std::make_unique<staging_memory>(stream);
+  }
+  ~cuda_backend() {
+    cudaStreamSynchronize(stream_.get());
+    trim();
+  }
+
+  /// The device's name and memory, for messages.
+  std::string description() const {
+    return std::string(device_.name) + ", " + std::to_string(device_.totalGlobalMem >> 20) + " MiB";
+  }
+  /// The stream that everything is queued in.
+  cudaStream_t stream() const { return stream_.get(); }
+  /// Where Thrust's algorithms run.
+  auto policy() const { return thrust::cuda::par_nosync.on(stream_.get()); }
+  /// Shared memory that a block may ask for, less what its reductions take.
+  extent scratch_bytes() const { return extent(device_.sharedMemPerBlockOptin) - 1024; }
+
+  /// Memory from the device, in stream order.
+  /// @throws device_error if there is none
+  void* allocate(std::size_t bytes) {
+    void* p = nullptr;
+    if (cudaMallocAsync(&p, bytes, stream_.get()) == cudaSuccess) return p;
+    cudaGetLastError();
+    trim();  // what is idle may be in the way
+    wait("allocation");
+    if (cudaMallocAsync(&p, bytes, stream_.get()) == cudaSuccess) return p;
+    cudaGetLastError();
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    throw device_error("cuda: out of memory: " + std::to_string(bytes >> 20) + " MiB more were wanted, " +
+                       std::to_string(free >> 20) + " of " + std::to_string(total >> 20) + " MiB are free on " +
+                       device_.name);
+  }
+  /// Memory back to the device, in stream order.
+  void release(void* p) { cudaFreeAsync(p, stream_.get()); }
+
+  /// to[i] = from[i]; both on the device.
+  template <class T>
+  void copy(T* to, const T* from, extent n) {
+    cuda_check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream_.get()), "copy");
+    queued("copy");
+  }
+  /// From the host, which does not wait.
+  template <class T>
+  void upload(T* to, const T* from, extent n) {
+    staging_->upload(to, from, n * sizeof(T));
+    queued("upload");
+  }
+  /// To the host, which waits for it and all that was queued before.
+  /// @throws device_error if anything that was queued has failed
+  template <class T>
+  void download(T* to, const T* from, extent n) {
+    cuda_check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "download");
+    wait("download");
+  }
+  /// p[i] = 0.
+  template <class T>
+  void zero(T* p, extent n) {
+    cuda_check(cudaMemsetAsync(p, 0, n * sizeof(T), stream_.get()), "zero");
+    queued("zero");
+  }
+  /// Waits for all that was queued.
+  /// @throws device_error if any of it has failed
+  void wait(const std::string& operation = "wait") {
+    const cudaError_t status = cudaStreamSynchronize(stream_.get());
+    if (status != cudaSuccess && !options_.blocking)
+      cuda_check(status, "noticed at " + operation + ", the last operation queued before was " + readable_name(last_) +
+                             "; cuda_options{.blocking = true} finds the one to blame");
+    cuda_check(status, operation);
+  }
+
+  /// Runs a lane loop: f(r, lane) for every row and column.
+  template <class F>
+  void grid(extent rows, extent columns, const F& f) {
+    try {
+      thrust_loops::grid(rows, columns, f);
+    } catch (const thrust::system_error& failure) {
+      throw device_error("cuda: " + readable_name(typeid(F).name()) + ": " + failure.what());
+    }
+    queued(typeid(F).name());
+  }
+  /// Runs a row kernel: f(group, k) for k in 0..n-1.
+  template <class F>
+  void groups(extent n, extent, const F& f) {
+    if (n == 0) return;
+    std::size_t scratch = 0;
+    if constexpr (requires { f.scratch(); }) {
+      scratch = f.scratch() * sizeof(typename F::value_type);
+      if (scratch > 48 << 10)  // more than that must be asked for
+        cuda_check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
+                   readable_name(typeid(F).name()));
+    }
+    row_kernel<F><<<unsigned(n), group_threads<F>(), scratch, stream_.get()>>>(f);
+    if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
+      cuda_check(status, readable_name(typeid(F).name()));
+    queued(typeid(F).name());
+  }
+  /// c (m, n) = or += a (m, k) · b (k, n).
+  template <class T>
+  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+              bool accumulate) {
+    if (m == 0 || n == 0) return;
+    if (k > 0)
+      products_->run(m, n, k, a, b, c, accumulate);
+    else if (!accumulate)
+      cuda_check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream_.get()), "matmul");
+    queued("matmul");
+  }
+
+ private:
+  struct end_stream {
+    void operator()(CUstream_st* stream) const { cudaStreamDestroy(stream); }
+  };
+  static cudaDeviceProp open(int device) {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    cudaGetLastError();
+    if (status != cudaSuccess)
+      throw device_error(std::string("cuda: no GPU can be used on this machine: ") + cudaGetErrorString(status));
+    if (device < 0 || device >= count)
+      throw device_error("cuda: there is no device " + std::to_string(device) + "; this machine has " +
+                         std::to_string(count));
+    cuda_check(cudaSetDevice(device), "device " + std::to_string(device));
+    cudaDeviceProp properties;
+    cuda_check(cudaGetDeviceProperties(&properties, device), "device " + std::to_string(device));
+    return properties;
+  }
+  void queued(const char* operation) {
+    last_ = operation;
+    if (options_.blocking) wait(readable_name(operation));
+  }
+
+  cuda_options options_;
+  cudaDeviceProp device_;
+  std::unique_ptr<CUstream_st, end_stream> stream_;
+  std::unique_ptr<cublas_products> products_;
+  std::unique_ptr<staging_memory> staging_;
+  const char* last_ = "nothing";
+};
+static_assert(backend_like<cuda_backend>);
+
+}  // namespace iapt

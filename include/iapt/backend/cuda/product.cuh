@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products on a GPU: cuBLASLt, with the algorithm that it recommends looked up once for each shape.
+#pragma once
+#include <cublasLt.h>
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/backend/cuda/error.cuh"
+
+namespace iapt {
+
+/// How cuBLASLt calls a type of number and what it sums in: float is exact, no TF32.
+template <class T>
+struct cublas_types;
+/// Single precision.
+template <>
+struct cublas_types<float> {
+  static constexpr cudaDataType_t stored = CUDA_R_32F, scale = CUDA_R_32F;  ///< of matrices, and of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;        ///< of sums
+};
+/// Double precision.
+template <>
+struct cublas_types<double> {
+  static constexpr cudaDataType_t stored = CUDA_R_64F, scale = CUDA_R_64F;  ///< of matrices, and of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;        ///< of sums
+};
+
+/// Products of one device and stream.
+class cublas_products {
+ public:
+  /// Takes a handle and memory to work in.
+  /// @throws device_error if there is none
+  explicit cublas_products(cudaStream_t stream) : stream_(stream) {
+    cublasLtHandle_t handle;
+    cuda_check(cublasLtCreate(&handle), "cuBLASLt");
+    handle_.reset(handle);
+    void* memory;
+    cuda_check(cudaMalloc(&memory, workspace_bytes), "memory for cuBLASLt");
+    workspace_.reset(memory);
+  }
+
+  /// c (m, n) = or += a (m, k) · b (k, n); none of them is 0.
+  /// @throws device_error if cuBLASLt knows no way
+  template <class T>
+  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+           bool accumulate) {
+    const shape key{extent(cublas_types<T>::stored),
+                    m,
+                    n,
+                    k,
+                    a.stride,
+                    b.stride,
+                    c.stride,
+                    a.transposed,
+                    b.transposed,
+                    accumulate,
+                    aligned(a.data),
+                    aligned(b.data),
+                    aligned(c.data)};
+    auto found = plans_.find(key);
+    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, c, accumulate)).first;
+    const plan& p = found->second;
+    const T one(1), beta(accumulate ? 1 : 0);
+    cuda_check(cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data, p.right.get(), &beta,
+                              c.data, p.result.get(), c.data, p.result.get(), &p.algorithm, workspace_.get(),
+                              workspace_bytes, stream_),
+               "matmul " + text(m, n, k));
+  }
+
+ private:
+  static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
+  using shape = std::array<extent, 13>;
+  template <auto Destroy>
+  struct destroy {
+    template <class X>
+    void operator()(X* x) const {
+      Destroy(x);
+    }
+  };
+  template <class Handle, auto Destroy>
+  using owner = std::unique_ptr<std::remove_pointer_t<Handle>, destroy<Destroy>>;
+  struct plan {
+    owner<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy> product;
+    owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy> left, right, result;
+    cublasLtMatmulAlgo_t algorithm;
+  };
+
+  static std::string text(extent m, extent n, extent k) {
+    return "(" + std::to_string(m) + ", " + std::to_string(k) + ") × (" + std::to_string(k) + ", " + std::to_string(n) +
+           ")";
+  }
+  // Bytes that an address is a multiple of, as far as algorithms care.
+  static extent aligned(const void* p) {
+    const auto bits = reinterpret_cast<std::uintptr_t>(p);
+    return extent(std::min<std::uintptr_t>(bits & -bits, 256));
+  }
+  static auto layout(cudaDataType_t type, extent rows, extent columns, extent stride) {
+    cublasLtMatrixLayout_t made;
+    cuda_check(cublasLtMatrixLayoutCreate(&made, type, rows, columns, stride), "a matrix for cuBLASLt");
+    return owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>(made);
+  }
+  template <class T>
+  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+                 bool accumulate) {
+    using types = cublas_types<T>;
+    // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.
+    plan p;
+    cublasLtMatmulDesc_t product;
+    cuda_check(cublasLtMatmulDescCreate(&product, types::compute, types::scale), "a product of cuBLASLt");
+    p.product.reset(product);
+    const cublasOperation_t left = b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+                            right = a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cuda_check(cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSA, &left, sizeof left), "transposed");
+    cuda_check(cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSB, &right, sizeof right),
+               "transposed");
+    p.left = layout(types::stored, b.transposed ? k : n, b.transposed ? n : k, b.stride);
+    p.right = layout(types::stored, a.transposed ? m : k, a.transposed ? k : m, a.stride);
+    p.result = layout(types::stored, n, m, c.stride);
+
+    cublasLtMatmulPreference_t wishes;
+    cuda_check(cublasLtMatmulPreferenceCreate(&wishes), "wishes for cuBLASLt");
+    const owner<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> owned(wishes);
+    const auto wish = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+      cuda_check(cublasLtMatmulPreferenceSetAttribute(wishes, what, &value, sizeof value), "wishes for cuBLASLt");
+    };
+    wish(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(aligned(b.data)));
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(aligned(a.data)));
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(c.data)));
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(aligned(c.data)));
+    cublasLtMatmulHeuristicResult_t best{};
+    int count = 0;
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+        handle_.get(), product, p.left.get(), p.right.get(), p.result.get(), p.result.get(), wishes, 1, &best, &count);
+    if (status != CUBLAS_STATUS_SUCCESS || count == 0)
+      throw device_error("cuda: matmul " + text(m, n, k) + (accumulate ? ", accumulating" : "") +
+                         ": cuBLASLt knows no way to compute it");
+    p.algorithm = best.algo;
+    return p;
+  }
+
+  cudaStream_t stream_;
+  owner<cublasLtHandle_t, cublasLtDestroy> handle_;
+  std::unique_ptr<void, destroy<cudaFree>> workspace_;
+  std::map<shape, plan> plans_;
+};
+
+}  // namespace iapt

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a GPU does that no other backend does: it may be missing or full, it reports faults late, it reads staged
+// memory.
+#include IAPT_TEST_BACKEND_HEADER
+
+#include <numeric>
+
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+/// Writes where nothing is.
+struct stray_loop {
+  using value_type = float;
+  IAPT_DEVICE void operator()(extent, lane<float> j) const { reinterpret_cast<float*>(16)[j.at] = 1; }
+};
+bool there_is_a_gpu() {
+  int count = 0;
+  const bool found = cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  cudaGetLastError();
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a machine without a GPU says so", "[backend][no_device]") {
+  if (there_is_a_gpu()) return;
+  CHECK(message_of<device_error>([] { cuda_backend(); }).starts_with("cuda: no GPU can be used on this machine: "));
+}
+
+TEST_CASE("a device that is not there", "[backend]") {
+  CHECK(message_of<device_error>([] { cuda_backend({.device = 99}); }).starts_with("cuda: there is no device 99; "));
+  CHECK(message_of<device_error>([] { cuda_backend({.device = -1}); }).starts_with("cuda: there is no device -1; "));
+}
+
+TEST_CASE("memory that is not there, and what is there afterwards", "[backend]") {
+  cuda_backend backend;
+  CHECK(message_of<device_error>([&] { backend.take<float>(extent(1) << 44); }).starts_with("cuda: out of memory: "));
+  const auto x = from_host(backend, extents<1>{3}, std::vector<float>{1, 2, 3});
+  CHECK(to_host(x) == std::vector<float>{1, 2, 3});
+  CHECK(backend.bytes_in_use() == 64);
+}
+
+TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "[backend]") {
+  cuda_backend backend;
+  std::vector<std::int32_t> numbers(9'000'000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const tensor<std::int32_t, 1, cuda_backend> x(backend, {extent(numbers.size())});
+  upload(x, numbers);
+  CHECK((to_host(x) == numbers));
+  for (std::int32_t round = 0; round < 5; ++round) {
+    std::fill(numbers.begin(), numbers.end(), round);
+    upload(x, numbers);
+  }
+  CHECK((to_host(x) == std::vector<std::int32_t>(numbers.size(), 4)));
+}
+
+// The last of all: a fault leaves the device unusable for this process.
+TEST_CASE("a fault is told at the next wait, and blamed on its operation where every one is waited for",
+          "[backend][fault]") {
+  cuda_backend blocking({.blocking = true});
+  const auto message = message_of<device_error>([&] { blocking.grid(1, 4, stray_loop{}); });
+  CHECK(message.find("stray_loop") != std::string::npos);
+  CHECK(message.find("illegal") != std::string::npos);
+}
+
+}  // namespace iapt::test
