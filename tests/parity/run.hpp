@@ -39,14 +39,14 @@ inline packed_batch parity_batch(const transformer_config& shape) {
   return batch;
 }
 
-/// Runs a task in numbers of type T.
-template <class T, class Backend>
+/// Runs a task in numbers of type T; the backbone's may be of fewer bits.
+template <class T, class Stored = T, class Backend>
 parity_run run_task(Backend& backend, const parity_task& task) {
   parity_run run;
   const auto append = [](std::vector<double>& to, const auto& x) {
-    for (const T v : to_host(x)) to.push_back(double(v));
+    for (const auto v : to_host(x)) to.push_back(double(v));
   };
-  const auto lm = random_causal_lm<T>(backend, task.shape);
+  const auto lm = random_causal_lm<Stored>(backend, task.shape);
   const packed_batch batch = parity_batch(task.shape);
   inference<Backend> infer(backend);
   append(run.logits, lm(infer, batch));

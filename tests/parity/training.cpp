@@ -47,6 +47,22 @@ TEST_CASE("in float, training stays beside Eigen's", "[parity]") {
   CHECK(distance(found.trained, expected.trained) <= 0.02);
 }
 
+template <class Backend>
+void check_bfloat16() {
+  if constexpr (Backend::stores_bfloat16) {
+    const parity_task many = task(placement::front, full ? 50 : 10);
+    Backend backend = with_threads(2);
+    const parity_run found = run_task<float, bfloat16>(backend, many), expected = run_on_eigen(many, false);
+    CHECK(difference(found.logits, expected.logits) <= 0.05);
+    CHECK(distance(found.gradients, expected.gradients) <= 0.2);
+    CHECK(difference(found.losses, expected.losses) <= 0.05);
+    CHECK(found.losses.back() < 0.9 * found.losses.front());
+  }
+}
+TEST_CASE("with a backbone in bfloat16, training stays near Eigen's in float", "[parity]") {
+  check_bfloat16<test_backend>();
+}
+
 TEST_CASE("the same run twice gives the same bits and returns its memory", "[parity]") {
   const parity_task few = task(placement::front, 3);
   test_backend backend = with_threads(2);

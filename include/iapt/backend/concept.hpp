@@ -4,6 +4,7 @@
 #include <concepts>
 #include <string>
 
+#include "iapt/core/bfloat16.hpp"
 #include "iapt/core/shape.hpp"
 
 namespace iapt {
@@ -39,17 +40,17 @@ struct head_layout {
 /// values.
 template <class T>
 struct attention_arrays {
-  head_layout layout;  ///< heads and their size
-  T scale;             ///< factor of the scores
-  const T *q,          ///< own rows: queries
-      *k,              ///< own rows: keys
-      *v;              ///< own rows: values
-  const T *past_k,     ///< keys that all queries see; may be null
-      *past_v;         ///< their values
-  const T *prefix_k,   ///< keys of the soft tokens; may be null
-      *prefix_v;       ///< their values
-  T* y;                ///< results (N, H·E): the forward writes them, the backward reads them
-  T* log_sum;          ///< log Σ exp of each row's scores (N, H)
+  head_layout layout;        ///< heads and their size
+  compute_type<T> scale;     ///< factor of the scores
+  const T *q,                ///< own rows: queries
+      *k,                    ///< own rows: keys
+      *v;                    ///< own rows: values
+  const T *past_k,           ///< keys that all queries see; may be null
+      *past_v;               ///< their values
+  const T *prefix_k,         ///< keys of the soft tokens; may be null
+      *prefix_v;             ///< their values
+  T* y;                      ///< results (N, H·E): the forward writes them, the backward reads them
+  compute_type<T>* log_sum;  ///< log Σ exp of each row's scores (N, H)
 };
 /// Where adjoints go; null where nobody wants them. Those of one tensor are added to what is there.
 template <class T>
@@ -78,6 +79,7 @@ concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix
   b.download(p, c, n);
   b.zero(p, n);
   b.wait();
+  { B::stores_bfloat16 } -> std::convertible_to<bool>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
 };

@@ -18,9 +18,9 @@ template <class T>
 struct constant : inert {
   using value_type = T;           ///< type of the number
   static constexpr int rank = 0;  ///< it fits every statement
-  T c;                            ///< the number
+  compute_type<T> c;              ///< the number
   /// Wraps a number.
-  explicit constant(T c) : c(c) {}
+  explicit constant(compute_type<T> c) : c(c) {}
   /// No tensor below.
   template <class Visitor>
   void visit(Visitor) const {}
@@ -72,7 +72,7 @@ bool any_tracked(const E& e) {
 template <int R, bool Read, class T, int Rank, class Backend, class Sums>
 auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
   if constexpr (Rank < R) {
-    return spread_operand<T, Read>{{x.data()}, sums ? sums->partial_for(x) : row<T>{}};
+    return spread_operand<T, Read>{{x.data()}, sums ? sums->partial_for(x) : row<compute_type<T>>{}};
   } else {
     const auto [dx, accumulates] = sums ? x.adjoint() : std::pair<T*, bool>{};
     return whole_operand<T, Read>{{x.data()}, {dx}, accumulates};
@@ -82,12 +82,12 @@ auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
 template <int R, bool Read, int K, class X, class Sums>
 auto lower(const coefficients<K, X>& c, Sums* sums) {
   using T = typename X::value_type;
-  return table_operand<T, K>{{c.x.data()}, sums ? sums->partial_for(c.x, K) : row<T>{}};
+  return table_operand<T, K>{{c.x.data()}, sums ? sums->partial_for(c.x, K) : row<compute_type<T>>{}};
 }
 /// A number as a loop sees it.
 template <int R, bool Read, class T, class Sums>
 auto lower(const constant<T>& c, Sums*) {
-  return constant_operand<T>{c.c};
+  return constant_operand<compute_type<T>>{c.c};
 }
 
 /// An elementwise operation on expressions. Op has a name, forward(x...) and backward(dy, x..., y), which returns
@@ -204,7 +204,7 @@ auto as_expression(const X& x) {
   if constexpr (expression<X>)
     return x;
   else
-    return constant<T>(static_cast<T>(x));
+    return constant<T>(static_cast<compute_type<T>>(x));
 }
 /// The elementwise operation Op on expressions and numbers, at least one of them an expression.
 template <class Op, class... X>

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "iapt/core/bfloat16.hpp"
 #include "iapt/core/shape.hpp"
 
 /// Marks a function of a loop body: inlined always, and compiled for the device as well where there is one.
@@ -30,16 +31,16 @@ struct lane {
 /// Reads a V at p.
 template <class V, class T>
 IAPT_DEVICE V load(const T* p) {
-  if constexpr (std::same_as<V, T>)
-    return *p;
+  if constexpr (std::is_arithmetic_v<V>)
+    return V(*p);
   else
     return V::load(p);
 }
 /// Writes a V at p.
 template <class V, class T>
 IAPT_DEVICE void store(T* p, V v) {
-  if constexpr (std::same_as<V, T>)
-    *p = v;
+  if constexpr (std::is_arithmetic_v<V>)
+    *p = T(v);
   else
     v.store(p);
 }

@@ -52,35 +52,35 @@ struct backward_loop {
 };
 
 /// y[j] (+)= sum over chunks of partial[chunk, j], in order.
-template <class T>
+template <class T, class Partial = T>
 struct fold_chunks {
-  using value_type = T;  ///< type of one number
-  row<const T> partial;  ///< one row for each chunk
-  row<T> y;              ///< the sum
-  extent chunks;         ///< number of chunks
-  extent columns;        ///< length of a row
-  bool accumulates;      ///< whether it is added to what is there
+  using value_type = T;        ///< type of one number
+  row<const Partial> partial;  ///< one row for each chunk
+  row<T> y;                    ///< the sum
+  extent chunks;               ///< number of chunks
+  extent columns;              ///< length of a row
+  bool accumulates;            ///< whether it is added to what is there
   /// One lane.
   template <class V>
   IAPT_DEVICE void operator()(extent, lane<V> j) const {
     V s(0);
     for (extent c = 0; c < chunks; ++c) s = s + partial[lane<V>{c * columns + j.at}];
-    y[j] = accumulates ? s + y[j] : s;
+    y[j] = accumulates ? s + y(j) : s;
   }
 };
 
 /// Row kernel: y[k] (+)= sum over j of partial[k, j], a group for each k.
-template <class T>
+template <class T, class Partial = T>
 struct fold_columns {
-  using value_type = T;  ///< type of one number
-  row<const T> partial;  ///< one row for each sum
-  T* y;                  ///< the sums
-  extent columns;        ///< length of a row
-  bool accumulates;      ///< whether they are added to what is there
+  using value_type = T;        ///< type of one number
+  row<const Partial> partial;  ///< one row for each sum
+  T* y;                        ///< the sums
+  extent columns;              ///< length of a row
+  bool accumulates;            ///< whether they are added to what is there
   /// Sum k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
-    const T s = group.sum(columns, [&](auto j) {
+    const compute_type<T> s = group.sum(columns, [&](auto j) {
       j.at += k * columns;
       return partial[j];
     });
@@ -92,6 +92,7 @@ struct fold_columns {
 template <class T, class Backend>
 class row_sums {
  public:
+  using partial_type = compute_type<T>;  ///< of the partial sums
   /// For a loop over `rows` rows of `columns` numbers.
   row_sums(Backend& backend, extent rows, extent columns) : backend_(backend), rows_(rows), columns_(columns) {}
   row_sums(const row_sums&) = delete;
@@ -110,12 +111,12 @@ class row_sums {
   bool empty() const { return sums_.empty(); }
   /// Memory for the partial sums of a row-shaped operand, or of a table of `terms` coefficients; null for a constant.
   template <class X>
-  row<T> partial_for(const X& x, extent terms = 0) {
+  row<partial_type> partial_for(const X& x, extent terms = 0) {
     const auto [y, accumulates] = x.adjoint();
     if (!y) return {nullptr};
     if (!accumulates) backend_.zero(y, x.size());  // the loop itself may add to it before the sum is there
     sum s{nullptr, y, terms};
-    s.partial = backend_.template take<T>(chunks() * s.width(columns_));
+    s.partial = backend_.template take<partial_type>(chunks() * s.width(columns_));
     sums_.push_back(s);
     return {s.partial};
   }
@@ -123,17 +124,21 @@ class row_sums {
   void finish() {
     for (const sum& s : sums_) {
       const extent width = s.width(columns_);
-      T* folded = s.terms ? backend_.template take<T>(width) : s.y;
-      backend_.grid(1, width, fold_chunks<T>{{s.partial}, {folded}, chunks(), width, !s.terms});
-      if (!s.terms) continue;
-      backend_.groups(s.terms, columns_, fold_columns<T>{{folded}, s.y, columns_, true});
+      if (!s.terms) {
+        backend_.grid(1, width, fold_chunks<T, partial_type>{{s.partial}, {s.y}, chunks(), width, true});
+        continue;
+      }
+      partial_type* const folded = backend_.template take<partial_type>(width);
+      backend_.grid(1, width, fold_chunks<partial_type>{{s.partial}, {folded}, chunks(), width, false});
+      backend_.groups(s.terms, columns_, fold_columns<T, partial_type>{{folded}, s.y, columns_, true});
       backend_.give(folded, width);
     }
   }
 
  private:
   struct sum {
-    T *partial, *y;
+    partial_type* partial;
+    T* y;
     extent terms;  // coefficients of a table; 0 for a row
     extent width(extent columns) const { return std::max<extent>(terms, 1) * columns; }
   };

@@ -42,8 +42,8 @@ struct whole_operand {
 /// An operand of lower rank, repeated over the leading extents; its adjoint is a sum over rows.
 template <class T, bool Read>
 struct spread_operand {
-  row<const T> x;  ///< values
-  row<T> partial;  ///< one row of partial sums for each chunk of rows, or null
+  row<const T> x;                ///< values
+  row<compute_type<T>> partial;  ///< one row of partial sums for each chunk of rows, or null
   /// Registers of one lane.
   template <class V>
   struct registers {
@@ -72,10 +72,10 @@ struct spread_operand {
 /// K coefficients that every element uses; their adjoints are sums over all elements.
 template <class T, int K>
 struct table_operand {
-  row<const T> x;  ///< the coefficients
-  row<T> partial;  ///< K rows of partial sums for each chunk of rows, or null
+  row<const T> x;                ///< the coefficients
+  row<compute_type<T>> partial;  ///< K rows of partial sums for each chunk of rows, or null
   /// One coefficient.
-  IAPT_DEVICE T operator[](int k) const { return x.p[k]; }
+  IAPT_DEVICE compute_type<T> operator[](int k) const { return x.p[k]; }
   /// Registers of one lane.
   template <class V>
   struct registers {

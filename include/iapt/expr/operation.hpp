@@ -18,24 +18,36 @@ concept reads_some = requires(const Op& op, const A&... a) {
   op.reads(a...);
 };
 
+/// Type of the result's numbers: the operands' own, unless the operation names another.
+template <class Op, class T>
+struct result_of {
+  using type = T;  ///< the operands'
+};
+/// What the operation says.
+template <class Op, class T>
+requires requires { typename Op::template result_type<T>; }
+struct result_of<Op, T> {
+  using type = typename Op::template result_type<T>;  ///< the operation's
+};
+
 /// One structured operation on operands. Op says what is computed:
 ///   - `name`, for messages, and `rank` of the result;
 ///   - `shape(x...)`, the extents of the result; throws shape_error if those of the operands do not fit;
 ///   - `forward(backend, y, x...)`, which may keep in Op what the backward needs;
 ///   - `backward(backend, y, x...)`, which finds dy in `y.gradient()` and delivers to `x.adjoint()`;
 ///   - if y itself is read by the backward: `static constexpr bool reads_result = true`;
-///   - if not every operand is: `reads(x...)`, one bool each.
+///   - if not every operand is: `reads(x...)`, one bool each;
+///   - if the result's numbers are of another type than the operands': `result_type<T>`.
 template <class Op, class... A>
 struct operation : inert {
-  using value_type = typename decltype(
-      std::type_identity<std::common_type_t<typename std::remove_cvref_t<A>::value_type...>>{})::type;  ///< type of one
-                                                                                                        ///< number
-  static constexpr int rank = Op::rank;                                 ///< rank of the result
-  static constexpr auto name = Op::name;                                ///< for messages
+  using operand_type = std::common_type_t<typename std::remove_cvref_t<A>::value_type...>;  ///< of an operand's number
+  using value_type = typename result_of<Op, operand_type>::type;                            ///< of a result's number
+  static constexpr int rank = Op::rank;                                                     ///< rank of the result
+  static constexpr auto name = Op::name;                                                    ///< for messages
   static constexpr bool reads_result = requires { Op::reads_result; };  ///< whether backward reads y
   Op op;                                                                ///< what is computed
   list<A...> in;                                                        ///< the operands
-  static_assert((std::same_as<typename std::remove_cvref_t<A>::value_type, value_type> && ...),
+  static_assert((std::same_as<typename std::remove_cvref_t<A>::value_type, operand_type> && ...),
                 "iapt: the operands of one statement differ in their type of number (float, double)");
 
   /// Computes nothing.

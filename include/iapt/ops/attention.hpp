@@ -29,14 +29,14 @@ struct key_values {
 /// @par Source   Vaswani et al. 2017; Ainslie et al. 2023 (grouped queries); Dao et al. 2022 (tiles)
 template <class T, class Backend>
 struct attention_op {
-  static constexpr auto name = "attention";   ///< for messages
-  static constexpr int rank = 2;              ///< of the result
-  static constexpr bool reads_result = true;  ///< for δ
-  head_layout layout;                         ///< heads and their size
-  std::vector<attention_segment> segments;    ///< where the sequences stand
-  key_values<T, Backend> past;                ///< constants (C, G·E), or none
-  bool prefixed;                              ///< whether the last two operands are soft tokens
-  tensor<T, 2, Backend> log_sum = {};         ///< kept for the backward (N, H)
+  static constexpr auto name = "attention";          ///< for messages
+  static constexpr int rank = 2;                     ///< of the result
+  static constexpr bool reads_result = true;         ///< for δ
+  head_layout layout;                                ///< heads and their size
+  std::vector<attention_segment> segments;           ///< where the sequences stand
+  key_values<T, Backend> past;                       ///< constants (C, G·E), or none
+  bool prefixed;                                     ///< whether the last two operands are soft tokens
+  tensor<compute_type<T>, 2, Backend> log_sum = {};  ///< kept for the backward (N, H)
 
   /// (N, H·E), (N, G·E), (N, G·E), (M, G·E), (M, G·E) -> (N, H·E)
   template <class Q, class K, class V, class... Prefix>
@@ -62,7 +62,7 @@ struct attention_op {
   /// y
   template <class Y, class... X>
   void forward(Backend& b, const Y& y, const X&... x) {
-    log_sum = tensor<T, 2, Backend>(b, {y.size(0), layout.heads});
+    log_sum = tensor<compute_type<T>, 2, Backend>(b, {y.size(0), layout.heads});
     extent rows = 0;
     for (const attention_segment& s : segments) rows += s.count;
     if (rows < y.size(0)) b.zero(y.write(), y.size());  // some rows belong to no sequence
@@ -74,7 +74,7 @@ struct attention_op {
   template <class Y, class... X>
   void backward(Backend& b, const Y& y, const X&... x) const {
     auto a = arrays(x...);
-    a.y = const_cast<T*>(y.data()), a.log_sum = const_cast<T*>(log_sum.data());
+    a.y = const_cast<T*>(y.data()), a.log_sum = const_cast<compute_type<T>*>(log_sum.data());
     const auto adjoint = [&](const auto& operand) {
       const auto [d, accumulates] = operand.adjoint();
       if (d && !accumulates) b.zero(d, operand.size());
@@ -91,7 +91,7 @@ struct attention_op {
   attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
     const T* soft[] = {prefix.data()..., nullptr, nullptr};
     return {layout,
-            T(1 / std::sqrt(double(layout.head_size))),
+            compute_type<T>(1 / std::sqrt(double(layout.head_size))),
             q.data(),
             k.data(),
             v.data(),

@@ -16,8 +16,8 @@ struct attention_pool_row {
   const T *u,                  ///< rows (N, R)
       *scores;                 ///< (N, P)
   const std::int32_t* bounds;  ///< of the segments (2B)
-  T *z,                        ///< result (B·P, R)
-      *weights;                ///< softmax of the scores (N, P)
+  T* z;                        ///< result (B·P, R)
+  compute_type<T>* weights;    ///< softmax of the scores (N, P)
   extent columns,              ///< R
       tokens;                  ///< P
   /// Soft token k.
@@ -25,8 +25,8 @@ struct attention_pool_row {
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const extent begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
     group.once([&] {
-      T top = scores[begin * tokens + p], s = 0;
-      for (extent i = begin + 1; i < end; ++i) top = maximum(top, scores[i * tokens + p]);
+      compute_type<T> top = scores[begin * tokens + p], s = 0;
+      for (extent i = begin + 1; i < end; ++i) top = maximum<compute_type<T>>(top, scores[i * tokens + p]);
       for (extent i = begin; i < end; ++i) s += weights[i * tokens + p] = std::exp(scores[i * tokens + p] - top);
       for (extent i = begin; i < end; ++i) weights[i * tokens + p] /= s;
     });
@@ -42,29 +42,32 @@ struct attention_pool_row {
 /// Row kernel of the adjoints of rows and scores: segment k, row after row.
 template <class T>
 struct attention_pool_adjoint {
-  using value_type = T;        ///< type of one number
-  const T *u,                  ///< rows (N, R)
-      *weights,                ///< softmax of the scores (N, P)
-      *z,                      ///< result (B·P, R)
-      *dz;                     ///< its adjoint (B·P, R)
-  const std::int32_t* bounds;  ///< of the segments (2B)
-  T *du,                       ///< adjoint of the rows (N, R), or null
-      *dscores;                ///< adjoint of the scores (N, P), or null
-  extent columns,              ///< R
-      tokens;                  ///< P
+  using value_type = T;            ///< type of one number
+  const T* u;                      ///< rows (N, R)
+  const compute_type<T>* weights;  ///< softmax of the scores (N, P)
+  const T *z,                      ///< result (B·P, R)
+      *dz;                         ///< its adjoint (B·P, R)
+  const std::int32_t* bounds;      ///< of the segments (2B)
+  T *du,                           ///< adjoint of the rows (N, R), or null
+      *dscores;                    ///< adjoint of the scores (N, P), or null
+  extent columns,                  ///< R
+      tokens;                      ///< P
   /// Segment k. Both adjoints are added to what is there.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
     for (extent p = 0; p < tokens; ++p) {
       const row<const T> d{dz + (k * tokens + p) * columns}, mean{z + (k * tokens + p) * columns};
-      const T level = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
+      const auto level = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
       for (extent i = begin; i < end; ++i) {
         const row<const T> x{u + i * columns};
-        const T a = weights[i * tokens + p];
+        const auto a = weights[i * tokens + p];
         if (dscores) {
-          const T slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
-          group.once([&] { dscores[i * tokens + p] += a * (slope - level); });
+          const auto slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
+          group.once([&] {
+            T& to = dscores[i * tokens + p];
+            to = to + a * (slope - level);
+          });
         }
         if (du) {
           const row<T> to{du + i * columns};
@@ -80,12 +83,12 @@ struct attention_pool_adjoint {
 /// @par Source   self-attention pooling, sister papers of IAPT, ACL 2024
 template <class T, class Backend>
 struct attention_pool_op {
-  static constexpr auto name = "attention_pool";  ///< for messages
-  static constexpr int rank = 2;                  ///< of the result
-  static constexpr bool reads_result = true;      ///< for ⟨z, dz⟩
-  std::vector<row_span> segments;                 ///< rows of each sequence (B)
-  tensor<T, 2, Backend> weights = {};             ///< kept for the backward (N, P)
-  tensor<std::int32_t, 1, Backend> bounds = {};   ///< of the segments, on the backend
+  static constexpr auto name = "attention_pool";     ///< for messages
+  static constexpr int rank = 2;                     ///< of the result
+  static constexpr bool reads_result = true;         ///< for ⟨z, dz⟩
+  std::vector<row_span> segments;                    ///< rows of each sequence (B)
+  tensor<compute_type<T>, 2, Backend> weights = {};  ///< kept for the backward (N, P)
+  tensor<std::int32_t, 1, Backend> bounds = {};      ///< of the segments, on the backend
 
   /// (N, R) and (N, P) -> (B·P, R)
   template <class U, class S>
@@ -103,7 +106,7 @@ struct attention_pool_op {
   template <class Y, class U, class S>
   void forward(Backend& b, const Y& z, const U& u, const S& scores) {
     bounds = span_bounds(b, segments, u.size(0), name);
-    weights = tensor<T, 2, Backend>(b, scores.shape());
+    weights = tensor<compute_type<T>, 2, Backend>(b, scores.shape());
     b.groups(z.size(0), u.size(0) * u.size(1) / std::max<extent>(1, segments.size()),
              attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
                                    scores.size(1)});

@@ -15,15 +15,16 @@ struct cross_entropy_row {
   using value_type = T;         ///< type of one number
   const T* logits;              ///< (M, V)
   const std::int32_t* targets;  ///< (M)
-  T *y,                         ///< losses (M)
-      *log_sum;                 ///< log Σ exp of the rows (M)
+  compute_type<T>* y;           ///< losses (M)
+  compute_type<T>* log_sum;     ///< log Σ exp of the rows (M)
   extent columns;               ///< V
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
     const row<const T> x{logits + r * columns};
-    const T top = group.max(columns, -std::numeric_limits<T>::infinity(), [&](auto j) { return x[j]; });
-    const T s = group.sum(columns, [&](auto j) {
+    const auto top =
+        group.max(columns, -std::numeric_limits<compute_type<T>>::infinity(), [&](auto j) { return x[j]; });
+    const auto s = group.sum(columns, [&](auto j) {
       using std::exp;
       return exp(x[j] - top);
     });
@@ -36,14 +37,14 @@ struct cross_entropy_row {
 /// Row kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
 template <class T>
 struct cross_entropy_adjoint {
-  using value_type = T;         ///< type of one number
-  const T* logits;              ///< (M, V)
-  const std::int32_t* targets;  ///< (M)
-  const T *dy,                  ///< adjoint of the losses (M)
-      *log_sum;                 ///< log Σ exp of the rows (M)
-  T* dx;                        ///< (M, V)
-  extent columns;               ///< V
-  bool accumulates;             ///< whether dx is added to what is there
+  using value_type = T;            ///< type of one number
+  const T* logits;                 ///< (M, V)
+  const std::int32_t* targets;     ///< (M)
+  const compute_type<T>* dy;       ///< adjoint of the losses (M)
+  const compute_type<T>* log_sum;  ///< log Σ exp of the rows (M)
+  T* dx;                           ///< (M, V)
+  extent columns;                  ///< V
+  bool accumulates;                ///< whether dx is added to what is there
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
@@ -54,7 +55,7 @@ struct cross_entropy_adjoint {
       const auto v = exp(x[j] - log_sum[r]) * dy[r];
       d[j] = accumulates ? v + d(j) : v;
     });
-    group.once([&] { d.p[targets[r]] -= dy[r]; });
+    group.once([&] { d.p[targets[r]] = d.p[targets[r]] - dy[r]; });
   }
 };
 
@@ -64,8 +65,10 @@ template <class Backend>
 struct cross_entropy_op {
   static constexpr auto name = "cross_entropy";  ///< for messages
   static constexpr int rank = 1;                 ///< of the result
-  row_numbers<Backend> targets;                  ///< (M)
-  std::shared_ptr<void> saved = {};              ///< log Σ exp of the rows, kept for the backward
+  template <class T>
+  using result_type = compute_type<T>;  ///< losses are not rounded as logits are
+  row_numbers<Backend> targets;         ///< (M)
+  std::shared_ptr<void> saved = {};     ///< log Σ exp of the rows, kept for the backward
 
   /// (M, V) -> (M)
   template <class X>
@@ -81,8 +84,8 @@ struct cross_entropy_op {
   /// y
   template <class Y, class X>
   void forward(Backend& b, const Y& y, const X& logits) {
-    using T = typename Y::value_type;
-    auto log_sum = std::make_shared<buffer<T, Backend>>(b, y.size());
+    using T = typename X::value_type;
+    auto log_sum = std::make_shared<buffer<compute_type<T>, Backend>>(b, y.size());
     b.groups(y.size(), logits.size(1),
              cross_entropy_row<T>{logits.data(), targets.device.data(), y.write(), log_sum->write(), logits.size(1)});
     saved = log_sum;
@@ -90,8 +93,8 @@ struct cross_entropy_op {
   /// dlogits
   template <class Y, class X>
   void backward(Backend& b, const Y& y, const X& logits) const {
-    using T = typename Y::value_type;
-    const auto log_sum = std::static_pointer_cast<buffer<T, Backend>>(saved);
+    using T = typename X::value_type;
+    const auto log_sum = std::static_pointer_cast<buffer<compute_type<T>, Backend>>(saved);
     if (const auto [dx, accumulates] = logits.adjoint(); dx)
       b.groups(y.size(), logits.size(1),
                cross_entropy_adjoint<T>{logits.data(), targets.device.data(), y.gradient().data(), log_sum->data(), dx,

@@ -17,7 +17,7 @@ struct spread_scalar {
   /// One lane.
   template <class V>
   IAPT_DEVICE void operator()(extent, lane<V> j) const {
-    const V d(*dy);
+    const V d(compute_type<T>{*dy});
     dx[j] = accumulates ? d + dx(j) : d;
   }
 };

@@ -17,7 +17,7 @@ struct repeat_columns_row {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
     for (extent g = 0; g < groups; ++g) {
-      const T value = x[r * groups + g];
+      const compute_type<T> value = x[r * groups + g];
       const row<T> to{y + (r * groups + g) * times};
       group.each(times, [&]<class V>(lane<V> j) { to[j] = V(value); });
     }
@@ -37,7 +37,7 @@ struct repeat_columns_adjoint {
   IAPT_DEVICE void operator()(Group group, extent r) const {
     for (extent g = 0; g < groups; ++g) {
       const row<const T> from{dy + (r * groups + g) * times};
-      const T s = group.sum(times, [&](auto j) { return from[j]; });
+      const auto s = group.sum(times, [&](auto j) { return from[j]; });
       T& to = dx[r * groups + g];
       group.once([&] { to = accumulates ? to + s : s; });
     }

@@ -11,35 +11,35 @@ namespace iapt {
 /// Row kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a group takes one row.
 template <class T>
 struct rms_norm_row {
-  using value_type = T;  ///< type of one number
-  const T *x,            ///< rows (N, D)
-      *w;                ///< weight (D)
-  T* y;                  ///< result (N, D)
-  extent columns;        ///< D
-  T epsilon;             ///< ε
+  using value_type = T;     ///< type of one number
+  const T *x,               ///< rows (N, D)
+      *w;                   ///< weight (D)
+  T* y;                     ///< result (N, D)
+  extent columns;           ///< D
+  compute_type<T> epsilon;  ///< ε
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
     const row<const T> in{x + r * columns}, weight{w};
     const row<T> out{y + r * columns};
-    const T q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+    const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
     group.each(columns, [&](auto j) { out[j] = in[j] * weight[j] * q; });
   }
 };
 /// Row kernel of its adjoints: a group takes one chunk of rows, so that dw is a sum of fixed order.
 template <class T>
 struct rms_norm_adjoint {
-  using value_type = T;  ///< type of one number
-  const T *x,            ///< rows (N, D)
-      *w,                ///< weight (D)
-      *dy;               ///< adjoint of the result (N, D)
-  T* dx;                 ///< adjoint of the rows, or null
-  T* dw;                 ///< one row of partial sums for each chunk, or null
-  extent rows,           ///< N
-      columns,           ///< D
-      chunk;             ///< rows of a chunk
-  T epsilon;             ///< ε
-  bool accumulates;      ///< whether dx is added to what is there
+  using value_type = T;     ///< type of one number
+  const T *x,               ///< rows (N, D)
+      *w,                   ///< weight (D)
+      *dy;                  ///< adjoint of the result (N, D)
+  T* dx;                    ///< adjoint of the rows, or null
+  compute_type<T>* dw;      ///< one row of partial sums for each chunk, or null
+  extent rows,              ///< N
+      columns,              ///< D
+      chunk;                ///< rows of a chunk
+  compute_type<T> epsilon;  ///< ε
+  bool accumulates;         ///< whether dx is added to what is there
   /// Chunk c.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent c) const {
@@ -47,9 +47,9 @@ struct rms_norm_adjoint {
     const extent begin = c * chunk, end = begin + chunk < rows ? begin + chunk : rows;
     for (extent r = begin; r < end; ++r) {
       const row<const T> in{x + r * columns}, d{dy + r * columns};
-      const T q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+      const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
       if (dx) {
-        const T s = group.sum(columns, [&](auto j) { return d[j] * weight[j] * in[j]; }) * q * q * q / columns;
+        const auto s = group.sum(columns, [&](auto j) { return d[j] * weight[j] * in[j]; }) * q * q * q / columns;
         const row<T> to{dx + r * columns};
         group.each(columns, [&](auto j) {
           const auto v = d[j] * weight[j] * q - in[j] * s;
@@ -57,7 +57,7 @@ struct rms_norm_adjoint {
         });
       }
       if (dw) {
-        const row<T> sum{dw + c * columns};
+        const row<compute_type<T>> sum{dw + c * columns};
         group.each(columns, [&](auto j) {
           const auto v = d[j] * in[j] * q;
           sum[j] = r > begin ? v + sum(j) : v;
@@ -86,7 +86,7 @@ struct rms_norm_op {
   template <class Backend, class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w) const {
     using T = typename Y::value_type;
-    b.groups(x.size(0), x.size(1), rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), T(epsilon)});
+    b.groups(x.size(0), x.size(1), rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), compute_type<T>(epsilon)});
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -94,11 +94,11 @@ struct rms_norm_op {
     using T = typename Y::value_type;
     row_sums<T, Backend> sums(b, x.size(0), x.size(1));
     const auto [dx, accumulates] = x.adjoint();
-    T* dw = sums.partial_for(w).p;
+    auto* const dw = sums.partial_for(w).p;
     const extent chunk = dw ? chunk_rows : 1;
     b.groups((x.size(0) + chunk - 1) / chunk, chunk * x.size(1),
              rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), chunk,
-                                 T(epsilon), accumulates});
+                                 compute_type<T>(epsilon), accumulates});
     sums.finish();
   }
 };

@@ -40,7 +40,7 @@ auto add_gradient(Backend& backend, const Model& model, const Method& method, st
   extent targets = 0;
   for (const packed_batch& piece : pieces) targets += extent(piece.targets.size());
   using logits_type = decltype(model(std::declval<tape<Backend>&>(), pieces[0], method));
-  batch_loss<typename logits_type::value_type, Backend> sum;
+  batch_loss<compute_type<typename logits_type::value_type>, Backend> sum;
   for (const packed_batch& piece : pieces) {
     tape<Backend> recorded(backend);
     const auto logits = model(recorded, piece, method);

@@ -124,7 +124,7 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     if (n == 0) return;
     std::size_t scratch = 0;
     if constexpr (requires { f.scratch(); }) {
-      scratch = f.scratch() * sizeof(typename F::value_type);
+      scratch = f.scratch() * sizeof(compute_type<typename F::value_type>);
       if (scratch > 48 << 10)  // more than that must be asked for
         cuda_check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
                    readable_name(typeid(F).name()));

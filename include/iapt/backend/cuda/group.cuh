@@ -74,7 +74,7 @@ constexpr int group_threads() {
 /// Runs a row kernel, a block for each group.
 template <class F>
 __global__ void __launch_bounds__(group_threads<F>()) row_kernel(const __grid_constant__ F f) {
-  using T = typename F::value_type;
+  using T = compute_type<typename F::value_type>;
   extern __shared__ double2 scratch[];  // aligned for any type of number
   f(block_group<T, group_threads<F>()>{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
 }

@@ -32,6 +32,13 @@ struct cublas_types<double> {
   static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;        ///< of sums
 };
 
+/// bfloat16, summed in float.
+template <>
+struct cublas_types<bfloat16> {
+  static constexpr cudaDataType_t stored = CUDA_R_16BF, scale = CUDA_R_32F;  ///< of matrices, and of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;         ///< of sums
+};
+
 /// Products of one device and stream.
 class cublas_products {
  public:
@@ -67,7 +74,7 @@ class cublas_products {
     auto found = plans_.find(key);
     if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, c, accumulate)).first;
     const plan& p = found->second;
-    const T one(1), beta(accumulate ? 1 : 0);
+    const compute_type<T> one(1), beta(accumulate ? 1 : 0);
     cuda_check(cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data, p.right.get(), &beta,
                               c.data, p.result.get(), c.data, p.result.get(), &p.algorithm, workspace_.get(),
                               workspace_bytes, stream_),

@@ -39,6 +39,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   ~eigen_backend() { trim(); }
 
+  static constexpr bool stores_bfloat16 = false;  ///< whether products and attention know the type
+
   /// Number of threads in use.
   int threads() const { return threads_; }
   /// The machine in words.
@@ -83,7 +85,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// Runs a lane loop: f(r, lane) for every row and lane of columns.
   template <class F>
   void grid(extent rows, extent columns, const F& f) {
-    using T = typename F::value_type;
+    using T = compute_type<typename F::value_type>;
     constexpr extent block = 2048;
     const extent blocks = (columns + block - 1) / block;
     parallel(rows * blocks, rows * columns, [&](extent k) {
@@ -97,7 +99,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// Runs a row kernel: f(group, k) for k in 0..n-1; `work` is about what one of them touches.
   template <class F>
   void groups(extent n, extent work, const F& f) {
-    using T = typename F::value_type;
+    using T = compute_type<typename F::value_type>;
     parallel(n, n * work, [&](extent k) { f(lone_group<T, pack<T>>{}, k); });
   }
 

@@ -34,6 +34,18 @@ struct pack {
   }
   /// Reads neighbours from anywhere.
   IAPT_DEVICE static pack load(const T* p) { return of(*reinterpret_cast<const loose*>(p)); }
+  /// Reads neighbours of another type.
+  template <class U>
+  IAPT_DEVICE static pack load(const U* p) {
+    pack numbers;
+    for (int i = 0; i < width; ++i) numbers.v[i] = T(p[i]);
+    return numbers;
+  }
+  /// Writes neighbours as another type.
+  template <class U>
+  IAPT_DEVICE void store(U* p) const {
+    for (int i = 0; i < width; ++i) p[i] = U(v[i]);
+  }
   /// Writes neighbours to anywhere.
   IAPT_DEVICE void store(T* p) const { *reinterpret_cast<loose*>(p) = v; }
   /// As an Eigen array.

@@ -52,7 +52,7 @@ struct attention_tiles {
   const attention_query_tile* queries;  ///< tiles of queries
   const attention_key_tile* keys;       ///< tiles of keys
   const std::int32_t* seers;            ///< sequences that see a tile of keys
-  T* delta;                             ///< Σ_e dy·y of each row (N, H)
+  compute_type<T>* delta;               ///< Σ_e dy·y of each row (N, H)
   int edge;                             ///< rows and keys of a tile
 
   /// E
@@ -78,7 +78,7 @@ struct attention_tiles {
   }
   /// Copies `rows` head-sized rows of a (·, G·E) array into a tile.
   template <class Group>
-  IAPT_DEVICE void load_keys(Group group, T* tile, const T* from, int rows) const {
+  IAPT_DEVICE void load_keys(Group group, compute_type<T>* tile, const T* from, int rows) const {
     const extent width = a.layout.kv_heads * size();
     group.each(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
@@ -87,8 +87,8 @@ struct attention_tiles {
   }
   /// Copies the rows of a tile of queries of a (N, H·E) array, times a factor.
   template <class Group>
-  IAPT_DEVICE void load_queries(Group group, T* tile, const T* from, const attention_segment& s, extent kv_head,
-                                extent first, int rows, T factor) const {
+  IAPT_DEVICE void load_queries(Group group, compute_type<T>* tile, const T* from, const attention_segment& s,
+                                extent kv_head, extent first, int rows, compute_type<T> factor) const {
     group.each(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[place(s, kv_head, first + r) * size() + e] * factor;
@@ -121,8 +121,9 @@ IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
-  using value_type = T;      ///< type of one number
-  attention_tiles<T> tiles;  ///< everything
+  using value_type = T;       ///< type of one number
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.
@@ -134,11 +135,11 @@ struct attention_forward_tile {
     const extent left = s.count * tiles.shared() - t.from;
     const int rows = left < edge ? int(left) : edge;
     const extent last = (t.from + rows - 1) / tiles.shared();
-    T *q = group.scratch, *kv = q + edge * stride, *y = kv + edge * stride, *p = y + edge * stride,
+    C *q = group.scratch, *kv = q + edge * stride, *y = kv + edge * stride, *p = y + edge * stride,
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
     tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
     group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
-    group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<T>::infinity(), sum[r.at] = 0; });
+    group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
     for (int kind = 0; kind < 3; ++kind) {
       const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
       const extent width = tiles.a.layout.kv_heads * E;
@@ -146,30 +147,30 @@ struct attention_forward_tile {
         const int keys = range.count - from < edge ? int(range.count - from) : edge;
         tiles.load_keys(group, kv, range.k + from * width, keys);
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
             [&](int j, int l) { return kv[j * stride + l]; },
-            [&](int i, int j, T score) {
+            [&](int i, int j, C score) {
               const bool seen = (t.from + i) / tiles.shared() >= range.first + (from + j) * range.step;
-              p[i * wide + j] = seen ? score : -std::numeric_limits<T>::infinity();
+              p[i * wide + j] = seen ? score : -std::numeric_limits<C>::infinity();
             });
         group.barrier();
         group.each(rows, [&](auto r) {
-          T* const weights = p + r.at * wide;
-          T greatest = top[r.at], total = 0;
+          C* const weights = p + r.at * wide;
+          C greatest = top[r.at], total = 0;
           for (int j = 0; j < keys; ++j) greatest = weights[j] > greatest ? weights[j] : greatest;
-          const bool blind = greatest == -std::numeric_limits<T>::infinity();  // this row sees nothing yet
-          for (int j = 0; j < keys; ++j) total += weights[j] = blind ? T(0) : std::exp(weights[j] - greatest);
-          shrink[r.at] = blind ? T(1) : std::exp(top[r.at] - greatest);
+          const bool blind = greatest == -std::numeric_limits<C>::infinity();  // this row sees nothing yet
+          for (int j = 0; j < keys; ++j) total += weights[j] = blind ? C(0) : std::exp(weights[j] - greatest);
+          shrink[r.at] = blind ? C(1) : std::exp(top[r.at] - greatest);
           sum[r.at] = sum[r.at] * shrink[r.at] + total;
           top[r.at] = greatest;
         });
         tiles.load_keys(group, kv, range.v + from * width, keys);
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
             [&](int j, int l) { return kv[l * stride + j]; },
-            [&](int i, int j, T more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
+            [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
         group.barrier();
       }
     }
@@ -192,7 +193,7 @@ struct attention_delta {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const row<const T> y{tiles.a.y + k * tiles.size()}, dy{tiles.d.dy + k * tiles.size()};
-    const T s = group.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
+    const auto s = group.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
     group.once([&] { tiles.delta[k] = s; });
   }
 };
@@ -200,8 +201,9 @@ struct attention_delta {
 /// Row kernel: dq of one tile of queries. With p = exp(score − log_sum): ds = p (dy vᵀ − δ), dq += ds k · scale.
 template <class T>
 struct attention_query_adjoint_tile {
-  using value_type = T;      ///< type of one number
-  attention_tiles<T> tiles;  ///< everything
+  using value_type = T;       ///< type of one number
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.
@@ -213,10 +215,10 @@ struct attention_query_adjoint_tile {
     const extent left = s.count * tiles.shared() - t.from;
     const int rows = left < edge ? int(left) : edge;
     const extent last = (t.from + rows - 1) / tiles.shared();
-    T *q = group.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
+    C *q = group.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
       *value = key + edge * stride, *p = value + edge * stride;
     tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
-    tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, t.from, rows, T(1));
+    tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, t.from, rows, C(1));
     group.each(edge * stride, [&](auto n) { dq[n.at] = 0; });
     for (int kind = 0; kind < 3; ++kind) {
       const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
@@ -226,29 +228,30 @@ struct attention_query_adjoint_tile {
         tiles.load_keys(group, key, range.k + from * width, keys);
         tiles.load_keys(group, value, range.v + from * width, keys);
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
             [&](int j, int l) { return key[j * stride + l]; },
-            [&](int i, int j, T score) {
+            [&](int i, int j, C score) {
               const bool seen = (t.from + i) / tiles.shared() >= range.first + (from + j) * range.step;
               const extent at = tiles.place(s, t.kv_head, t.from + i);
-              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : T(0);
+              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
             });
-        tile_product<T>(  // the same member of the group has the same i and j
+        tile_product<C>(  // the same member of the group has the same i and j
             group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
             [&](int j, int l) { return value[j * stride + l]; },
-            [&](int i, int j, T dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, t.from + i)]; });
+            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, t.from + i)]; });
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
             [&](int j, int l) { return key[l * stride + j]; },
-            [&](int i, int j, T more) { dq[i * stride + j] += more; });
+            [&](int i, int j, C more) { dq[i * stride + j] += more; });
         group.barrier();
       }
     }
     group.each(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
-      tiles.d.dq[tiles.place(s, t.kv_head, t.from + r) * E + e] += dq[r * stride + e] * tiles.a.scale;
+      T& to = tiles.d.dq[tiles.place(s, t.kv_head, t.from + r) * E + e];
+      to = to + dq[r * stride + e] * tiles.a.scale;
     });
   }
 };
@@ -257,8 +260,9 @@ struct attention_query_adjoint_tile {
 /// dv += pᵀ dy, dk += dsᵀ q · scale.
 template <class T>
 struct attention_key_adjoint_tile {
-  using value_type = T;      ///< type of one number
-  attention_tiles<T> tiles;  ///< everything
+  using value_type = T;       ///< type of one number
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.
@@ -269,7 +273,7 @@ struct attention_key_adjoint_tile {
     if (!to_k && !to_v) return;
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1, keys = int(t.count);
     const extent width = tiles.a.layout.kv_heads * E, start = t.begin * width + t.kv_head * E;
-    T *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
+    C *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
       *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
     tiles.load_keys(group, key, (t.soft ? tiles.a.prefix_k : tiles.a.k) + start, keys);
     tiles.load_keys(group, value, (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, keys);
@@ -281,38 +285,39 @@ struct attention_key_adjoint_tile {
       for (extent from = first * tiles.shared(); from < all; from += edge) {
         const int rows = all - from < edge ? int(all - from) : edge;
         tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, from, rows, tiles.a.scale);
-        tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, from, rows, T(1));
+        tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, from, rows, C(1));
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
             [&](int j, int l) { return key[j * stride + l]; },
-            [&](int i, int j, T score) {
+            [&](int i, int j, C score) {
               const bool seen = (from + i) / tiles.shared() >= first + j * step;
               const extent at = tiles.place(s, t.kv_head, from + i);
-              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : T(0);
+              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
             });
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
             [&](int j, int l) { return dy[l * stride + j]; },
-            [&](int i, int j, T more) { dv[i * stride + j] += more; });
+            [&](int i, int j, C more) { dv[i * stride + j] += more; });
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
             [&](int j, int l) { return value[j * stride + l]; },
-            [&](int i, int j, T dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, from + i)]; });
+            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, from + i)]; });
         group.barrier();
-        tile_product<T>(
+        tile_product<C>(
             group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
-            [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, T more) { dk[i * stride + j] += more; });
+            [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, C more) { dk[i * stride + j] += more; });
         group.barrier();
       }
     }
     group.barrier();  // where no query sees these keys, for the zeros
     group.each(keys * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
-      if (to_k) to_k[start + r * width + e] += dk[r * stride + e];
-      if (to_v) to_v[start + r * width + e] += dv[r * stride + e];
+      const extent at = start + r * width + e;
+      if (to_k) to_k[at] = to_k[at] + dk[r * stride + e];
+      if (to_v) to_v[at] = to_v[at] + dv[r * stride + e];
     });
   }
 };

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "iapt/backend/eigen/backend.hpp"
 #include "iapt/backend/group.hpp"
@@ -26,10 +27,10 @@ struct thrust_options {
 /// Row kernel k, by one thread, number by number.
 template <class F>
 struct lone_group_of {
-  using T = typename F::value_type;  ///< type of one number
-  F f;                               ///< the kernel
-  T* scratch;                        ///< memory of all threads' groups, or null
-  extent share;                      ///< numbers that each thread has of it
+  using T = compute_type<typename F::value_type>;  ///< what it computes in
+  F f;                                             ///< the kernel
+  T* scratch;                                      ///< memory of all threads' groups, or null
+  extent share;                                    ///< numbers that each thread has of it
   /// Group k.
   void operator()(extent k) const {
 #if defined(_OPENMP)
@@ -78,7 +79,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
   void groups(extent n, extent, const F& f) {
-    using T = typename F::value_type;
+    using T = compute_type<typename F::value_type>;
     const threads_limit limit(threads());
     extent share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
@@ -96,10 +97,31 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   template <class T>
   void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
-    products_.matmul(m, n, k, a, b, c, accumulate);
+    if constexpr (std::same_as<T, compute_type<T>>)
+      products_.matmul(m, n, k, a, b, c, accumulate);
+    else
+      widened_matmul(m, n, k, a, b, c, accumulate);
   }
 
  private:
+  // A product of what is stored in fewer bits: summed in float, rounded once.
+  template <class T>
+  void widened_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+                      bool accumulate) {
+    using wide = compute_type<T>;
+    const auto widen = [](extent rows, extent columns, auto x) {
+      std::vector<wide> copy(std::size_t(rows * columns));
+      for (extent i = 0; i < rows; ++i) std::copy_n(x.data + i * x.stride, columns, copy.data() + i * columns);
+      return copy;
+    };
+    const extent a_columns = a.transposed ? m : k, b_columns = b.transposed ? k : n;
+    const std::vector<wide> left = widen(a.transposed ? k : m, a_columns, a);
+    const std::vector<wide> right = widen(b.transposed ? n : k, b_columns, b);
+    std::vector<wide> sum = accumulate ? widen(m, n, c) : std::vector<wide>(std::size_t(m * n));
+    products_.matmul<wide>(m, n, k, {left.data(), a_columns, a.transposed}, {right.data(), b_columns, b.transposed},
+                           {sum.data(), n}, accumulate);
+    for (extent i = 0; i < m; ++i) std::copy_n(sum.data() + i * n, n, c.data + i * c.stride);
+  }
   // Thrust asks OpenMP how many threads to use.
   struct threads_limit {
 #if defined(_OPENMP)

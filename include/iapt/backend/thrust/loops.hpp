@@ -27,7 +27,7 @@ struct grid_element {
   std::uint32_t columns;  ///< length of a row; 32 bits, because a GPU takes five times as long to divide 64
   /// Element k.
   IAPT_DEVICE void operator()(std::uint32_t k) const {
-    f(row + k / columns, lane<typename F::value_type>{column + k % columns});
+    f(row + k / columns, lane<compute_type<typename F::value_type>>{column + k % columns});
   }
 };
 
@@ -35,6 +35,8 @@ struct grid_element {
 template <class Self>
 class thrust_loops : public memory_pool<Self> {
  public:
+  static constexpr bool stores_bfloat16 = true;  ///< whether products and attention know the type
+
   /// to[i] = from[i]; both in the backend's memory.
   template <class T>
   void copy(T* to, const T* from, extent n) {
@@ -69,7 +71,7 @@ class thrust_loops : public memory_pool<Self> {
                          std::span<const attention_segment> segments) {
     const attention_plan<Self> plan(self(), arrays.layout, segments, attention_edge<T>(arrays.layout));
     auto tiles = plan.tiles(arrays, adjoints);
-    buffer<T, Self> delta(self(), plan.rows() * arrays.layout.heads);
+    buffer<compute_type<T>, Self> delta(self(), plan.rows() * arrays.layout.heads);
     tiles.delta = delta.write();
     self().groups(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
     if (adjoints.dq) self().groups(plan.query_tiles(), plan.work(), attention_query_adjoint_tile<T>{tiles});
@@ -82,7 +84,8 @@ class thrust_loops : public memory_pool<Self> {
   template <class T>
   int attention_edge(const head_layout& layout) {
     int edge = 64;
-    while (edge > 4 && attention_scratch(edge, layout.head_size) * extent(sizeof(T)) > self().scratch_bytes())
+    while (edge > 4 &&
+           attention_scratch(edge, layout.head_size) * extent(sizeof(compute_type<T>)) > self().scratch_bytes())
       edge /= 2;
     return edge;
   }

@@ -37,7 +37,8 @@ struct prompt_generator {
   OutputSpace output;          ///< from R numbers to keys and values
 
   /// Starting values: down normal of variance 1/D, the rest as its parts say.
-  static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start,
+  template <class S>
+  static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start,
                                random_stream down_stream, random_stream pool_stream) {
     const extent hidden = start.layer.attention_norm.weight.size();
     return {random_normal<T>(backend, extents<2>{hidden, o.bottleneck}, 1 / std::sqrt(double(hidden)), down_stream),
@@ -45,15 +46,15 @@ struct prompt_generator {
   }
   /// The pooled summary before the activation.   x (N, D) -> (B·P, R)
   /// @throws shape_error if an instruction has too few rows for the pooler
-  template <class Context>
-  tensor<T, 2, Backend> summary(Context& ctx, const tensor<T, 2, Backend>& x, const std::vector<row_span>& instruction,
+  template <class Context, class S>
+  tensor<T, 2, Backend> summary(Context& ctx, const tensor<S, 2, Backend>& x, const std::vector<row_span>& instruction,
                                 extent soft_tokens) const {
-    return pool(ctx, ctx(matmul(x, down)), instruction, soft_tokens);
+    return pool(ctx, ctx(cast<T>(matmul(x, cast<S>(down)))), instruction, soft_tokens);
   }
   /// Keys and values of the soft tokens (B·P, G·E).
-  template <class Context>
-  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, extent soft_tokens,
-                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+  template <class Context, class S>
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, extent soft_tokens,
+                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     return output(ctx, activation(ctx, z), soft_tokens, layer, turns);
   }
   /// f(name, tensor, role) for each tensor.

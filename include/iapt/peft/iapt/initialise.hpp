@@ -10,9 +10,10 @@ namespace iapt {
 
 /// Scales every row to unit root mean square: the norm that follows a soft token makes its length free, and a long one
 /// would hardly learn.
-template <class T, class Backend>
-tensor<T, 2, Backend> unit_rows(const tensor<T, 2, Backend>& x) {
-  std::vector<T> values = to_host(x);
+template <class T, class S, class Backend>
+tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
+  const std::vector<S> stored = to_host(x);
+  std::vector<T> values(stored.begin(), stored.end());
   const extent columns = x.size(1);
   for (extent r = 0; r < x.size(0); ++r) {
     T* row = values.data() + r * columns;
@@ -26,12 +27,13 @@ tensor<T, 2, Backend> unit_rows(const tensor<T, 2, Backend>& x) {
 
 /// A method at its start, for a backbone whose states it may take. Everything trained is tracked.
 /// @throws shape_error if the options make no method or the start text is too short
-template <class Generator, class T, class Backend>
-iapt_method<Generator> make_iapt(const causal_lm<T, Backend>& lm, const iapt_options& options) {
+template <class Generator, class S, class Backend>
+iapt_method<Generator> make_iapt(const causal_lm<S, Backend>& lm, const iapt_options& options) {
+  using T = typename Generator::value_type;
   options.check();
   iapt_method<Generator> method{options, {}, {}};
   Backend& backend = lm.backend();
-  std::vector<tensor<T, 2, Backend>> states;
+  std::vector<tensor<S, 2, Backend>> states;
   if (options.start != prompt_start::random) {
     packed_batch text;
     text.add(options.start_text);
@@ -41,9 +43,9 @@ iapt_method<Generator> make_iapt(const causal_lm<T, Backend>& lm, const iapt_opt
       options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
   for (extent l = 0; l < lm.config.layers; ++l) {
     const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
-    const layer_start<T, Backend> start{
+    const layer_start<T, S, Backend> start{
         lm.layers[l],
-        states.empty() ? tensor<T, 2, Backend>{} : unit_rows(states[l].slice(from, from + options.soft_tokens)),
+        states.empty() ? tensor<T, 2, Backend>{} : unit_rows<T>(states[l].slice(from, from + options.soft_tokens)),
         stream(2)};
     method.generators.push_back(Generator::make(backend, options, start, stream(0), stream(1)));
     Generator& generator = method.generators.back();

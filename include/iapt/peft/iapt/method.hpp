@@ -34,11 +34,10 @@ class iapt_method {
   placement where() const { return options.where; }
   /// Keys and values of a layer's soft tokens (B·P, G·E).
   /// @throws shape_error if an instruction has too few rows
-  template <class Context>
-  key_values<value_type, backend_type> prefix(Context& ctx, int number,
-                                              const decoder_layer<value_type, backend_type>& layer,
-                                              const matrix& states, const std::vector<row_span>& rows,
-                                              const matrix& turns) const {
+  template <class Context, class T>
+  key_values<T, backend_type> prefix(Context& ctx, int number, const decoder_layer<T, backend_type>& layer,
+                                     const tensor<T, 2, backend_type>& states, const std::vector<row_span>& rows,
+                                     const tensor<T, 2, backend_type>& turns) const {
     const Generator& generator = generators[number];
     const matrix z = generator.summary(ctx, states, rows, options.soft_tokens);
     if (watch_summary) watch_summary(number, z);

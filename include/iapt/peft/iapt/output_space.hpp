@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Output spaces: what a generator writes, and how it becomes keys and values of a layer.
 // Shapes: P soft tokens of each of B sequences, R bottleneck, D hidden size, G key/value heads, E numbers in a head.
+// T is the type of the generator's numbers, S that of the layer's, which may have fewer bits.
 #pragma once
 #include <string>
 
 #include "iapt/autograd/tape.hpp"
 #include "iapt/core/random.hpp"
 #include "iapt/nn/decoder_layer.hpp"
+#include "iapt/ops/cast.hpp"
 #include "iapt/ops/repeat_columns.hpp"
 #include "iapt/peft/iapt/options.hpp"
 
@@ -17,9 +19,9 @@ namespace iapt {
 inline constexpr double offset_rate = 10;
 
 /// Starting values that the backbone gives to a layer's output space.
-template <class T, class Backend>
+template <class T, class S, class Backend>
 struct layer_start {
-  const decoder_layer<T, Backend>& layer;  ///< of the backbone
+  const decoder_layer<S, Backend>& layer;  ///< of the backbone
   tensor<T, 2, Backend> base;              ///< states of unit RMS (P, D); empty where the start is random
   random_stream stream;                    ///< for random numbers
 };
@@ -45,23 +47,24 @@ struct hidden_space {
   tensor<T, 2, Backend> base;             ///< (P, D); empty where the start is random
 
   /// up = 0 with a base, else random of deviation 0.02: without either, the norm behind would divide by zero.
-  static hidden_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+  template <class S>
+  static hidden_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const extents<2> shape{o.bottleneck, start.layer.attention_norm.weight.size()};
     return {start.base ? filled<T>(backend, shape, 0) : random_normal<T>(backend, shape, 0.02, start.stream),
             start.base};
   }
   /// Prompts after the layer's norm.   y (B·P, R) -> (B·P, D)
-  template <class Context>
-  tensor<T, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
-                               const decoder_layer<T, Backend>& layer) const {
+  template <class Context, class S>
+  tensor<S, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                               const decoder_layer<S, Backend>& layer) const {
     auto prompts = ctx(matmul(y, up));
     if (base) prompts = by_row(ctx(base + by_sequence(prompts, soft_tokens)));
-    return layer.attention_norm(ctx, prompts);
+    return layer.attention_norm(ctx, ctx(cast<S>(prompts)));
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
-  template <class Context>
-  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
-                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+  template <class Context, class S>
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     const auto n = normed(ctx, y, soft_tokens, layer);
     return {ctx(rotary(layer.attention.key(ctx, n), turns)), layer.attention.value(ctx, n)};
   }
@@ -85,7 +88,8 @@ struct hidden_gains_space {
   tensor<T, 2, Backend> value_offset;           ///< (P, G·E)
 
   /// Gains and offset zero: the same function as hidden space.
-  static hidden_gains_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+  template <class S>
+  static hidden_gains_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const auto& heads = start.layer.attention.layout;
     const extents<2> gains{o.soft_tokens, heads.kv_heads};
     return {hidden_space<T, Backend>::make(backend, o, start), filled<T>(backend, gains, 0),
@@ -93,17 +97,17 @@ struct hidden_gains_space {
             filled<T>(backend, extents<2>{o.soft_tokens, heads.kv_heads * heads.head_size}, 0)};
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
-  template <class Context>
-  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
-                                    const decoder_layer<T, Backend>& layer, const tensor<T, 2, Backend>& turns) const {
+  template <class Context, class S>
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     const auto n = hidden.normed(ctx, y, soft_tokens, layer);
     const extent head_size = layer.attention.layout.head_size;
-    const auto gained = [&](const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
-      return by_sequence(x, soft_tokens) * (repeat_columns(gain, head_size) * offset_rate + 1);
+    const auto gained = [&](const tensor<S, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
+      return by_sequence(ctx(cast<T>(x)), soft_tokens) * (repeat_columns(gain, head_size) * offset_rate + 1);
     };
     const auto keys = ctx(gained(layer.attention.key(ctx, n), key_gain));
     const auto values = ctx(gained(layer.attention.value(ctx, n), value_gain) + value_offset * offset_rate);
-    return {ctx(rotary(by_row(keys), turns)), by_row(values)};
+    return {ctx(rotary(cast<S>(by_row(keys)), turns)), ctx(cast<S>(by_row(values)))};
   }
   /// f(name, tensor, role) for each tensor.
   template <class F>
@@ -128,23 +132,29 @@ struct key_value_space {
   tensor<T, 2, Backend> value_base;          ///< (P, G·E), fixed
 
   /// What is learned starts at zero: the same function as the base alone.
-  static key_value_space make(Backend& backend, const iapt_options& o, const layer_start<T, Backend>& start) {
+  template <class S>
+  static key_value_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const auto& attention = start.layer.attention;
     const extent width = attention.layout.kv_heads * attention.layout.head_size;
     inference<Backend> run(backend);
     const extents<2> base_shape{o.soft_tokens, start.layer.attention_norm.weight.size()};
     const auto base = start.base ? start.base : random_normal<T>(backend, base_shape, 1, start.stream);
-    const auto n = start.layer.attention_norm(run, base);
+    const auto n = start.layer.attention_norm(run, run(cast<S>(base)));
     const auto zero = [&](extent rows) { return filled<T>(backend, extents<2>{rows, width}, 0); };
-    return {zero(o.bottleneck),  zero(o.bottleneck),    zero(o.soft_tokens),
-            zero(o.soft_tokens), attention.key(run, n), attention.value(run, n)};
+    return {zero(o.bottleneck),
+            zero(o.bottleneck),
+            zero(o.soft_tokens),
+            zero(o.soft_tokens),
+            run(cast<T>(attention.key(run, n))),
+            run(cast<T>(attention.value(run, n)))};
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
-  template <class Context>
-  key_values<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
-                                    const decoder_layer<T, Backend>&, const tensor<T, 2, Backend>& turns) const {
+  template <class Context, class S>
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+                                    const decoder_layer<S, Backend>&, const tensor<S, 2, Backend>& turns) const {
     const auto written = [&](const auto& up, const auto& offset, const auto& base) {
-      return by_row(ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens)));
+      const auto rows = ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens));
+      return ctx(cast<S>(by_row(rows)));
     };
     return {ctx(rotary(written(key_up, key_offset, key_base), turns)), written(value_up, value_offset, value_base)};
   }

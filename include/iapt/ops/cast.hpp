@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same numbers in another type.
+#pragma once
+#include <array>
+#include <concepts>
+#include <type_traits>
+
+#include "iapt/expr/operation.hpp"
+
+namespace iapt {
+
+/// y[i] (+)= x[i], from one type to another.
+template <class From, class To>
+struct cast_loop {
+  using value_type = std::common_type_t<compute_type<From>,
+                                        compute_type<To>>;  ///< what can hold both
+  row<const From> x;                                        ///< numbers
+  row<To> y;                                                ///< the same in the other type
+  bool accumulates;                                         ///< whether they are added to what is there
+  /// One lane.
+  template <class V>
+  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+    const V v = x[j];
+    y[j] = accumulates ? v + y(j) : v;
+  }
+};
+
+/// y = x as numbers of type To.
+/// @par Gradient dx = dy as numbers of x's type
+template <class To, int Rank>
+struct cast_op {
+  static constexpr auto name = "cast";  ///< for messages
+  static constexpr int rank = Rank;     ///< of the result
+  template <class T>
+  using result_type = To;  ///< what it is for
+
+  /// x's own.
+  template <class X>
+  extents<Rank> shape(const X& x) const {
+    return x.shape();
+  }
+  /// Nothing is read.
+  template <class X>
+  std::array<bool, 1> reads(const X&) const {
+    return {false};
+  }
+  /// y
+  template <class Backend, class Y, class X>
+  void forward(Backend& b, const Y& y, const X& x) const {
+    b.grid(1, x.size(), cast_loop<typename X::value_type, To>{{x.data()}, {y.write()}, false});
+  }
+  /// dx
+  template <class Backend, class Y, class X>
+  void backward(Backend& b, const Y& y, const X& x) const {
+    if (const auto [dx, accumulates] = x.adjoint(); dx)
+      b.grid(1, x.size(), cast_loop<To, typename X::value_type>{{y.gradient().data()}, {dx}, accumulates});
+  }
+};
+
+/// The same numbers as numbers of type To, rounded where it has fewer bits; x
+/// itself if they are of that type already.
+template <class To, expression X>
+auto cast(const X& x) {
+  if constexpr (std::same_as<typename X::value_type, To>)
+    return x;
+  else
+    return operate(cast_op<To, X::rank>{}, x);
+}
+
+}  // namespace iapt
