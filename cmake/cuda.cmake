@@ -16,7 +16,7 @@ find_package(CUDAToolkit 13.0 REQUIRED)
 
 add_library(iapt_cuda INTERFACE)
 add_library(iapt::cuda ALIAS iapt_cuda)
-target_compile_features(iapt_cuda INTERFACE cuda_std_20)
-# Extended constexpr: device code calls our constexpr functions, which then need no mark.
-target_compile_options(iapt_cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+# The standard as a flag, because CMake 3.25 does not know what CUDA 13 can do; and device code calls our constexpr
+# functions, which then need no mark.
+target_compile_options(iapt_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
 target_link_libraries(iapt_cuda INTERFACE CUDA::cudart CUDA::cublasLt)

@@ -20,7 +20,7 @@ template <class Program, class Backend>
 struct device {
   explicit device(const char* name) {
     devices<Program>()[name] = [](const Program& program) {
-      if constexpr (requires { Backend({.threads = program.threads}); }) {
+      if constexpr (requires(const Backend& backend) { backend.threads(); }) {
         Backend backend({.threads = program.threads});
         return program.run(backend);
       } else {

@@ -11,11 +11,11 @@ namespace {
 struct wrong_cube_fn {
   static constexpr auto name = "wrong_cube";
   template <class V>
-  static V forward(V x) {
+  IAPT_DEVICE static V forward(V x) {
     return x * x * x;
   }
   template <class V>
-  static auto backward(V dy, V x, V) {
+  IAPT_DEVICE static auto backward(V dy, V x, V) {
     return adjoints(dy * x * x * V(3.003));
   }
 };

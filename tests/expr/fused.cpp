@@ -14,11 +14,11 @@ namespace {
 struct triple_fn {
   static constexpr auto name = "triple";
   template <class V>
-  static V forward(V a, V b, V c) {
+  IAPT_DEVICE static V forward(V a, V b, V c) {
     return a * b * c;
   }
   template <class V>
-  static auto backward(V dy, V a, V b, V c, V) {
+  IAPT_DEVICE static auto backward(V dy, V a, V b, V c, V) {
     return adjoints(dy * b * c, dy * a * c, dy * a * b);
   }
 };

@@ -15,8 +15,8 @@ view_type packed_view(test_backend& backend) {
 /// The same with a past of the first and two soft tokens of each.
 view_type full_view(test_backend& backend) {
   view_type view = packed_view(backend);
-  view.segments = {{.begin = 0, .count = 5, .past_begin = 1, .past_count = 3, .prefix_begin = 0, .prefix_count = 2},
-                   {.begin = 5, .count = 4, .prefix_begin = 2, .prefix_count = 2}};
+  view.pattern = {{.begin = 0, .count = 5, .past_begin = 1, .past_count = 3, .prefix_begin = 0, .prefix_count = 2},
+                  {.begin = 5, .count = 4, .prefix_begin = 2, .prefix_count = 2}};
   view.past = {upload_as<double>(backend, random({5, 12}, 31)), upload_as<double>(backend, random({5, 12}, 32))};
   view.prefix = {tracked<double>(backend, random({4, 12}, 33)), tracked<double>(backend, random({4, 12}, 34))};
   return view;
@@ -81,7 +81,9 @@ TEST_CASE("the attention half: what does not fit", "[nn]") {
   CHECK(message(9, 8, packed_view(backend)) == "matmul: inner extents differ: (9, 8) × (24, 10) transposed");
   CHECK(message(8, 10, packed_view(backend)) == "rotary: rows of (8, 24) with angles of (9, 6)");
   view_type outside = packed_view(backend);
-  outside.segments[1].past_count = 1;
+  auto segments = outside.pattern.segments();
+  segments[1].past_count = 1;
+  outside.pattern = segments;
   CHECK(message(9, 10, outside) ==
         "attention: a sequence of rows 5 to 9 reaches outside of queries (9, 24), its past or its soft tokens");
 }

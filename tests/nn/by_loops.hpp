@@ -129,7 +129,7 @@ attended attention_by_loops(const attention_block<double, test_backend>& block, 
   const auto past = pair_of(view.past), soft = pair_of(view.prefix.value_or(key_values<double, test_backend>()));
   const auto [heads, kv_heads, size] = block.layout;
   host_array<2> y(q.shape);
-  for (const attention_segment& s : view.segments)
+  for (const attention_segment& s : view.pattern.segments())
     for (extent i = s.begin; i < s.begin + s.count; ++i)
       for (extent h = 0; h < heads; ++h) {
         const extent own = h * size, shared = h / (heads / kv_heads) * size;

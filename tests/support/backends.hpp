@@ -17,8 +17,8 @@ using test_backend = IAPT_TEST_BACKEND;
 
 /// Whether a backend is the host, with threads of its own.
 template <class Backend = test_backend>
-inline constexpr bool has_threads = requires {
-  Backend({.threads = 1});
+inline constexpr bool has_threads = requires(const Backend& backend) {
+  backend.threads();
 };
 /// The backend, with a number of threads where it has any.
 template <class Backend = test_backend>

@@ -27,6 +27,8 @@ struct attention_segment {
   extent prefix_begin = 0;  ///< first row in the prefix's arrays
   extent prefix_count = 0;  ///< rows of the prefix (soft tokens)
   extent prefix_from = 0;   ///< first own row that sees the prefix
+  /// Whether it says the same.
+  bool operator==(const attention_segment&) const = default;
 };
 
 /// Number of query heads, key/value heads, and numbers in a head.
@@ -34,6 +36,8 @@ struct head_layout {
   extent heads = 1;      ///< H
   extent kv_heads = 1;   ///< G, a divisor of H
   extent head_size = 1;  ///< E
+  /// Whether they are the same.
+  bool operator==(const head_layout&) const = default;
 };
 
 /// What an attention reads and writes. Rows are contiguous: (N, H·E) for queries and results, (·, G·E) for keys and
@@ -69,7 +73,8 @@ struct attention_adjoints {
 ///   - `grid(rows, columns, f)` calls f(r, lane) for every row and every lane of columns, in any order;
 ///   - `groups(n, work, f)` calls f(group, k) for k in 0..n−1; a group is one thread on a CPU, a block of threads on a
 ///     GPU, and `work` is about how many numbers one call touches;
-///   - `attention(arrays, segments)` and `attention_adjoint(arrays, adjoints, segments)`.
+///   - `plan_attention<T>(layout, segments)`, how it goes about the attention of some sequences, of type
+///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>
 concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix_ref<const float> m) {
   { b.template take<float>(n) } -> std::same_as<float*>;

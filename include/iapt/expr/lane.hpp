@@ -45,6 +45,15 @@ IAPT_DEVICE void store(T* p, V v) {
     v.store(p);
 }
 
+/// The numbers of a lane's columns.
+template <class V>
+IAPT_DEVICE V column_numbers(lane<V> j) {
+  if constexpr (std::is_arithmetic_v<V>)
+    return V(j.at);
+  else
+    return V::counting_from(j.at);
+}
+
 /// A row in memory: x[j] is a V wherever j is a lane<V>.
 template <class T>
 struct row {

@@ -64,6 +64,7 @@ class causal_lm {
                                const Method& method = {}) const {
     inference<Backend> ctx(backend());
     pass_plan plan;
+    std::vector<extent> sequences;
     std::vector<bool> seen(std::size_t(cache.sequences()));
     for (const auto& [sequence, token] : tokens) {
       cache.require_room(0, sequence, 1);
@@ -71,6 +72,7 @@ class causal_lm {
       if (seen[std::size_t(sequence)])
         throw shape_error("decode: two tokens of sequence " + std::to_string(sequence) + "; give one at a time");
       seen[std::size_t(sequence)] = true;
+      sequences.push_back(sequence);
       plan.segments.push_back({.begin = extent(plan.tokens.size()),
                                .count = 1,
                                .past_begin = cache.begin(sequence),
@@ -79,12 +81,13 @@ class causal_lm {
       plan.tokens.push_back(token);
       plan.positions.push_back(cache.next_position(sequence));
     }
+    const row_numbers<Backend> places(backend(), cache.next_rows(0, sequences));
     attention_view<T, Backend> view = view_of(plan);
     auto x = embed(ctx, plan, method);
     for (extent l = 0; l < config.layers; ++l) {
       view.past = cache.layer(l);
       auto result = layers[l](ctx, x, layers[l].attention_norm(ctx, x), method, int(l), view);
-      for (std::size_t i = 0; i < tokens.size(); ++i) cache.append(l, tokens[i].first, result.own, extent(i), 1);
+      cache.append_each(l, sequences, result.own, places);
       x = result.y;
     }
     for (const auto& one : tokens) ++cache.next_position(one.first);

@@ -7,6 +7,7 @@
 
 #include "iapt/model/config.hpp"
 #include "iapt/ops/attention.hpp"
+#include "iapt/ops/gather.hpp"
 
 namespace iapt {
 
@@ -51,6 +52,29 @@ class kv_cache {
     copy(layers_[l].keys.slice(to, to + count), rows.keys.slice(from, from + count));
     copy(layers_[l].values.slice(to, to + count), rows.values.slice(from, from + count));
     filled += count;
+  }
+  /// The rows of a layer where one more row of each of some sequences goes.
+  /// @throws shape_error if there is no such sequence, or no room
+  std::vector<std::int32_t> next_rows(extent l, const std::vector<extent>& sequences) const {
+    std::vector<std::int32_t> rows;
+    for (const extent sequence : sequences) {
+      require_room(l, sequence, 1);
+      rows.push_back(std::int32_t(begin(sequence) + filled(l, sequence)));
+    }
+    return rows;
+  }
+  /// Copies row i of keys and values behind what sequence sequences[i] has in a layer.
+  /// @param rows the new keys and values, one row for each sequence
+  /// @param places next_rows() of these sequences
+  void append_each(extent l, const std::vector<extent>& sequences, const key_values<T, Backend>& rows,
+                   const row_numbers<Backend>& places) {
+    const auto scatter = [&](const tensor<T, 2, Backend>& to, const tensor<T, 2, Backend>& from) {
+      to.backend().groups(from.size(0), from.size(1),
+                          scatter_row<T>{from.data(), places.device.data(), to.write(), from.size(1)});
+    };
+    scatter(layers_[l].keys, rows.keys);
+    scatter(layers_[l].values, rows.values);
+    for (const extent sequence : sequences) ++filled_[l][sequence];
   }
 
  private:

@@ -12,7 +12,7 @@ namespace iapt {
 /// What an attention needs to know of the rows: where sequences stand, their angles, and what else they see.
 template <class T, class Backend>
 struct attention_view {
-  std::vector<attention_segment> segments;            ///< where the sequences stand
+  attention_pattern<Backend> pattern;                 ///< which rows see which
   tensor<T, 2, Backend> turns;                        ///< rotary angles of the rows (N, E)
   key_values<T, Backend> past = {};                   ///< rows of a cache, or none
   std::optional<key_values<T, Backend>> prefix = {};  ///< soft tokens, or none
@@ -42,8 +42,8 @@ struct attention_block {
     auto k = ctx(rotary(key(ctx, x, method, {layer, projection::key}), view.turns));
     auto v = value(ctx, x, method, {layer, projection::value});
     auto y = view.prefix
-                 ? ctx(attention(layout, view.segments, q, k, v, view.past, view.prefix->keys, view.prefix->values))
-                 : ctx(attention(layout, view.segments, q, k, v, view.past));
+                 ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))
+                 : ctx(attention(layout, view.pattern, q, k, v, view.past));
     return {output(ctx, y, method, {layer, projection::output}), {k, v}};
   }
 };

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
+#include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +25,40 @@ struct key_values {
   tensor<T, 2, Backend> values;  ///< beside each key
 };
 
+/// Which rows see which, and how a backend goes about it. That is planned where it is first asked for and shared by
+/// copies, so that all layers of a pass have one plan.
+template <class Backend>
+class attention_pattern {
+ public:
+  /// Of the given sequences.
+  attention_pattern(std::vector<attention_segment> segments = {})
+      : shared_(std::make_shared<shared>(shared{std::move(segments), {}, 0, {}})) {}
+  /// Of the given sequences.
+  attention_pattern(std::initializer_list<attention_segment> segments)
+      : attention_pattern(std::vector<attention_segment>(segments)) {}
+
+  /// Where the sequences stand.
+  const std::vector<attention_segment>& segments() const { return shared_->segments; }
+  /// How the backend goes about it, for numbers of type T.
+  template <class T>
+  const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
+    if (!shared_->plan || shared_->layout != layout || shared_->bytes != sizeof(compute_type<T>)) {
+      shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments));
+      shared_->layout = layout, shared_->bytes = sizeof(compute_type<T>);
+    }
+    return *shared_->plan;
+  }
+
+ private:
+  struct shared {
+    std::vector<attention_segment> segments;
+    head_layout layout;  // that there is a plan for
+    std::size_t bytes;   // of a number that there is a plan for
+    std::optional<typename Backend::attention_plan_type> plan;
+  };
+  std::shared_ptr<shared> shared_;
+};
+
 /// y = softmax(q kᵀ / √E, over what each query may see) v, head by head. Query i of a sequence sees the whole past, the
 /// sequence's own rows up to i, and the soft tokens from row `prefix_from` on. Rows of no sequence become 0; sequences
 /// share no rows, but may share soft tokens.
@@ -33,7 +71,7 @@ struct attention_op {
   static constexpr int rank = 2;                     ///< of the result
   static constexpr bool reads_result = true;         ///< for δ
   head_layout layout;                                ///< heads and their size
-  std::vector<attention_segment> segments;           ///< where the sequences stand
+  attention_pattern<Backend> pattern;                ///< which rows see which
   key_values<T, Backend> past;                       ///< constants (C, G·E), or none
   bool prefixed;                                     ///< whether the last two operands are soft tokens
   tensor<compute_type<T>, 2, Backend> log_sum = {};  ///< kept for the backward (N, H)
@@ -50,7 +88,7 @@ struct attention_op {
                         std::to_string(layout.kv_heads) + " key/value heads of " + std::to_string(layout.head_size));
     const extent past_rows = past.keys ? past.keys.size(0) : 0;
     const extent prefix_rows = std::min({extent(1) << 62, prefix.size(0)...});
-    for (const attention_segment& s : segments)
+    for (const attention_segment& s : pattern.segments())
       if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || s.past_begin < 0 ||
           s.past_begin + s.past_count > past_rows || s.prefix_begin < 0 ||
           s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
@@ -64,11 +102,11 @@ struct attention_op {
   void forward(Backend& b, const Y& y, const X&... x) {
     log_sum = tensor<compute_type<T>, 2, Backend>(b, {y.size(0), layout.heads});
     extent rows = 0;
-    for (const attention_segment& s : segments) rows += s.count;
+    for (const attention_segment& s : pattern.segments()) rows += s.count;
     if (rows < y.size(0)) b.zero(y.write(), y.size());  // some rows belong to no sequence
     auto a = arrays(x...);
     a.y = y.write(), a.log_sum = log_sum.write();
-    b.attention(a, segments);
+    b.attention(a, pattern.template plan<T>(b, layout));
   }
   /// dq, dk, dv and the soft tokens'
   template <class Y, class... X>
@@ -83,7 +121,7 @@ struct attention_op {
     const std::array<T*, sizeof...(X)> d{adjoint(x)...};
     attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr};
     if constexpr (sizeof...(X) == 5) to.dprefix_k = d[3], to.dprefix_v = d[4];
-    b.attention_adjoint(a, to, segments);
+    b.attention_adjoint(a, to, pattern.template plan<T>(b, layout));
   }
 
  private:
@@ -108,17 +146,17 @@ struct attention_op {
 /// constant: no adjoint reaches it.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
 template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V>
-auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
-               key_values<T, Backend> past) {
-  return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), false}, q, k, v);
+auto attention(head_layout layout, std::type_identity_t<attention_pattern<Backend>> pattern, const Q& q, const K& k,
+               const V& v, key_values<T, Backend> past) {
+  return operate(attention_op<T, Backend>{layout, std::move(pattern), std::move(past), false}, q, k, v);
 }
 /// The same with soft tokens' keys and values (M, G·E), which do get adjoints.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
 template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V,
           expression_of_rank<2> PK, expression_of_rank<2> PV>
-auto attention(head_layout layout, std::vector<attention_segment> segments, const Q& q, const K& k, const V& v,
-               key_values<T, Backend> past, const PK& prefix_keys, const PV& prefix_values) {
-  return operate(attention_op<T, Backend>{layout, std::move(segments), std::move(past), true}, q, k, v, prefix_keys,
+auto attention(head_layout layout, std::type_identity_t<attention_pattern<Backend>> pattern, const Q& q, const K& k,
+               const V& v, key_values<T, Backend> past, const PK& prefix_keys, const PV& prefix_values) {
+  return operate(attention_op<T, Backend>{layout, std::move(pattern), std::move(past), true}, q, k, v, prefix_keys,
                  prefix_values);
 }
 

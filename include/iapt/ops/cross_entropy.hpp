@@ -79,7 +79,7 @@ struct cross_entropy_op {
     for (std::int32_t t : targets.host)
       if (t < 0 || t >= logits.size(1))
         throw shape_error("cross_entropy: target " + std::to_string(t) + " with logits of " + to_text(logits.shape()));
-    return {logits.size(0)};
+    return extents<1>{logits.size(0)};
   }
   /// y
   template <class Y, class X>

@@ -27,6 +27,22 @@ struct gather_row {
     group.each(columns, [&](auto j) { to[j] = from[j]; });
   }
 };
+/// Row kernel: y[rows[i]] = x[i].
+template <class T>
+struct scatter_row {
+  using value_type = T;      ///< type of one number
+  const T* x;                ///< rows (N, D)
+  const std::int32_t* rows;  ///< where they go (N), each to a place of its own
+  T* y;                      ///< table (M, D)
+  extent columns;            ///< D
+  /// Row i.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent i) const {
+    const row<const T> from{x + i * columns};
+    const row<T> to{y + rows[i] * columns};
+    group.each(columns, [&](auto j) { to[j] = from[j]; });
+  }
+};
 /// Row kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a group takes one run of equal rows.
 template <class T>
 struct scatter_add_run {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "iapt/model/causal_lm.hpp"
+#include "iapt/ops/argmax.hpp"
 
 namespace iapt {
 
@@ -19,16 +20,9 @@ struct generation_options {
 /// @throws numeric_error if the logits are not finite
 template <class T, class Backend>
 std::vector<token_id> likeliest(const tensor<T, 2, Backend>& logits) {
-  const std::vector<T> values = to_host(logits);
-  const extent columns = logits.size(1);
-  std::vector<token_id> best;
-  for (extent r = 0; r < logits.size(0); ++r) {
-    const T* row = values.data() + r * columns;
-    const T* top = std::max_element(row, row + columns);
-    if (!std::isfinite(*top)) throw numeric_error("generate: the logits are not finite");
-    best.push_back(token_id(top - row));
-  }
-  return best;
+  const std::vector<std::int32_t> best = row_argmax(logits);
+  if (std::find(best.begin(), best.end(), -1) != best.end()) throw numeric_error("generate: the logits are not finite");
+  return {best.begin(), best.end()};
 }
 
 /// Continues prompts, each with its likeliest tokens, all in one batch.

@@ -62,6 +62,13 @@ inline bool prefixes_overlap(std::span<const attention_segment> segments) {
   return false;
 }
 
+/// How the CPU goes about an attention.
+struct eigen_attention_plan {
+  std::vector<attention_segment> segments;  ///< the sequences
+  std::vector<attention_task> tasks;        ///< tiles of queries
+  bool overlap;                             ///< whether sequences share soft tokens
+};
+
 /// A block of keys that a tile of queries may see.
 template <class T>
 struct key_block {

@@ -39,7 +39,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   ~eigen_backend() { trim(); }
 
-  static constexpr bool stores_bfloat16 = false;  ///< whether products and attention know the type
+  using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
+  static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
 
   /// Number of threads in use.
   int threads() const { return threads_; }
@@ -133,17 +134,24 @@ class eigen_backend : public memory_pool<eigen_backend> {
     });
   }
 
+  /// How the attention of some sequences is divided.
+  template <class T>
+  eigen_attention_plan plan_attention(const head_layout& layout, std::span<const attention_segment> segments) {
+    return {{segments.begin(), segments.end()}, attention_tasks(layout, segments), prefixes_overlap(segments)};
+  }
   /// Causal attention; see attention_forward.
   template <class T>
-  void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
-    const auto tasks = attention_tasks(arrays.layout, segments);
-    parallel(tasks.size(), extent(1) << 30, [&](extent k) { attention_forward(arrays, segments, tasks[k]); });
+  void attention(const attention_arrays<T>& arrays, const eigen_attention_plan& plan) {
+    parallel(plan.tasks.size(), extent(1) << 30,
+             [&](extent k) { attention_forward<T>(arrays, plan.segments, plan.tasks[k]); });
   }
   /// Its adjoints; see attention_backward.
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
-                         std::span<const attention_segment> segments) {
-    const extent kv_heads = arrays.layout.kv_heads, together = prefixes_overlap(segments) ? segments.size() : 1;
+                         const eigen_attention_plan& plan) {
+    const std::vector<attention_segment>& segments = plan.segments;
+    if (segments.empty()) return;
+    const extent kv_heads = arrays.layout.kv_heads, together = plan.overlap ? segments.size() : 1;
     parallel(extent(segments.size()) / together * kv_heads, extent(1) << 30, [&](extent k) {
       for (extent s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
         attention_backward(arrays, adjoints, segments[s], k % kv_heads);

@@ -32,6 +32,12 @@ struct pack {
     p.v = v;
     return p;
   }
+  /// first, first + 1, first + 2, …
+  IAPT_DEVICE static pack counting_from(extent first) {
+    pack numbers;
+    for (int i = 0; i < width; ++i) numbers.v[i] = T(first + i);
+    return numbers;
+  }
   /// Reads neighbours from anywhere.
   IAPT_DEVICE static pack load(const T* p) { return of(*reinterpret_cast<const loose*>(p)); }
   /// Reads neighbours of another type.

@@ -121,9 +121,10 @@ IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
-  using value_type = T;       ///< type of one number
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.
@@ -187,8 +188,9 @@ struct attention_forward_tile {
 /// Row kernel: δ = Σ_e dy·y of one row and head.
 template <class T>
 struct attention_delta {
-  using value_type = T;      ///< type of one number
-  attention_tiles<T> tiles;  ///< everything
+  static constexpr int threads = 32;  ///< of a block: a head has few numbers
+  using value_type = T;               ///< type of one number
+  attention_tiles<T> tiles;           ///< everything
   /// Row and head k, of (N, H).
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
@@ -201,9 +203,10 @@ struct attention_delta {
 /// Row kernel: dq of one tile of queries. With p = exp(score − log_sum): ds = p (dy vᵀ − δ), dq += ds k · scale.
 template <class T>
 struct attention_query_adjoint_tile {
-  using value_type = T;       ///< type of one number
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.
@@ -260,9 +263,10 @@ struct attention_query_adjoint_tile {
 /// dv += pᵀ dy, dk += dsᵀ q · scale.
 template <class T>
 struct attention_key_adjoint_tile {
-  using value_type = T;       ///< type of one number
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
   /// Tile k.

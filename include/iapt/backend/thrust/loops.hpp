@@ -35,7 +35,8 @@ struct grid_element {
 template <class Self>
 class thrust_loops : public memory_pool<Self> {
  public:
-  static constexpr bool stores_bfloat16 = true;  ///< whether products and attention know the type
+  using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
+  static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
 
   /// to[i] = from[i]; both in the backend's memory.
   template <class T>
@@ -58,18 +59,20 @@ class thrust_loops : public memory_pool<Self> {
                            std::min(rows - row, height) * width, grid_element<F>{f, row, column, std::uint32_t(width)});
     }
   }
+  /// How the attention of some sequences is divided.
+  template <class T>
+  attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments) {
+    return {self(), layout, segments, attention_edge<T>(layout)};
+  }
   /// Causal attention; see attention_forward_tile.
   template <class T>
-  void attention(const attention_arrays<T>& arrays, std::span<const attention_segment> segments) {
-    const attention_plan<Self> plan(self(), arrays.layout, segments, attention_edge<T>(arrays.layout));
-    const auto tiles = plan.tiles(arrays, {});
-    self().groups(plan.query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
+  void attention(const attention_arrays<T>& arrays, const attention_plan<Self>& plan) {
+    self().groups(plan.query_tiles(), plan.work(), attention_forward_tile<T>{plan.tiles(arrays, {})});
   }
   /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
-                         std::span<const attention_segment> segments) {
-    const attention_plan<Self> plan(self(), arrays.layout, segments, attention_edge<T>(arrays.layout));
+                         const attention_plan<Self>& plan) {
     auto tiles = plan.tiles(arrays, adjoints);
     buffer<compute_type<T>, Self> delta(self(), plan.rows() * arrays.layout.heads);
     tiles.delta = delta.write();

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Speed and memory on an NVIDIA GPU, on backbones of random weights in bfloat16, each beside the roof that it could
+// reach. gpu_bench SHAPE WHAT [name=number...]: one line of JSON. bench/gpu.sh runs all of it beside PyTorch.
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "iapt/backend/cuda/backend.cuh"
+#include "iapt/model/random.hpp"
+#include "iapt/ops/cross_entropy.hpp"
+#include "iapt/optim/adamw.hpp"
+#include "iapt/peft/iapt/initialise.hpp"
+#include "iapt/train/generate.hpp"
+
+namespace {
+
+using namespace iapt;
+using backbone = causal_lm<bfloat16, cuda_backend>;
+using method_type = iapt_method<key_value_generator<float, cuda_backend>>;
+using numbers = std::map<std::string, double>;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// Seconds that f takes once it is warm, the median of several runs.
+double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& f) {
+  std::vector<double> all;
+  for (int i = 0; i <= runs; ++i) {
+    backend.wait();
+    const double start = now();
+    f();
+    backend.wait();
+    if (i) all.push_back(now() - start);
+  }
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
+}
+/// The best rate of a large product, in operations a second.
+double product_roof(cuda_backend& backend) {
+  const extent n = 8192;
+  tensor<bfloat16, 2, cuda_backend> a(backend, {n, n}), b(backend, {n, n}), c(backend, {n, n});
+  backend.grid(1, n * n, random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than anything real
+  backend.grid(1, n * n, random_uniform<bfloat16>{{b.write()}, 1, 2, 1});
+  const double seconds = seconds_of(backend, 10, [&] {
+    backend.matmul<bfloat16>(n, n, n, {a.data(), n}, {b.data(), n, true}, {c.write(), n}, false);
+  });
+  return 2.0 * double(n) * double(n) * double(n) / seconds;
+}
+/// Bytes a second, read and written, of a copy that no cache holds.
+double memory_roof(cuda_backend& backend) {
+  const extent n = extent(1) << 30;
+  tensor<float, 1, cuda_backend> a(backend, {n}), b(backend, {n});
+  backend.zero(a.write(), n);
+  return 8.0 * double(n) / seconds_of(backend, 10, [&] { backend.copy(b.write(), a.data(), n); });
+}
+double weights_of(const transformer_config& c) {
+  const double width = double(c.heads.heads + c.heads.kv_heads) * 2 * double(c.heads.head_size);
+  return double(c.layers) * double(c.hidden) * (width + 3 * double(c.feed_forward));
+}
+std::vector<token_id> tokens(const transformer_config& c, extent count, std::uint64_t seed) {
+  random_stream random(seed, 3);
+  std::vector<token_id> ids(count);
+  for (token_id& id : ids) id = token_id(random.below(std::uint64_t(c.vocabulary)));
+  return ids;
+}
+method_type method_for(const backbone& lm, const numbers& n) {
+  return make_iapt<key_value_generator<float, cuda_backend>>(
+      lm, {.soft_tokens = extent(n.at("soft_tokens")),
+           .bottleneck = extent(n.at("bottleneck")),
+           .where = n.at("late") ? placement::late : placement::front,
+           .start = prompt_start::random});
+}
+
+numbers train(cuda_backend& backend, backbone& lm, const numbers& n) {
+  const transformer_config& c = lm.config;
+  lm.recompute_layers = n.at("recompute") != 0;
+  method_type method = method_for(lm, n);
+  adamw optimizer(method.parameters());
+  const extent batch_size = extent(n.at("batch")), instruction = extent(n.at("instruction")),
+               response = extent(n.at("response"));
+  packed_batch batch;
+  for (extent b = 0; b < batch_size; ++b) batch.add(tokens(c, instruction, 2 * b), tokens(c, response, 2 * b + 1));
+  double loss = 0;
+  const double seconds = seconds_of(backend, int(n.at("steps")), [&] {
+    tape<cuda_backend> t(backend);
+    const auto value = t(cross_entropy(lm(t, batch, method), row_numbers<cuda_backend>(backend, batch.targets)));
+    t.backward(value);
+    optimizer.measure({1.0, 1.0});
+    loss = to_host(value)[0];
+    optimizer.step();
+  });
+  // Products: forward everywhere, backward by the input only, and only where a gradient flows.
+  const double all = double(instruction + response - 1), live = n.at("late") ? double(response) : all;
+  const double head = double(response) * double(c.vocabulary * c.hidden);
+  const double work = 2 * double(batch_size) * (weights_of(c) * (all + live) + 2 * head);
+  return {{"tokens_per_second", double(batch_size * (instruction + response)) / seconds},
+          {"seconds_per_step", seconds},
+          {"loss", loss},
+          {"parameters", double(parameter_count(method.parameters()))},
+          {"product_rate", work / seconds}};
+}
+numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool adapted) {
+  const transformer_config& c = lm.config;
+  const extent batch_size = extent(n.at("batch")), prompt = extent(n.at("prompt")), fresh = extent(n.at("new"));
+  packed_batch batch;
+  for (extent b = 0; b < batch_size; ++b) batch.add(tokens(c, prompt, b));
+  numbers found;
+  const auto measure = [&](const auto& method) {
+    double prefill = 0, decode = 0;
+    for (int round = 0; round < 2; ++round) {  // the first warms up
+      kv_cache<bfloat16, cuda_backend> cache(backend, c, batch_size, prompt + fresh + soft_token_count(method));
+      backend.wait();
+      double start = now();
+      auto next = likeliest(lm.prefill(batch, cache, method));
+      prefill = now() - start;
+      start = now();
+      for (extent k = 0; k < fresh; ++k) {
+        std::vector<std::pair<extent, token_id>> going;
+        for (extent b = 0; b < batch_size; ++b) going.push_back({b, next[std::size_t(b)]});
+        next = likeliest(lm.decode(going, cache, method));
+      }
+      decode = now() - start;
+    }
+    // A step of decoding reads every weight, and the keys and values of what was read.
+    const double past = double(prompt) + double(fresh) / 2 + double(soft_token_count(method));
+    const double kept = double(batch_size) * past * 2 * double(c.layers * c.heads.kv_heads * c.heads.head_size);
+    const double bytes = 2 * (weights_of(c) + double(c.vocabulary * c.hidden) + kept);
+    found = {{"prefill_tokens_per_second", double(batch_size * prompt) / prefill},
+             {"prefill_product_rate", 2 * double(batch_size * prompt) * weights_of(c) / prefill},
+             {"decode_tokens_per_second", double(batch_size * fresh) / decode},
+             {"decode_bytes_per_second", bytes * double(fresh) / decode}};
+  };
+  if (adapted)
+    measure(method_for(lm, n));
+  else
+    measure(bare{});
+  return found;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string shape = argc > 1 ? argv[1] : "", what = argc > 2 ? argv[2] : "";
+    numbers n{{"batch", 8},       {"instruction", 480}, {"response", 32}, {"steps", 5},    {"soft_tokens", 32},
+              {"bottleneck", 64}, {"late", 0},          {"recompute", 0}, {"prompt", 512}, {"new", 128}};
+    for (int i = 3; i < argc; ++i) {
+      const std::string given = argv[i];
+      const auto middle = given.find('=');
+      if (middle == std::string::npos || !n.contains(given.substr(0, middle)))
+        throw error("there is no setting \"" + given + "\"; a setting is name=number");
+      n[given.substr(0, middle)] = std::stod(given.substr(middle + 1));
+    }
+    cuda_backend backend;
+    numbers found;
+    if (what == "roof") {
+      found = {{"product_rate", product_roof(backend)}, {"memory_rate", memory_roof(backend)}};
+    } else {
+      if (shape != "smollm2-135m" && shape != "llama-7b") throw error("the shapes are smollm2-135m and llama-7b");
+      auto lm = random_causal_lm<bfloat16>(backend, shape == "llama-7b" ? llama_7b_shape() : smollm2_135m_shape());
+      if (what == "train")
+        found = train(backend, lm, n);
+      else if (what == "generate" || what == "generate-bare")
+        found = generation(backend, lm, n, what == "generate");
+      else
+        throw error("what to measure: roof, train, generate or generate-bare");
+    }
+    std::string line = "{\"device\": \"" + backend.description() + "\"";
+    found["peak_mib"] = double(backend.peak_bytes() >> 20);
+    for (const auto& [name, value] : found) line += ", \"" + name + "\": " + std::to_string(value);
+    std::cout << line << "}\n";
+    return 0;
+  } catch (const std::exception& failure) {
+    std::cerr << "gpu_bench: " << failure.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The place of each row's greatest number.  Shapes: M rows, V columns.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/lane.hpp"
+#include "iapt/expr/scalar_math.hpp"
+
+namespace iapt {
+
+/// Row kernel: y[r] = the first column that holds the greatest number of row r; −1 if any is not finite.
+template <class T>
+struct argmax_row {
+  using value_type = T;  ///< type of one number
+  const T* x;            ///< (M, V)
+  std::int32_t* y;       ///< (M)
+  extent columns;        ///< V
+  /// Row r.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent r) const {
+    using C = compute_type<T>;
+    constexpr C lowest = -std::numeric_limits<C>::infinity();
+    const row<const T> in{x + r * columns};
+    const C top = group.max(columns, lowest, [&](auto j) { return in[j]; });
+    const C first = -group.max(columns, lowest, [&]<class V>(lane<V> j) {
+      return where_positive(V(top) - in[j], V(lowest), -column_numbers(j));
+    });
+    const C zero = group.sum(columns, [&]<class V>(lane<V> j) { return in[j] * V(0); });
+    group.once([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });
+  }
+};
+
+/// x (M, V) -> for each row, the first column that holds its greatest number; −1 if any of its numbers is not finite.
+/// @throws shape_error if a row has no numbers, or more than a float counts
+template <class T, class Backend>
+std::vector<std::int32_t> row_argmax(const tensor<T, 2, Backend>& x) {
+  if (x.size(1) < 1 || x.size(1) > extent(1) << 24)
+    throw shape_error("argmax: rows of " + to_text(x.shape()) + "; a row must have from 1 to 2^24 numbers");
+  const tensor<std::int32_t, 1, Backend> y(x.backend(), {x.size(0)});
+  x.backend().groups(x.size(0), x.size(1), argmax_row<T>{x.data(), y.write(), x.size(1)});
+  return to_host(y);
+}
+
+}  // namespace iapt

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Compiles and links with nvcc everything that runs on an NVIDIA GPU, for A100, H100 and PTX, without a warning, and
+# runs what needs no GPU. Skips, saying so, where there is no nvcc. The whole device suite: tests/gpu.sh.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/need.sh
+export PATH=$PATH:/usr/local/cuda/bin
+if ! command -v nvcc >/dev/null; then
+  echo "skipped: no nvcc (CUDA 13 or later), so nothing of the GPU's code was compiled"
+  exit 0
+fi
+need "${build_needs[@]}" catch2
+model=$(bash scripts/fetch_model.sh)
+cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_BUILD_BENCH=ON "-DCMAKE_CUDA_FLAGS=-Werror all-warnings"
+cmake --build --preset cuda --parallel "${JOBS:-$(nproc)}"
+ctest --test-dir build/cuda --output-on-failure -R '^without_a_gpu$' --no-tests=error
+# Where a GPU is missing a program says so, and says which devices it has.
+if said=$(build/cuda/examples/generate --device cuda --model "$model" --prompt x 2>&1); then
+  nvidia-smi >/dev/null || { echo "generate --device cuda succeeded without a GPU" >&2; exit 1; }
+else
+  grep -q 'no GPU can be used on this machine' <<<"$said" || { echo "$said" >&2; exit 1; }
+fi
