@@ -31,6 +31,7 @@ int generation_program::run(Backend& backend) const {
   for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
   packed_batch batch;
   batch.add(ids);
+  const bare method;
   double prefill = 1e9, decode = 0;
   for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
     kv_cache<float, Backend> cache(backend, lm.config, 1, prompt + fresh);
@@ -38,7 +39,8 @@ int generation_program::run(Backend& backend) const {
     auto next = likeliest(lm.prefill(batch, cache));
     prefill = std::min(prefill, seconds() - start);
     start = seconds();
-    for (extent k = 0; k < fresh; ++k) next = likeliest(lm.decode({{0, next[0]}}, cache));
+    decoder reader(lm, cache, {0}, method);
+    for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
     decode = seconds() - start;
   }
   rusage usage{};

@@ -117,11 +117,10 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
       auto next = likeliest(lm.prefill(batch, cache, method));
       prefill = now() - start;
       start = now();
-      for (extent k = 0; k < fresh; ++k) {
-        std::vector<std::pair<extent, token_id>> going;
-        for (extent b = 0; b < batch_size; ++b) going.push_back({b, next[std::size_t(b)]});
-        next = likeliest(lm.decode(going, cache, method));
-      }
+      std::vector<extent> sequences;
+      for (extent b = 0; b < batch_size; ++b) sequences.push_back(b);
+      decoder reader(lm, cache, sequences, method);
+      for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
       decode = now() - start;
     }
     // A step of decoding reads every weight, and the keys and values of what was read.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iapt/model/causal_lm.hpp"
 
+#include "iapt/model/decoder.hpp"
+
 #include "model/methods.hpp"
 
 namespace iapt::test {
@@ -24,7 +26,7 @@ void check_decoding(const lm_type& lm, const Method& method) {
     for (std::size_t b = count; b-- > 0;)  // in an order that is not the cache's
       if (step + 1 < lengths[b].second) going.push_back({extent(b), response(b)[step]});
     if (going.empty()) break;
-    const matrix next = lm.decode(going, cache, method);
+    const matrix next = decode(lm, going, cache, method);
     for (std::size_t i = 0; i < going.size(); ++i) take(next, i, std::size_t(going[i].first));
   }
   for (std::size_t b = 0; b < count; ++b) {
@@ -133,13 +135,13 @@ TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
   cache_type cache(backend, lm.config, 1, 3);
   lm.prefill(prompt, cache);
   CHECK(message_of<shape_error>([&] {
-          lm.decode({{0, 4}}, cache);
+          decode(lm, {{0, 4}}, cache);
         }) == "kv_cache: no room for 1 more rows after 3 of 3");
   cache_type roomy(backend, lm.config, 1, 4);
   lm.prefill(prompt, roomy);
   for (token_id token : {31, -1})
     CHECK(message_of<shape_error>([&] {
-            lm.decode({{0, token}}, roomy);
+            decode(lm, {{0, token}}, roomy);
           }).find(std::to_string(token)) != std::string::npos);
 }
 
@@ -151,14 +153,14 @@ TEST_CASE("a decode that is refused leaves the cache as it was", "[model]") {
   kv_cache<double, test_backend> tried(backend, lm.config, 2, 4), fresh(backend, lm.config, 2, 4);
   lm.prefill(prompts, tried), lm.prefill(prompts, fresh);
   const auto refused = [&](const std::vector<std::pair<extent, token_id>>& tokens) {
-    return message_of<shape_error>([&] { lm.decode(tokens, tried); });
+    return message_of<shape_error>([&] { decode(lm, tokens, tried); });
   };
   CHECK(refused({{0, 4}, {1, 31}}) == "token 31 is not in the vocabulary of 31");
   CHECK(refused({{0, 4}, {2, 4}}) == "kv_cache: there is no sequence 2 among 2");
   CHECK_THAT(refused({{0, 4}, {0, 5}}), has_text("two tokens of sequence 0"));
-  CHECK(to_host(lm.decode({{0, 4}, {1, 4}}, tried)) == to_host(lm.decode({{0, 4}, {1, 4}}, fresh)));
+  CHECK(to_host(decode(lm, {{0, 4}, {1, 4}}, tried)) == to_host(decode(lm, {{0, 4}, {1, 4}}, fresh)));
   CHECK_THAT(refused({{0, 4}, {1, 4}}), has_text("no room for 1 more rows after 4 of 4"));
-  CHECK(to_host(lm.decode({{0, 4}}, tried)) == to_host(lm.decode({{0, 4}}, fresh)));
+  CHECK(to_host(decode(lm, {{0, 4}}, tried)) == to_host(decode(lm, {{0, 4}}, fresh)));
 
   CHECK_THAT(message_of<shape_error>([&] { lm.prefill(prompts, tried); }), has_text("rows already"));
   prompts.add({5});

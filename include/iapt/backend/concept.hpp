@@ -67,12 +67,17 @@ struct attention_adjoints {
       *dprefix_v;  ///< of their values
 };
 
+/// Work that is done again and again, where a machine does it each time anew.
+struct immediate_work {};
+
 /// A machine that statements run on, now or, where it is a device of its own, in the order in which they were asked
 /// for: only download() and wait() wait for it. Beside what is required here it has templates that a concept cannot
 /// name:
 ///   - `grid(rows, columns, f)` calls f(r, lane) for every row and every lane of columns, in any order;
 ///   - `groups(n, work, f)` calls f(group, k) for k in 0..n−1; a group is one thread on a CPU, a block of threads on a
 ///     GPU, and `work` is about how many numbers one call touches;
+///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which queues the same work on the same
+///     memory each time, or has the machine repeat what it queued before;
 ///   - `plan_attention<T>(layout, segments)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>

@@ -55,57 +55,36 @@ class causal_lm {
       cache.next_position(b) = batch.sequences[b].count + soft_token_count(method);
     return logits;
   }
-  /// Reads one more token of some of the cache's sequences; logits (number of tokens, V). Costs the backbone's work:
-  /// soft tokens are rows of the cache by now.
-  /// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
-  /// comes twice; the cache is then as it was
-  template <class Method = bare>
-  tensor<T, 2, Backend> decode(const std::vector<std::pair<extent, token_id>>& tokens, kv_cache<T, Backend>& cache,
-                               const Method& method = {}) const {
-    inference<Backend> ctx(backend());
-    pass_plan plan;
-    std::vector<extent> sequences;
-    std::vector<bool> seen(std::size_t(cache.sequences()));
-    for (const auto& [sequence, token] : tokens) {
-      cache.require_room(0, sequence, 1);
-      check_token(token, config);
-      if (seen[std::size_t(sequence)])
-        throw shape_error("decode: two tokens of sequence " + std::to_string(sequence) + "; give one at a time");
-      seen[std::size_t(sequence)] = true;
-      sequences.push_back(sequence);
-      plan.segments.push_back({.begin = extent(plan.tokens.size()),
-                               .count = 1,
-                               .past_begin = cache.begin(sequence),
-                               .past_count = cache.filled(0, sequence)});
-      plan.wanted.push_back(std::int32_t(plan.tokens.size()));
-      plan.tokens.push_back(token);
-      plan.positions.push_back(cache.next_position(sequence));
-    }
-    const row_numbers<Backend> places(backend(), cache.next_rows(0, sequences));
-    attention_view<T, Backend> view = view_of(plan);
-    auto x = embed(ctx, plan, method);
-    for (extent l = 0; l < config.layers; ++l) {
-      view.past = cache.layer(l);
-      auto result = layers[l](ctx, x, layers[l].attention_norm(ctx, x), method, int(l), view);
-      cache.append_each(l, sequences, result.own, places);
-      x = result.y;
-    }
-    for (const auto& one : tokens) ++cache.next_position(one.first);
-    return logits(ctx, x, plan);
-  }
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
     inference<Backend> ctx(backend());
     const pass_plan plan = plan_front(batch, 0);
     std::vector<tensor<T, 2, Backend>> states;
     attention_view<T, Backend> view = view_of(plan);
-    auto x = embed(ctx, plan, bare{});
+    auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
     for (extent l = 0; l < config.layers; ++l) {
       states.push_back(x);
       x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
     }
     return states;
   }
+
+  /// Embeddings of tokens (N, D), and what a method makes of them.
+  template <class Context, class Method>
+  tensor<T, 2, Backend> embed(Context& ctx, const row_numbers<Backend>& tokens, const Method& method) const {
+    auto x = ctx(gather(embedding, tokens));
+    if constexpr (requires { method.input(ctx, x); })
+      return method.input(ctx, x);
+    else
+      return x;
+  }
+  /// The last norm and the head.   x (M, D) -> (M, V)
+  template <class Context>
+  tensor<T, 2, Backend> logits(Context& ctx, const tensor<T, 2, Backend>& x) const {
+    return ctx(matmul(final_norm(ctx, x), transposed(head)));
+  }
+  /// Angle of position 1 for each pair of a head.
+  std::vector<double> frequencies() const { return rotary_frequencies(config.heads.head_size, config.rope); }
 
  private:
   // One pass through all layers. A layer that is run again needs it, so it is shared with the tape.
@@ -146,7 +125,7 @@ class causal_lm {
     inference<Backend> ctx(backend());
     std::vector<tensor<T, 2, Backend>> states;
     const attention_view<T, Backend> view = view_of(plan);
-    auto x = embed(ctx, plan, bare{});
+    auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
     for (extent l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
       states.push_back(generator_input<Method>(x, h));
@@ -165,7 +144,7 @@ class causal_lm {
     p->view = view_of(p->plan);
     if constexpr (writes_soft_tokens<Method>)
       p->soft_turns = rotary_turns<T>(backend(), frequencies(), p->plan.soft_positions);
-    auto x = embed(ctx, p->plan, method);
+    auto x = embed(ctx, row_numbers<Backend>(backend(), p->plan.tokens), method);
     for (extent l = 0; l < config.layers; ++l) {
       const auto layer_pass = [this, p, &method, l, cache](auto& run, const tensor<T, 2, Backend>& x) {
         attention_view<T, Backend> view = p->view;
@@ -184,7 +163,8 @@ class causal_lm {
       else
         x = layer_pass(ctx, x);
     }
-    return logits(ctx, x, p->plan);
+    // The head runs on the wanted rows only.
+    return logits(ctx, ctx(gather(x, row_numbers<Backend>(backend(), p->plan.wanted))));
   }
 
   static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const attention_view<T, Backend>& view,
@@ -202,23 +182,8 @@ class causal_lm {
     else
       return h;
   }
-  std::vector<double> frequencies() const { return rotary_frequencies(config.heads.head_size, config.rope); }
   attention_view<T, Backend> view_of(const pass_plan& plan) const {
     return {plan.segments, rotary_turns<T>(backend(), frequencies(), plan.positions), {}, {}};
-  }
-  template <class Context, class Method>
-  tensor<T, 2, Backend> embed(Context& ctx, const pass_plan& plan, const Method& method) const {
-    auto x = ctx(gather(embedding, row_numbers<Backend>(backend(), plan.tokens)));
-    if constexpr (requires { method.input(ctx, x); })
-      return method.input(ctx, x);
-    else
-      return x;
-  }
-  // The head runs on the wanted rows only.
-  template <class Context>
-  tensor<T, 2, Backend> logits(Context& ctx, const tensor<T, 2, Backend>& x, const pass_plan& plan) const {
-    auto rows = ctx(gather(x, row_numbers<Backend>(backend(), plan.wanted)));
-    return ctx(matmul(final_norm(ctx, rows), transposed(head)));
   }
 };
 

@@ -63,18 +63,20 @@ class kv_cache {
     }
     return rows;
   }
-  /// Copies row i of keys and values behind what sequence sequences[i] has in a layer.
-  /// @param rows the new keys and values, one row for each sequence
-  /// @param places next_rows() of these sequences
-  void append_each(extent l, const std::vector<extent>& sequences, const key_values<T, Backend>& rows,
-                   const row_numbers<Backend>& places) {
+  /// Copies row i of keys and values to row places[i] of a layer, one of its next_rows(). advance() makes them count.
+  void put(extent l, const key_values<T, Backend>& rows, const row_numbers<Backend>& places) {
     const auto scatter = [&](const tensor<T, 2, Backend>& to, const tensor<T, 2, Backend>& from) {
       to.backend().groups(from.size(0), from.size(1),
                           scatter_row<T>{from.data(), places.device.data(), to.write(), from.size(1)});
     };
     scatter(layers_[l].keys, rows.keys);
     scatter(layers_[l].values, rows.values);
-    for (const extent sequence : sequences) ++filled_[l][sequence];
+  }
+  /// Some sequences have a row more in every layer, and go on at the next position.
+  void advance(const std::vector<extent>& sequences) {
+    for (auto& layer : filled_)
+      for (const extent sequence : sequences) ++layer[sequence];
+    for (const extent sequence : sequences) ++next_position_[sequence];
   }
 
  private:

@@ -41,10 +41,9 @@ inline std::vector<double> rotary_frequencies(extent head_size, const rope_optio
   return frequencies;
 }
 
-/// Cosines, then sines of the angles at N positions -> (N, E), as `rotary` reads them.
-template <class T, class Backend>
-tensor<T, 2, Backend> rotary_turns(Backend& backend, const std::vector<double>& frequencies,
-                                   const std::vector<extent>& positions) {
+/// Cosines, then sines of the angles at N positions (N, E), as `rotary` reads them.
+template <class T>
+std::vector<T> rotary_turn_values(const std::vector<double>& frequencies, const std::vector<extent>& positions) {
   const std::size_t half = frequencies.size();
   std::vector<T> turns(positions.size() * 2 * half);
   for (std::size_t i = 0; i < positions.size(); ++i)
@@ -53,7 +52,14 @@ tensor<T, 2, Backend> rotary_turns(Backend& backend, const std::vector<double>& 
       turns[i * 2 * half + j] = T(std::cos(angle));
       turns[i * 2 * half + half + j] = T(std::sin(angle));
     }
-  return from_host(backend, extents<2>{extent(positions.size()), extent(2 * half)}, turns);
+  return turns;
+}
+/// The same in a backend's memory.
+template <class T, class Backend>
+tensor<T, 2, Backend> rotary_turns(Backend& backend, const std::vector<double>& frequencies,
+                                   const std::vector<extent>& positions) {
+  return from_host(backend, extents<2>{extent(positions.size()), 2 * extent(frequencies.size())},
+                   rotary_turn_values<T>(frequencies, positions));
 }
 
 }  // namespace iapt

@@ -39,6 +39,12 @@ class attention_pattern {
 
   /// Where the sequences stand.
   const std::vector<attention_segment>& segments() const { return shared_->segments; }
+  /// Other sequences with as many own rows in the same places: only the past and the soft tokens may differ. Copies see
+  /// it, too, and a plan is kept.
+  void replace(std::vector<attention_segment> segments) {
+    shared_->segments = std::move(segments);
+    if (shared_->plan) shared_->plan->replace(shared_->segments);
+  }
   /// How the backend goes about it, for numbers of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {

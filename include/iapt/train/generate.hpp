@@ -3,9 +3,10 @@
 #pragma once
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <vector>
 
-#include "iapt/model/causal_lm.hpp"
+#include "iapt/model/decoder.hpp"
 #include "iapt/ops/argmax.hpp"
 
 namespace iapt {
@@ -44,21 +45,23 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   for (const auto& prompt : prompts) batch.add(prompt), longest = std::max(longest, extent(prompt.size()));
   kv_cache<T, Backend> cache(lm.backend(), lm.config, extent(prompts.size()),
                              longest + soft_token_count(method) + options.max_new);
-  std::vector<std::size_t> active(prompts.size());
-  for (std::size_t i = 0; i < active.size(); ++i) active[i] = i;
+  std::vector<extent> active(prompts.size());
+  for (std::size_t i = 0; i < active.size(); ++i) active[i] = extent(i);
+  std::optional<decoder<T, Backend, Method>> reader;  // of the sequences that go on
   auto next = likeliest(lm.prefill(batch, cache, method));
   for (extent length = 1;; ++length) {
-    std::vector<std::pair<extent, token_id>> going;
+    std::vector<extent> going;
+    std::vector<token_id> tokens;
     for (std::size_t i = 0; i < active.size(); ++i) {
       if (std::find(options.stop.begin(), options.stop.end(), next[i]) != options.stop.end()) continue;
-      answers[active[i]].push_back(next[i]);
-      if (seen) seen(active[i], next[i]);
-      if (length < options.max_new) going.push_back({extent(active[i]), next[i]});
+      answers[std::size_t(active[i])].push_back(next[i]);
+      if (seen) seen(std::size_t(active[i]), next[i]);
+      if (length < options.max_new) going.push_back(active[i]), tokens.push_back(next[i]);
     }
     if (going.empty()) return answers;
-    active.clear();
-    for (const auto& one : going) active.push_back(std::size_t(one.first));
-    next = likeliest(lm.decode(going, cache, method));
+    if (!reader || going.size() < active.size()) reader.emplace(lm, cache, going, method);
+    active = std::move(going);
+    next = likeliest(reader->step(tokens));
   }
 }
 

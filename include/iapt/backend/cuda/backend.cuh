@@ -6,14 +6,19 @@
 #include <thrust/system/cuda/execution_policy.h>
 #include <thrust/system_error.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <typeinfo>
+#include <unordered_map>
+#include <utility>
 
 #include "iapt/backend/cuda/error.cuh"
 #include "iapt/backend/cuda/group.cuh"
 #include "iapt/backend/cuda/product.cuh"
+#include "iapt/backend/cuda/recording.cuh"
 #include "iapt/backend/cuda/staging.cuh"
 #include "iapt/backend/thrust/loops.hpp"
 
@@ -29,12 +34,19 @@ struct cuda_options {
 /// host waits in download() alone. A result repeats bit for bit on one kind of GPU.
 class cuda_backend : public thrust_loops<cuda_backend> {
  public:
+  using work_type = cuda_work;  ///< of repeat()
+
   /// Opens the device.
   /// @throws device_error if there is no such device, or no driver
   explicit cuda_backend(cuda_options options = {}) : options_(options), device_(open(options.device)) {
     cudaStream_t stream;
     cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream");
     stream_.reset(stream);
+    // What the pool gives back stays with the process: the driver would unmap it at every wait.
+    cudaMemPool_t memory;
+    std::uint64_t all = UINT64_MAX;
+    cuda_check(cudaDeviceGetDefaultMemPool(&memory, options.device), "memory pool");
+    cuda_check(cudaMemPoolSetAttribute(memory, cudaMemPoolAttrReleaseThreshold, &all), "memory pool");
     products_ = std::make_unique<cublas_products>(stream);
     staging_ = std::make_unique<staging_memory>(stream);
   }
@@ -54,6 +66,24 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   /// Shared memory that a block may ask for, less what its reductions take.
   extent scratch_bytes() const { return extent(device_.sharedMemPerBlockOptin) - 1024; }
 
+  /// Uninitialised memory for n numbers.
+  /// @throws device_error if there is none
+  template <class T>
+  T* take(extent n) {
+    if (!recording_) return memory_pool::take<T>(n);
+    void* const p = recording_->take(std::max<std::size_t>(1, n * sizeof(T)));
+    recorded_.emplace(p, recording_);
+    return static_cast<T*>(p);
+  }
+  /// Takes memory back; `n` as it was asked for.
+  template <class T>
+  void give(T* p, extent n) {
+    const auto found = recorded_.empty() ? recorded_.end() : recorded_.find(p);
+    if (found == recorded_.end()) return memory_pool::give(p, n);
+    const auto memory = std::move(found->second);  // until here it may be the last to hold it
+    recorded_.erase(found);
+    memory->give(p);
+  }
   /// Memory from the device, in stream order.
   /// @throws device_error if there is none
   void* allocate(std::size_t bytes) {
@@ -82,6 +112,7 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   /// From the host, which does not wait.
   template <class T>
   void upload(T* to, const T* from, extent n) {
+    if (capturing_) throw device_error("cuda: recorded work must not read from the host");
     staging_->upload(to, from, n * sizeof(T));
     queued("upload");
   }
@@ -106,6 +137,42 @@ class cuda_backend : public thrust_loops<cuda_backend> {
       cuda_check(status, "noticed at " + operation + ", the last operation queued before was " + readable_name(last_) +
                              "; cuda_options{.blocking = true} finds the one to blame");
     cuda_check(status, operation);
+  }
+
+  /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
+  /// stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for all.
+  /// @throws device_error if f cannot be recorded: it uploads, or waits
+  template <class F>
+  void repeat(cuda_work& work, const F& f) {
+    const auto launch = [&] {
+      cuda_check(cudaGraphLaunch(work.graph_.get(), stream_.get()), "recorded work");
+      queued("recorded work");
+    };
+    if (work.graph_) return launch();
+    if (options_.blocking || work.runs_++ == 0) return f();  // kernels are loaded, algorithms are chosen
+    if (!work.memory_) work.memory_ = std::make_shared<recording_memory>();
+    const recording_scope memory(recording_, work.memory_);
+    if (work.runs_ == 2) return f();  // in the memory that it will have
+    cuda_check(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeRelaxed), "recording");
+    cudaGraph_t graph = nullptr;
+    try {
+      capturing_ = true;
+      f();
+      capturing_ = false;
+    } catch (...) {
+      capturing_ = false;
+      cudaStreamEndCapture(stream_.get(), &graph);
+      if (graph) cudaGraphDestroy(graph);
+      cudaGetLastError();
+      throw;
+    }
+    cuda_check(cudaStreamEndCapture(stream_.get(), &graph), "recording");
+    cudaGraphExec_t ready = nullptr;
+    const cudaError_t status = cudaGraphInstantiate(&ready, graph, 0);
+    cudaGraphDestroy(graph);
+    cuda_check(status, "recording");
+    work.graph_.reset(ready);
+    launch();
   }
 
   /// Runs a lane loop: f(r, lane) for every row and column.
@@ -147,6 +214,15 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   }
 
  private:
+  // Takes memory from a recording until its end.
+  struct recording_scope {
+    std::shared_ptr<recording_memory>& current;
+    recording_scope(std::shared_ptr<recording_memory>& place, const std::shared_ptr<recording_memory>& memory)
+        : current(place) {
+      current = memory;
+    }
+    ~recording_scope() { current = nullptr; }
+  };
   struct end_stream {
     void operator()(CUstream_st* stream) const { cudaStreamDestroy(stream); }
   };
@@ -174,6 +250,9 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   std::unique_ptr<CUstream_st, end_stream> stream_;
   std::unique_ptr<cublas_products> products_;
   std::unique_ptr<staging_memory> staging_;
+  std::shared_ptr<recording_memory> recording_;  // where memory comes from now, if not the pool
+  std::unordered_map<void*, std::shared_ptr<recording_memory>> recorded_;  // memory that is out, and where it belongs
+  bool capturing_ = false;
   const char* last_ = "nothing";
 };
 static_assert(backend_like<cuda_backend>);

@@ -39,6 +39,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   ~eigen_backend() { trim(); }
 
+  using work_type = immediate_work;                  ///< of repeat()
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
 
@@ -51,6 +52,11 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   /// Nothing is ever queued.
   void wait() const {}
+  /// Runs f.
+  template <class F>
+  void repeat(immediate_work&, const F& f) {
+    f();
+  }
 
   /// Memory from the system.
   /// @throws device_error if there is none

@@ -55,6 +55,11 @@ class attention_plan {
     queries_ = on(backend, queries), keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
 
+  /// Other sequences with the same own rows; for the forward only, where they have other soft tokens.
+  void replace(const std::vector<attention_segment>& others) {
+    segments_->backend().upload(segments_->write(), others.data(), segments_->size());
+  }
+
   /// Number of tiles of queries.
   extent query_tiles() const { return queries_->size(); }
   /// Number of tiles of keys.

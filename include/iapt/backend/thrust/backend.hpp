@@ -46,6 +46,8 @@ struct lone_group_of {
 template <class System>
 class thrust_backend : public thrust_loops<thrust_backend<System>> {
  public:
+  using work_type = immediate_work;  ///< of repeat()
+
   /// Takes no memory yet.
   explicit thrust_backend(thrust_options options = {})
       : products_({.threads = std::same_as<System, thrust::cpp::tag> ? 1 : options.threads}) {}
@@ -57,6 +59,11 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   std::string description() const { return "Thrust on the host, " + products_.description(); }
   /// Nothing is ever queued.
   void wait() const {}
+  /// Runs f.
+  template <class F>
+  void repeat(immediate_work&, const F& f) {
+    f();
+  }
   /// Where algorithms run.
   auto policy() const { return System{}; }
   /// A thread's scratch memory may be of any size.

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoding: one more token of some sequences of a cache, again and again.
+// Shapes: B sequences, D hidden size, V vocabulary, E numbers in a head.
+#pragma once
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt {
+
+/// Reads token after token of some of a cache's sequences. A step costs the backbone's work: soft tokens are rows of
+/// the cache by now. What changes from step to step lies in memory of its own, so that a GPU records the work of one
+/// step and then repeats it. Model, cache and method must outlive it.
+template <class T, class Backend, class Method = bare>
+class decoder {
+ public:
+  /// For these sequences of the cache.
+  /// @throws shape_error if the cache has no such sequence or no room, or a sequence comes twice
+  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<extent> sequences,
+          const Method& method)
+      : lm_(lm),
+        cache_(cache),
+        method_(method),
+        sequences_(checked(std::move(sequences), cache)),
+        tokens_(lm.backend(), std::vector<token_id>(sequences_.size())),
+        places_(lm.backend(), std::vector<std::int32_t>(sequences_.size())),
+        view_{attention_pattern<Backend>(segments()),
+              tensor<T, 2, Backend>(lm.backend(), {extent(sequences_.size()), lm.config.heads.head_size}),
+              {},
+              {}} {}
+  decoder(const decoder&) = delete;
+  decoder& operator=(const decoder&) = delete;
+
+  /// Reads one token of each sequence; logits (B, V), which the next step may overwrite.
+  /// @throws shape_error if there is not one token for each sequence, a token is not in the vocabulary, or there is no
+  /// room; the cache is then as it was
+  const tensor<T, 2, Backend>& step(const std::vector<token_id>& tokens) {
+    if (tokens.size() != sequences_.size())
+      throw shape_error("decode: " + std::to_string(tokens.size()) + " tokens for " +
+                        std::to_string(sequences_.size()) + " sequences");
+    for (const token_id token : tokens) check_token(token, lm_.config);
+    places_.replace(cache_.next_rows(0, sequences_));
+    tokens_.replace(tokens);
+    view_.pattern.replace(segments());
+    std::vector<extent> positions;
+    for (const extent sequence : sequences_) positions.push_back(cache_.next_position(sequence));
+    upload(view_.turns, rotary_turn_values<T>(lm_.frequencies(), positions));
+    lm_.backend().repeat(work_, [&] { logits_ = compute(); });
+    cache_.advance(sequences_);
+    return logits_;
+  }
+
+ private:
+  static std::vector<extent> checked(std::vector<extent> sequences, const kv_cache<T, Backend>& cache) {
+    std::vector<bool> seen(std::size_t(cache.sequences()));
+    for (const extent sequence : sequences) {
+      cache.require_room(0, sequence, 1);
+      if (seen[std::size_t(sequence)])
+        throw shape_error("decode: two tokens of sequence " + std::to_string(sequence) + "; give one at a time");
+      seen[std::size_t(sequence)] = true;
+    }
+    return sequences;
+  }
+  std::vector<attention_segment> segments() const {
+    std::vector<attention_segment> all;
+    for (const extent sequence : sequences_)
+      all.push_back({.begin = extent(all.size()),
+                     .count = 1,
+                     .past_begin = cache_.begin(sequence),
+                     .past_count = cache_.filled(0, sequence)});
+    return all;
+  }
+  // Everything that happens on the machine; it reads no number of the host's.
+  tensor<T, 2, Backend> compute() {
+    inference<Backend> ctx(lm_.backend());
+    auto x = lm_.embed(ctx, tokens_, method_);
+    for (extent l = 0; l < lm_.config.layers; ++l) {
+      const auto& layer = lm_.layers[l];
+      view_.past = cache_.layer(l);
+      auto result = layer(ctx, x, layer.attention_norm(ctx, x), method_, int(l), view_);
+      cache_.put(l, result.own, places_);
+      x = result.y;
+    }
+    return lm_.logits(ctx, x);
+  }
+
+  const causal_lm<T, Backend>& lm_;
+  kv_cache<T, Backend>& cache_;
+  const Method& method_;
+  std::vector<extent> sequences_;
+  row_numbers<Backend> tokens_, places_;
+  attention_view<T, Backend> view_;
+  typename Backend::work_type work_;
+  tensor<T, 2, Backend> logits_;
+};
+
+/// Reads one more token of some of the cache's sequences, given as (sequence, token); logits (number of tokens, V).
+/// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
+/// comes twice; the cache is then as it was
+template <class T, class Backend, class Method = bare>
+tensor<T, 2, Backend> decode(const causal_lm<T, Backend>& lm, const std::vector<std::pair<extent, token_id>>& tokens,
+                             kv_cache<T, Backend>& cache, const Method& method = {}) {
+  std::vector<extent> sequences;
+  std::vector<token_id> ids;
+  for (const auto& [sequence, token] : tokens) sequences.push_back(sequence), ids.push_back(token);
+  return decoder<T, Backend, Method>(lm, cache, sequences, method).step(ids);
+}
+
+}  // namespace iapt
