@@ -13,6 +13,7 @@
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/pool.hpp"
 #include "iapt/backend/thrust/attention.hpp"
+#include "iapt/backend/thrust/attention_adjoint.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
 #include "iapt/expr/lane.hpp"
 

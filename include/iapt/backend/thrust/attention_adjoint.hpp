@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The adjoints of attention as row kernels, on the tiles of attention.hpp.
+// Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
+#pragma once
+#include "iapt/backend/thrust/attention.hpp"
+
+namespace iapt {
+
+/// Row kernel: δ = Σ_e dy·y of one row and head.
+template <class T>
+struct attention_delta {
+  static constexpr int threads = 32;  ///< of a block: a head has few numbers
+  using value_type = T;               ///< type of one number
+  attention_tiles<T> tiles;           ///< everything
+  /// Row and head k, of (N, H).
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const row<const T> y{tiles.a.y + k * tiles.size()}, dy{tiles.d.dy + k * tiles.size()};
+    const auto s = group.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
+    group.once([&] { tiles.delta[k] = s; });
+  }
+};
+
+/// Row kernel: dq of one tile of queries. With p = exp(score − log_sum): ds = p (dy vᵀ − δ), dq += ds k · scale.
+template <class T>
+struct attention_query_adjoint_tile {
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
+  /// Scratch memory, in numbers.
+  IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
+  /// Tile k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const attention_query_tile t = tiles.queries[k];
+    const attention_segment s = tiles.segments[t.segment];
+    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1;
+    const extent left = s.count * tiles.shared() - t.from;
+    const int rows = left < edge ? int(left) : edge;
+    const extent last = (t.from + rows - 1) / tiles.shared();
+    C *q = group.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
+      *value = key + edge * stride, *p = value + edge * stride;
+    tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
+    tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, t.from, rows, C(1));
+    group.each(edge * stride, [&](auto n) { dq[n.at] = 0; });
+    for (int kind = 0; kind < 3; ++kind) {
+      const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
+      const extent width = tiles.a.layout.kv_heads * E;
+      for (extent from = 0; from < range.count; from += edge) {
+        const int keys = range.count - from < edge ? int(range.count - from) : edge;
+        tiles.load_keys(group, key, range.k + from * width, keys);
+        tiles.load_keys(group, value, range.v + from * width, keys);
+        group.barrier();
+        tile_product<C>(
+            group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
+            [&](int j, int l) { return key[j * stride + l]; },
+            [&](int i, int j, C score) {
+              const bool seen = (t.from + i) / tiles.shared() >= range.first + (from + j) * range.step;
+              const extent at = tiles.place(s, t.kv_head, t.from + i);
+              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
+            });
+        tile_product<C>(  // the same member of the group has the same i and j
+            group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
+            [&](int j, int l) { return value[j * stride + l]; },
+            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, t.from + i)]; });
+        group.barrier();
+        tile_product<C>(
+            group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
+            [&](int j, int l) { return key[l * stride + j]; },
+            [&](int i, int j, C more) { dq[i * stride + j] += more; });
+        group.barrier();
+      }
+    }
+    group.each(rows * E, [&](auto n) {
+      const int r = int(n.at) / E, e = int(n.at) % E;
+      T& to = tiles.d.dq[tiles.place(s, t.kv_head, t.from + r) * E + e];
+      to = to + dq[r * stride + e] * tiles.a.scale;
+    });
+  }
+};
+
+/// Row kernel: dk and dv of one tile of keys, summed over the sequences that see it and their queries, in order:
+/// dv += pᵀ dy, dk += dsᵀ q · scale.
+template <class T>
+struct attention_key_adjoint_tile {
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
+  /// Scratch memory, in numbers.
+  IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
+  /// Tile k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const attention_key_tile t = tiles.keys[k];
+    T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
+    if (!to_k && !to_v) return;
+    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1, keys = int(t.count);
+    const extent width = tiles.a.layout.kv_heads * E, start = t.begin * width + t.kv_head * E;
+    C *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
+      *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
+    tiles.load_keys(group, key, (t.soft ? tiles.a.prefix_k : tiles.a.k) + start, keys);
+    tiles.load_keys(group, value, (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, keys);
+    group.each(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
+    for (extent seer = 0; seer < t.seers; ++seer) {
+      const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
+      const extent first = t.soft ? s.prefix_from : t.begin - s.begin, step = t.soft ? 0 : 1;
+      const extent all = s.count * tiles.shared();
+      for (extent from = first * tiles.shared(); from < all; from += edge) {
+        const int rows = all - from < edge ? int(all - from) : edge;
+        tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, from, rows, tiles.a.scale);
+        tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, from, rows, C(1));
+        group.barrier();
+        tile_product<C>(
+            group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
+            [&](int j, int l) { return key[j * stride + l]; },
+            [&](int i, int j, C score) {
+              const bool seen = (from + i) / tiles.shared() >= first + j * step;
+              const extent at = tiles.place(s, t.kv_head, from + i);
+              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
+            });
+        group.barrier();
+        tile_product<C>(
+            group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
+            [&](int j, int l) { return dy[l * stride + j]; },
+            [&](int i, int j, C more) { dv[i * stride + j] += more; });
+        group.barrier();
+        tile_product<C>(
+            group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
+            [&](int j, int l) { return value[j * stride + l]; },
+            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, from + i)]; });
+        group.barrier();
+        tile_product<C>(
+            group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
+            [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, C more) { dk[i * stride + j] += more; });
+        group.barrier();
+      }
+    }
+    group.barrier();  // where no query sees these keys, for the zeros
+    group.each(keys * E, [&](auto n) {
+      const int r = int(n.at) / E, e = int(n.at) % E;
+      const extent at = start + r * width + e;
+      if (to_k) to_k[at] = to_k[at] + dk[r * stride + e];
+      if (to_v) to_v[at] = to_v[at] + dv[r * stride + e];
+    });
+  }
+};
+
+}  // namespace iapt
