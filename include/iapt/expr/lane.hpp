@@ -82,6 +82,29 @@ struct row {
   }
 };
 
+/// Numbers `stride` apart in memory, as a row: x[j] reads a lane, store(j, v) writes one.
+template <class T>
+struct column {
+  T* p;           ///< first number
+  extent stride;  ///< from one to the next
+  /// Reads a lane.
+  template <class V>
+  IAPT_DEVICE V operator[](lane<V> j) const {
+    if constexpr (std::is_arithmetic_v<V>)
+      return V(p[j.at * stride]);
+    else
+      return V::strided(p + j.at * stride, stride);
+  }
+  /// Writes a lane.
+  template <class V>
+  IAPT_DEVICE void store(lane<V> j, V v) const {
+    if constexpr (std::is_arithmetic_v<V>)
+      p[j.at * stride] = T(v);
+    else
+      v.store_strided(p + j.at * stride, stride);
+  }
+};
+
 /// One place of a list.
 template <std::size_t I, class A>
 struct slot {

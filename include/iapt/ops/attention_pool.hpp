@@ -3,6 +3,7 @@
 // Shapes: N rows of B segments, R columns, P soft tokens.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "iapt/expr/scalar_math.hpp"
 #include "iapt/ops/segments.hpp"
@@ -24,12 +25,18 @@ struct attention_pool_row {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const extent begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
-    group.once([&] {
-      compute_type<T> top = scores[begin * tokens + p], s = 0;
-      for (extent i = begin + 1; i < end; ++i) top = maximum<compute_type<T>>(top, scores[i * tokens + p]);
-      for (extent i = begin; i < end; ++i) s += weights[i * tokens + p] = std::exp(scores[i * tokens + p] - top);
-      for (extent i = begin; i < end; ++i) weights[i * tokens + p] /= s;
+    const column<const T> score{scores + begin * tokens + p, tokens};
+    const column<compute_type<T>> weight{weights + begin * tokens + p, tokens};
+    using C = compute_type<T>;
+    const C top = group.max(end - begin, -std::numeric_limits<C>::infinity(), [&](auto i) { return score[i]; });
+    const C total = group.sum(end - begin, [&](auto i) {
+      using std::exp;
+      const auto w = exp(score[i] - top);
+      weight.store(i, w);
+      return w;
     });
+    group.each(end - begin, [&](auto i) { weight.store(i, weight[i] * (1 / total)); });
+    group.barrier();
     const row<T> out{z + k * columns};
     group.each(columns, [&](auto j) {
       auto total = row<const T>{u + begin * columns}[j] * weights[begin * tokens + p];
@@ -39,42 +46,58 @@ struct attention_pool_row {
     });
   }
 };
-/// Row kernel of the adjoints of rows and scores: segment k, row after row.
+/// Row kernel: level[k] = ⟨z_k, dz_k⟩ of soft token k.
+template <class T>
+struct attention_pool_level {
+  using value_type = T;    ///< type of one number
+  const T *z,              ///< result (B·P, R)
+      *dz;                 ///< its adjoint (B·P, R)
+  compute_type<T>* level;  ///< (B·P)
+  extent columns;          ///< R
+  /// Soft token k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const row<const T> mean{z + k * columns}, d{dz + k * columns};
+    const auto s = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
+    group.once([&] { level[k] = s; });
+  }
+};
+/// Row kernel of the adjoints of rows and scores: a group takes one row of a segment.
 template <class T>
 struct attention_pool_adjoint {
   using value_type = T;            ///< type of one number
   const T* u;                      ///< rows (N, R)
   const compute_type<T>* weights;  ///< softmax of the scores (N, P)
-  const T *z,                      ///< result (B·P, R)
-      *dz;                         ///< its adjoint (B·P, R)
+  const T* dz;                     ///< adjoint of the result (B·P, R)
+  const compute_type<T>* level;    ///< ⟨z, dz⟩ (B·P)
   const std::int32_t* bounds;      ///< of the segments (2B)
   T *du,                           ///< adjoint of the rows (N, R), or null
       *dscores;                    ///< adjoint of the scores (N, P), or null
   extent columns,                  ///< R
-      tokens;                      ///< P
-  /// Segment k. Both adjoints are added to what is there.
+      tokens,                      ///< P
+      longest;                     ///< rows of the longest segment
+  /// Row k % longest of segment k / longest, if it has as many. Both adjoints are added to what is there.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
-    for (extent p = 0; p < tokens; ++p) {
-      const row<const T> d{dz + (k * tokens + p) * columns}, mean{z + (k * tokens + p) * columns};
-      const auto level = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
-      for (extent i = begin; i < end; ++i) {
-        const row<const T> x{u + i * columns};
-        const auto a = weights[i * tokens + p];
-        if (dscores) {
-          const auto slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
-          group.once([&] {
-            T& to = dscores[i * tokens + p];
-            to = to + a * (slope - level);
-          });
-        }
-        if (du) {
-          const row<T> to{du + i * columns};
-          group.each(columns, [&](auto j) { to[j] = to(j) + d[j] * a; });
-        }
-      }
+    const extent segment = k / longest, i = bounds[segment * 2] + k % longest;
+    if (i >= bounds[segment * 2 + 1]) return;
+    const row<const T> x{u + i * columns};
+    for (extent p = 0; dscores && p < tokens; ++p) {
+      const row<const T> d{dz + (segment * tokens + p) * columns};
+      const auto slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
+      group.once([&] {
+        T& to = dscores[i * tokens + p];
+        to = to + weights[i * tokens + p] * (slope - level[segment * tokens + p]);
+      });
     }
+    const row<T> to{du + i * columns};
+    if (du)
+      group.each(columns, [&](auto j) {
+        auto total = to(j);
+        for (extent p = 0; p < tokens; ++p)
+          total = total + row<const T>{dz + (segment * tokens + p) * columns}[j] * weights[i * tokens + p];
+        to[j] = total;
+      });
   }
 };
 
@@ -121,13 +144,19 @@ struct attention_pool_op {
     };
     T* du = adjoint(u);
     T* dscores = adjoint(scores);
-    b.groups(segments.size(), u.size(0) * u.size(1),
-             attention_pool_adjoint<T>{u.data(), weights.data(), z.data(), z.gradient().data(), bounds.data(), du,
-                                       dscores, u.size(1), scores.size(1)});
+    buffer<compute_type<T>, Backend> level(b, z.size(0));
+    const T* dz = z.gradient().data();
+    b.groups(z.size(0), u.size(1), attention_pool_level<T>{z.data(), dz, level.write(), u.size(1)});
+    extent longest = 0;
+    for (const row_span& s : segments) longest = std::max(longest, s.count());
+    b.groups(extent(segments.size()) * longest, u.size(1) * scores.size(1),
+             attention_pool_adjoint<T>{u.data(), weights.data(), dz, level.data(), bounds.data(), du, dscores,
+                                       u.size(1), scores.size(1), longest});
   }
 };
 
-/// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Rows outside of every segment take no part.
+/// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Segments share no rows; rows outside of all
+/// take no part.
 /// @throws shape_error (when evaluated) if a segment is empty or reaches outside
 template <expression_of_rank<2> U, expression_of_rank<2> S>
 auto attention_pool(const U& u, const S& scores, std::vector<row_span> segments) {

@@ -81,7 +81,7 @@ struct span_max_adjoint {
   IAPT_DEVICE void operator()(Group group, extent) const {
     for (extent k = 0; k < spans; ++k)
       group.each(columns, [&]<class V>(lane<V> first) {
-        const extent width = sizeof(V) / sizeof(T);
+        const extent width = sizeof(V) / sizeof(compute_type<T>);
         for (extent j = first.at; j < first.at + width; ++j) {
           extent i = bounds[k * 2];
           const extent last = bounds[k * 2 + 1] - 1;  // of a maximum that is not a number, too

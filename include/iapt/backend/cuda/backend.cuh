@@ -30,8 +30,9 @@ struct cuda_options {
   bool blocking = false;  ///< wait for every operation, so that a fault is blamed on the one that made it
 };
 
-/// A GPU as a backend. Everything is queued in one stream, so memory that comes back can be handed out at once; the
-/// host waits in download() alone. A result repeats bit for bit on one kind of GPU.
+/// A GPU as a backend, for one host thread, which has it as its current device from here on. Everything is queued in
+/// one stream, so memory that comes back can be handed out at once; the host waits in download() alone. A result
+/// repeats bit for bit on one kind of GPU.
 class cuda_backend : public thrust_loops<cuda_backend> {
  public:
   using work_type = cuda_work;  ///< of repeat()
@@ -92,6 +93,8 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     cudaGetLastError();
     trim();  // what is idle may be in the way
     wait("allocation");
+    cudaMemPool_t memory;
+    if (cudaDeviceGetDefaultMemPool(&memory, options_.device) == cudaSuccess) cudaMemPoolTrimTo(memory, 0);
     if (cudaMallocAsync(&p, bytes, stream_.get()) == cudaSuccess) return p;
     cudaGetLastError();
     std::size_t free = 0, total = 0;
@@ -106,7 +109,7 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   /// to[i] = from[i]; both on the device.
   template <class T>
   void copy(T* to, const T* from, extent n) {
-    cuda_check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream_.get()), "copy");
+    check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream_.get()), "copy");
     queued("copy");
   }
   /// From the host, which does not wait.
@@ -120,24 +123,18 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   /// @throws device_error if anything that was queued has failed
   template <class T>
   void download(T* to, const T* from, extent n) {
-    cuda_check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "download");
+    check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "download");
     wait("download");
   }
   /// p[i] = 0.
   template <class T>
   void zero(T* p, extent n) {
-    cuda_check(cudaMemsetAsync(p, 0, n * sizeof(T), stream_.get()), "zero");
+    check(cudaMemsetAsync(p, 0, n * sizeof(T), stream_.get()), "zero");
     queued("zero");
   }
   /// Waits for all that was queued.
   /// @throws device_error if any of it has failed
-  void wait(const std::string& operation = "wait") {
-    const cudaError_t status = cudaStreamSynchronize(stream_.get());
-    if (status != cudaSuccess && !options_.blocking)
-      cuda_check(status, "noticed at " + operation + ", the last operation queued before was " + readable_name(last_) +
-                             "; cuda_options{.blocking = true} finds the one to blame");
-    cuda_check(status, operation);
-  }
+  void wait(const std::string& operation = "wait") { check(cudaStreamSynchronize(stream_.get()), operation); }
 
   /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
   /// stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for all.
@@ -180,15 +177,15 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   void grid(extent rows, extent columns, const F& f) {
     try {
       thrust_loops::grid(rows, columns, f);
-    } catch (const thrust::system_error& failure) {
-      throw device_error("cuda: " + readable_name(typeid(F).name()) + ": " + failure.what());
-    }
+    } catch (const thrust::system_error& failure) { check(cudaError_t(failure.code().value()), typeid(F).name()); }
     queued(typeid(F).name());
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
   void groups(extent n, extent, const F& f) {
     if (n == 0) return;
+    if (n > INT32_MAX)
+      throw device_error("cuda: " + readable_name(typeid(F).name()) + ": too many groups for a launch");
     std::size_t scratch = 0;
     if constexpr (requires { f.scratch(); }) {
       scratch = f.scratch() * sizeof(compute_type<typename F::value_type>);
@@ -197,8 +194,7 @@ class cuda_backend : public thrust_loops<cuda_backend> {
                    readable_name(typeid(F).name()));
     }
     row_kernel<F><<<unsigned(n), group_threads<F>(), scratch, stream_.get()>>>(f);
-    if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
-      cuda_check(status, readable_name(typeid(F).name()));
+    check(cudaGetLastError(), typeid(F).name());
     queued(typeid(F).name());
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
@@ -209,7 +205,7 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     if (k > 0)
       products_->run(m, n, k, a, b, c, accumulate);
     else if (!accumulate)
-      cuda_check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream_.get()), "matmul");
+      check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream_.get()), "matmul");
     queued("matmul");
   }
 
@@ -239,6 +235,17 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     cudaDeviceProp properties;
     cuda_check(cudaGetDeviceProperties(&properties, device), "device " + std::to_string(device));
     return properties;
+  }
+  // A fault of anything that was queued may come up at any later call: only where every operation is waited for, or the
+  // launch itself is refused, is this the one to blame.
+  void check(cudaError_t status, const std::string& operation) const {
+    if (status == cudaSuccess) return;
+    const std::string name = readable_name(operation.c_str());
+    if (options_.blocking || status == cudaErrorInvalidValue || status == cudaErrorInvalidConfiguration ||
+        status == cudaErrorLaunchOutOfResources || status == cudaErrorNoKernelImageForDevice)
+      cuda_check(status, name);
+    cuda_check(status, "noticed at " + name + ", the last operation queued before was " + readable_name(last_) +
+                           "; cuda_options{.blocking = true} finds the one to blame");
   }
   void queued(const char* operation) {
     last_ = operation;

@@ -72,6 +72,7 @@ class cublas_products {
                     aligned(b.data),
                     aligned(c.data)};
     auto found = plans_.find(key);
+    if (found == plans_.end() && plans_.size() >= most_plans) plans_.clear(), found = plans_.end();
     if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, c, accumulate)).first;
     const plan& p = found->second;
     const compute_type<T> one(1), beta(accumulate ? 1 : 0);
@@ -83,6 +84,7 @@ class cublas_products {
 
  private:
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
+  static constexpr std::size_t most_plans = 4096;                        // batches of any length come by in a long run
   using shape = std::array<extent, 13>;
   template <auto Destroy>
   struct destroy {
@@ -142,6 +144,8 @@ class cublas_products {
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(aligned(a.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(c.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(aligned(c.data)));
+    // No partial sum is rounded to the stored type.
+    wish(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     cublasLtMatmulHeuristicResult_t best{};
     int count = 0;
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(

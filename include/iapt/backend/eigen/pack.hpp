@@ -38,6 +38,16 @@ struct pack {
     for (int i = 0; i < width; ++i) numbers.v[i] = T(first + i);
     return numbers;
   }
+  /// Reads numbers that lie `stride` apart.
+  IAPT_DEVICE static pack strided(const T* p, extent stride) {
+    pack numbers;
+    for (int i = 0; i < width; ++i) numbers.v[i] = p[i * stride];
+    return numbers;
+  }
+  /// Writes numbers that lie `stride` apart.
+  IAPT_DEVICE void store_strided(T* p, extent stride) const {
+    for (int i = 0; i < width; ++i) p[i * stride] = v[i];
+  }
   /// Reads neighbours from anywhere.
   IAPT_DEVICE static pack load(const T* p) { return of(*reinterpret_cast<const loose*>(p)); }
   /// Reads neighbours of another type.

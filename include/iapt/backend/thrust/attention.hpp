@@ -28,9 +28,10 @@ struct attention_key_tile {
   bool soft;       ///< whether they are soft tokens
 };
 
-/// Numbers of scratch memory for tiles of `edge` rows and as many keys: that of the greediest of the kernels.
-IAPT_DEVICE extent attention_scratch(extent edge, extent head_size) {
-  return 6 * edge * (head_size + 1) + edge * (edge + 1) + 3 * edge;
+/// Numbers of scratch memory for some tiles of `edge` rows, the weights of as many keys, and three numbers for each
+/// row.
+IAPT_DEVICE extent attention_scratch(int tiles, extent edge, extent head_size) {
+  return tiles * edge * (head_size + 1) + edge * (edge + 1) + 3 * edge;
 }
 
 /// Some keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
@@ -126,7 +127,7 @@ struct attention_forward_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
+  IAPT_DEVICE extent scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
@@ -136,7 +137,8 @@ struct attention_forward_tile {
     const extent left = s.count * tiles.shared() - t.from;
     const int rows = left < edge ? int(left) : edge;
     const extent last = (t.from + rows - 1) / tiles.shared();
-    C *q = group.scratch, *kv = q + edge * stride, *y = kv + edge * stride, *p = y + edge * stride,
+    // kv stands before p, which nobody writes while kv is read beyond its end (tile_product).
+    C *y = group.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
     tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
     group.each(edge * stride, [&](auto n) { y[n.at] = 0; });

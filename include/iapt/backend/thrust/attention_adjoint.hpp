@@ -29,7 +29,7 @@ struct attention_query_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
+  IAPT_DEVICE extent scratch() const { return attention_scratch(5, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
@@ -89,7 +89,7 @@ struct attention_key_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(tiles.edge, tiles.size()); }
+  IAPT_DEVICE extent scratch() const { return attention_scratch(6, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {

@@ -89,7 +89,7 @@ class thrust_loops : public memory_pool<Self> {
   int attention_edge(const head_layout& layout) {
     int edge = 64;
     while (edge > 4 &&
-           attention_scratch(edge, layout.head_size) * extent(sizeof(compute_type<T>)) > self().scratch_bytes())
+           attention_scratch(6, edge, layout.head_size) * extent(sizeof(compute_type<T>)) > self().scratch_bytes())
       edge /= 2;
     return edge;
   }
