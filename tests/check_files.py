@@ -19,7 +19,7 @@ def files(root):
         names = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True).stdout
         return [name for name in names.decode().split("\0") if name and (pathlib.Path(root) / name).is_file()]
     except (OSError, subprocess.CalledProcessError):
-        left = {".git", "build", ".cache", ".models", ".whl"}
+        left = {".git", "build", ".cache", ".deps", ".models", ".whl"}
         base = pathlib.Path(root)
         return [p.relative_to(base).as_posix() for p in base.rglob("*")
                 if p.is_file() and not left & set(p.relative_to(base).parts)]

@@ -22,21 +22,24 @@ struct cublas_types;
 /// Single precision.
 template <>
 struct cublas_types<float> {
-  static constexpr cudaDataType_t stored = CUDA_R_32F, scale = CUDA_R_32F;  ///< of matrices, and of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;        ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_32F;                ///< of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< of sums
 };
 /// Double precision.
 template <>
 struct cublas_types<double> {
-  static constexpr cudaDataType_t stored = CUDA_R_64F, scale = CUDA_R_64F;  ///< of matrices, and of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;        ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_64F;                ///< of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_64F;                 ///< of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;  ///< of sums
 };
 
 /// bfloat16, summed in float.
 template <>
 struct cublas_types<bfloat16> {
-  static constexpr cudaDataType_t stored = CUDA_R_16BF, scale = CUDA_R_32F;  ///< of matrices, and of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;         ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_16BF;               ///< of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< of sums
 };
 
 /// Products of one device and stream.
