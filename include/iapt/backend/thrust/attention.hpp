@@ -16,7 +16,19 @@ namespace iapt {
 struct attention_query_tile {
   extent segment,  ///< which sequence
       kv_head,     ///< which key/value head
-      from;        ///< first row
+      from,        ///< first row
+      split,       ///< which of the groups that share the tiles of keys among them
+      splits,      ///< how many there are
+      partial;     ///< where their results of the first row go, if there are several
+};
+/// A row whose keys were shared among several groups.
+struct attention_split_row {
+  extent segment,  ///< which sequence
+      kv_head,     ///< which key/value head
+      row,         ///< which row of them
+      partial,     ///< where the first group's result is
+      distance,    ///< from there to the next group's
+      splits;      ///< how many groups there are
 };
 /// Keys of a tile, all of them own rows or all of them soft tokens, and the sequences that see them.
 struct attention_key_tile {
@@ -54,6 +66,7 @@ struct attention_tiles {
   const attention_key_tile* keys;       ///< tiles of keys
   const std::int32_t* seers;            ///< sequences that see a tile of keys
   compute_type<T>* delta;               ///< Σ_e dy·y of each row (N, H)
+  compute_type<T>* partial;             ///< results of split rows: Σ weight·v (E), greatest score, Σ weight
   int edge;                             ///< rows and keys of a tile
 
   /// E
@@ -143,10 +156,12 @@ struct attention_forward_tile {
     tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
     group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
     group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
+    extent turn = 0;
     for (int kind = 0; kind < 3; ++kind) {
       const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
       const extent width = tiles.a.layout.kv_heads * E;
       for (extent from = 0; from < range.count; from += edge) {
+        if (turn++ % t.splits != t.split) continue;  // another group's
         const int keys = range.count - from < edge ? int(range.count - from) : edge;
         tiles.load_keys(group, kv, range.k + from * width, keys);
         group.barrier();
@@ -177,6 +192,17 @@ struct attention_forward_tile {
         group.barrier();
       }
     }
+    if (t.splits > 1) {
+      group.barrier();  // for the zeros, where this group had no keys
+      C* const partial = tiles.partial + t.partial * (E + 2);
+      group.each(rows * E, [&](auto n) {
+        const int r = int(n.at) / E, e = int(n.at) % E;
+        partial[r * (E + 2) + e] = y[r * stride + e];
+      });
+      group.each(rows,
+                 [&](auto r) { partial[r.at * (E + 2) + E] = top[r.at], partial[r.at * (E + 2) + E + 1] = sum[r.at]; });
+      return;
+    }
     group.each(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       tiles.a.y[tiles.place(s, t.kv_head, t.from + r) * E + e] = y[r * stride + e] / sum[r];
@@ -184,6 +210,35 @@ struct attention_forward_tile {
     group.each(rows, [&](auto r) {
       tiles.a.log_sum[tiles.place(s, t.kv_head, t.from + r.at)] = top[r.at] + std::log(sum[r.at]);
     });
+  }
+};
+
+/// Row kernel: y and log_sum of one row from what several groups found for it.
+/// @par Source Dao et al. 2023, "Flash-Decoding"
+template <class T>
+struct attention_merge {
+  static constexpr int threads = 32;  ///< of a block
+  using value_type = T;               ///< type of one number
+  using C = compute_type<T>;          ///< what it computes in
+  attention_tiles<T> tiles;           ///< everything
+  const attention_split_row* rows;    ///< which rows
+  /// Row k of them.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent k) const {
+    const attention_split_row r = rows[k];
+    const int E = tiles.size();
+    const C* const first = tiles.partial + r.partial * (E + 2);
+    const extent step = r.distance * (E + 2);
+    C top = -std::numeric_limits<C>::infinity(), total = 0;
+    for (extent s = 0; s < r.splits; ++s) top = first[s * step + E] > top ? first[s * step + E] : top;
+    for (extent s = 0; s < r.splits; ++s) total += first[s * step + E + 1] * std::exp(first[s * step + E] - top);
+    const extent place = tiles.place(tiles.segments[r.segment], r.kv_head, r.row);
+    group.each(E, [&](auto e) {
+      C sum = 0;
+      for (extent s = 0; s < r.splits; ++s) sum += first[s * step + e.at] * std::exp(first[s * step + E] - top);
+      tiles.a.y[place * E + e.at] = sum / total;
+    });
+    group.once([&] { tiles.a.log_sum[place] = top + std::log(total); });
   }
 };
 

@@ -19,12 +19,23 @@ class attention_plan {
   /// Cuts sequences into tiles of `edge` rows and as many keys.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments, int edge)
       : layout_(layout), edge_(edge) {
-    std::vector<attention_query_tile> queries;
+    std::vector<attention_query_tile> queries, shares;
+    std::vector<attention_split_row> split_rows;
     for (extent s = 0; s < extent(segments.size()); ++s) {
       rows_ = std::max(rows_, segments[s].begin + segments[s].count);
+      const extent rows = segments[s].count * (layout.heads / layout.kv_heads);
+      const extent splits = segments[s].count <= few_queries ? few_queries_splits : 1;
       for (extent g = 0; g < layout.kv_heads; ++g)
-        for (extent from = 0; from < segments[s].count * (layout.heads / layout.kv_heads); from += edge)
-          queries.push_back({s, g, from});
+        for (extent from = 0; from < rows; from += edge) {
+          queries.push_back({s, g, from, 0, 1, 0});
+          const extent count = std::min<extent>(edge, rows - from);
+          for (extent r = 0; splits > 1 && r < count; ++r)
+            split_rows.push_back({s, g, from + r, partial_rows_ + r, count, splits});
+          for (extent split = 0; split < splits; ++split) {
+            shares.push_back({s, g, from, split, splits, partial_rows_});
+            if (splits > 1) partial_rows_ += count;
+          }
+        }
     }
     std::vector<attention_key_tile> keys;
     std::vector<std::int32_t> seers;
@@ -52,7 +63,8 @@ class attention_plan {
       if (first_seer < extent(seers.size())) add_keys(ends[i], ends[i + 1], first_seer, true);
     }
     segments_ = on(backend, std::vector(segments.begin(), segments.end()));
-    queries_ = on(backend, queries), keys_ = on(backend, keys), seers_ = on(backend, seers);
+    queries_ = on(backend, queries), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows),
+    keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
 
   /// Other sequences with the same own rows; for the forward only, where they have other soft tokens.
@@ -62,16 +74,29 @@ class attention_plan {
 
   /// Number of tiles of queries.
   extent query_tiles() const { return queries_->size(); }
+  /// Number of groups that the forward takes: several for a tile of few queries, which share its keys.
+  extent shares() const { return shares_->size(); }
+  /// Rows that several groups work on.
+  const buffer<attention_split_row, Backend>& split_rows() const { return *split_rows_; }
+  /// Rows of partial results.
+  extent partial_rows() const { return partial_rows_; }
   /// Number of tiles of keys.
   extent key_tiles() const { return keys_->size(); }
   /// Rows of the packed arrays up to the last that belongs to a sequence.
   extent rows() const { return rows_; }
   /// About how many numbers one tile touches.
   extent work() const { return edge_ * edge_ * layout_.head_size; }
-  /// What the kernels read.
+  /// What the kernels of the forward read.
   template <class T>
-  attention_tiles<T> tiles(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints) const {
-    return {arrays, adjoints, segments_->data(), queries_->data(), keys_->data(), seers_->data(), nullptr, edge_};
+  attention_tiles<T> forward_tiles(const attention_arrays<T>& arrays, compute_type<T>* partial) const {
+    return {arrays, {}, segments_->data(), shares_->data(), nullptr, nullptr, nullptr, partial, edge_};
+  }
+  /// What the kernels of the adjoints read.
+  template <class T>
+  attention_tiles<T> tiles(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+                           compute_type<T>* delta) const {
+    return {arrays,  adjoints, segments_->data(), queries_->data(), keys_->data(), seers_->data(), delta,
+            nullptr, edge_};
   }
 
  private:
@@ -83,11 +108,14 @@ class attention_plan {
     if (!x.empty()) backend.upload(copy->write(), x.data(), extent(x.size()));
     return copy;
   }
+  // While decoding a sequence has one query: its keys are shared among as many groups, whatever is decoded beside it.
+  static constexpr extent few_queries = 4, few_queries_splits = 16;
   head_layout layout_;
   int edge_;
-  extent rows_ = 0;
+  extent rows_ = 0, partial_rows_ = 0;
   stored<attention_segment> segments_;
-  stored<attention_query_tile> queries_;
+  stored<attention_query_tile> queries_, shares_;
+  stored<attention_split_row> split_rows_;
   stored<attention_key_tile> keys_;
   stored<std::int32_t> seers_;
 };

@@ -68,15 +68,18 @@ class thrust_loops : public memory_pool<Self> {
   /// Causal attention; see attention_forward_tile.
   template <class T>
   void attention(const attention_arrays<T>& arrays, const attention_plan<Self>& plan) {
-    self().groups(plan.query_tiles(), plan.work(), attention_forward_tile<T>{plan.tiles(arrays, {})});
+    buffer<compute_type<T>, Self> partial(self(), plan.partial_rows() * (arrays.layout.head_size + 2));
+    const auto tiles = plan.forward_tiles(arrays, partial.write());
+    self().groups(plan.shares(), plan.work(), attention_forward_tile<T>{tiles});
+    self().groups(plan.split_rows().size(), arrays.layout.head_size,
+                  attention_merge<T>{tiles, plan.split_rows().data()});
   }
   /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                          const attention_plan<Self>& plan) {
-    auto tiles = plan.tiles(arrays, adjoints);
     buffer<compute_type<T>, Self> delta(self(), plan.rows() * arrays.layout.heads);
-    tiles.delta = delta.write();
+    const auto tiles = plan.tiles(arrays, adjoints, delta.write());
     self().groups(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
     if (adjoints.dq) self().groups(plan.query_tiles(), plan.work(), attention_query_adjoint_tile<T>{tiles});
     self().groups(plan.key_tiles(), plan.work(), attention_key_adjoint_tile<T>{tiles});
