@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The CUDA language and target iapt::cuda, for our own build and for a consumer's with -DIAPT_CUDA=ON.
+# The CUDA language and target iapt::cuda, for our own build and for a consumer's find_package(iapt COMPONENTS cuda).
 include_guard(GLOBAL)
 include(CheckLanguage)
 

@@ -11,7 +11,7 @@ function(iapt_find_core result)
   find_package(Eigen3 QUIET NO_MODULE)
   if(NOT TARGET Eigen3::Eigen) # its headers alone will do
     find_path(IAPT_EIGEN_INCLUDE_DIR Eigen/Core PATHS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../.deps/include/eigen3"
-              PATH_SUFFIXES eigen3)
+              NO_DEFAULT_PATH)
     mark_as_advanced(IAPT_EIGEN_INCLUDE_DIR)
     if(IAPT_EIGEN_INCLUDE_DIR)
       add_library(Eigen3::Eigen INTERFACE IMPORTED)
@@ -38,7 +38,7 @@ function(iapt_find_core result)
 endfunction()
 
 # Thrust, for the backends on it: target iapt::thrust where its headers are found. Debian's libthrust-dev is too old.
-function(iapt_find_thrust)
+function(iapt_find_thrust result)
   if(TARGET iapt::thrust)
     return()
   endif()
@@ -53,6 +53,9 @@ function(iapt_find_thrust)
     # What Thrust takes a host compiler's "device" for; its own default would look for CUDA's headers.
     target_compile_definitions(iapt::thrust
                                INTERFACE $<$<COMPILE_LANGUAGE:CXX>:THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP>)
+  else()
+    list(APPEND ${result} "Thrust of CUDA 13 or later (a toolkit, PyPI's nvidia-cuda-cccl, or set IAPT_CCCL_INCLUDE_DIR)")
+    set(${result} "${${result}}" PARENT_SCOPE)
   endif()
 endfunction()
 

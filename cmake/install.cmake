@@ -14,4 +14,4 @@ configure_package_config_file(cmake/iapt-config.cmake.in "${PROJECT_BINARY_DIR}/
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/iapt-config-version.cmake" COMPATIBILITY SameMinorVersion
                                  ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/iapt-config.cmake" "${PROJECT_BINARY_DIR}/iapt-config-version.cmake"
-              cmake/iapt_dependencies.cmake DESTINATION "${package_dir}")
+              cmake/iapt_dependencies.cmake cmake/cuda.cmake DESTINATION "${package_dir}")

@@ -190,3 +190,22 @@ TEST_CASE("programs with a model: output that is lost, prompts that are too long
                  .text,
              has_text("warning: --max-length: 100000 tokens; the model was made for 8192 positions"));
 }
+
+TEST_CASE("programs: the device is named or refused, and the processor's two say the same", "[examples][model]") {
+  const auto generate = require_program("generate"), model = require_model();
+  if (!generate || !model) return;
+  const program run{*generate};
+  const std::string question = "--model '" + *model + "' --prompt 'The capital of France is' --max-new 5";
+  run.refuses(question + " --device abacus", "abacus not in {eigen,thrust,cuda}");
+  const outcome cuda = run(question + " --device cuda");  // a build without it, or a machine without it
+  if (cuda.status != 0) {
+    CHECK(cuda.status == 1);
+    CHECK_THAT(cuda.text, has_text("cuda") && (has_text("-DIAPT_CUDA=ON") || has_text("no GPU can be used")));
+  }
+  const outcome eigen = run(question), thrust = run(question + " --device thrust");
+  CHECK(eigen.status == 0);
+  if (thrust.text.find("was built for") == std::string::npos) {
+    CHECK(thrust.status == 0);
+    CHECK(thrust.text == eigen.text);
+  }
+}
