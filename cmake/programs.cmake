@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices, each of
-# them a translation unit that is made here of NAME.hpp and the backend's header.
+# Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices: on Eigen
+# by itself, on each of the others by a translation unit that is made here of NAME.hpp and the backend's header.
 find_path(IAPT_CLI11_INCLUDE_DIR CLI/CLI.hpp)
 find_package(benchmark QUIET)
 
-# Devices: name, type, header, language.
-set(devices "eigen|iapt::eigen_backend|iapt/backend/eigen/backend.hpp|cpp")
+# Other devices: name, type, header, language.
+set(devices "")
 if(TARGET iapt::thrust AND TARGET OpenMP::OpenMP_CXX)
   list(APPEND devices "thrust|iapt::thrust_backend<thrust::omp::tag>|iapt/backend/thrust/backend.hpp|cpp")
 endif()

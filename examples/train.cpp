@@ -2,6 +2,8 @@
 // Trains IAPT on a model and JSONL of your own: its flags. train.hpp says what happens.
 #include "train.hpp"
 
+#include <iapt/backend/eigen/backend.hpp>
+
 #include "support/main.hpp"
 
 namespace program {
@@ -75,5 +77,7 @@ void train_program::settle() {
 }
 
 }  // namespace program
+
+static const program::device<program::train_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::train_program>(argc, argv); }
