@@ -8,7 +8,8 @@ bench/gpu.sh builds the program and calls this. Every measurement is a process o
 weights in bfloat16 and no padding. Training is one AdamW step on `batch` sequences; the loss and the head are on the
 response rows only, on both sides. PEFT's LoRA has rank 8 on all seven linear maps of a layer: in float32 under
 autocast where it trains, as PEFT does it; in bfloat16 where it generates. Attention is SDPA (PyTorch's own choice of
-fused kernel). Memory is what each side's allocator handed out at most. The roof is measured:
+fused kernel). Memory is what each side's allocator handed out at most (ours
+without the few buffers of a recorded decoding step). The roof is measured:
 a bfloat16 product of 8192³ and a copy of 4 GiB.
 """
 import argparse
@@ -122,7 +123,10 @@ def measure(job):
 def last_json(command):
     process = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
     lines = process.stdout.strip().splitlines()
-    return json.loads(lines[-1]) if process.returncode == 0 and lines else None
+    try:
+        return json.loads(lines[-1]) if process.returncode == 0 and lines else None
+    except ValueError:  # nan: a run that diverged is no measurement
+        return None
 
 
 def main():

@@ -48,8 +48,9 @@ function(iapt_find_thrust result)
             NO_DEFAULT_PATH)
   mark_as_advanced(IAPT_CCCL_INCLUDE_DIR)
   if(IAPT_CCCL_INCLUDE_DIR)
-    add_library(iapt::thrust INTERFACE IMPORTED)
-    target_include_directories(iapt::thrust SYSTEM INTERFACE "${IAPT_CCCL_INCLUDE_DIR}")
+    add_library(iapt::thrust INTERFACE IMPORTED GLOBAL)
+    # For host compilers: nvcc has its own.
+    target_include_directories(iapt::thrust SYSTEM INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${IAPT_CCCL_INCLUDE_DIR}>")
     # What Thrust takes a host compiler's "device" for; its own default would look for CUDA's headers.
     target_compile_definitions(iapt::thrust
                                INTERFACE $<$<COMPILE_LANGUAGE:CXX>:THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP>)

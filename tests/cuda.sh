@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Compiles and links with nvcc everything that runs on an NVIDIA GPU, for A100, H100 and PTX, without a warning, and
-# runs what needs no GPU. Skips, saying so, where there is no nvcc. The whole device suite: tests/gpu.sh.
+# Compiles and links with nvcc everything that runs on an NVIDIA GPU, programs for A100, H100 and PTX, tests for H100,
+# without a warning, and runs what needs no GPU. Skips, saying so, where there is no nvcc. The whole device suite: tests/gpu.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/need.sh
@@ -10,9 +10,10 @@ if ! command -v nvcc >/dev/null; then
   echo "skipped: no nvcc (CUDA 13 or later), so nothing of the GPU's code was compiled"
   exit 0
 fi
-need "${build_needs[@]}" catch2
+need "${build_needs[@]}" catch2 libbenchmark-dev
 model=$(bash scripts/fetch_model.sh)
-cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_BUILD_BENCH=ON "-DCMAKE_CUDA_FLAGS=-Werror all-warnings"
+cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_TEST_CUDA_ARCHITECTURES=90-real \
+  "-DCMAKE_CUDA_FLAGS=-Werror all-warnings"
 cmake --build --preset cuda --parallel "${JOBS:-$(nproc)}"
 ctest --test-dir build/cuda --output-on-failure -R '^without_a_gpu$' --no-tests=error
 # Where a GPU is missing a program says so, and says which devices it has.

@@ -6,6 +6,9 @@ file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/incl
 if(NOT TARGET iapt::thrust)
   list(FILTER headers EXCLUDE REGEX "backend/thrust/")
 endif()
+if(NOT IAPT_TEXT)
+  list(FILTER headers EXCLUDE REGEX "^iapt/(data|io|text|train)/|^iapt/[a-z]*.hpp")
+endif()
 
 set(folder "${PROJECT_BINARY_DIR}/headers")
 set(sources "${folder}/all.cpp")

@@ -39,9 +39,8 @@ int run_on_device(const Program& program) {
   if (const auto found = all.find(program.device); found != all.end()) return found->second(program);
   std::string names;
   for (const auto& one : all) names += (names.empty() ? "" : ", ") + one.first;
-  throw iapt::device_error("--device " + program.device + ": this program was built for " + names +
-                           (program.device == "cuda" ? " alone; configure with -DIAPT_CUDA=ON for a GPU"
-                                                     : " alone; Thrust's headers were not found"));
+  throw iapt::device_error("--device " + program.device + ": this program was built for " + names + " alone" +
+                           (program.device == "cuda" ? "; configure with -DIAPT_CUDA=ON for a GPU" : ""));
 }
 
 }  // namespace program

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs to a prefix of its own and builds a consumer from there, as somebody else's project would.
-# cmake -Dbinary_dir= -Dcompiler= -Dlauncher= -Dgenerator= -P run.cmake
+# cmake -Dbinary_dir= -Dcompiler= -Dlauncher= -Dgenerator= -Dcccl= -P run.cmake
 cmake_path(GET compiler FILENAME name)
 set(work "${binary_dir}/consumer/${name}")
 set(prefix "${work}/prefix")
@@ -27,7 +27,7 @@ endfunction()
 
 run("${CMAKE_COMMAND}" --install "${binary_dir}" --prefix "${prefix}")
 set(configure "${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}" -G "${generator}" "-DCMAKE_PREFIX_PATH=${prefix}"
-              "-DCMAKE_CXX_COMPILER=${compiler}")
+              "-DCMAKE_CXX_COMPILER=${compiler}" "-DIAPT_CCCL_INCLUDE_DIR=${cccl}")
 
 string(REPLACE ";" "\\;" launcher "${launcher}")
 run(${configure} -B "${work}/build" "-DCMAKE_CXX_COMPILER_LAUNCHER=${launcher}")

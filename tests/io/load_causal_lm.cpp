@@ -3,11 +3,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "iapt/io/adapter.hpp"
 #include "iapt/train/generate.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace iapt::test {
 namespace {
@@ -99,6 +101,35 @@ TEST_CASE("SmolLM2 gives the logits and the greedy text of transformers", "[mode
     CHECK(answers[0] == expected);
     CHECK(lm.tokenizer().decode(answers[0]) == one["new_text"].get<std::string>());
   }
+}
+
+namespace {
+
+template <class Backend>
+void check_bfloat16(const std::string& path) {
+  if constexpr (Backend::stores_bfloat16) {
+    Backend backend = with_threads(2);
+    const auto lm = load_causal_lm<bfloat16>(path, backend);
+    CHECK(generate(lm, bare{}, {lm.tokenizer().encode("The capital of France is")}, {.max_new = 2})[0] ==
+          lm.tokenizer().encode(" Paris.", {.bos = false}));
+    using generator = key_value_generator<float, Backend>;
+    auto method =
+        make_iapt<generator>(lm, {.bottleneck = 8, .start_text = lm.tokenizer().encode("Answer the question.")});
+    const temporary_folder folder;
+    save_adapter(method, lm.fingerprint(), folder.path() / "adapter");
+    auto again = load_adapter<generator>(lm, folder.path() / "adapter");
+    std::vector<std::vector<float>> values;
+    method.visit([&](const std::string&, const auto& x, tensor_role) { values.push_back(to_host(x)); });
+    std::size_t next = 0;
+    again.visit([&](const std::string&, const auto& x, tensor_role) { CHECK((to_host(x) == values.at(next++))); });
+    CHECK(next == values.size());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a real model in bfloat16, with an adapter in float", "[model]") {
+  if (const auto path = require_model()) check_bfloat16<test_backend>(*path);
 }
 
 }  // namespace iapt::test

@@ -205,4 +205,19 @@ TEST_CASE("attention: what does not fit", "[ops]") {
   CHECK_THAT(outside({.begin = 0, .count = -2}), has_text("reaches outside"));
 }
 
+TEST_CASE("a pattern may change its past alone", "[ops]") {
+  attention_pattern<test_backend> pattern{{.begin = 0, .count = 2, .past_count = 1}, {.begin = 2, .count = 1}};
+  pattern.replace(
+      {{.begin = 0, .count = 2, .past_begin = 7, .past_count = 5}, {.begin = 2, .count = 1, .past_count = 1}});
+  CHECK(pattern.segments()[0].past_begin == 7);
+  const auto message = [&](std::vector<attention_segment> others) {
+    return message_of<shape_error>([&] { pattern.replace(others); });
+  };
+  const std::string refused = "attention: sequences to replace differ in more than their past";
+  CHECK(message({{.begin = 0, .count = 2}}) == refused);
+  CHECK(message({{.begin = 0, .count = 2}, {.begin = 2, .count = 2}}) == refused);
+  CHECK(message({{.begin = 0, .count = 2, .prefix_count = 1}, {.begin = 2, .count = 1}}) == refused);
+  CHECK(pattern.segments()[1].past_count == 1);
+}
+
 }  // namespace iapt::test

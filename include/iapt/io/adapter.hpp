@@ -125,7 +125,7 @@ iapt_method<Generator> load_adapter(const language_model<T, Backend>& lm, const 
   auto method = make_iapt<Generator>(lm, options);
   std::size_t read = 0;
   method.visit([&](const std::string& name, auto& x, tensor_role) {
-    upload(x, read_stored<T>(file, name, {x.shape().begin(), x.shape().end()}));
+    upload(x, read_stored<typename Generator::value_type>(file, name, {x.shape().begin(), x.shape().end()}));
     ++read;
   });
   if (read != file.tensors().all().size())

@@ -84,9 +84,10 @@ class weight_loader {
   tensor<T, int(Rank), Backend> read(const std::string& name, const std::array<extent, Rank>& shape,
                                      extent paired_heads = 0) {
     const stored_tensor& from = stored_.at(name, shape);
-    std::vector<T> values(from.size());
-    read_into<T>(from, values);
+    std::vector<compute_type<T>> read(from.size());
+    read_into<compute_type<T>>(from, read);
     used_.insert(name);
+    std::vector<T> values(read.begin(), read.end());  // rounded, where T has fewer bits
     if (paired_heads) values = unpaired(values, paired_heads);
     return from_host(backend_, shape, values);
   }

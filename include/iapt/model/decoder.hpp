@@ -13,7 +13,8 @@ namespace iapt {
 
 /// Reads token after token of some of a cache's sequences. A step costs the backbone's work: soft tokens are rows of
 /// the cache by now. What changes from step to step lies in memory of its own, so that a GPU records the work of one
-/// step and then repeats it. Model, cache and method must outlive it.
+/// step and then repeats it: there a method's hooks are called in the first three steps only, and in the third may not
+/// upload. Model, cache and method must outlive it.
 template <class T, class Backend, class Method = bare>
 class decoder {
  public:
@@ -31,6 +32,9 @@ class decoder {
               tensor<T, 2, Backend>(lm.backend(), {extent(sequences_.size()), lm.config.heads.head_size}),
               {},
               {}} {}
+  /// A method must outlive its decoder.
+  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<extent> sequences,
+          const Method&& method) = delete;
   decoder(const decoder&) = delete;
   decoder& operator=(const decoder&) = delete;
 

@@ -32,25 +32,31 @@ class attention_pattern {
  public:
   /// Of the given sequences.
   attention_pattern(std::vector<attention_segment> segments = {})
-      : shared_(std::make_shared<shared>(shared{std::move(segments), {}, 0, {}})) {}
+      : shared_(std::make_shared<shared>(shared{std::move(segments), nullptr, {}, 0, {}})) {}
   /// Of the given sequences.
   attention_pattern(std::initializer_list<attention_segment> segments)
       : attention_pattern(std::vector<attention_segment>(segments)) {}
 
   /// Where the sequences stand.
   const std::vector<attention_segment>& segments() const { return shared_->segments; }
-  /// Other sequences with as many own rows in the same places: only the past and the soft tokens may differ. Copies see
-  /// it, too, and a plan is kept.
+  /// Other sequences, which differ in their past alone. Copies see it, too, and the plan is kept. Not between a
+  /// recorded statement and its backward.
+  /// @throws shape_error if anything else differs
   void replace(std::vector<attention_segment> segments) {
+    std::vector<attention_segment> same = segments;
+    for (std::size_t s = 0; s < std::min(same.size(), shared_->segments.size()); ++s)
+      same[s].past_begin = shared_->segments[s].past_begin, same[s].past_count = shared_->segments[s].past_count;
+    if (same != shared_->segments) throw shape_error("attention: sequences to replace differ in more than their past");
+    if (shared_->plan) shared_->plan->replace(segments);
     shared_->segments = std::move(segments);
-    if (shared_->plan) shared_->plan->replace(shared_->segments);
   }
   /// How the backend goes about it, for numbers of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
-    if (!shared_->plan || shared_->layout != layout || shared_->bytes != sizeof(compute_type<T>)) {
+    if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout ||
+        shared_->bytes != sizeof(compute_type<T>)) {
       shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments));
-      shared_->layout = layout, shared_->bytes = sizeof(compute_type<T>);
+      shared_->backend = &backend, shared_->layout = layout, shared_->bytes = sizeof(compute_type<T>);
     }
     return *shared_->plan;
   }
@@ -58,8 +64,9 @@ class attention_pattern {
  private:
   struct shared {
     std::vector<attention_segment> segments;
-    head_layout layout;  // that there is a plan for
-    std::size_t bytes;   // of a number that there is a plan for
+    Backend* backend;    // that there is a plan for
+    head_layout layout;  // that it is for
+    std::size_t bytes;   // of a number that it is for
     std::optional<typename Backend::attention_plan_type> plan;
   };
   std::shared_ptr<shared> shared_;

@@ -90,14 +90,15 @@ struct attention_pool_adjoint {
         to = to + weights[i * tokens + p] * (slope - level[segment * tokens + p]);
       });
     }
-    const row<T> to{du + i * columns};
-    if (du)
+    if (du) {
+      const row<T> to{du + i * columns};
       group.each(columns, [&](auto j) {
         auto total = to(j);
         for (extent p = 0; p < tokens; ++p)
           total = total + row<const T>{dz + (segment * tokens + p) * columns}[j] * weights[i * tokens + p];
         to[j] = total;
       });
+    }
   }
 };
 

@@ -73,7 +73,7 @@ struct row_numbers {
   /// Uploads the numbers.
   row_numbers(Backend& backend, std::vector<std::int32_t> rows)
       : host(std::move(rows)), device(from_host(backend, extents<1>{extent(host.size())}, host)) {}
-  /// Other numbers in the same place.
+  /// Other numbers in the same place; not between a recorded statement and its backward.
   /// @throws shape_error if there are not as many
   void replace(std::vector<std::int32_t> rows) {
     upload(device, rows);

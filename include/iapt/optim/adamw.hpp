@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -101,7 +100,7 @@ class adamw {
   /// Starts what step(factor) begins with, the sums over the gradients, so that a caller who waits for something else
   /// need not wait for them again. Gradients and factors must not change between the two calls.
   void measure(factors factor) {
-    measuring_ = true;
+    measuring_ = false;
     if (slots_.empty()) return;
     Backend& backend = slots_[0].first.backend();
     std::vector<adamw_piece<T>> pieces;
@@ -116,13 +115,13 @@ class adamw {
             {g + from, m + from, v + from, values + from, std::min(p.size() - from, adamw_piece<T>::most), extent(i)});
     }
     if (pieces != pieces_) {  // mostly they stay from step to step
-      pieces_ = std::move(pieces);
-      table_ = std::make_shared<buffer<adamw_piece<T>, Backend>>(backend, extent(pieces_.size()));
-      backend.upload(table_->write(), pieces_.data(), table_->size());
-      sums_ = tensor<T, 1, Backend>(backend, {table_->size()});
+      const auto table = from_host(backend, extents<1>{extent(pieces.size())}, pieces);
+      const tensor<T, 1, Backend> sums(backend, {table.size()});
+      pieces_ = std::move(pieces), table_ = table, sums_ = sums;
     }
-    if (pieces_.empty()) return;
-    backend.groups(table_->size(), adamw_piece<T>::most, square_sum<T>{table_->data(), sums_.write()});
+    if (!pieces_.empty())
+      backend.groups(table_.size(), adamw_piece<T>::most, square_sum<T>{table_.data(), sums_.write()});
+    measuring_ = true;
   }
 
   /// Forgets all gradients.
@@ -198,9 +197,8 @@ class adamw {
       if (k == 0 || pieces_[k - 1].parameter != pieces_[k].parameter) all[i] = factors_of(slots_[i], factor, norms);
     }
     Backend& backend = slots_[0].first.backend();
-    buffer<adamw_factors<T>, Backend> table(backend, extent(all.size()));
-    backend.upload(table.write(), all.data(), table.size());
-    backend.groups(table_->size(), adamw_piece<T>::most, adamw_update<T>{table_->data(), table.data()});
+    const auto table = from_host(backend, extents<1>{extent(all.size())}, all);
+    backend.groups(table_.size(), adamw_piece<T>::most, adamw_update<T>{table_.data(), table.data()});
   }
   adamw_factors<T> factors_of(slot& one, const factors& factor, const per_group<double>& norms) {
     const parameter_group group = one.parameter.group;
@@ -221,10 +219,10 @@ class adamw {
   adamw_options options_;
   per_group<group_settings> settings_;
   std::vector<slot> slots_;
-  bool measuring_ = false;                                  // measure() was called, step() was not
-  std::vector<adamw_piece<T>> pieces_;                      // of the parameters that are moved
-  std::shared_ptr<buffer<adamw_piece<T>, Backend>> table_;  // the same on the backend
-  tensor<T, 1, Backend> sums_;                              // their gradients' squared lengths
+  bool measuring_ = false;                    // measure() was called, step() was not
+  std::vector<adamw_piece<T>> pieces_;        // of the parameters that are moved
+  tensor<adamw_piece<T>, 1, Backend> table_;  // the same on the backend
+  tensor<T, 1, Backend> sums_;                // their gradients' squared lengths
 };
 
 }  // namespace iapt

@@ -18,7 +18,7 @@ struct generation_options {
 };
 
 /// The likeliest token of each row of logits (M, V); the first of equals.
-/// @throws numeric_error if the logits are not finite
+/// @throws numeric_error if any logit is not finite
 template <class T, class Backend>
 std::vector<token_id> likeliest(const tensor<T, 2, Backend>& logits) {
   const std::vector<std::int32_t> best = row_argmax(logits);

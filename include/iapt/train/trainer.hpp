@@ -210,17 +210,17 @@ class trainer {
     const auto numbers = (*coefficient_order_)(at_.step);
     const auto batch = add_gradient(backend_, model_, method_, std::span<const example>(coefficient_set_), numbers,
                                     options_.micro_batch);
-    const auto [loss, norms] = update(batch, {.weights = {}, .coefficients = 1.0});
+    const auto [loss, norms] = update(batch, {.weights = {}, .coefficients = 1.0}, "loss of the coefficients' batch");
     coefficient_loss_ = loss, coefficient_norm_ = norms.coefficients;
   }
 
   // The batch's loss and the gradients' norms. All is queued before the one place where the host waits.
-  std::pair<double, per_group<double>> update(const auto& batch,
-                                              const typename adamw<number, Backend>::factors& factor) {
+  std::pair<double, per_group<double>> update(const auto& batch, const typename adamw<number, Backend>::factors& factor,
+                                              const std::string& what = "loss") {
     try {
       optimizer_.measure(factor);
       const double loss = batch.wait();
-      if (!std::isfinite(loss)) throw numeric_error("the loss is not finite (" + std::to_string(loss) + ")");
+      if (!std::isfinite(loss)) throw numeric_error("the " + what + " is not finite (" + std::to_string(loss) + ")");
       return {loss, optimizer_.step(factor)};
     } catch (const numeric_error& failure) {
       throw numeric_error("train: step " + std::to_string(at_.step + 1) + ": " + failure.what() + advice());

@@ -67,8 +67,8 @@ struct eigen_attention_plan {
   std::vector<attention_segment> segments;  ///< the sequences
   std::vector<attention_task> tasks;        ///< tiles of queries
   bool overlap;                             ///< whether sequences share soft tokens
-  /// Other sequences with the same own rows.
-  void replace(const std::vector<attention_segment>& others) { segments = others, overlap = prefixes_overlap(others); }
+  /// Other sequences, which differ in their past alone.
+  void replace(const std::vector<attention_segment>& others) { segments = others; }
 };
 
 /// A block of keys that a tile of queries may see.

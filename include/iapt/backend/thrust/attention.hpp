@@ -83,7 +83,8 @@ struct attention_tiles {
   IAPT_DEVICE attention_key_range<T> range(const attention_segment& s, extent kv_head, extent last, int kind) const {
     const extent width = a.layout.kv_heads * size(), column = kv_head * size();
     const auto rows = [&](const T* k, const T* v, extent begin, extent count, extent first, extent step) {
-      return attention_key_range<T>{k + begin * width + column, v + begin * width + column, count, first, step};
+      const extent at = count ? begin * width + column : 0;  // where there are none, k and v are null
+      return attention_key_range<T>{k + at, v + at, count, first, step};
     };
     if (kind == 0) return rows(a.past_k, a.past_v, s.past_begin, s.past_count, 0, 0);
     if (kind == 1)

@@ -67,7 +67,7 @@ class attention_plan {
     keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
 
-  /// Other sequences with the same own rows; for the forward only, where they have other soft tokens.
+  /// Other sequences, which differ in their past alone.
   void replace(const std::vector<attention_segment>& others) {
     segments_->backend().upload(segments_->write(), others.data(), segments_->size());
   }
