@@ -2,6 +2,10 @@
 // What the backends on Thrust share: loops over more than one piece, tiles of attention, soft tokens that are shared.
 #include IAPT_TEST_BACKEND_HEADER
 
+#include <omp.h>
+
+#include <map>
+
 #include "support/check.hpp"
 
 namespace iapt::test {
@@ -14,16 +18,17 @@ struct count_loop {
   extent columns;
   void operator()(extent r, lane<float> j) const { visits[r * columns + j.at] += 1; }
 };
-/// Sums 1..n in scratch memory.
+/// Sums k..k+99 in scratch memory, and notes where that is.
 struct scratch_kernel {
   using value_type = double;
   double* y;
+  std::pair<int, double*>* where;  // thread and memory
   extent scratch() const { return 100; }
   template <class Group>
   void operator()(Group group, extent k) const {
     group.each(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
     const double s = group.sum(100, [&](auto j) { return group.scratch[j.at]; });
-    group.once([&] { y[k] = s; });
+    group.once([&] { y[k] = s, where[k] = {omp_get_thread_num(), group.scratch}; });
   }
 };
 
@@ -43,8 +48,14 @@ TEST_CASE("every thread's groups have scratch memory of their own", "[backend]")
   for (int threads : {1, 3}) {
     test_backend backend = with_threads(threads);
     std::vector<double> y(1000);
-    backend.groups(1000, 100, scratch_kernel{y.data()});
-    for (extent k = 0; k < 1000; ++k) CHECK(y[k] == 4950 + 100.0 * double(k));
+    std::vector<std::pair<int, double*>> where(1000);
+    backend.groups(1000, 100, scratch_kernel{y.data(), where.data()});
+    std::map<int, double*> memory(where.begin(), where.end());
+    for (extent k = 0; k < 1000; ++k) {
+      CHECK(y[k] == 4950 + 100.0 * double(k));
+      for (const auto& [thread, place] : memory)
+        CHECK((thread == where[k].first ? place == where[k].second : std::abs(place - where[k].second) >= 100));
+    }
     CHECK(backend.bytes_in_use() == 0);
   }
 }
