@@ -2,7 +2,9 @@
 // What the backends on Thrust share: loops over more than one piece, tiles of attention, soft tokens that are shared.
 #include IAPT_TEST_BACKEND_HEADER
 
+#if defined(_OPENMP)
 #include <omp.h>
+#endif
 
 #include <map>
 
@@ -11,6 +13,13 @@
 namespace iapt::test {
 namespace {
 
+int thread_number() {
+#if defined(_OPENMP)
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
 /// Counts visits of each place, rows of `columns`.
 struct count_loop {
   using value_type = float;
@@ -28,7 +37,7 @@ struct scratch_kernel {
   void operator()(Group group, extent k) const {
     group.each(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
     const double s = group.sum(100, [&](auto j) { return group.scratch[j.at]; });
-    group.once([&] { y[k] = s, where[k] = {omp_get_thread_num(), group.scratch}; });
+    group.once([&] { y[k] = s, where[k] = {thread_number(), group.scratch}; });
   }
 };
 
