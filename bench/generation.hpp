@@ -3,9 +3,8 @@
 #pragma once
 #include <sys/resource.h>
 
-#include <chrono>
-
 #include "../examples/support/program.hpp"
+#include "support/workload.hpp"
 
 namespace program {
 using namespace iapt;
@@ -22,26 +21,21 @@ struct generation_program : common_flags {
 
 template <class Backend>
 int generation_program::run(Backend& backend) const {
-  const auto seconds = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  };
   const auto lm = load_causal_lm<float>(model, backend);
   random_stream random(1);
-  std::vector<token_id> ids(prompt);
-  for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
   packed_batch batch;
-  batch.add(ids);
+  batch.add(bench::random_tokens(random, lm.config, prompt));
   const bare method;
   double prefill = 1e9, decode = 0;
   for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
     kv_cache<float, Backend> cache(backend, lm.config, 1, prompt + fresh);
-    double start = seconds();
+    double start = bench::now();
     auto next = likeliest(lm.prefill(batch, cache));
-    prefill = std::min(prefill, seconds() - start);
-    start = seconds();
+    prefill = std::min(prefill, bench::now() - start);
+    start = bench::now();
     decoder reader(lm, cache, {0}, method);
     for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
-    decode = seconds() - start;
+    decode = bench::now() - start;
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Speed and memory on an NVIDIA GPU, on backbones of random weights in bfloat16, each beside the roof that it could
 // reach. gpu_bench SHAPE WHAT [name=number...]: one line of JSON. bench/gpu.sh runs all of it beside PyTorch.
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -15,6 +14,7 @@
 #include "iapt/optim/adamw.hpp"
 #include "iapt/peft/iapt/initialise.hpp"
 #include "iapt/train/generate.hpp"
+#include "support/workload.hpp"
 
 namespace {
 
@@ -23,17 +23,15 @@ using backbone = causal_lm<bfloat16, cuda_backend>;
 using method_type = iapt_method<key_value_generator<float, cuda_backend>>;
 using numbers = std::map<std::string, double>;
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 /// Seconds that f takes once it is warm, the median of several runs.
 double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& f) {
   std::vector<double> all;
   for (int i = 0; i <= runs; ++i) {
     backend.wait();
-    const double start = now();
+    const double start = bench::now();
     f();
     backend.wait();
-    if (i) all.push_back(now() - start);
+    if (i) all.push_back(bench::now() - start);
   }
   std::sort(all.begin(), all.end());
   return all[all.size() / 2];
@@ -56,15 +54,9 @@ double memory_roof(cuda_backend& backend) {
   backend.zero(a.write(), n);
   return 8.0 * double(n) / seconds_of(backend, 10, [&] { backend.copy(b.write(), a.data(), n); });
 }
-double weights_of(const transformer_config& c) {
-  const double width = double(c.heads.heads + c.heads.kv_heads) * 2 * double(c.heads.head_size);
-  return double(c.layers) * double(c.hidden) * (width + 3 * double(c.feed_forward));
-}
 std::vector<token_id> tokens(const transformer_config& c, extent count, std::uint64_t seed) {
   random_stream random(seed, 3);
-  std::vector<token_id> ids(count);
-  for (token_id& id : ids) id = token_id(random.below(std::uint64_t(c.vocabulary)));
-  return ids;
+  return bench::random_tokens(random, c, count);
 }
 method_type method_for(const backbone& lm, const numbers& n) {
   return make_iapt<key_value_generator<float, cuda_backend>>(
@@ -92,10 +84,7 @@ numbers train(cuda_backend& backend, backbone& lm, const numbers& n) {
     loss = to_host(value)[0];
     optimizer.step();
   });
-  // Products: forward everywhere, backward by the input only, and only where a gradient flows.
-  const double all = double(instruction + response - 1), live = n.at("late") ? double(response) : all;
-  const double head = double(response) * double(c.vocabulary * c.hidden);
-  const double work = 2 * double(batch_size) * (weights_of(c) * (all + live) + 2 * head);
+  const double work = bench::training_operations(c, batch_size, instruction, response, n.at("late") != 0);
   return {{"tokens_per_second", double(batch_size * (instruction + response)) / seconds},
           {"seconds_per_step", seconds},
           {"loss", loss},
@@ -113,22 +102,22 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
     for (int round = 0; round < 2; ++round) {  // the first warms up
       kv_cache<bfloat16, cuda_backend> cache(backend, c, batch_size, prompt + fresh + soft_token_count(method));
       backend.wait();
-      double start = now();
+      double start = bench::now();
       auto next = likeliest(lm.prefill(batch, cache, method));
-      prefill = now() - start;
-      start = now();
+      prefill = bench::now() - start;
+      start = bench::now();
       std::vector<extent> sequences;
       for (extent b = 0; b < batch_size; ++b) sequences.push_back(b);
       decoder reader(lm, cache, sequences, method);
       for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
-      decode = now() - start;
+      decode = bench::now() - start;
     }
     // A step of decoding reads every weight, and the keys and values of what was read.
     const double past = double(prompt) + double(fresh) / 2 + double(soft_token_count(method));
     const double kept = double(batch_size) * past * 2 * double(c.layers * c.heads.kv_heads * c.heads.head_size);
-    const double bytes = 2 * (weights_of(c) + double(c.vocabulary * c.hidden) + kept);
+    const double bytes = 2 * (bench::map_weights(c) + double(c.vocabulary * c.hidden) + kept);
     found = {{"prefill_tokens_per_second", double(batch_size * prompt) / prefill},
-             {"prefill_product_rate", 2 * double(batch_size * prompt) * weights_of(c) / prefill},
+             {"prefill_product_rate", 2 * double(batch_size * prompt) * bench::map_weights(c) / prefill},
              {"decode_tokens_per_second", double(batch_size * fresh) / decode},
              {"decode_bytes_per_second", bytes * double(fresh) / decode}};
   };

@@ -3,9 +3,8 @@
 #pragma once
 #include <sys/resource.h>
 
-#include <chrono>
-
 #include "../examples/support/program.hpp"
+#include "support/workload.hpp"
 
 namespace program {
 using namespace iapt;
@@ -21,10 +20,6 @@ struct training_step_program : common_flags {
   int run(Backend& backend) const;
 };
 
-inline double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // Best rate of a large product, in GFLOP/s.
 template <class Backend>
 double product_rate(Backend& backend) {
@@ -34,10 +29,10 @@ double product_rate(Backend& backend) {
   inference<Backend> run(backend);
   double best = 1e9;
   for (int i = 0; i < 20; ++i) {
-    const double start = seconds();
+    const double start = bench::now();
     run(matmul(a, transposed(b)));
     backend.wait();
-    best = std::min(best, seconds() - start);
+    best = std::min(best, bench::now() - start);
   }
   return 2e-9 * double(m * n * k) / best;
 }
@@ -50,30 +45,20 @@ int training_step_program::run(Backend& backend) const {
   auto method = make_iapt<key_value_generator<float, Backend>>(lm, options);
   adamw optimizer(method.parameters());
   random_stream random(1);
-  const auto tokens = [&](extent count) {
-    std::vector<token_id> ids(count);
-    for (token_id& id : ids) id = token_id(random.below(std::uint64_t(lm.config.vocabulary)));
-    return ids;
-  };
+  const auto tokens = [&](extent count) { return bench::random_tokens(random, lm.config, count); };
   packed_batch batch;
   for (extent b = 0; b < batch_size; ++b) batch.add(tokens(instruction), tokens(response));
   double spent = 0;
   for (extent i = 0; i <= steps; ++i) {  // the first warms up
-    const double start = seconds();
+    const double start = bench::now();
     tape<Backend> t(backend);
     const auto logits = lm(t, batch, method);
     t.backward(t(cross_entropy(logits, row_numbers(backend, batch.targets))));
     optimizer.step();
     backend.wait();
-    if (i) spent += seconds() - start;
+    if (i) spent += bench::now() - start;
   }
-  // Work of the products: forward everywhere, backward by the input only, and only where a gradient flows.
-  const auto& c = lm.config;
-  const double width = double(c.heads.heads + c.heads.kv_heads) * 2 * double(c.heads.head_size);
-  const double layer = double(c.hidden) * (width + 3 * double(c.feed_forward));
-  const double all = double(instruction + response - 1), live = where == "late" ? double(response) : all;
-  const double head = double(response) * double(c.vocabulary * c.hidden);
-  const double flop = 2 * double(batch_size) * (double(c.layers) * layer * (all + live) + 2 * head);
+  const double flop = bench::training_operations(lm.config, batch_size, instruction, response, where == "late");
   const double per_step = spent / double(steps);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -15,13 +15,8 @@ package=nvidia-cuda-cccl==13.0.85
 if [ ! -f "$folder/thrust/version.h" ]; then
   # shellcheck source=scripts/need.sh
   source "$root/scripts/need.sh"
-  need python3:python3
-  need_pip
-  mkdir -p "$root/.deps"
-  work=$(mktemp -d "$root/.deps/.fetch.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
   echo "iapt: fetching the headers of Thrust" >&2
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --dest "$work" "$package" >&2
+  download_wheel "$package" "$root/.deps"
   python3 - "$work" <<'PYTHON'
 import glob, pathlib, sys, zipfile
 work = pathlib.Path(sys.argv[1])

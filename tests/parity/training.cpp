@@ -14,13 +14,6 @@ parity_task task(placement where, int steps) {
   if (!full) all.shape.layers = 3, all.shape.vocabulary = 1000;
   return all;
 }
-/// Root mean square of the differences, relative to that of the values.
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double differences = 0, squares = 1e-300;
-  for (std::size_t i = 0; i < a.size(); ++i) differences += (a[i] - b[i]) * (a[i] - b[i]), squares += b[i] * b[i];
-  return std::sqrt(differences / squares);
-}
 
 }  // namespace
 

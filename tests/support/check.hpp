@@ -33,6 +33,14 @@ inline double difference(const std::vector<double>& a, const std::vector<double>
   return worst / largest;
 }
 
+/// Root mean square of the differences, relative to that of the values.
+inline double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double differences = 0, squares = 1e-300;
+  for (std::size_t i = 0; i < a.size(); ++i) differences += (a[i] - b[i]) * (a[i] - b[i]), squares += b[i] * b[i];
+  return std::sqrt(differences / squares);
+}
+
 /// The message of the error of type Error that a call throws; says so if there is none.
 template <class Error, class Call>
 std::string message_of(const Call& call) {

@@ -84,14 +84,6 @@ void check_equal_files(const std::filesystem::path& found, const std::filesystem
   }
 }
 
-/// Root mean square of the differences, relative to that of the values.
-double distance(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double differences = 0, squares = 1e-300;
-  for (std::size_t i = 0; i < a.size(); ++i) differences += (a[i] - b[i]) * (a[i] - b[i]), squares += b[i] * b[i];
-  return std::sqrt(differences / squares);
-}
-
 }  // namespace
 
 TEST_CASE("runs on a real model repeat, resume, and do not depend on the number of threads", "[model]") {

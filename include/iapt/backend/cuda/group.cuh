@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The group that runs a row kernel on a GPU: a block of threads.
 #pragma once
-#include <concepts>
 #include <cub/block/block_reduce.cuh>
 
 #include "iapt/expr/lane.hpp"

@@ -15,6 +15,7 @@
 #include "iapt/backend/eigen/pack.hpp"
 #include "iapt/backend/eigen/product.hpp"
 #include "iapt/backend/group.hpp"
+#include "iapt/backend/openmp_threads.hpp"
 #include "iapt/backend/pool.hpp"
 #include "iapt/core/error.hpp"
 
@@ -126,7 +127,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
     const bool by_columns = n >= m;
     const extent size = by_columns ? n : m, step = by_columns ? 48 : 8, cut = threads_ * step;
     const extent strip = (size + cut - 1) / cut * step;
-    const library_on_one_thread limit;
+    const openmp_threads one(1);  // the library asks, and would divide each strip again
     parallel((size + strip - 1) / strip, m * n * k, [&](extent i) {
       const extent from = i * strip, count = std::min(strip, size - from);
       if (by_columns) {
@@ -168,16 +169,6 @@ class eigen_backend : public memory_pool<eigen_backend> {
   static constexpr extent few = 16;  // rows up to which streaming the weights outweighs packing them
   static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
 
-  // The library asks OpenMP how many threads to use; it would divide each strip again.
-  struct library_on_one_thread {
-#if defined(_OPENMP)
-    int before = omp_get_max_threads();
-    library_on_one_thread() { omp_set_num_threads(1); }
-    ~library_on_one_thread() { omp_set_num_threads(before); }
-#else
-    library_on_one_thread() {}
-#endif
-  };
   template <class T>
   static void strip_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
                             bool accumulate) {

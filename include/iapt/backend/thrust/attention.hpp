@@ -46,7 +46,7 @@ IAPT_DEVICE extent attention_scratch(int tiles, extent edge, extent head_size) {
   return tiles * edge * (head_size + 1) + edge * (edge + 1) + 3 * edge;
 }
 
-/// Some keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
+/// Keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
 template <class T>
 struct attention_key_range {
   const T *k,    ///< first key, of one head
@@ -56,57 +56,85 @@ struct attention_key_range {
       step;      ///< 1 for own rows; 0 where all keys are seen by the same queries
 };
 
+/// Some rows of a sequence and key/value head: what a tile of queries is.
+struct attention_rows_of {
+  attention_segment s;  ///< the sequence
+  extent kv_head,       ///< the key/value head
+      from,             ///< first row
+      shared;           ///< H/G
+  int count;            ///< number of rows
+  /// Query of row i of the tile, within its sequence.
+  IAPT_DEVICE extent query(extent i) const { return (from + i) / shared; }
+};
+
 /// What all tiles of one attention share.
 template <class T>
 struct attention_tiles {
+  using C = compute_type<T>;            ///< what is computed in
   attention_arrays<T> a;                ///< operands and results
   attention_adjoints<T> d;              ///< where adjoints go
   const attention_segment* segments;    ///< the sequences
   const attention_query_tile* queries;  ///< tiles of queries
   const attention_key_tile* keys;       ///< tiles of keys
   const std::int32_t* seers;            ///< sequences that see a tile of keys
-  compute_type<T>* delta;               ///< Σ_e dy·y of each row (N, H)
-  compute_type<T>* partial;             ///< results of split rows: Σ weight·v (E), greatest score, Σ weight
+  C *delta,                             ///< Σ_e dy·y of each row (N, H)
+      *partial;                         ///< results of split rows: Σ weight·v (E), greatest score, Σ weight
   int edge;                             ///< rows and keys of a tile
 
   /// E
   IAPT_DEVICE int size() const { return int(a.layout.head_size); }
   /// From row to row of a tile; one more than E, so that a GPU's banks are hit evenly.
   IAPT_DEVICE int stride() const { return size() + 1; }
-  /// H/G
-  IAPT_DEVICE extent shared() const { return a.layout.heads / a.layout.kv_heads; }
-  /// Number of the row in (N, H) that row r of a sequence and key/value head is.
-  IAPT_DEVICE extent place(const attention_segment& s, extent kv_head, extent r) const {
-    return (s.begin + r / shared()) * a.layout.heads + kv_head * shared() + r % shared();
+  /// From row to row of a tile of weights.
+  IAPT_DEVICE int wide() const { return edge + 1; }
+  /// Numbers from one row of keys or values to the next, G·E.
+  IAPT_DEVICE extent key_width() const { return a.layout.kv_heads * size(); }
+  /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
+  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from) const {
+    const extent shared = a.layout.heads / a.layout.kv_heads, left = s.count * shared - from;
+    return {s, kv_head, from, shared, left < edge ? int(left) : edge};
   }
-  /// The keys that queries up to `last` of a sequence may see: kind 0 the past, 1 the soft tokens, 2 the own rows.
-  IAPT_DEVICE attention_key_range<T> range(const attention_segment& s, extent kv_head, extent last, int kind) const {
-    const extent width = a.layout.kv_heads * size(), column = kv_head * size();
-    const auto rows = [&](const T* k, const T* v, extent begin, extent count, extent first, extent step) {
-      const extent at = count ? begin * width + column : 0;  // where there are none, k and v are null
-      return attention_key_range<T>{k + at, v + at, count, first, step};
-    };
-    if (kind == 0) return rows(a.past_k, a.past_v, s.past_begin, s.past_count, 0, 0);
-    if (kind == 1)
-      return rows(a.prefix_k, a.prefix_v, s.prefix_begin, last < s.prefix_from ? 0 : s.prefix_count, s.prefix_from, 0);
-    return rows(a.k, a.v, s.begin, last + 1, 0, 1);
+  /// Number of the row in (N, H) that row i of a tile is.
+  IAPT_DEVICE extent place(const attention_rows_of& at, extent i) const {
+    return (at.s.begin + at.query(i)) * a.layout.heads + at.kv_head * at.shared + (at.from + i) % at.shared;
   }
-  /// Copies `rows` head-sized rows of a (·, G·E) array into a tile.
+  /// Calls f(keys), a tile of them at a time, for all that a tile of queries may see: the past, the soft tokens, the
+  /// own rows so far.
+  template <class F>
+  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, F f) const {
+    const extent last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
+    for (int kind = 0; kind < 3; ++kind) {
+      const T *const k = kind == 0   ? a.past_k
+                         : kind == 1 ? a.prefix_k
+                                     : a.k,
+                     *const v = kind == 0   ? a.past_v
+                                : kind == 1 ? a.prefix_v
+                                            : a.v;
+      const extent begin = kind == 0 ? at.s.past_begin : kind == 1 ? at.s.prefix_begin : at.s.begin;
+      const extent soft = last < at.s.prefix_from ? 0 : at.s.prefix_count;
+      const extent count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
+      const extent first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
+      for (extent from = 0; from < count; from += edge) {
+        const extent start = (begin + from) * width + column;
+        f(attention_key_range<T>{k + start, v + start, count - from < edge ? count - from : edge, first + from * step,
+                                 step});
+      }
+    }
+  }
+  /// Copies head-sized rows of a (·, G·E) array into a tile.
   template <class Group>
-  IAPT_DEVICE void load_keys(Group group, compute_type<T>* tile, const T* from, int rows) const {
-    const extent width = a.layout.kv_heads * size();
+  IAPT_DEVICE void load_keys(Group group, C* tile, const T* from, extent rows) const {
     group.each(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
-      tile[r * stride() + e] = from[r * width + e];
+      tile[r * stride() + e] = from[r * key_width() + e];
     });
   }
   /// Copies the rows of a tile of queries of a (N, H·E) array, times a factor.
   template <class Group>
-  IAPT_DEVICE void load_queries(Group group, compute_type<T>* tile, const T* from, const attention_segment& s,
-                                extent kv_head, extent first, int rows, compute_type<T> factor) const {
-    group.each(rows * size(), [&](auto n) {
+  IAPT_DEVICE void load_queries(Group group, C* tile, const T* from, const attention_rows_of& at, C factor) const {
+    group.each(at.count * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
-      tile[r * stride() + e] = from[place(s, kv_head, first + r) * size() + e] * factor;
+      tile[r * stride() + e] = from[place(at, r) * size() + e] * factor;
     });
   }
 };
@@ -146,53 +174,46 @@ struct attention_forward_tile {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const attention_query_tile t = tiles.queries[k];
-    const attention_segment s = tiles.segments[t.segment];
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1;
-    const extent left = s.count * tiles.shared() - t.from;
-    const int rows = left < edge ? int(left) : edge;
-    const extent last = (t.from + rows - 1) / tiles.shared();
+    const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
+    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
     // kv stands before p, which nobody writes while kv is read beyond its end (tile_product).
     C *y = group.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
-    tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
+    tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
     group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
     extent turn = 0;
-    for (int kind = 0; kind < 3; ++kind) {
-      const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
-      const extent width = tiles.a.layout.kv_heads * E;
-      for (extent from = 0; from < range.count; from += edge) {
-        if (turn++ % t.splits != t.split) continue;  // another group's
-        const int keys = range.count - from < edge ? int(range.count - from) : edge;
-        tiles.load_keys(group, kv, range.k + from * width, keys);
-        group.barrier();
-        tile_product<C>(
-            group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
-            [&](int j, int l) { return kv[j * stride + l]; },
-            [&](int i, int j, C score) {
-              const bool seen = (t.from + i) / tiles.shared() >= range.first + (from + j) * range.step;
-              p[i * wide + j] = seen ? score : -std::numeric_limits<C>::infinity();
-            });
-        group.barrier();
-        group.each(rows, [&](auto r) {
-          C* const weights = p + r.at * wide;
-          C greatest = top[r.at], total = 0;
-          for (int j = 0; j < keys; ++j) greatest = weights[j] > greatest ? weights[j] : greatest;
-          const bool blind = greatest == -std::numeric_limits<C>::infinity();  // this row sees nothing yet
-          for (int j = 0; j < keys; ++j) total += weights[j] = blind ? C(0) : std::exp(weights[j] - greatest);
-          shrink[r.at] = blind ? C(1) : std::exp(top[r.at] - greatest);
-          sum[r.at] = sum[r.at] * shrink[r.at] + total;
-          top[r.at] = greatest;
-        });
-        tiles.load_keys(group, kv, range.v + from * width, keys);
-        group.barrier();
-        tile_product<C>(
-            group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
-            [&](int j, int l) { return kv[l * stride + j]; },
-            [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
-        group.barrier();
-      }
-    }
+    tiles.each_key_tile(at, [&](const attention_key_range<T>& range) {
+      if (turn++ % t.splits != t.split) return;  // another group's
+      const int keys = int(range.count);
+      tiles.load_keys(group, kv, range.k, keys);
+      group.barrier();
+      tile_product<C>(
+          group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
+          [&](int j, int l) { return kv[j * stride + l]; },
+          [&](int i, int j, C score) {
+            const bool seen = at.query(i) >= range.first + j * range.step;
+            p[i * wide + j] = seen ? score : -std::numeric_limits<C>::infinity();
+          });
+      group.barrier();
+      group.each(rows, [&](auto r) {
+        C* const weights = p + r.at * wide;
+        C greatest = top[r.at], total = 0;
+        for (int j = 0; j < keys; ++j) greatest = weights[j] > greatest ? weights[j] : greatest;
+        const bool blind = greatest == -std::numeric_limits<C>::infinity();  // this row sees nothing yet
+        for (int j = 0; j < keys; ++j) total += weights[j] = blind ? C(0) : std::exp(weights[j] - greatest);
+        shrink[r.at] = blind ? C(1) : std::exp(top[r.at] - greatest);
+        sum[r.at] = sum[r.at] * shrink[r.at] + total;
+        top[r.at] = greatest;
+      });
+      tiles.load_keys(group, kv, range.v, keys);
+      group.barrier();
+      tile_product<C>(
+          group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
+          [&](int j, int l) { return kv[l * stride + j]; },
+          [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
+      group.barrier();
+    });
     if (t.splits > 1) {
       group.barrier();  // for the zeros, where this group had no keys
       C* const partial = tiles.partial + t.partial * (E + 2);
@@ -206,11 +227,9 @@ struct attention_forward_tile {
     }
     group.each(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
-      tiles.a.y[tiles.place(s, t.kv_head, t.from + r) * E + e] = y[r * stride + e] / sum[r];
+      tiles.a.y[tiles.place(at, r) * E + e] = y[r * stride + e] / sum[r];
     });
-    group.each(rows, [&](auto r) {
-      tiles.a.log_sum[tiles.place(s, t.kv_head, t.from + r.at)] = top[r.at] + std::log(sum[r.at]);
-    });
+    group.each(rows, [&](auto r) { tiles.a.log_sum[tiles.place(at, r.at)] = top[r.at] + std::log(sum[r.at]); });
   }
 };
 
@@ -233,7 +252,7 @@ struct attention_merge {
     C top = -std::numeric_limits<C>::infinity(), total = 0;
     for (extent s = 0; s < r.splits; ++s) top = first[s * step + E] > top ? first[s * step + E] : top;
     for (extent s = 0; s < r.splits; ++s) total += first[s * step + E + 1] * std::exp(first[s * step + E] - top);
-    const extent place = tiles.place(tiles.segments[r.segment], r.kv_head, r.row);
+    const extent place = tiles.place(tiles.rows(tiles.segments[r.segment], r.kv_head, r.row), 0);
     group.each(E, [&](auto e) {
       C sum = 0;
       for (extent s = 0; s < r.splits; ++s) sum += first[s * step + e.at] * std::exp(first[s * step + E] - top);

@@ -21,7 +21,36 @@ struct attention_delta {
   }
 };
 
-/// Row kernel: dq of one tile of queries. With p = exp(score − log_sum): ds = p (dy vᵀ − δ), dq += ds k · scale.
+/// p(i, j) = exp(score − log_sum), 0 where row i does not see key j: the weights of the forward, once more.
+template <class T, class Group>
+IAPT_DEVICE void attention_weights(Group group, const attention_tiles<T>& tiles, const attention_rows_of& at,
+                                   const attention_key_range<T>& range, const compute_type<T>* q,
+                                   const compute_type<T>* key, compute_type<T>* p) {
+  using C = compute_type<T>;
+  const int stride = tiles.stride(), wide = tiles.wide();
+  tile_product<C>(
+      group, at.count, int(range.count), tiles.size(), [&](int i, int l) { return q[i * stride + l]; },
+      [&](int j, int l) { return key[j * stride + l]; },
+      [&](int i, int j, C score) {
+        const bool seen = at.query(i) >= range.first + j * range.step;
+        p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
+      });
+}
+/// p becomes ds = p (dy vᵀ − δ), the adjoint of the scores. The same member of the group has the same i and j as in
+/// attention_weights.
+template <class T, class Group>
+IAPT_DEVICE void attention_score_adjoints(Group group, const attention_tiles<T>& tiles, const attention_rows_of& at,
+                                          extent keys, const compute_type<T>* dy, const compute_type<T>* value,
+                                          compute_type<T>* p) {
+  using C = compute_type<T>;
+  const int stride = tiles.stride(), wide = tiles.wide();
+  tile_product<C>(
+      group, at.count, int(keys), tiles.size(), [&](int i, int l) { return dy[i * stride + l]; },
+      [&](int j, int l) { return value[j * stride + l]; },
+      [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(at, i)]; });
+}
+
+/// Row kernel: dq of one tile of queries, dq += ds k · scale.
 template <class T>
 struct attention_query_adjoint_tile {
   static constexpr int threads = 256;  ///< of a block
@@ -34,47 +63,28 @@ struct attention_query_adjoint_tile {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const attention_query_tile t = tiles.queries[k];
-    const attention_segment s = tiles.segments[t.segment];
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1;
-    const extent left = s.count * tiles.shared() - t.from;
-    const int rows = left < edge ? int(left) : edge;
-    const extent last = (t.from + rows - 1) / tiles.shared();
+    const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
+    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
     C *q = group.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
       *value = key + edge * stride, *p = value + edge * stride;
-    tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, t.from, rows, tiles.a.scale);
-    tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, t.from, rows, C(1));
+    tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
+    tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
     group.each(edge * stride, [&](auto n) { dq[n.at] = 0; });
-    for (int kind = 0; kind < 3; ++kind) {
-      const attention_key_range<T> range = tiles.range(s, t.kv_head, last, kind);
-      const extent width = tiles.a.layout.kv_heads * E;
-      for (extent from = 0; from < range.count; from += edge) {
-        const int keys = range.count - from < edge ? int(range.count - from) : edge;
-        tiles.load_keys(group, key, range.k + from * width, keys);
-        tiles.load_keys(group, value, range.v + from * width, keys);
-        group.barrier();
-        tile_product<C>(
-            group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
-            [&](int j, int l) { return key[j * stride + l]; },
-            [&](int i, int j, C score) {
-              const bool seen = (t.from + i) / tiles.shared() >= range.first + (from + j) * range.step;
-              const extent at = tiles.place(s, t.kv_head, t.from + i);
-              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
-            });
-        tile_product<C>(  // the same member of the group has the same i and j
-            group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
-            [&](int j, int l) { return value[j * stride + l]; },
-            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, t.from + i)]; });
-        group.barrier();
-        tile_product<C>(
-            group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
-            [&](int j, int l) { return key[l * stride + j]; },
-            [&](int i, int j, C more) { dq[i * stride + j] += more; });
-        group.barrier();
-      }
-    }
+    tiles.each_key_tile(at, [&](const attention_key_range<T>& range) {
+      tiles.load_keys(group, key, range.k, range.count);
+      tiles.load_keys(group, value, range.v, range.count);
+      group.barrier();
+      attention_weights(group, tiles, at, range, q, key, p);
+      attention_score_adjoints(group, tiles, at, range.count, dy, value, p);
+      group.barrier();
+      tile_product<C>(
+          group, rows, E, int(range.count), [&](int i, int l) { return p[i * wide + l]; },
+          [&](int j, int l) { return key[l * stride + j]; }, [&](int i, int j, C more) { dq[i * stride + j] += more; });
+      group.barrier();
+    });
     group.each(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
-      T& to = tiles.d.dq[tiles.place(s, t.kv_head, t.from + r) * E + e];
+      T& to = tiles.d.dq[tiles.place(at, r) * E + e];
       to = to + dq[r * stride + e] * tiles.a.scale;
     });
   }
@@ -96,43 +106,35 @@ struct attention_key_adjoint_tile {
     const attention_key_tile t = tiles.keys[k];
     T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
     if (!to_k && !to_v) return;
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = edge + 1, keys = int(t.count);
-    const extent width = tiles.a.layout.kv_heads * E, start = t.begin * width + t.kv_head * E;
+    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), keys = int(t.count);
+    const extent width = tiles.key_width(), start = t.begin * width + t.kv_head * E;
     C *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
       *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
-    tiles.load_keys(group, key, (t.soft ? tiles.a.prefix_k : tiles.a.k) + start, keys);
-    tiles.load_keys(group, value, (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, keys);
+    attention_key_range<T> range{(t.soft ? tiles.a.prefix_k : tiles.a.k) + start,
+                                 (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
+    tiles.load_keys(group, key, range.k, keys);
+    tiles.load_keys(group, value, range.v, keys);
     group.each(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
     for (extent seer = 0; seer < t.seers; ++seer) {
       const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
-      const extent first = t.soft ? s.prefix_from : t.begin - s.begin, step = t.soft ? 0 : 1;
-      const extent all = s.count * tiles.shared();
-      for (extent from = first * tiles.shared(); from < all; from += edge) {
-        const int rows = all - from < edge ? int(all - from) : edge;
-        tiles.load_queries(group, q, tiles.a.q, s, t.kv_head, from, rows, tiles.a.scale);
-        tiles.load_queries(group, dy, tiles.d.dy, s, t.kv_head, from, rows, C(1));
+      range.first = t.soft ? s.prefix_from : t.begin - s.begin;
+      const extent shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
+      for (extent from = range.first * shared; from < s.count * shared; from += edge) {
+        const attention_rows_of at = tiles.rows(s, t.kv_head, from);
+        tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
+        tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
+        group.barrier();
+        attention_weights(group, tiles, at, range, q, key, p);
         group.barrier();
         tile_product<C>(
-            group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
-            [&](int j, int l) { return key[j * stride + l]; },
-            [&](int i, int j, C score) {
-              const bool seen = (from + i) / tiles.shared() >= first + j * step;
-              const extent at = tiles.place(s, t.kv_head, from + i);
-              p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[at]) : C(0);
-            });
-        group.barrier();
-        tile_product<C>(
-            group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
+            group, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
             [&](int j, int l) { return dy[l * stride + j]; },
             [&](int i, int j, C more) { dv[i * stride + j] += more; });
         group.barrier();
-        tile_product<C>(
-            group, rows, keys, E, [&](int i, int l) { return dy[i * stride + l]; },
-            [&](int j, int l) { return value[j * stride + l]; },
-            [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(s, t.kv_head, from + i)]; });
+        attention_score_adjoints(group, tiles, at, keys, dy, value, p);
         group.barrier();
         tile_product<C>(
-            group, keys, E, rows, [&](int i, int l) { return p[l * wide + i]; },
+            group, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
             [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, C more) { dk[i * stride + j] += more; });
         group.barrier();
       }

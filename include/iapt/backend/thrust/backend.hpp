@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The code path of a GPU, run on the host by Thrust: thrust::cpp one thread, thrust::omp several.
 #pragma once
+#include <thrust/copy.h>
+#include <thrust/fill.h>
 #include <thrust/system/cpp/execution_policy.h>
 #include <thrust/system/omp/execution_policy.h>
 #if defined(_OPENMP)
@@ -15,6 +17,7 @@
 
 #include "iapt/backend/eigen/backend.hpp"
 #include "iapt/backend/group.hpp"
+#include "iapt/backend/openmp_threads.hpp"
 #include "iapt/backend/thrust/loops.hpp"
 
 namespace iapt {
@@ -73,6 +76,18 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   void* allocate(std::size_t bytes) { return products_.allocate(bytes); }
   /// Memory back to the system.
   void release(void* p) { products_.release(p); }
+  /// to[i] = from[i]; both here.
+  template <class T>
+  void copy(T* to, const T* from, extent n) {
+    const openmp_threads limit(threads());
+    thrust::copy_n(policy(), from, n, to);
+  }
+  /// p[i] = 0.
+  template <class T>
+  void zero(T* p, extent n) {
+    const openmp_threads limit(threads());
+    thrust::fill_n(policy(), p, n, T(0));
+  }
   /// From the host.
   template <class T>
   void upload(T* to, const T* from, extent n) {
@@ -87,7 +102,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   template <class F>
   void groups(extent n, extent, const F& f) {
     using T = compute_type<typename F::value_type>;
-    const threads_limit limit(threads());
+    const openmp_threads limit(threads());
     extent share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
     T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
@@ -97,7 +112,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   /// Runs a lane loop: f(r, lane) for every row and column.
   template <class F>
   void grid(extent rows, extent columns, const F& f) {
-    const threads_limit limit(threads());
+    const openmp_threads limit(threads());
     thrust_loops<thrust_backend>::grid(rows, columns, f);
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
@@ -129,16 +144,6 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
                            {sum.data(), n}, accumulate);
     for (extent i = 0; i < m; ++i) std::copy_n(sum.data() + i * n, n, c.data + i * c.stride);
   }
-  // Thrust asks OpenMP how many threads to use.
-  struct threads_limit {
-#if defined(_OPENMP)
-    int before = omp_get_max_threads();
-    explicit threads_limit(int threads) { omp_set_num_threads(threads); }
-    ~threads_limit() { omp_set_num_threads(before); }
-#else
-    explicit threads_limit(int) {}
-#endif
-  };
   eigen_backend products_;
 };
 static_assert(backend_like<thrust_backend<thrust::cpp::tag>>);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Statements as Thrust algorithms: what the backends on Thrust share, be it on the host or on a GPU.
 #pragma once
-#include <thrust/copy.h>
-#include <thrust/fill.h>
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
 
@@ -39,16 +37,6 @@ class thrust_loops : public memory_pool<Self> {
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
 
-  /// to[i] = from[i]; both in the backend's memory.
-  template <class T>
-  void copy(T* to, const T* from, extent n) {
-    thrust::copy_n(self().policy(), from, n, to);
-  }
-  /// p[i] = 0.
-  template <class T>
-  void zero(T* p, extent n) {
-    thrust::fill_n(self().policy(), p, n, T(0));
-  }
   /// Runs a lane loop: f(r, lane) for every row and column, one number at a time.
   template <class F>
   void grid(extent rows, extent columns, const F& f) {
