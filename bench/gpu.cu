@@ -12,7 +12,6 @@
 #include "iapt/model/random.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/optim/adamw.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
 #include "iapt/train/generate.hpp"
 #include "support/workload.hpp"
 

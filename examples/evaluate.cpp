@@ -10,7 +10,8 @@ namespace program {
 
 void evaluate_program::add(CLI::App& app) {
   common_flags::add(app);
-  app.add_option("--adapter", adapter, "folder of an adapter")->check(not_empty());
+  app.add_option("--adapter", adapter, "folder of an adapter, of train or of PEFT")->check(not_empty());
+  app.add_flag("--merge", merge, "add a LoRA adapter to the weights first");
   app.add_option("--data", data, "JSONL to measure on")->required()->check(not_empty());
   app.add_option("--metric", metric)->check(CLI::IsMember({"exact", "loss", "choice"}))->capture_default_str();
   app.add_option("--limit", limit, "examples at most; 0: all")->check(between<std::size_t>(0));

@@ -14,6 +14,7 @@ using namespace iapt;
 struct evaluate_program : common_flags {
   static constexpr auto purpose = "Measures a language model on JSONL.";
   std::string adapter, data, metric = "loss", write;
+  bool merge = false;
   std::size_t limit = 0;
   extent max_new = 256;
 
@@ -95,7 +96,8 @@ nlohmann::ordered_json measure(const Model& lm, const Method& method, const eval
 template <class Backend>
 int evaluate_program::run(Backend& backend) const {
   const auto lm = load_causal_lm<float>(model, backend);
-  const auto result = with_adapter(lm, adapter, [&](const auto& method) { return measure(lm, method, *this); });
+  const auto result = with_adapter(
+      lm, adapter, merge, [&](const auto& model, const auto& method) { return measure(model, method, *this); });
   std::cout << result.dump() << '\n';
   return 0;
 }

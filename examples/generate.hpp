@@ -10,7 +10,7 @@ using namespace iapt;
 struct generate_program : common_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
   std::string adapter, prompt;
-  bool chat = false;
+  bool chat = false, merge = false;
   generation_options options;
 
   void add(CLI::App& app);
@@ -32,9 +32,10 @@ int generate_program::run(Backend& backend) const {
   }
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
   warn_if_too_long(lm, extent(tokens.size()) + options.max_new, "--prompt with --max-new");
-  with_adapter(lm, adapter, [&](const auto& method) {
+  with_adapter(lm, adapter, merge, [&](const auto& model, const auto& method) {
     stream_decoder text(lm.tokenizer());
-    generate(lm, method, {tokens}, limits, [&](std::size_t, token_id id) { std::cout << text.next(id) << std::flush; });
+    generate(model, method, {tokens}, limits,
+             [&](std::size_t, token_id id) { std::cout << text.next(id) << std::flush; });
     std::cout << text.finish() << std::endl;
   });
   return 0;

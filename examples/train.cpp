@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains IAPT on a model and JSONL of your own: its flags. train.hpp says what happens.
+// Trains IAPT or another method on a model and JSONL of your own: its flags. train.hpp says what happens.
 #include "train.hpp"
 
 #include <iapt/backend/eigen/backend.hpp>
 
 #include "support/main.hpp"
+#include "support/method_flags.hpp"
 
 namespace program {
 
 void train_program::add(CLI::App& app) {
   common_flags::add(app);
-  app.add_option("--method", method, "how to adapt the model")->check(CLI::IsMember({"iapt"}))->capture_default_str();
   app.add_option("--train", train, "JSONL to learn from")->required()->check(not_empty());
   app.add_option("--dev", dev, "JSONL that chooses the best adapter")->check(not_empty());
   app.add_option("--out", out, "folder for the adapter, the metrics and the checkpoint")
@@ -34,24 +34,9 @@ void train_program::add(CLI::App& app) {
   app.add_option("--eval-every", options.eval_every, "steps; 0: after each epoch")->check(between<extent>(0));
   app.add_option("--patience", options.patience, "evaluations without a better dev loss that end the run; 0: any")
       ->check(between<extent>(0));
-  app.add_option("--soft-tokens", adapter.soft_tokens)
-      ->check(between<extent>(1, iapt_options::most_soft_tokens))
-      ->capture_default_str();
-  app.add_option("--bottleneck", adapter.bottleneck)
-      ->check(between<extent>(1, iapt_options::most_bottleneck))
-      ->capture_default_str();
-  app.add_option("--share", adapter.share, "layers that share projections")
-      ->check(between<extent>(1, iapt_options::most_share))
-      ->capture_default_str();
-  app.add_option("--placement", placement)->check(CLI::IsMember({"front", "late"}))->capture_default_str();
-  app.add_option("--init", init, "start of the soft tokens; text in front, random late")
-      ->check(CLI::IsMember({"text", "random", "last"}));
   app.add_option("--start-text", start_text,
                  "what --init text starts from, at least as many tokens as soft tokens; without it, the first lines of "
                  "--train");
-  app.add_option("--output", output, "output space")
-      ->check(CLI::IsMember({"hidden", "hidden_gains", "key_value"}))
-      ->capture_default_str();
   app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")
       ->check(between<extent>(2))
       ->capture_default_str();
@@ -60,13 +45,10 @@ void train_program::add(CLI::App& app) {
   app.add_flag("--bilevel", options.bilevel, "learn the activations on half of --dev");
   app.add_flag("--resume", options.resume, "go on from the checkpoint in --out");
   app.add_flag("--overwrite", options.overwrite, "replace the run that is in --out");
+  add_method_flags<known_methods<float, eigen_backend>>(app, method, given);
 }
 
 void train_program::settle() {
-  adapter.where = placement == "late" ? iapt::placement::late : iapt::placement::front;
-  if (init.empty()) init = placement == "late" ? "random" : "text";
-  adapter.start = init == "text" ? prompt_start::text : init == "last" ? prompt_start::last : prompt_start::random;
-  adapter.seed = options.seed;
   options.out = out;
   options.shape = decay_of(schedule);
   options.micro_batch.tokens = micro_batch_tokens;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains IAPT on a model and JSONL of your own: what happens, on any device. train.cpp reads the flags.
+// Trains IAPT or another method on a model and JSONL of your own: what happens, on any device. train.cpp reads the
+// flags.
 #pragma once
 #include <optional>
 
@@ -10,10 +11,9 @@ using namespace iapt;
 
 /// The program, as its flags describe it.
 struct train_program : common_flags {
-  static constexpr auto purpose = "Trains instance-aware prompts on a frozen language model.";
-  std::string method = "iapt", train, dev, out, placement = "front", init, output = "key_value", schedule = "linear";
-  std::string start_text;
-  iapt_options adapter;
+  static constexpr auto purpose = "Adapts a frozen language model: instance-aware prompts, LoRA or P-tuning v2.";
+  std::string method = "iapt", train, dev, out, schedule = "linear", start_text;
+  method_flags given;
   train_options options;
   double learning_rate = 2.5e-3;
   std::optional<double> coefficient_learning_rate;
@@ -24,22 +24,29 @@ struct train_program : common_flags {
   void settle();  // what flags mean together
   template <class Backend>
   int run(Backend& backend) const;
+
+ private:
+  template <class Method, class Model>
+  int adapt(const Model& lm) const;
 };
 
-// The text that soft tokens start from: for `last`, a real instruction; else the user's, or the first examples whole.
-template <class Model>
-std::vector<token_id> text_to_start_from(const Model& lm, const train_program& f, const data_set& data) {
-  if (f.adapter.start == prompt_start::last) {
-    const auto& instruction = data.examples[0].instruction;
-    if (const extent needed = f.adapter.soft_tokens + 1; extent(instruction.size()) < needed)
-      throw error("--init last: the first instruction of --train has " + std::to_string(instruction.size()) +
-                  " tokens, " + std::to_string(needed) + " are needed for --soft-tokens " +
-                  std::to_string(f.adapter.soft_tokens) + "; use fewer --soft-tokens or --init random");
-    return instruction;
-  }
-  std::vector<token_id> text = lm.tokenizer().encode(f.start_text, {.bos = false});
+// What a method's soft tokens start from: for `last`, a real instruction; else the user's text, or the first examples
+// whole.
+template <class Model, class Options>
+std::vector<token_id> text_to_start_from(const Model& lm, const std::string& start_text, const Options& o,
+                                         const data_set& data) {
+  if constexpr (std::is_same_v<Options, iapt_options>)
+    if (o.start == prompt_start::last) {
+      const auto& instruction = data.examples[0].instruction;
+      if (const extent needed = o.soft_tokens + 1; extent(instruction.size()) < needed)
+        throw error("--init last: the first instruction of --train has " + std::to_string(instruction.size()) +
+                    " tokens, " + std::to_string(needed) + " are needed for --soft-tokens " +
+                    std::to_string(o.soft_tokens) + "; use fewer --soft-tokens or --init random");
+      return instruction;
+    }
+  std::vector<token_id> text = lm.tokenizer().encode(start_text, {.bos = false});
   for (const example& e : data.examples) {
-    if (!f.start_text.empty() || extent(text.size()) >= f.adapter.soft_tokens) break;
+    if (!start_text.empty() || extent(text.size()) >= o.soft_tokens) break;
     text.insert(text.end(), e.instruction.begin(), e.instruction.end());
     text.insert(text.end(), e.response.begin(), e.response.end());
   }
@@ -47,35 +54,49 @@ std::vector<token_id> text_to_start_from(const Model& lm, const train_program& f
   return text;
 }
 
-template <class Generator, class Model>
-int train_on(const Model& lm, const train_program& f, const data_set& data, const data_set& dev) {
-  auto method = make_iapt<Generator>(lm, f.adapter);
+// What is trained, for a run to know its own kind again: the method's options by their names in files.
+template <class Method>
+nlohmann::ordered_json subject_of(const typename Method::options_type& options) {
+  nlohmann::ordered_json subject{{"method", Method::name}};
+  Method::options_type::visit(
+      options, [&](const option& o, const auto& value) { subject[*o.key ? o.key : o.flag] = to_json(value); });
+  if constexpr (requires { Method::fixed; })
+    for (const fixed_option& o : Method::fixed)
+      if (*o.flag) subject[o.key] = o.value;
+  return subject;
+}
+
+template <class Method, class Model>
+int train_on(const Model& lm, const typename Method::options_type& chosen, const train_options& options,
+             const data_set& data, const data_set& dev) {
+  auto method = Method::make(lm, chosen);
   std::cerr << parameter_count(method.parameters()) << " trained parameters, " << data.examples.size() << " examples, "
             << lm.backend().description() << '\n';
   const interrupt_guard interrupt;
   progress_bar bar(std::cerr, progress_bar::standard_error());
   train_callbacks calls;
-  const std::string backbone = lm.fingerprint();
-  calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, backbone, folder); };
+  calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, lm, folder); };
   calls.progress = [&](const progress_state& state) { bar.show(state); };
   calls.say = [&](const std::string& text) { std::cerr << text << '\n'; };
   activation_watch watch(method);
   activation_report activations;
-  calls.evaluating = [&] { watch.begin(); };
-  calls.evaluated = [&] {
-    activations = watch.end();
-    return nlohmann::ordered_json{{"summary_range", {activations.least, activations.greatest}},
-                                  {"coefficients_moved", activations.moved}};
-  };
+  if (has_activations<Method>) {
+    calls.evaluating = [&] { watch.begin(); };
+    calls.evaluated = [&] {
+      activations = watch.end();
+      return nlohmann::ordered_json{{"summary_range", {activations.least, activations.greatest}},
+                                    {"coefficients_moved", activations.moved}};
+    };
+  }
   calls.interrupted = [&] { return interrupt.raised(); };
   trainer run(lm.backend(), lm, method, std::span<const example>(data.examples), std::span<const example>(dev.examples),
-              f.options, calls);
+              options, calls);
   const train_result result = run.run();
   bar.clear();
   std::cerr << result.steps << " steps, " << result.tokens_per_second << " tokens/s, loss " << result.loss;
   if (result.best_dev_loss) std::cerr << ", best dev loss " << *result.best_dev_loss << " at step " << result.best_step;
   std::cerr << ", peak " << (lm.backend().peak_bytes() >> 20) << " MiB\n";
-  if (result.dev_loss)
+  if (result.dev_loss && has_activations<Method>)
     std::cerr << "activations: arguments from " << activations.least << " to " << activations.greatest
               << " (their start is fitted on -3 to 3), coefficients moved by up to " << activations.moved << '\n';
   if (result.end == train_end::stopped) std::cerr << "stopped: the dev loss got no better\n";
@@ -84,32 +105,44 @@ int train_on(const Model& lm, const train_program& f, const data_set& data, cons
   return 130;
 }
 
-template <class Backend>
-int train_program::run(Backend& backend) const {
-  train_program f = *this;  // the start text and what the run is about are found on the way
-  auto lm = load_causal_lm<float>(f.model, backend);
-  lm.recompute_layers = f.recompute;
-  warn_if_too_long(lm, f.max_length, "--max-length");
-  const jsonl_options limits{.max_length = f.max_length,
-                             .longer = f.cut_left ? too_long::cut_left : too_long::leave_out,
-                             .shortest_instruction = f.adapter.where == iapt::placement::late ? 2 : 1};
-  const data_set data = load_jsonl(f.train, lm.tokenizer(), limits);
-  const data_set dev = f.dev.empty() ? data_set{} : load_jsonl(f.dev, lm.tokenizer(), limits);
+template <class Method, class Model>
+int train_program::adapt(const Model& lm) const {
+  train_options options = this->options;
+  auto chosen = options_from<Method>(given);
+  bool late = false;
+  if constexpr (requires { chosen.where; }) {
+    late = chosen.where == placement::late;
+    if (late && given.at("init").empty()) chosen.start = prompt_start::random;
+  }
+  chosen.seed = options.seed;
+  const jsonl_options limits{.max_length = max_length,
+                             .longer = cut_left ? too_long::cut_left : too_long::leave_out,
+                             .shortest_instruction = late ? 2 : 1};
+  const data_set data = load_jsonl(train, lm.tokenizer(), limits);
+  const data_set dev = this->dev.empty() ? data_set{} : load_jsonl(this->dev, lm.tokenizer(), limits);
   for (const auto* set : {&data, &dev})
     if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
-  f.adapter.start_text = text_to_start_from(lm, f, data);
-  f.options.subject = {
-      {"model", lm.fingerprint()},
-      {"method", f.method},
-      {"placement", f.placement},
-      {"init", f.init},
-      {"start_text", f.adapter.start == prompt_start::random ? "" : lm.tokenizer().decode(f.adapter.start_text)},
-      {"output", f.output},
-      {"soft_tokens", f.adapter.soft_tokens},
-      {"bottleneck", f.adapter.bottleneck},
-      {"share", f.adapter.share}};
-  return with_generator<Backend>(f.output,
-                                 [&](auto type) { return train_on<typename decltype(type)::type>(lm, f, data, dev); });
+  options.subject = {{"model", lm.fingerprint()}};
+  options.subject.update(subject_of<Method>(chosen));
+  if constexpr (requires { chosen.start_text; }) {
+    chosen.start_text = text_to_start_from(lm, start_text, chosen, data);
+    options.subject["start_text"] =
+        subject_of<Method>(chosen)["init"] == "random" ? "" : lm.tokenizer().decode(chosen.start_text);
+  } else if (!start_text.empty()) {
+    throw error("--start-text: --method " + method + " has no soft tokens that start from a text");
+  }
+  return train_on<Method>(lm, chosen, options, data, dev);
+}
+
+template <class Backend>
+int train_program::run(Backend& backend) const {
+  auto lm = load_causal_lm<float>(model, backend);
+  lm.recompute_layers = recompute;
+  warn_if_too_long(lm, max_length, "--max-length");
+  return known_methods<float, Backend>::first(
+      [&]<class Method>(std::type_identity<Method>) { return is_chosen<Method>(method, given); },
+      [&]<class Method>(std::type_identity<Method>) { return adapt<Method>(lm); },
+      [&] { throw error("--method " + method + " is not known with these options"); });
 }
 
 }  // namespace program

@@ -3,7 +3,11 @@
 #pragma once
 #include <iapt/portable.hpp>
 #include <iostream>
+#include <map>
+#include <set>
+#include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace CLI {
@@ -19,23 +23,60 @@ struct common_flags {
   void add(CLI::App& app);
 };
 
-/// Which types of generators this program knows, by output space: calls f(std::type_identity<Generator>).
-/// @throws iapt::error naming what is not known
-template <class Backend, class F>
-auto with_generator(const std::string& output, F f) {
-  if (output == "hidden") return f(std::type_identity<iapt::hidden_generator<float, Backend>>{});
-  if (output == "hidden_gains") return f(std::type_identity<iapt::hidden_gains_generator<float, Backend>>{});
-  if (output == "key_value") return f(std::type_identity<iapt::key_value_generator<float, Backend>>{});
-  throw iapt::error("there is no output space \"" + output + "\"; choose hidden, hidden_gains or key_value");
+/// What was given of the flags that methods have, by name; empty where it was not.
+using method_flags = std::map<std::string, std::string>;
+
+/// Whether a method is the one that was named, and of the types that the flags ask for.
+template <class Method>
+bool is_chosen(const std::string& method, const method_flags& given) {
+  if (method != Method::name) return false;
+  if constexpr (requires { Method::fixed; })
+    for (const iapt::fixed_option& o : Method::fixed)
+      if (const auto flag = given.find(o.flag); flag != given.end() && !flag->second.empty() && flag->second != o.value)
+        return false;
+  return true;
+}
+/// A method's options from its flags.
+/// @throws iapt::error naming a flag that the method does not have
+template <class Method>
+typename Method::options_type options_from(const method_flags& given) {
+  typename Method::options_type options;
+  std::set<std::string> known;
+  if constexpr (requires { Method::fixed; })
+    for (const iapt::fixed_option& o : Method::fixed) known.insert(o.flag);
+  Method::options_type::visit(options, [&]<class V>(const iapt::option& o, V& value) {
+    known.insert(o.flag);
+    const auto flag = given.find(o.flag);
+    if (flag == given.end() || flag->second.empty()) return;
+    if constexpr (std::is_same_v<V, bool>)
+      value = true;
+    else if constexpr (std::is_enum_v<V>)
+      value = iapt::value_named<V>(flag->second, "--" + flag->first);
+    else if constexpr (std::is_arithmetic_v<V>)
+      value = V(std::stod(flag->second));
+    else if constexpr (std::is_same_v<V, std::vector<std::string>>) {
+      value.clear();
+      std::istringstream list(flag->second);
+      for (std::string one; std::getline(list, one, ',');) value.push_back(one);
+    }
+  });
+  for (const auto& [flag, value] : given)
+    if (!value.empty() && !known.contains(flag))
+      throw iapt::error("--" + flag + ": --method " + Method::name + " has no such option");
+  return options;
 }
 
-/// Loads an adapter, or none where the path is empty, and calls f with the method.
-template <class Backend, class F>
-auto with_adapter(const iapt::language_model<float, Backend>& lm, const std::string& path, F f) {
-  if (path.empty()) return f(iapt::bare{});
-  const auto folder = iapt::adapter_folder(path);
-  return with_generator<Backend>(iapt::read_adapter_description(folder).output, [&](auto type) {
-    return f(iapt::load_adapter<typename decltype(type)::type>(lm, folder));
+/// Calls f(model, method) with an adapter, or without one where the path is empty. A merged adapter is the bare method
+/// of another model.
+/// @throws iapt::error if an adapter of its method cannot be merged
+template <class Model, class F>
+auto with_adapter(const Model& lm, const std::string& path, bool merge, F f) {
+  if (path.empty()) return f(lm, iapt::bare{});
+  return iapt::with_adapter(lm, iapt::adapter_folder(path), [&](const auto& method) {
+    if constexpr (requires { iapt::merged(lm, method); })
+      if (merge) return f(iapt::merged(lm, method), iapt::bare{});
+    if (merge) throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
+    return f(lm, method);
   });
 }
 

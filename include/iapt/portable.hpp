@@ -19,7 +19,6 @@
 #include "iapt/ops/rational.hpp"
 #include "iapt/optim/adamw.hpp"
 #include "iapt/peft/iapt/activation_watch.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
 #include "iapt/text/stream_decoder.hpp"
 #include "iapt/train/evaluate.hpp"
 #include "iapt/train/generate.hpp"

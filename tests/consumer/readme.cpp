@@ -19,5 +19,5 @@ int main() {
     t.backward(loss);
     optimizer.step();
   }
-  save_adapter(method, lm.fingerprint(), "sql.adapter");
+  save_adapter(method, lm, "sql.adapter");
 }

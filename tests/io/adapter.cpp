@@ -2,16 +2,18 @@
 // Adapter folders: what is written is read back, and what does not belong is refused by name.
 #include "iapt/io/adapter.hpp"
 
+#include "data/byte_tokenizer.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
+#include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace iapt::test {
 namespace {
 
-using generator = key_value_generator<float, test_backend>;
+using method_type = iapt_method<key_value_generator<float, test_backend>>;
 
 template <class Method>
 std::vector<std::vector<float>> numbers_of(Method& method) {
@@ -29,10 +31,10 @@ TEST_CASE("adapter folders", "[model]") {
   const auto lm = load_causal_lm<float>(*path, backend);
   const temporary_folder folder;
   const auto adapter = folder.path() / "sql";
-  auto method = make_iapt<generator>(
+  auto method = method_type::make(
       lm, {.soft_tokens = 3, .bottleneck = 4, .where = placement::late, .start = prompt_start::random, .seed = 7});
-  save_adapter(method, lm.fingerprint(), adapter);
-  auto read = load_adapter<generator>(lm, adapter);
+  save_adapter(method, lm, adapter);
+  auto read = load_adapter<method_type>(lm, adapter);
   CHECK(numbers_of(read) == numbers_of(method));
   CHECK(read.options.where == placement::late);
   CHECK(read.soft_tokens() == 3);
@@ -46,27 +48,124 @@ TEST_CASE("adapter folders", "[model]") {
     else
       other[key] = value;
     write_text_file(adapter / "adapter_config.json", other.dump());
-    return io_message([&] { load_adapter<generator>(lm, adapter); });
+    return io_message([&] { load_adapter<method_type>(lm, adapter); });
   };
   CHECK_THAT(refused("bottleneck", 60000), has_text("adapter_config.json") && has_text("(576, 60000)"));
   CHECK_THAT(refused("bottleneck", 1 << 30), has_text("bottleneck must be from 1 to 65536"));
   CHECK_THAT(refused("soft_tokens", 2), has_text("shape"));
   CHECK_THAT(refused("soft_tokens", 3.9), has_text("not a whole number"));
   CHECK_THAT(refused("soft_tokens", -1), has_text("soft_tokens must be"));
-  CHECK_THAT(refused("share", 2), has_text("tensors where"));
+  CHECK_THAT(refused("share", 2), has_text("does not belong"));
   CHECK_THAT(refused("placement", "middle"), has_text("expected front or late"));
-  CHECK_THAT(refused("method", "lora\x1b[31m"), has_text("is not known") && !has_text("\x1b"));
   CHECK_THAT(refused("output", "hidden"), has_text("this program lacks"));
   CHECK_THAT(refused("backbone", "0000000000000000"), has_text("made for another backbone"));
   CHECK_THAT(refused("pooler", nullptr), has_text("there is no \"pooler\""));
 
   // A folder of somebody else is not replaced.
   folder.write("photos/cat.jpg", "precious");
-  CHECK_THAT(io_message([&] { save_adapter(method, lm.fingerprint(), folder.path() / "photos"); }),
-             has_text("holds other files"));
+  CHECK_THAT(io_message([&] { save_adapter(method, lm, folder.path() / "photos"); }), has_text("holds other files"));
   CHECK(std::filesystem::exists(folder.path() / "photos" / "cat.jpg"));
-  save_adapter(method, lm.fingerprint(), adapter);  // but an adapter is
+  save_adapter(method, lm, adapter);  // but an adapter is
   CHECK(numbers_of(read) == numbers_of(method));
+}
+
+namespace {
+
+using small_lm = language_model<double, test_backend>;
+small_lm small(test_backend& backend, const std::string& name) {
+  const auto path = test_data("models/" + name);
+  return {load_backbone<double>(path, backend), byte_tokenizer(), path};
+}
+nlohmann::json json_of(const std::filesystem::path& path) { return nlohmann::json::parse(read_text_file(path)); }
+
+}  // namespace
+
+TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads them", "[model]") {
+  test_backend backend = with_threads(1);
+  for (const std::string name : {"lora_all", "lora_some", "lora_ranks", "prefix", "prefix_projected"}) {
+    INFO(name);
+    const std::filesystem::path folder = test_data("adapters/" + name);
+    const auto reference = json_of(folder / "logits.json");
+    const small_lm lm = small(backend, reference["model"]);
+    packed_batch batch;
+    batch.add(reference["ids"].get<std::vector<token_id>>());
+    const extent rows = extent(reference["logits"].size());
+    batch.wanted.clear();
+    for (extent r = 0; r < rows; ++r) batch.wanted.push_back(std::int32_t(batch.tokens.size() - rows + r));
+    std::vector<double> expected;
+    for (const auto& row : reference["logits"])
+      for (const auto& x : row) expected.push_back(x.get<double>());
+
+    const temporary_folder other;
+    with_adapter(lm, folder, [&](auto method) {
+      CHECK(difference(logits(lm, batch, method), expected) < 1e-8);
+      if constexpr (requires { merged(lm, method); })
+        CHECK(difference(logits(merged(lm, method), batch), expected) < 1e-8);
+      save_adapter(method, lm, other.path() / name);
+    });
+    // Written again, it has the tensors that PEFT wrote, and means the same.
+    const auto theirs = safetensors_file::open(folder / "adapter_model.safetensors");
+    const auto ours = safetensors_file::open(other.path() / name / "adapter_model.safetensors");
+    REQUIRE(ours.tensors().all().size() == theirs.tensors().all().size());
+    for (const stored_tensor& t : theirs.tensors().all()) {
+      REQUIRE(ours.tensors().find(t.name));
+      const auto as_float = read_stored<double>(theirs, t.name, t.shape);
+      CHECK(read_stored<double>(ours, t.name, t.shape) == as_float);
+    }
+    with_adapter(lm, other.path() / name,
+                 [&](const auto& method) { CHECK(difference(logits(lm, batch, method), expected) < 1e-8); });
+    const auto config = json_of(other.path() / name / "adapter_config.json");
+    for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "num_virtual_tokens"})
+      CHECK(config.value(key, nlohmann::json()) ==
+            json_of(folder / "adapter_config.json").value(key, nlohmann::json()));
+  }
+}
+
+TEST_CASE("adapters that would be computed wrongly are refused", "[model]") {
+  test_backend backend = with_threads(1);
+  const small_lm lm = small(backend, "llama_grouped"), tied = small(backend, "llama_tied");
+  const auto nothing = [](const auto&) {};
+  const temporary_folder other;
+  const auto folder = other.path() / "adapter";
+  std::filesystem::copy(test_data("adapters/lora_all"), folder);
+  const auto config = json_of(folder / "adapter_config.json");
+  const auto refused = [&](const std::string& key, const nlohmann::json& value) {
+    auto changed = config;
+    changed[key] = value;
+    write_text_file(folder / "adapter_config.json", changed.dump());
+    return io_message([&] { with_adapter(lm, folder, nothing); });
+  };
+  CHECK(refused("lora_dropout", 0.1) == "nothing thrown");
+  CHECK(refused("a_key_of_the_future", nullptr) == "nothing thrown");
+  CHECK_THAT(refused("a_key_of_the_future", 3), has_text("\"a_key_of_the_future\" is \"3\""));
+  CHECK_THAT(refused("use_dora", true), has_text("adapter_config.json: \"use_dora\""));
+  CHECK_THAT(refused("bias", "all"), has_text("\"bias\""));
+  CHECK_THAT(refused("init_lora_weights", "pissa"), has_text("\"init_lora_weights\""));
+  CHECK_THAT(refused("modules_to_save", {"lm_head"}), has_text("\"modules_to_save\""));
+  CHECK_THAT(refused("alpha_pattern", {{"q_proj", 3}}), has_text("\"alpha_pattern\""));
+  CHECK_THAT(refused("lora_alpha", "16"), has_text("\"lora_alpha\" has an unexpected type"));
+  CHECK_THAT(refused("r", 0), has_text("r must be from 1 to 65536"));
+  CHECK_THAT(refused("peft_type", "LOHA\x1b[31m"),
+             has_text("is not known to this program; it knows iapt, lora, p-tuning-v2") && !has_text("\x1b"));
+  refused("r", 3);
+  CHECK_THAT(io_message([&] { with_adapter(tied, folder, nothing); }),
+             has_text("q_proj.lora_A.weight") && has_text("shape"));
+  CHECK_THAT(io_message([&] { load_adapter<p_tuning_v2_method<double, test_backend>>(lm, folder); }),
+             has_text("is of the method \"LORA\", not p-tuning-v2"));
+
+  // Ours know the backbone.
+  with_adapter(lm, folder, [&](auto method) { save_adapter(method, lm, other.path() / "ours"); });
+  CHECK_THAT(io_message([&] { with_adapter(tied, other.path() / "ours", nothing); }),
+             has_text("made for another backbone"));
+  std::filesystem::rename(folder / "adapter_model.safetensors", folder / "adapter_model.bin");
+  CHECK_THAT(io_message([&] { with_adapter(lm, folder, nothing); }), has_text("pickle"));
+  std::filesystem::remove_all(folder);
+  std::filesystem::copy(test_data("adapters/prefix"), folder);
+  const small_lm biases = small(backend, "llama_biases_rope3");
+  auto changed = json_of(folder / "adapter_config.json");
+  changed["num_virtual_tokens"] = 4000;
+  write_text_file(folder / "adapter_config.json", changed.dump());
+  CHECK_THAT(io_message([&] { with_adapter(biases, folder, nothing); }), has_text("\"prompt_embeddings\""));
 }
 
 }  // namespace iapt::test

@@ -112,12 +112,11 @@ void check_bfloat16(const std::string& path) {
     const auto lm = load_causal_lm<bfloat16>(path, backend);
     CHECK(generate(lm, bare{}, {lm.tokenizer().encode("The capital of France is")}, {.max_new = 2})[0] ==
           lm.tokenizer().encode(" Paris.", {.bos = false}));
-    using generator = key_value_generator<float, Backend>;
-    auto method =
-        make_iapt<generator>(lm, {.bottleneck = 8, .start_text = lm.tokenizer().encode("Answer the question.")});
+    using method_type = iapt_method<key_value_generator<float, Backend>>;
+    auto method = method_type::make(lm, {.bottleneck = 8, .start_text = lm.tokenizer().encode("Answer the question.")});
     const temporary_folder folder;
-    save_adapter(method, lm.fingerprint(), folder.path() / "adapter");
-    auto again = load_adapter<generator>(lm, folder.path() / "adapter");
+    save_adapter(method, lm, folder.path() / "adapter");
+    auto again = load_adapter<method_type>(lm, folder.path() / "adapter");
     std::vector<std::vector<float>> values;
     method.visit([&](const std::string&, const auto& x, tensor_role) { values.push_back(to_host(x)); });
     std::size_t next = 0;

@@ -73,10 +73,5 @@ inline packed_batch batch_of(const std::vector<std::size_t>& which) {
   for (std::size_t b : which) batch.add(instruction(b), response(b));
   return batch;
 }
-template <class Method = bare>
-std::vector<double> logits(const lm_type& lm, const packed_batch& batch, const Method& method = {}) {
-  const inference<test_backend> ctx(lm.backend());
-  return to_host(lm(ctx, batch, method));
-}
 
 }  // namespace iapt::test

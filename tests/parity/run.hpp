@@ -6,7 +6,6 @@
 #include "iapt/model/random.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/optim/adamw.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
 
 namespace iapt::test {
 

@@ -41,4 +41,32 @@ inline std::vector<token_id> small_tokens(std::size_t count, std::uint64_t seed)
   return ids;
 }
 
+/// Logits of the rows that a batch wants.
+template <class Model, class Method = bare>
+std::vector<double> logits(const Model& lm, const packed_batch& batch, const Method& method = {}) {
+  const inference<typename Model::backend_type> run(lm.backend());
+  return to_host(lm(run, batch, method));
+}
+
+/// A method off its start, so that every part of it matters.
+template <class Method>
+Method moved(Method method, double by = 0.03) {
+  std::uint64_t stream = 0;
+  for (auto& p : method.parameters()) {
+    auto values = to_host(p.values);
+    random_stream random(77, ++stream);
+    for (double& v : values) v += by * random.normal();
+    upload(p.values, values);
+  }
+  return method;
+}
+
+/// Two sequences of different lengths, with responses.
+inline packed_batch two_sequences() {
+  packed_batch batch;
+  batch.add(small_tokens(7, 1), small_tokens(4, 2));
+  batch.add(small_tokens(5, 8), small_tokens(3, 9));
+  return batch;
+}
+
 }  // namespace iapt::test

@@ -54,7 +54,7 @@ trained train(const model_type& lm, const std::filesystem::path& out, bool resum
   const std::span<const example> all(examples);
   extent step = 0;
   train_callbacks calls;
-  calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, lm.fingerprint(), folder); };
+  calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, lm, folder); };
   calls.progress = [&](const progress_state& state) { step = state.step; };
   calls.interrupted = [&] { return step == stop_after; };
   const auto result =

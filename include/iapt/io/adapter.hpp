@@ -1,32 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adapter folders: adapter_config.json and adapter.safetensors.
+// Adapter folders: adapter_config.json and the tensors beside it, in our own format or in that of Hugging Face's PEFT.
 #pragma once
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "iapt/io/atomic_file.hpp"
 #include "iapt/io/atomic_folder.hpp"
 #include "iapt/io/load_causal_lm.hpp"
+#include "iapt/io/method_options.hpp"
 #include "iapt/io/named_tensors.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
+#include "iapt/peft/known_methods.hpp"
 
 namespace iapt {
 
 /// Version of the library that writes adapters.
 inline constexpr const char* library_version = "0.1.0";
 
-/// What adapter_config.json says.
-struct adapter_description {
-  std::string file;        ///< its path, for messages
-  std::string method;      ///< "iapt"
-  std::string backbone;    ///< fingerprint of the backbone it was trained on
-  std::string input;       ///< which states its generators read
-  std::string pooler;      ///< their pooler
-  std::string activation;  ///< their activation
-  std::string output;      ///< their output space
-  iapt_options options;    ///< sizes, placement, sharing
+/// Whether PEFT has the method, too, and adapters of it are in PEFT's format.
+template <class Method>
+concept known_to_peft = requires {
+  Method::peft_type;
 };
 
 /// The folder that holds an adapter: the one named, or the best of a run that was saved there.
@@ -38,100 +34,194 @@ inline std::filesystem::path adapter_folder(const std::filesystem::path& folder)
   throw io_error(folder.string() + ": there is no adapter: neither adapter_config.json nor best/adapter_config.json");
 }
 
-/// Reads adapter_config.json.
-/// @throws io_error if it is missing, damaged, or of a method that this library does not know
-inline adapter_description read_adapter_description(const std::filesystem::path& folder) {
-  const auto path = folder / "adapter_config.json";
-  const config_json json = config_json::parse(read_text_file(path), path.string());
-  adapter_description d;
-  d.file = path.string();
-  d.method = json.get<std::string>("method");
-  if (d.method != "iapt")
-    throw io_error(d.file + ": the method " + in_quotes(d.method) + " is not known to this program; it knows iapt");
-  d.backbone = json.get<std::string>("backbone");
-  d.input = json.get<std::string>("input"), d.pooler = json.get<std::string>("pooler");
-  d.activation = json.get<std::string>("activation"), d.output = json.get<std::string>("output");
-  d.options.soft_tokens = json.get<extent>("soft_tokens");
-  d.options.bottleneck = json.get<extent>("bottleneck");
-  d.options.share = json.get<extent>("share");
-  const auto where = json.get<std::string>("placement");
-  if (where != "front" && where != "late")
-    throw io_error(d.file + ": \"placement\" is \"" + where + "\"; expected front or late");
-  d.options.where = where == "late" ? placement::late : placement::front;
-  d.options.start = prompt_start::random;  // everything is in the file
-  try {
-    d.options.check();
-  } catch (const shape_error& failure) { throw io_error(d.file + ": " + failure.what()); }
-  return d;
-}
+/// An adapter's folder, opened. Nothing in it is trusted.
+class adapter_reader {
+ public:
+  /// Opens configuration and tensors.
+  /// @throws io_error if they are missing or damaged
+  explicit adapter_reader(const std::filesystem::path& path)
+      : folder_(complete_folder(path)),
+        config_(open_config(folder_ / "adapter_config.json")),
+        peft_(config_.has("peft_type")),
+        method_(config_.get<std::string>(peft_ ? "peft_type" : "method")),
+        tensors_(open_tensors(folder_, peft_)) {}
 
-/// Whether an adapter's generators are of this type.
-template <class Generator>
-bool is_of(const adapter_description& d) {
-  return d.input == Generator::input_name && d.pooler == Generator::pooler_name &&
-         d.activation == Generator::activation_name && d.output == Generator::output_name;
+  /// The method's name, ours or PEFT's.
+  const std::string& method() const { return method_; }
+  /// The configuration's path, for messages.
+  const std::string& place() const { return config_.file(); }
+  /// Whether it is an adapter of this method, whatever its types.
+  template <class Method>
+  bool is_of() const {
+    if constexpr (known_to_peft<Method>)
+      return peft_ && method_ == Method::peft_type;
+    else
+      return !peft_ && method_ == Method::name;
+  }
+  /// Whether it is an adapter of this method and its types.
+  template <class Method>
+  bool holds() const {
+    if (!is_of<Method>()) return false;
+    if constexpr (requires { Method::fixed; })
+      for (const fixed_option& o : Method::fixed)
+        if (config_.get<std::string>(o.key) != o.value) return false;
+    return true;
+  }
+  /// The method, for a backbone.
+  /// @throws io_error if it was made for another backbone, is of another method or types, needs what this library does
+  /// not have, or its tensors do not fit
+  template <class Method, class S, class Backend>
+  Method read(const language_model<S, Backend>& lm) const {
+    if (!holds<Method>()) refuse_type<Method>();
+    if (const std::string made_for = backbone(); !made_for.empty() && made_for != lm.fingerprint())
+      throw io_error(place() + ": the adapter was made for another backbone (" + made_for + "), not for " + lm.place() +
+                     " (" + lm.fingerprint() + ")");
+    used_.clear();
+    try {
+      const auto options = read_options<typename Method::options_type>(config_);
+      if constexpr (known_to_peft<Method>) refuse_unknown_settings<Method>();
+      Method method = Method::read(lm, options, *this);
+      for (const stored_tensor& t : tensors_.tensors().all())
+        if (!used_.contains(t.name))
+          refuse_tensor(t, "does not belong to the method and model that adapter_config.json tells of");
+      return method;
+    } catch (const io_error&) { throw; } catch (const error& failure) {
+      throw io_error(place() + ": " + failure.what());
+    }
+  }
+
+  /// Whether there is a tensor.
+  bool has(const std::string& name) const { return tensors_.tensors().find(name); }
+  /// The rows of a matrix, at least 1.
+  /// @throws io_error if there is none
+  extent rows(const std::string& name) const {
+    const stored_tensor* found = tensors_.tensors().find(name);
+    if (!found || found->shape.size() != 2 || found->shape[0] < 1)
+      throw io_error(tensors_.name() + ": there is no matrix \"" + name + "\"");
+    return found->shape[0];
+  }
+  /// Refuses the configuration if a tensor of this name and shape is missing.
+  /// @throws io_error then
+  void require(const std::string& name, const std::vector<extent>& shape) const {
+    const stored_tensor* found = tensors_.tensors().find(name);
+    if (!found || found->shape != shape)
+      throw io_error(place() + ": its sizes ask for a tensor \"" + name + "\" of shape " + to_text(shape) +
+                     ", which is not in " + tensors_.name());
+  }
+  /// The numbers of a tensor.
+  /// @throws io_error if it is missing or has another shape
+  template <class T>
+  std::vector<T> read(const std::string& name, const std::vector<extent>& shape) const {
+    used_.insert(name);
+    return read_stored<T>(tensors_, name, shape);
+  }
+
+ private:
+  static config_json open_config(const std::filesystem::path& path) {
+    return config_json::parse(read_text_file(path), path.string());
+  }
+  static safetensors_file open_tensors(const std::filesystem::path& folder, bool peft) {
+    if (peft && !std::filesystem::exists(folder / "adapter_model.safetensors") &&
+        std::filesystem::exists(folder / "adapter_model.bin"))
+      throw io_error((folder / "adapter_model.bin").string() +
+                     ": is a Python pickle, which may run any code; save the adapter again as safetensors");
+    return safetensors_file::open(folder / (peft ? "adapter_model.safetensors" : "adapter.safetensors"));
+  }
+  // The fingerprint of its backbone; PEFT's own files have none.
+  std::string backbone() const {
+    if (!peft_) return config_.get<std::string>("backbone");
+    const auto found = tensors_.metadata().find("iapt.backbone");
+    return found == tensors_.metadata().end() ? "" : found->second;
+  }
+  template <class Method>
+  [[noreturn]] void refuse_type() const {
+    std::string types;
+    if constexpr (requires { Method::fixed; })
+      for (const fixed_option& o : Method::fixed) types += std::string(", ") + o.key + " \"" + o.value + "\"";
+    throw io_error(place() + ": is of the method " + in_quotes(method_) + ", not " + Method::name + types +
+                   "; this program lacks what it is of");
+  }
+  // PEFT's configurations have a key for whatever it can do. One that is neither an option of ours, nor off, nor known
+  // to be harmless would change what is computed.
+  template <class Method>
+  void refuse_unknown_settings() const {
+    std::set<std::string> known{"peft_type", "task_type",   "base_model_name_or_path", "auto_mapping", "inference_mode",
+                                "revision",  "peft_version"};
+    const typename Method::options_type options{};
+    Method::options_type::visit(options, [&](const option& o, const auto&) { known.insert(o.key); });
+    for (const auto& [key, value] : config_.values().items()) {
+      const bool off = value.is_null() || value == false || (value.is_structured() && value.empty());
+      bool harmless = off || known.contains(key);
+      for (const known_setting& s : Method::harmless)
+        harmless = harmless || (s.key == key && (s.value.empty() || s.value == value.dump()));
+      if (!harmless)
+        throw io_error(place() + ": " + in_quotes(key) + " is " + in_quotes(value.dump()) +
+                       ", which this library does not have; the adapter would be computed wrongly");
+    }
+  }
+
+  std::filesystem::path folder_;
+  config_json config_;
+  bool peft_;
+  std::string method_;
+  safetensors_file tensors_;
+  mutable std::set<std::string> used_;  // tensors that were read
+};
+
+/// Reads an adapter of a method that is known when compiling.
+/// @throws io_error as adapter_reader::read does
+template <class Method, class S, class Backend>
+Method load_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path) {
+  return adapter_reader(path).template read<Method>(lm);
+}
+/// Reads an adapter of any known method, and calls f(method).
+/// @throws io_error as adapter_reader::read does, or naming the method if it is not known
+template <class S, class Backend, class F>
+auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path, F f) {
+  using methods = known_methods<compute_type<S>, Backend>;
+  const adapter_reader reader(path);
+  return methods::first([&]<class Method>(std::type_identity<Method>) { return reader.holds<Method>(); },
+                        [&]<class Method>(std::type_identity<Method>) { return f(reader.read<Method>(lm)); },
+                        [&] {
+                          std::set<std::string> names;
+                          methods::each([&]<class Method>(std::type_identity<Method>) {
+                            if (reader.is_of<Method>()) reader.read<Method>(lm);  // which says what it lacks
+                            names.insert(Method::name);
+                          });
+                          std::string known;
+                          for (const auto& name : names) known += (known.empty() ? "" : ", ") + name;
+                          throw io_error(reader.place() + ": the method " + in_quotes(reader.method()) +
+                                         " is not known to this program; it knows " + known);
+                        });
 }
 
 /// Writes an adapter folder, atomically: the old one or the new one is there, never a part.
 /// @throws io_error if the system refuses, or the folder holds something else
-template <class Generator>
-void save_adapter(iapt_method<Generator>& method, const std::string& backbone, const std::filesystem::path& path) {
-  using T = typename Generator::value_type;
+template <class Method, class S, class Backend>
+void save_adapter(Method& method, const language_model<S, Backend>& lm, const std::filesystem::path& path) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
   require_replaceable(path, "adapter_config.json");
   atomic_folder folder(path);
-  tensor_file_writer<T> tensors;
-  method.visit([&](const std::string& name, const auto& x, tensor_role) { tensors.add(name, x); });
-  tensors.write(folder.partial() / "adapter.safetensors", {{"format", "pt"}});
-  const nlohmann::ordered_json json{{"method", "iapt"},
-                                    {"library_version", library_version},
-                                    {"backbone", backbone},
-                                    {"placement", method.options.where == placement::late ? "late" : "front"},
-                                    {"soft_tokens", method.options.soft_tokens},
-                                    {"bottleneck", method.options.bottleneck},
-                                    {"share", method.options.share},
-                                    {"input", Generator::input_name},
-                                    {"pooler", Generator::pooler_name},
-                                    {"activation", Generator::activation_name},
-                                    {"output", Generator::output_name}};
+  nlohmann::ordered_json json;
+  tensor_file_writer<typename Method::value_type> tensors;
+  method.store(tensors);
+  if constexpr (known_to_peft<Method>) {
+    tensors.write(folder.partial() / "adapter_model.safetensors",
+                  {{"format", "pt"}, {"iapt.backbone", lm.fingerprint()}, {"iapt.version", library_version}});
+    json = {{"peft_type", Method::peft_type},
+            {"task_type", "CAUSAL_LM"},
+            {"base_model_name_or_path", lm.place()},
+            {"inference_mode", true}};
+  } else {
+    tensors.write(folder.partial() / "adapter.safetensors", {{"format", "pt"}});
+    json = {{"method", Method::name}, {"library_version", library_version}, {"backbone", lm.fingerprint()}};
+    for (const fixed_option& o : Method::fixed) json[o.key] = o.value;
+  }
+  Method::options_type::visit(method.options, [&](const option& o, const auto& value) {
+    if (*o.key) json[o.key] = to_json(value);
+  });
   write_text_file(folder.partial() / "adapter_config.json", json.dump(2) + "\n");
   folder.commit();
-}
-
-/// Reads an adapter for a backbone.
-/// @throws io_error if it was made for another backbone, is of other types, or its tensors do not fit
-template <class Generator, class T, class Backend>
-iapt_method<Generator> load_adapter(const language_model<T, Backend>& lm, const std::filesystem::path& path) {
-  const auto folder = complete_folder(path);
-  const adapter_description d = read_adapter_description(folder);
-  if (!is_of<Generator>(d))
-    throw io_error(d.file + ": this program lacks the types input \"" + d.input + "\", pooler \"" + d.pooler +
-                   "\", activation \"" + d.activation + "\", output \"" + d.output + "\" together");
-  if (d.backbone != lm.fingerprint())
-    throw io_error(d.file + ": the adapter was made for another backbone (" + d.backbone + "), not for " + lm.place() +
-                   " (" + lm.fingerprint() + ")");
-  const auto file = safetensors_file::open(folder / "adapter.safetensors");
-  iapt_options options = d.options;
-  // The sizes say how much memory is taken, so the file must bear them out first.
-  const stored_tensor* down = file.tensors().find("layers.0.down");
-  if (!down || down->shape != std::vector<extent>{lm.config.hidden, options.bottleneck})
-    throw io_error(d.file + ": \"bottleneck\" is " + std::to_string(options.bottleneck) +
-                   ", but adapter.safetensors has no tensor \"layers.0.down\" of shape " +
-                   to_text(extents<2>{lm.config.hidden, options.bottleneck}));
-  if (file.tensors().find("layers.0.base")) {  // make room for it; the numbers come from the file
-    options.start = prompt_start::text;
-    options.start_text.assign(options.soft_tokens, 0);
-  }
-  auto method = make_iapt<Generator>(lm, options);
-  std::size_t read = 0;
-  method.visit([&](const std::string& name, auto& x, tensor_role) {
-    upload(x, read_stored<typename Generator::value_type>(file, name, {x.shape().begin(), x.shape().end()}));
-    ++read;
-  });
-  if (read != file.tensors().all().size())
-    throw io_error(file.name() + ": has " + std::to_string(file.tensors().all().size()) + " tensors where " +
-                   std::to_string(read) + " are expected; adapter_config.json is not that of these tensors");
-  return method;
 }
 
 }  // namespace iapt

@@ -52,6 +52,8 @@ class config_json {
     return has(key) ? config_json(json_.at(key), file_ + ": \"" + key + "\"")
                     : config_json(nlohmann::json::object(), file_ + ": \"" + key + "\"");
   }
+  /// All keys and values.
+  const nlohmann::json& values() const { return json_; }
   /// File name, for messages.
   const std::string& file() const { return file_; }
 

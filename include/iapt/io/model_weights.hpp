@@ -30,13 +30,10 @@ struct weight_names {
   }
   /// A linear map of a layer, without ".weight" or ".bias".
   std::string linear(extent layer, projection part) const {
-    static constexpr const char* gguf_parts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                 "ffn_gate", "ffn_up", "ffn_down"};
-    static constexpr const char* parts[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                            "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                            "mlp.down_proj"};
-    return (gguf ? "blk." : "model.layers.") + std::to_string(layer) + "." +
-           (gguf ? gguf_parts : parts)[static_cast<int>(part)];
+    static constexpr const char* parts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                            "ffn_gate", "ffn_up", "ffn_down"};
+    if (!gguf) return name_of(site{int(layer), part});
+    return "blk." + std::to_string(layer) + "." + parts[static_cast<int>(part)];
   }
 };
 

@@ -113,7 +113,7 @@ class causal_lm {
       for (extent l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
       p->plan = plan_late(batch, soft_token_count(method), context, store);
     } else {
-      p->plan = plan_front(batch, soft_token_count(method));
+      p->plan = plan_front(batch, soft_token_count(method), shares_soft_tokens<Method>);
     }
     return run(ctx, p, method, cache);
   }

@@ -52,14 +52,15 @@ inline void check(const packed_batch& batch, const transformer_config& config, e
   for (token_id t : batch.tokens) check_token(t, config);
 }
 
-/// All rows in one pass, P soft tokens in front of each sequence.
-inline pass_plan plan_front(const packed_batch& batch, extent soft_tokens) {
+/// All rows in one pass, P soft tokens in front of each sequence: its own, or those that all share.
+inline pass_plan plan_front(const packed_batch& batch, extent soft_tokens, bool shared = false) {
   pass_plan plan;
   for (const packed_sequence& s : batch.sequences) {
     plan.add_rows(batch, s, 0, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
-    seen.prefix_begin = extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
     plan.instructions.push_back({seen.begin, seen.begin + s.instruction});
+    seen.prefix_begin = shared ? 0 : extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    if (shared && !plan.soft_positions.empty()) continue;
     for (extent p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
   }
   plan.wanted = batch.wanted;

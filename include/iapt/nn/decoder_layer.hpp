@@ -27,7 +27,24 @@ struct decoder_layer {
     return {ctx(middle + after(ctx, method, number, sublayer::feed_forward, middle, fed)), attended.own};
   }
 
+  /// f(projection, map) for each linear map.
+  template <class F>
+  void each_linear(F f) {
+    each_linear_of(*this, f);
+  }
+  /// The same where nothing may change.
+  template <class F>
+  void each_linear(F f) const {
+    each_linear_of(*this, f);
+  }
+
  private:
+  template <class Layer, class F>
+  static void each_linear_of(Layer& layer, F& f) {
+    f(projection::query, layer.attention.query), f(projection::key, layer.attention.key);
+    f(projection::value, layer.attention.value), f(projection::output, layer.attention.output);
+    f(projection::gate, layer.mlp.gate), f(projection::up, layer.mlp.up), f(projection::down, layer.mlp.down);
+  }
   template <class Context, class Method>
   static tensor<T, 2, Backend> after(Context& ctx, const Method& method, int number, sublayer half,
                                      const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& y) {

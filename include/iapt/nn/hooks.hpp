@@ -3,6 +3,8 @@
 // Shapes: N rows, D hidden size, G key/value heads, E numbers in a head, P soft tokens of each of B sequences.
 #pragma once
 #include <array>
+#include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,9 +15,10 @@ namespace iapt {
 
 /// The linear maps of a transformer layer.
 enum class projection { query, key, value, output, gate, up, down };
-/// Their names, as people write them on a command line.
-inline constexpr std::array<std::string_view, 7> projection_names{"query", "key", "value", "output",
-                                                                  "gate",  "up",  "down"};
+/// Their names within a layer, as Hugging Face's models and adapters have them.
+inline constexpr std::array<std::string_view, 7> projection_names{
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
 /// The two halves of a transformer layer.
 enum class sublayer { attention, feed_forward };
 
@@ -24,6 +27,10 @@ struct site {
   int layer;        ///< from 0
   projection part;  ///< which of the layer's
 };
+/// The name of a site in Hugging Face's models: "model.layers.3.self_attn.q_proj".
+inline std::string name_of(site where) {
+  return "model.layers." + std::to_string(where.layer) + "." + std::string(projection_names[std::size_t(where.part)]);
+}
 
 /// Where soft tokens stand: before the sequence, or between the instruction and its last token.
 enum class placement { front, late };
@@ -39,6 +46,8 @@ enum class placement { front, late };
 ///   - `prefix(ctx, number, layer, states, rows, turns)`  keys and values (B·P, G·E) of a layer's soft tokens, written
 ///                                    from the states entering it, of which `rows` are each sequence's; `turns` are the
 ///                                    rotary angles of the soft tokens (B·P, E)
+///   - `shares_soft_tokens`             true if all sequences have the same soft tokens, of which `prefix` then gives
+///                                    one set (P, G·E)
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
 /// Where soft tokens stand late, an instruction's rows but the last are the bare model's: no hook acts on them.
@@ -59,6 +68,11 @@ extent soft_token_count(const Method& method) {
   else
     return 0;
 }
+/// Whether all sequences have the same soft tokens.
+template <class Method>
+inline constexpr bool shares_soft_tokens = requires {
+  requires Method::shares_soft_tokens;
+};
 /// Whether a method's soft tokens stand late.
 template <class Method>
 bool stands_late(const Method& method) {

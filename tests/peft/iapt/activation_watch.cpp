@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iapt/peft/iapt/activation_watch.hpp"
 
-#include "iapt/peft/iapt/initialise.hpp"
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 

@@ -5,7 +5,6 @@
 #include "iapt/autograd/gradcheck.hpp"
 #include "iapt/model/decoder.hpp"
 #include "iapt/ops/cross_entropy.hpp"
-#include "iapt/peft/iapt/initialise.hpp"
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
@@ -15,17 +14,9 @@ namespace {
 using lm_type = causal_lm<double, test_backend>;
 using matrix = tensor<double, 2, test_backend>;
 template <class Generator>
-iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {  // off its start, so that every part matters
+iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {
   if (o.start != prompt_start::random) o.start_text = small_tokens(9, 4);
-  auto method = make_iapt<Generator>(lm, o);
-  std::uint64_t stream = 0;
-  for (auto& p : method.parameters()) {
-    auto values = to_host(p.values);
-    random_stream random(77, ++stream);
-    for (double& v : values) v += 0.03 * random.normal();
-    upload(p.values, values);
-  }
-  return method;
+  return test::moved(make_iapt<Generator>(lm, o));
 }
 
 // Rows of x put together: `which` counts the rows of a, then those of b.
@@ -111,8 +102,7 @@ TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generato
                    (hidden_gains_generator<double, test_backend>), (key_value_generator<double, test_backend>)) {
   test_backend backend = with_threads(1);
   auto lm = small_model(backend);
-  packed_batch batch = one_sequence();
-  batch.add(small_tokens(5, 8), small_tokens(3, 9));
+  const packed_batch batch = two_sequences();
   const row_numbers<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
     for (const extent share : {1, 2}) {

@@ -17,9 +17,15 @@ struct activation_report {
   double moved = 0;  ///< largest distance of a coefficient from its start; 0 where none is learned
 };
 
-/// Sees the pooled summaries of a method between begin() and end(). The start of a rational activation is fitted on
-/// [−3, 3] only, so arguments far outside tell that a layer computes something else than was meant. Reading them costs
-/// a copy to the host for each layer: made for evaluations, not for training steps.
+/// Whether a method has learned activations to watch.
+template <class Method>
+concept has_activations = requires(Method& method) {
+  method.watch_summary;
+};
+
+/// Sees the pooled summaries of a method between begin() and end(); nothing where it has none. The start of a rational
+/// activation is fitted on [−3, 3] only, so arguments far outside tell that a layer computes something else than was
+/// meant. Reading them costs a copy to the host for each layer: made for evaluations, not for training steps.
 template <class Method>
 class activation_watch {
  public:
@@ -27,25 +33,29 @@ class activation_watch {
   explicit activation_watch(Method& method) : method_(method), start_(coefficients()) {}
   activation_watch(const activation_watch&) = delete;
   activation_watch& operator=(const activation_watch&) = delete;
-  ~activation_watch() { method_.watch_summary = nullptr; }
+  ~activation_watch() { stop(); }
 
   /// Watches from here on.
   void begin() {
     seen_ = {};
-    method_.watch_summary = [this](int, const auto& z) {
-      for (const double x : to_host(z))
-        seen_.least = std::min(seen_.least, x), seen_.greatest = std::max(seen_.greatest, x);
-    };
+    if constexpr (has_activations<Method>)
+      method_.watch_summary = [this](int, const auto& z) {
+        for (const double x : to_host(z))
+          seen_.least = std::min(seen_.least, x), seen_.greatest = std::max(seen_.greatest, x);
+      };
   }
   /// What was seen since begin().
   activation_report end() {
-    method_.watch_summary = nullptr;
+    stop();
     const std::vector<double> now = coefficients();
     for (std::size_t i = 0; i < now.size(); ++i) seen_.moved = std::max(seen_.moved, std::abs(now[i] - start_[i]));
     return seen_;
   }
 
  private:
+  void stop() {
+    if constexpr (has_activations<Method>) method_.watch_summary = nullptr;
+  }
   std::vector<double> coefficients() {
     std::vector<double> all;
     for (const auto& p : method_.parameters())

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Instance-aware prompt tuning: a generator in every layer of a frozen backbone.
 #pragma once
+#include <array>
+#include <cmath>
+#include <concepts>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "iapt/model/causal_lm.hpp"
@@ -10,6 +14,23 @@
 #include "iapt/peft/iapt/generator.hpp"
 
 namespace iapt {
+
+/// Scales every row to unit root mean square: the norm that follows a soft token makes its length free, and a long one
+/// would hardly learn.
+template <class T, class S, class Backend>
+tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
+  const std::vector<S> stored = to_host(x);
+  std::vector<T> values(stored.begin(), stored.end());
+  const extent columns = x.size(1);
+  for (extent r = 0; r < x.size(0); ++r) {
+    T* row = values.data() + r * columns;
+    double squares = 0;
+    for (extent j = 0; j < columns; ++j) squares += double(row[j]) * double(row[j]);
+    const double scale = squares > 0 ? 1 / std::sqrt(squares / double(columns)) : 0;
+    for (extent j = 0; j < columns; ++j) row[j] = T(double(row[j]) * scale);
+  }
+  return from_host(x.backend(), x.shape(), values);
+}
 
 /// The method: one generator for each layer, and the options that they share. As a hook of the transformer it writes
 /// every layer's soft tokens.
@@ -21,12 +42,82 @@ class iapt_method {
   using backend_type = typename Generator::backend_type;                 ///< machine it runs on
   using matrix = tensor<value_type, 2, backend_type>;                    ///< rows of numbers
   static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
-  using generator_type = Generator;                                      ///< of each layer
+  using options_type = iapt_options;                                     ///< what is chosen at run time
+  static constexpr auto name = "iapt";                                   ///< on command lines and in files
+  static constexpr std::array fixed{fixed_option{"input", "", "", Generator::input_name},
+                                    fixed_option{"pooler", "", "", Generator::pooler_name},
+                                    fixed_option{"activation", "", "", Generator::activation_name},
+                                    fixed_option{"output", "output", "output space", Generator::output_name}};
 
-  iapt_options options;               ///< sizes, placement, start, sharing
-  std::vector<Generator> generators;  ///< one for each layer; shared projections are the same tensors
+  iapt_options options;                    ///< sizes, placement, start, sharing
+  std::vector<Generator> generators = {};  ///< one for each layer; shared projections are the same tensors
   /// Called with each layer's pooled summary if set: the activation fits its start on [−3, 3] only.
-  std::function<void(int, const matrix&)> watch_summary;
+  std::function<void(int, const matrix&)> watch_summary = {};
+
+  /// A method at its start, for a backbone whose states it may take. Everything trained is tracked.
+  /// @throws shape_error if the options make no method or the start text is too short
+  template <class S>
+  static iapt_method make(const causal_lm<S, backend_type>& lm, const iapt_options& options) {
+    using T = value_type;
+    using Backend = backend_type;
+    options.check();
+    iapt_method method{options};
+    Backend& backend = lm.backend();
+    std::vector<tensor<S, 2, Backend>> states;
+    if (options.start != prompt_start::random) {
+      packed_batch text;
+      text.add(options.start_text);
+      states = lm.layer_inputs(text);
+    }
+    const extent from =
+        options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
+    for (extent l = 0; l < lm.config.layers; ++l) {
+      const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
+      const layer_start<T, S, Backend> start{
+          lm.layers[l],
+          states.empty() ? tensor<T, 2, Backend>{} : unit_rows<T>(states[l].slice(from, from + options.soft_tokens)),
+          stream(2)};
+      method.generators.push_back(Generator::make(backend, options, start, stream(0), stream(1)));
+      Generator& generator = method.generators.back();
+      generator.visit([](const char*, auto& x, tensor_role role) {
+        if (x && role != tensor_role::fixed) x.track();
+      });
+      if (l % options.share == 0) continue;
+      std::vector<tensor<T, 2, Backend>> first;  // of this layer's group
+      method.generators[l / options.share * options.share].visit([&](const char*, auto& x, tensor_role role) {
+        if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, tensor<T, 2, Backend>>)
+          if (role == tensor_role::shared) first.push_back(x);
+      });
+      std::size_t next = 0;
+      generator.visit([&](const char*, auto& x, tensor_role role) {
+        if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, tensor<T, 2, Backend>>)
+          if (role == tensor_role::shared) x = first[next++];
+      });
+    }
+    return method;
+  }
+  /// The method that a file holds.
+  /// @throws io_error if it does not fit the model
+  template <class S, class File>
+  static iapt_method read(const causal_lm<S, backend_type>& lm, iapt_options options, const File& file) {
+    // The sizes say how much memory is taken, so the file must bear them out first.
+    file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
+    options.start = prompt_start::random;
+    if (file.has("layers.0.base")) {  // make room for it; the numbers come from the file
+      options.start = prompt_start::text;
+      options.start_text.assign(options.soft_tokens, 0);
+    }
+    iapt_method method = make(lm, options);
+    method.visit([&](const std::string& name, auto& x, tensor_role) {
+      upload(x, file.template read<value_type>(name, {x.shape().begin(), x.shape().end()}));
+    });
+    return method;
+  }
+  /// Adds all that a file must hold.
+  template <class File>
+  void store(File& file) {
+    visit([&](const std::string& name, const auto& x, tensor_role) { file.add(name, x); });
+  }
 
   /// P
   extent soft_tokens() const { return options.soft_tokens; }
@@ -64,6 +155,13 @@ class iapt_method {
     return list;
   }
 };
+
+/// IAPT at its start, for a backbone.
+/// @throws shape_error if the options make no method or the start text is too short
+template <class Generator, class S, class Backend>
+iapt_method<Generator> make_iapt(const causal_lm<S, Backend>& lm, const iapt_options& options) {
+  return iapt_method<Generator>::make(lm, options);
+}
 
 /// Number of trained numbers of IAPT in hidden space with self-attention pooling and the rational activation:
 /// ⌈L/k⌉·2·D·R + L·(R·P + 12), and L·P·D for the base.

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "iapt/core/error.hpp"
 #include "iapt/model/packed_batch.hpp"
 #include "iapt/nn/hooks.hpp"
+#include "iapt/peft/option.hpp"
 
 namespace iapt {
 
@@ -19,12 +19,13 @@ enum class prompt_start {
   last     ///< as the states of a text's last tokens before the final one
 };
 
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<placement>{"front", "late"};
+template <>
+inline constexpr std::array<std::string_view, 3> names_of<prompt_start>{"text", "random", "last"};
+
 /// Sizes and starting values of a method.
 struct iapt_options {
-  static constexpr extent most_soft_tokens = 4096;  ///< P at most
-  static constexpr extent most_bottleneck = 65536;  ///< R at most
-  static constexpr extent most_share = 65536;       ///< layers that share at most
-
   extent soft_tokens = 4;                   ///< P, for each sequence and layer
   extent bottleneck = 64;                   ///< R
   placement where = placement::front;       ///< where the soft tokens stand
@@ -33,16 +34,19 @@ struct iapt_options {
   std::uint64_t seed = 0;                   ///< of all random starting values
   std::vector<token_id> start_text = {};    ///< tokens of the text for `text` and `last`
 
+  /// f(option, value) for each that files and command lines know.
+  template <class Options, class F>
+  static void visit(Options& o, F f) {
+    f(option{"placement", "placement", "where the soft tokens stand"}, o.where);
+    f(option{"soft_tokens", "soft-tokens", "for each layer", 1, 4096}, o.soft_tokens);
+    f(option{"bottleneck", "bottleneck", "width of a generator", 1, 65536}, o.bottleneck);
+    f(option{"share", "share", "layers that share projections", 1, 65536}, o.share);
+    f(option{"", "init", "start of the soft tokens; text in front, random late"}, o.start);
+  }
   /// Refuses what makes no method.
   /// @throws shape_error naming the option
   void check() const {
-    const auto need = [](const char* name, extent found, extent most) {
-      if (found < 1 || found > most)
-        throw shape_error(std::string(name) + " must be from 1 to " + std::to_string(most) + ", found " +
-                          std::to_string(found));
-    };
-    need("soft_tokens", soft_tokens, most_soft_tokens), need("bottleneck", bottleneck, most_bottleneck);
-    need("share", share, most_share);
+    check_bounds(*this);
     const extent needed = start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
     if (extent(start_text.size()) < needed)
       throw shape_error("a start from text needs " + std::to_string(needed) + " tokens of it, found " +

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// A method's options in adapter_config.json.
+#pragma once
+#include <algorithm>
+#include <concepts>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "iapt/io/model_config.hpp"
+#include "iapt/peft/option.hpp"
+
+namespace iapt {
+
+/// An option's value as JSON: a whole number where it is one, an enumeration by its name.
+template <class V>
+nlohmann::ordered_json to_json(const V& value) {
+  if constexpr (std::is_enum_v<V>)
+    return names_of<V>[std::size_t(value)];
+  else if constexpr (std::floating_point<V>)
+    return value == double(extent(value)) ? nlohmann::ordered_json(extent(value)) : nlohmann::ordered_json(value);
+  else
+    return value;
+}
+/// The names of an enumeration, for messages: "front or late".
+template <class E>
+std::string choices_of() {
+  std::string text;
+  for (std::size_t i = 0; i < names_of<E>.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names_of<E>.size() ? " or " : ", ") + std::string(names_of<E>[i]);
+  return text;
+}
+/// The value of a name.
+/// @throws error naming the option and what there is, where there is no such name
+template <class E>
+E value_named(const std::string& name, const std::string& what) {
+  const auto found = std::find(names_of<E>.begin(), names_of<E>.end(), name);
+  if (found == names_of<E>.end()) throw error(what + " is \"" + name + "\"; expected " + choices_of<E>());
+  return E(found - names_of<E>.begin());
+}
+
+/// Options of a method from adapter_config.json: numbers and names must be there, switches and lists may be missing.
+/// @throws io_error if a value is missing, of another kind or out of bounds
+template <class Options>
+Options read_options(const config_json& json) {
+  Options options;
+  const auto named = [&](const option& o) { return json.file() + ": \"" + o.key + "\""; };
+  Options::visit(options, [&]<class V>(const option& o, V& value) {
+    if (!*o.key) return;
+    if constexpr (std::same_as<V, bool>)
+      value = json.get_or<bool>(o.key, false);
+    else if constexpr (std::is_arithmetic_v<V>)
+      value = json.get<V>(o.key);
+    else if constexpr (std::is_enum_v<V>)
+      value = value_named<V>(json.get<std::string>(o.key), named(o));
+    else
+      value = json.get_or<V>(o.key, {});
+  });
+  check_bounds(options);
+  return options;
+}
+
+}  // namespace iapt

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The methods that adapter folders and the programs know: a new one is a line here.
+#pragma once
+#include <type_traits>
+
+#include "iapt/peft/iapt/method.hpp"
+#include "iapt/peft/lora.hpp"
+#include "iapt/peft/p_tuning_v2.hpp"
+
+namespace iapt {
+
+/// Types of methods, and a way to one of them that is known at run time only.
+template <class First, class... Rest>
+struct method_list {
+  /// f(std::type_identity<Method>) for each.
+  template <class F>
+  static void each(F f) {
+    f(std::type_identity<First>{}), (f(std::type_identity<Rest>{}), ...);
+  }
+  /// f(std::type_identity<Method>) of the first that suits; none(), which must throw, where no other is left.
+  template <class Suits, class F, class None>
+  static auto first(Suits suits, F f, None none) {
+    if constexpr (sizeof...(Rest) > 0)
+      if (!suits(std::type_identity<First>{})) return method_list<Rest...>::first(suits, f, none);
+    if (!suits(std::type_identity<First>{})) none();
+    return f(std::type_identity<First>{});
+  }
+};
+
+/// All of them. Where several differ in types alone, the first is the default.
+template <class T, class Backend>
+using known_methods = method_list<iapt_method<key_value_generator<T, Backend>>,     //
+                                  iapt_method<hidden_generator<T, Backend>>,        //
+                                  iapt_method<hidden_gains_generator<T, Backend>>,  //
+                                  lora_method<T, Backend>,                          //
+                                  p_tuning_v2_method<T, Backend>>;
+
+}  // namespace iapt

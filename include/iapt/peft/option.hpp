@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a method says about its options, once, for files, command lines and checks alike.
+#pragma once
+#include <array>
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "iapt/core/error.hpp"
+
+namespace iapt {
+
+/// Names and bounds of one option. A method's options have a static `visit(options, f)` that calls f(option, value) for
+/// each; a value is a number, a bool, an enumeration with names_of, a list of names, or numbers by name.
+struct option {
+  const char* key;   ///< in adapter_config.json; empty for what matters at the start alone
+  const char* flag;  ///< on command lines, without dashes; empty where it has none
+  const char* help;  ///< for people, a few words
+  double least = 0;  ///< a number's bounds
+  double most = 0;   ///< a number's bounds
+};
+/// A choice that a method's type has made.
+struct fixed_option {
+  const char* key;    ///< in adapter_config.json
+  const char* flag;   ///< on command lines, where it chooses the type; empty where it does not
+  const char* help;   ///< for people, a few words
+  const char* value;  ///< what the type is
+};
+/// What else may stand in a file that PEFT wrote: a key with this value, as JSON, or with any where it is empty.
+struct known_setting {
+  std::string_view key;         ///< in adapter_config.json
+  std::string_view value = "";  ///< what it may be
+};
+
+/// The names of an enumeration's values, in their order.
+template <class E>
+inline constexpr std::array<std::string_view, 0> names_of{};
+
+/// Refuses options whose numbers are out of bounds.
+/// @throws shape_error naming the option
+template <class Options>
+void check_bounds(const Options& options) {
+  Options::visit(options, [](const option& o, const auto& value) {
+    using V = std::remove_cvref_t<decltype(value)>;
+    if constexpr (std::is_arithmetic_v<V> && !std::same_as<V, bool>)
+      if (!(double(value) >= o.least && double(value) <= o.most))
+        throw shape_error(std::string(o.key) + " must be from " + std::to_string(V(o.least)) + " to " +
+                          std::to_string(V(o.most)) + ", found " + std::to_string(value));
+  });
+}
+
+}  // namespace iapt

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/peft/lora.hpp"
+
+#include "iapt/autograd/gradcheck.hpp"
+#include "iapt/model/decoder.hpp"
+#include "iapt/ops/cross_entropy.hpp"
+#include "support/catch.hpp"
+#include "support/small_model.hpp"
+
+namespace iapt::test {
+TEST_CASE("LoRA starts as the bare model, and merged it is the same function", "[peft]") {
+  test_backend backend = with_threads(2);
+  const auto lm = small_model(backend);
+  const auto batch = two_sequences();
+  const auto start = make_lora(lm, {.rank = 3});
+  CHECK(logits(lm, batch, start) == logits(lm, batch));
+  const auto method = moved(start, 0.1);
+  const auto unmerged = logits(lm, batch, method);
+  CHECK(distance(logits(lm, batch), unmerged) > 0.05);
+  CHECK(difference(logits(merged(lm, method), batch), unmerged) < 1e-12);
+}
+
+TEST_CASE("gradients of LoRA", "[peft]") {
+  test_backend backend = with_threads(1);
+  auto lm = small_model(backend);
+  const auto batch = two_sequences();
+  const row_numbers<test_backend> targets(backend, batch.targets);
+  const auto method = moved(make_lora(lm, {.rank = 2, .alpha = 3, .rank_stabilised = true}), 0.1);
+  CHECK(method.layers[1][0].scale == Approx(3 / std::sqrt(2.0)));
+  const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
+  for (const bool recompute : {false, true}) {
+    lm.recompute_layers = recompute;
+    for (auto& p : method.parameters())
+      if (p.name.find("layers.1.") != std::string::npos) {
+        INFO(p.name);
+        CHECK(gradcheck(backend, loss, p.values) < 2e-6);
+        for (auto& q : method.parameters()) q.values.clear_gradient();
+      }
+  }
+}
+
+TEST_CASE("LoRA reads from a cache what it reads at once", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto method = moved(make_lora(lm, {.rank = 2}), 0.1);
+  const auto tokens = small_tokens(9, 3);
+  packed_batch whole, begun;
+  whole.add(tokens);
+  begun.add({tokens.begin(), tokens.end() - 2});
+  kv_cache<double, test_backend> cache(backend, lm.config, 1, 9);
+  lm.prefill(begun, cache, method);
+  decode(lm, {{0, tokens[7]}}, cache, method);
+  CHECK(difference(to_host(decode(lm, {{0, tokens[8]}}, cache, method)), logits(lm, whole, method)) < 1e-12);
+}
+
+TEST_CASE("the sites of LoRA", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto names = [&](const lora_options& options) {
+    std::vector<std::string> all;
+    for (const auto& p : make_lora(lm, options).parameters()) all.push_back(p.name);
+    return all;
+  };
+  CHECK(names({}).size() == 3 * 7 * 2);
+  CHECK(make_lora(lm).options.targets.size() == 7);
+  CHECK(names({.targets = {"v_proj"}}) ==
+        std::vector<std::string>{"base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight",
+                                 "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight",
+                                 "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight",
+                                 "base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight",
+                                 "base_model.model.model.layers.2.self_attn.v_proj.lora_A.weight",
+                                 "base_model.model.model.layers.2.self_attn.v_proj.lora_B.weight"});
+  CHECK(names({.targets = {"mlp.up_proj", "model.layers.1.mlp.down_proj"}}).size() == 2 * (3 + 1));
+  const auto method =
+      make_lora(lm, {.rank = 2, .targets = {"q_proj", "k_proj"}, .ranks = {{"k_proj", 5}, {"o_proj", 9}}});
+  CHECK(method.layers[0][0].down.size(0) == 2);
+  CHECK(method.layers[0][1].down.size(0) == 5);
+  CHECK(method.layers[0][1].scale == 16.0 / 5);
+  CHECK_FALSE(method.layers[0][3].down);
+  // A site's start does not depend on the others.
+  CHECK(to_host(make_lora(lm, {.rank = 2}).layers[2][1].down) ==
+        to_host(make_lora(lm, {.rank = 2, .targets = {"k_proj"}}).layers[2][1].down));
+
+  const auto refused = [&](const lora_options& options) {
+    return message_of<shape_error>([&] { make_lora(lm, options); });
+  };
+  CHECK(refused({.targets = {"q_proj", "proj"}}).find("no linear map \"proj\"") != std::string::npos);
+  CHECK(refused({.targets = {"model.layers.3.mlp.up_proj"}}).find("\"model.layers.3") != std::string::npos);
+  CHECK(refused({.targets = {""}}).find("no linear map \"\"") != std::string::npos);
+  CHECK(refused({.rank = 0}).find("r must be from 1") != std::string::npos);
+}
+
+}  // namespace iapt::test
