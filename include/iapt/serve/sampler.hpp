@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sampling: from a row of logits to a token.  Shapes: V vocabulary.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/random.hpp"
+#include "iapt/serve/logits.hpp"
+
+namespace iapt {
+
+/// How the tokens of one request are chosen. The default is greedy.
+struct sampling_options {
+  double temperature = 0;  ///< divides the logits; 0: the likeliest token, and of the rest only penalties count
+  extent top_k = 0;        ///< keeps the k likeliest tokens, and what equals the last of them; 0: all
+  double top_p = 1;        ///< keeps the fewest likeliest tokens that have this probability together; 1: all
+  double min_p = 0;        ///< keeps tokens of at least this fraction of the likeliest one's probability; 0: all
+  double repetition_penalty =
+      1;                         ///< of tokens in prompt or answer: divides positive logits, multiplies others; 1: none
+  double frequency_penalty = 0;  ///< subtracted from a token's logit for each time that it was generated
+  double presence_penalty = 0;   ///< subtracted from a token's logit if it was generated
+  std::uint64_t seed = 0;        ///< of the draws
+
+  /// Whether the tokens so far change the logits.
+  bool penalises() const { return repetition_penalty != 1 || frequency_penalty != 0 || presence_penalty != 0; }
+  /// Whether the token is simply the likeliest one.
+  bool greedy() const { return temperature == 0 && !penalises(); }
+
+  /// Refuses what makes no sense.
+  /// @throws error naming the option
+  void check() const {
+    const auto need = [](const char* name, auto found, bool good, const char* rule) {
+      std::ostringstream text;
+      text << "sampling: " << name << " must be " << rule << ", found " << found;
+      if (!good) throw error(text.str());
+    };
+    constexpr double most = std::numeric_limits<double>::max();
+    need("temperature", temperature, temperature >= 0 && temperature <= most, "finite and at least 0");
+    need("top_k", top_k, top_k >= 0, "at least 0");
+    need("top_p", top_p, top_p > 0 && top_p <= 1, "over 0 and at most 1");
+    need("min_p", min_p, min_p >= 0 && min_p <= 1, "from 0 to 1");
+    need("repetition_penalty", repetition_penalty, repetition_penalty > 0 && repetition_penalty <= most,
+         "finite and over 0");
+    need("frequency_penalty", frequency_penalty, std::abs(frequency_penalty) <= 2, "from -2 to 2");
+    need("presence_penalty", presence_penalty, std::abs(presence_penalty) <= 2, "from -2 to 2");
+  }
+};
+
+/// The tokens of a request so far.
+struct token_history {
+  std::span<const token_id> prompt;     ///< that were given
+  std::span<const token_id> generated;  ///< that came since
+};
+
+/// Chooses the tokens of a request. What it returns is a function of its options, the logits and the history alone: not
+/// of other requests, of threads, or of the calls before. The draw comes from the stream (seed, number of generated
+/// tokens), so a request that is interrupted and read again goes on with the same tokens.
+///
+/// The order is that of transformers: repetition penalty, then temperature, top-k, top-p, min-p. OpenAI's penalties
+/// come before the temperature, as in vLLM. Everything is computed in double.
+/// @par Source  repetition penalty: Keskar et al. 2019, "CTRL", with negative logits multiplied; top-k: Fan et al.
+/// 2018, "Hierarchical neural story generation"; top-p: Holtzman et al. 2020, "The curious case of neural text
+/// degeneration"; min-p: Nguyen et al. 2024, "Turning up the heat"; frequency and presence penalty: OpenAI's API
+/// reference
+class sampler {
+ public:
+  /// For a request with these options.
+  /// @throws error naming an option that makes no sense
+  explicit sampler(const sampling_options& options) : options_(options) { options_.check(); }
+
+  /// The options.
+  const sampling_options& options() const { return options_; }
+
+  /// The next token, by one row of logits (V) on the host; greedily the first of equals.
+  /// @throws numeric_error if a logit, or one with its penalties, is not finite
+  /// @throws shape_error if the row is empty, or a penalised token is not in it
+  template <class T>
+  token_id operator()(std::span<const T> logits, const token_history& so_far) {
+    if (options_.greedy()) return likeliest(logits);
+    if (options_.temperature == 0) return likeliest(penalised(logits, so_far));
+    double left = random_stream(options_.seed, so_far.generated.size()).uniform();
+    token_id drawn = 0;
+    for (const scored_token& one : distribution(logits, so_far)) {
+      const double probability = std::exp(one.log_probability);
+      if (probability > 0) drawn = one.token;  // rounding may leave a rest behind the last of them
+      if ((left -= probability) < 0) break;
+    }
+    return drawn;
+  }
+
+  /// What the next token is drawn from: the tokens that options and history leave, in order of their numbers, with
+  /// probabilities that add up to 1. At temperature 0 it is the softmax of the penalised logits, as a beam search
+  /// wants. Valid until the next call.
+  /// @throws numeric_error if a logit, or one with its penalties, is not finite
+  /// @throws shape_error if the row is empty, or a penalised token is not in it
+  template <class T>
+  const std::vector<scored_token>& distribution(std::span<const T> logits, const token_history& so_far) & {
+    const std::span<const double> scores = penalised(logits, so_far);
+    const double greatest = scores[std::size_t(likeliest(scores))];
+    const double temperature = options_.temperature > 0 ? options_.temperature : 1;
+    kept_.resize(scores.size());
+    for (std::size_t v = 0; v < scores.size(); ++v) kept_[v] = {token_id(v), (scores[v] - greatest) / temperature};
+    if (options_.temperature > 0) {
+      keep_top_k();
+      keep_top_p();
+      keep_at_least(std::log(options_.min_p));
+    }
+    const double log_sum = std::log(weight(kept_));
+    for (scored_token& one : kept_) one.log_probability -= log_sum;
+    return kept_;
+  }
+
+ private:
+  // The logits with all penalties.
+  template <class T>
+  std::span<const double> penalised(std::span<const T> logits, const token_history& so_far) {
+    scores_.assign(logits.begin(), logits.end());
+    if (!options_.penalises()) return scores_;
+    const auto generated = so_far.generated, prompt = so_far.prompt;
+    seen_.assign(generated.begin(), generated.end());
+    seen_.insert(seen_.end(), prompt.begin(), prompt.end());
+    each_seen([&](double& score, std::size_t) {
+      score = score < 0 ? score * options_.repetition_penalty : score / options_.repetition_penalty;
+    });
+    seen_.assign(generated.begin(), generated.end());
+    each_seen([&](double& score, std::size_t times) {
+      score -= double(times) * options_.frequency_penalty + options_.presence_penalty;
+    });
+    return scores_;
+  }
+  // Calls f(score, times) for each token that was seen.
+  template <class F>
+  void each_seen(F f) {
+    std::sort(seen_.begin(), seen_.end());
+    for (auto from = seen_.begin(); from != seen_.end();) {
+      const auto to = std::upper_bound(from, seen_.end(), *from);
+      if (*from < 0 || std::size_t(*from) >= scores_.size())
+        throw shape_error("sampling: token " + std::to_string(*from) + " was seen, but a row has " +
+                          std::to_string(scores_.size()) + " logits");
+      f(scores_[std::size_t(*from)], std::size_t(to - from));
+      from = to;
+    }
+  }
+
+  void keep_top_k() {
+    const auto k = std::size_t(options_.top_k);
+    if (k == 0 || k >= kept_.size()) return;
+    ranked_ = kept_;
+    std::nth_element(ranked_.begin(), ranked_.begin() + (options_.top_k - 1), ranked_.end(), likelier);
+    keep_at_least(ranked_[k - 1].log_probability);
+  }
+  // Searches the last token that is needed among ever fewer, of which the likelier half is told from the other; those
+  // before them weigh less than what is wanted. So nothing is sorted.
+  void keep_top_p() {
+    if (options_.top_p == 1) return;
+    double wanted = options_.top_p * weight(kept_);
+    ranked_ = kept_;
+    std::span<scored_token> among = ranked_;
+    while (among.size() > 1) {
+      const auto half = among.size() / 2;
+      std::nth_element(among.begin(), among.begin() + std::ptrdiff_t(half), among.end(), likelier);
+      const double likely = weight(among.first(half));
+      const bool enough = likely >= wanted;
+      if (!enough) wanted -= likely;
+      among = enough ? among.first(half) : among.subspan(half);
+    }
+    std::erase_if(kept_, [last = among[0]](const scored_token& one) { return likelier(last, one); });
+  }
+  void keep_at_least(double least) {
+    std::erase_if(kept_, [least](const scored_token& one) { return one.log_probability < least; });
+  }
+  // Σ exp of log-weights.
+  static double weight(std::span<const scored_token> tokens) {
+    double sum = 0;
+    for (const scored_token& one : tokens) sum += std::exp(one.log_probability);
+    return sum;
+  }
+
+  sampling_options options_;
+  std::vector<double> scores_;               // (V)
+  std::vector<token_id> seen_;               // sorted
+  std::vector<scored_token> kept_, ranked_;  // until the end of distribution(), log-weights: 0 for the likeliest
+};
+
+}  // namespace iapt

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/serve/sampler.hpp"
+
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "support/check.hpp"
+#include "support/model.hpp"
+
+namespace iapt::test {
+
+namespace {
+
+using tokens = std::vector<token_id>;
+
+sampling_options options_of(const nlohmann::json& given) {
+  sampling_options options;
+  for (const auto& [name, value] : given.items()) {
+    if (name == "temperature") options.temperature = value;
+    if (name == "top_k") options.top_k = value;
+    if (name == "top_p") options.top_p = value;
+    if (name == "min_p") options.min_p = value;
+    if (name == "repetition_penalty") options.repetition_penalty = value;
+    if (name == "frequency_penalty") options.frequency_penalty = value;
+    if (name == "presence_penalty") options.presence_penalty = value;
+  }
+  return options;
+}
+
+/// The tokens that a row without history leaves.
+tokens kept(const sampling_options& options, const std::vector<double>& logits) {
+  tokens found;
+  sampler sample(options);
+  for (const scored_token& one : sample.distribution(std::span<const double>(logits), {})) found.push_back(one.token);
+  return found;
+}
+
+/// The draw for each number of generated tokens, of one row.
+tokens draws(const sampling_options& options, const std::vector<double>& logits, std::size_t count) {
+  sampler sample(options);
+  tokens found;
+  const tokens before(count);
+  for (std::size_t n = 0; n < count; ++n)
+    found.push_back(sample(std::span<const double>(logits), {{}, std::span(before).first(n)}));
+  return found;
+}
+
+std::vector<double> random_row(std::size_t size, double deviation, std::uint64_t stream) {
+  random_stream random(21, stream);
+  std::vector<double> row(size);
+  for (double& x : row) x = deviation * random.normal();
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("what a token is drawn from is what transformers' processors leave", "[serve]") {
+  const auto reference = nlohmann::json::parse(std::ifstream(test_data("sampling.json")));
+  const auto prompt = reference["prompt"].get<tokens>(), generated = reference["generated"].get<tokens>();
+  REQUIRE(reference["cases"].size() > 12);
+  for (const auto& one : reference["cases"]) {
+    CAPTURE(one["row"].get<std::string>(), one["options"].dump());
+    const auto row = reference["rows"][one["row"].get<std::string>()].get<std::vector<double>>();
+    tokens ids;
+    std::vector<double> values;
+    sampler sample(options_of(one["options"]));
+    for (const scored_token& k : sample.distribution(std::span<const double>(row), {prompt, generated}))
+      ids.push_back(k.token), values.push_back(k.log_probability);
+    CHECK(ids == one["kept"].get<tokens>());
+    CHECK(difference(values, one["log_probabilities"].get<std::vector<double>>(), 1) <= 1e-12);
+  }
+}
+
+TEST_CASE("a row in float is read as it stands", "[serve]") {
+  const auto reference = nlohmann::json::parse(std::ifstream(test_data("sampling.json")));
+  const auto row = reference["rows"]["float"].get<std::vector<double>>();
+  const std::vector<float> narrow(row.begin(), row.end());
+  const sampling_options options{.temperature = 0.9, .top_p = 0.8};
+  sampler a(options), b(options);
+  const auto wide = a.distribution(std::span<const double>(row), {});
+  const auto& found = b.distribution(std::span<const float>(narrow), {});
+  REQUIRE(found.size() == wide.size());
+  for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i].log_probability == wide[i].log_probability);
+}
+
+TEST_CASE("top-p keeps the first of equals, so a small one is greedy", "[serve]") {
+  CHECK(kept({.temperature = 1, .top_p = 0.5}, {1, 1, 1, 1}) == tokens{0, 1});
+  CHECK(kept({.temperature = 1, .top_p = 0.51}, {1, 1, 1, 1}) == tokens{0, 1, 2});
+  CHECK(kept({.temperature = 1, .top_p = 1e-300}, {0, 3, 1, 3}) == tokens{1});
+  CHECK(kept({.temperature = 1e-300, .top_p = 0.9}, {0, 3, 1, 2}) == tokens{1});
+  CHECK(kept({.temperature = 1, .top_p = std::nextafter(1.0, 0.0)}, {5, 3, 1, 2}).size() == 4);
+  CHECK(kept({.temperature = 1, .top_p = 1e-20}, std::vector<double>(1000, -7)) == tokens{0});
+}
+
+TEST_CASE("at temperature 0 penalties alone count", "[serve]") {
+  const std::vector<double> row{0, 4, 4, 3};
+  const std::span<const double> logits(row);
+  CHECK(sampler({})(logits, {}) == 1);
+  CHECK(kept({.top_k = 1, .top_p = 0.1, .min_p = 1}, row).size() == 4);
+  const tokens one{1}, two{1, 1, 2};
+  CHECK(sampler({})(logits, {one, two}) == 1);
+  CHECK(sampler({.repetition_penalty = 1.1})(logits, {one, {}}) == 2);
+  CHECK(sampler({.repetition_penalty = 1.5})(logits, {one, two}) == 3);
+  CHECK(sampler({.presence_penalty = 0.5})(logits, {one, {}}) == 1);  // of the answer only
+  CHECK(sampler({.presence_penalty = 0.5})(logits, {{}, one}) == 2);
+  CHECK(sampler({.frequency_penalty = 0.6})(logits, {{}, two}) == 2);
+  CHECK(sampler({.frequency_penalty = 1.1})(logits, {{}, two}) == 3);
+}
+
+TEST_CASE("draws have the frequencies of the distribution", "[serve]") {
+  constexpr std::size_t count = 20000;
+  const auto row = random_row(12, 1.5, 1);
+  for (const sampling_options& options : {sampling_options{.temperature = 1, .seed = 5},
+                                          {.temperature = 0.6, .top_k = 7, .seed = 6},
+                                          {.temperature = 1.4, .top_p = 0.9, .min_p = 0.02, .seed = 7}}) {
+    CAPTURE(options.seed);
+    sampler sample(options);
+    const auto expected = sample.distribution(std::span<const double>(row), {});
+    std::vector<double> found(row.size());
+    for (const token_id token : draws(options, row, count)) ++found.at(std::size_t(token));
+    double square = 0, total = 0;
+    for (const scored_token& one : expected) {
+      const double mean = double(count) * std::exp(one.log_probability), n = found[std::size_t(one.token)];
+      square += (n - mean) * (n - mean) / mean, total += n;
+    }
+    CHECK(total == count);  // nothing else was drawn
+    const double freedom = double(expected.size() - 1);
+    CHECK(square < freedom + 4 * std::sqrt(2 * freedom));
+  }
+}
+
+TEST_CASE("a draw is a function of seed and position alone", "[serve]") {
+  const auto row = random_row(1000, 1, 2);
+  const sampling_options options{.temperature = 1, .seed = 3};
+  const tokens all = draws(options, row, 64);
+  CHECK(draws(options, row, 64) == all);
+  CHECK(draws({.temperature = 1, .seed = 4}, row, 64) != all);
+  CHECK(std::set<token_id>(all.begin(), all.end()).size() > 32);  // positions differ
+
+  sampler resumed(options);  // another sampler goes on at position 40, whatever it was used for before
+  const tokens before(40);
+  resumed(std::span<const double>(random_row(77, 1, 9)), {});
+  CHECK(resumed(std::span<const double>(row), {{}, before}) == all[40]);
+  CHECK(resumed(std::span<const double>(row), {tokens{5, 6}, before}) == all[40]);
+
+  std::vector<tokens> found(3);
+  std::vector<std::thread> threads;
+  for (tokens& one : found) threads.emplace_back([&] { one = draws(options, row, 64); });
+  for (std::thread& thread : threads) thread.join();
+  for (const tokens& one : found) CHECK(one == all);
+}
+
+TEST_CASE("the draws of a seed, once and for all", "[serve]") {
+  CHECK(draws({.temperature = 1, .seed = 1}, random_row(100, 1, 3), 8) == tokens{91, 29, 52, 84, 38, 89, 70, 29});
+  CHECK(draws({.temperature = 1, .top_k = 20, .top_p = 0.9, .seed = 1}, random_row(100, 1, 3), 8) ==
+        tokens{70, 29, 57, 70, 38, 70, 68, 33});
+}
+
+TEST_CASE("what cannot be sampled is refused", "[serve]") {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  const auto refusal = [](const sampling_options& options) { return message_of<error>([&] { sampler{options}; }); };
+  CHECK(refusal({.temperature = -0.1}) == "sampling: temperature must be finite and at least 0, found -0.1");
+  CHECK(refusal({.top_k = -1}) == "sampling: top_k must be at least 0, found -1");
+  CHECK(refusal({.top_p = 0}) == "sampling: top_p must be over 0 and at most 1, found 0");
+  CHECK(refusal({.min_p = 1.5}) == "sampling: min_p must be from 0 to 1, found 1.5");
+  CHECK(refusal({.repetition_penalty = 0}) == "sampling: repetition_penalty must be finite and over 0, found 0");
+  CHECK(refusal({.frequency_penalty = -3}) == "sampling: frequency_penalty must be from -2 to 2, found -3");
+  CHECK(refusal({.presence_penalty = 2.1}) == "sampling: presence_penalty must be from -2 to 2, found 2.1");
+  for (const double bad : {nan, inf, -inf}) {
+    CHECK_THROWS_AS(sampler({.temperature = bad}), error);
+    CHECK_THROWS_AS(sampler({.top_p = bad}), error);
+    CHECK_THROWS_AS(sampler({.min_p = bad}), error);
+    CHECK_THROWS_AS(sampler({.repetition_penalty = bad}), error);
+    CHECK_THROWS_AS(sampler({.frequency_penalty = bad}), error);
+    CHECK_THROWS_AS(sampler({.presence_penalty = bad}), error);
+    for (const sampling_options& options :
+         {sampling_options{}, {.temperature = 1}, {.repetition_penalty = 2}, {.temperature = 1, .top_k = 1}}) {
+      sampler sample(options);
+      const std::vector<double> row{1, bad, 2};
+      CHECK_THROWS_AS(sample(std::span<const double>(row), {}), numeric_error);
+    }
+  }
+  sampler sample({.temperature = 1, .presence_penalty = 1});
+  const std::vector<double> row{1, 2}, huge{-1e308, 1e308};
+  const tokens outside{2}, below{-1}, first{0};
+  CHECK(message_of<shape_error>([&] {
+          sample(std::span<const double>(row), {{}, outside});
+        }) == "sampling: token 2 was seen, but a row has 2 logits");
+  CHECK_THROWS_AS(sample(std::span<const double>(row), {{}, below}), shape_error);
+  CHECK_THROWS_AS(sample(std::span<const double>(), {}), shape_error);
+  CHECK_THROWS_AS(sampler({.repetition_penalty = 1e300})(std::span<const double>(huge), {first, {}}), numeric_error);
+  CHECK(sampler({.temperature = 1})(std::span<const double>(huge), {}) == 1);
+}
+
+}  // namespace iapt::test
