@@ -12,7 +12,7 @@
 #include "iapt/model/random.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/optim/adamw.hpp"
-#include "iapt/train/generate.hpp"
+#include "iapt/serve/generate.hpp"
 #include "support/workload.hpp"
 
 namespace {

@@ -6,17 +6,31 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it. Only the generated text goes to standard output.
+/// The program, as its flags describe it. Only the generated text goes to standard output; log-probabilities follow on
+/// standard error, one object of JSON a token.
 struct generate_program : common_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
   std::string adapter, prompt;
+  std::vector<std::string> stop;
   bool chat = false, merge = false;
   generation_options options;
 
   void add(CLI::App& app);
+  void settle() const;  // what flags mean together
   template <class Backend>
   int run(Backend& backend) const;
 };
+
+/// A token's log-probabilities, with the names of OpenAI's interface.
+inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_token& one) {
+  const auto entry = [&](token_id token, double value) {
+    return nlohmann::ordered_json{{"token", words.decode({{token}})}, {"id", token}, {"logprob", value}};
+  };
+  auto found = entry(one.token, one.log_probabilities->chosen);
+  auto& top = found["top_logprobs"] = nlohmann::ordered_json::array();
+  for (const scored_token& other : one.log_probabilities->top) top.push_back(entry(other.token, other.log_probability));
+  return found;
+}
 
 template <class Backend>
 int generate_program::run(Backend& backend) const {
@@ -34,9 +48,15 @@ int generate_program::run(Backend& backend) const {
   warn_if_too_long(lm, extent(tokens.size()) + options.max_new, "--prompt with --max-new");
   with_adapter(lm, adapter, merge, [&](const auto& model, const auto& method) {
     stream_decoder text(lm.tokenizer());
-    generate(model, method, {tokens}, limits,
-             [&](std::size_t, token_id id) { std::cout << text.next(id) << std::flush; });
-    std::cout << text.finish() << std::endl;
+    stop_matcher until(stop);
+    std::string listed;  // behind the text, or they would stand within it on a terminal
+    generate(model, method, {tokens}, limits, [&](const generated_token& one) {
+      std::cout << until.next(text.next(one.token)) << std::flush;
+      if (one.log_probabilities) listed += logprobs(lm.tokenizer(), one).dump() + "\n";
+      return !until.stopped();
+    });
+    std::cout << until.next(text.finish()) << until.finish() << std::endl;
+    std::cerr << listed;
   });
   return 0;
 }

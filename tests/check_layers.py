@@ -50,8 +50,6 @@ def problems_of(path, includes, headers):
             yield f"includes {name}: train and serve stand side by side"
         if is_device(name) and not is_device(path):
             yield f"includes {name}: including the library without CUDA must not see it"
-        if not folder and target == "serve":
-            yield f"includes {name}: iapt.hpp never pulls in a server"
 
 
 def circle(graph):

@@ -99,6 +99,17 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
            wrong{*train, "--threads", "-1", "must be at least 0, found -1"},
            wrong{*generate, "--threads", "1025", "must be at most 1024, found 1025"},
            wrong{*generate, "--max-new", "1000001", "must be at most 1000000, found 1000001"},
+           wrong{*generate, "--temperature", "nan", "must be a number, found nan"},
+           wrong{*generate, "--temperature", "-1", "must be at least 0, found -1"},
+           wrong{*generate, "--top-k", "-1", "must be at least 0, found -1"},
+           wrong{*generate, "--top-p", "1.1", "must be at most 1, found 1.1"},
+           wrong{*generate, "--min-p", "2", "must be at most 1, found 2"},
+           wrong{*generate, "--repetition-penalty", "inf", "must be at most 1.79769e+308, found inf"},
+           wrong{*generate, "--frequency-penalty", "-3", "must be at least -2, found -3"},
+           wrong{*generate, "--presence-penalty", "3", "must be at most 2, found 3"},
+           wrong{*generate, "--seed", "-1", "must be at least 0, found -1"},
+           wrong{*generate, "--stop", "''", "must not be empty"},
+           wrong{*generate, "--logprobs", "21", "must be at most 20, found 21"},
            wrong{*evaluate, "--max-new", "0", "must be at least 1, found 0"},
            wrong{*evaluate, "--limit", "-1", "must be at least 0, found -1"},
            wrong{*evaluate, "--limit", "ten", "must be a whole number, found ten"},
@@ -121,6 +132,8 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
     const std::string flag(w.flag);
     program{w.path}.refuses(flag + " " + w.value, flag.substr(0, flag.find(' ')) + ": " + w.message);
   }
+  program{*generate}.refuses("--model m --prompt p --top-p 0", "top_p must be over 0 and at most 1, found 0");
+  program{*generate}.refuses("--model m --prompt p --min-p 0.1", "need a --temperature over 0");
   program{*evaluate}.refuses("--model m --data d --metric loss --write w", "--write needs --metric exact");
 }
 
@@ -208,4 +221,23 @@ TEST_CASE("programs: the device is named or refused, and the processor's two say
     CHECK(thrust.status == 0);
     CHECK(thrust.text == eigen.text);
   }
+}
+
+TEST_CASE("generate: draws repeat by their seed, a stop string is not shown, log-probabilities stand apart",
+          "[examples][model]") {
+  const auto generate = require_program("generate"), model = require_model();
+  if (!generate || !model) return;
+  const program run{*generate};
+  const std::string france = "--threads 1 --model " + word(*model) + " --prompt 'The capital of France is'";
+  const std::string drawn = france + " --max-new 8 --temperature 1.5 --top-k 50 --top-p 0.95 --seed ";
+  CHECK(run(drawn + "1").text == run(drawn + "1").text);
+  CHECK(run(drawn + "1").text != run(drawn + "2").text);
+  CHECK(run(france + " --max-new 8 --stop nowhere --stop ris").text == " Pa\n");
+  CHECK(run(france + " --max-new 1 --stop 'Paris.'").text == " Paris\n");  // held back, then released
+
+  const std::string listed = france + " --max-new 1 --logprobs 1";
+  CHECK(run(listed + " 2>/dev/null").text == " Paris\n");
+  const std::string line = run(listed + " 2>&1 >/dev/null").text;
+  CHECK_THAT(line, starts_with(R"({"token":" Paris","id":7042,"logprob":-0.258)"));
+  CHECK_THAT(line, has_text(R"("top_logprobs":[{"token":" Paris","id":7042,"logprob":-0.258)"));
 }

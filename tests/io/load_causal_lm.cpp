@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "iapt/io/adapter.hpp"
-#include "iapt/train/generate.hpp"
+#include "iapt/serve/generate.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"

@@ -33,18 +33,19 @@ sampling_options options_of(const nlohmann::json& given) {
 /// The tokens that a row without history leaves.
 tokens kept(const sampling_options& options, const std::vector<double>& logits) {
   tokens found;
-  sampler sample(options);
-  for (const scored_token& one : sample.distribution(std::span<const double>(logits), {})) found.push_back(one.token);
+  sampler sample;
+  for (const scored_token& one : sample.distribution(std::span<const double>(logits), options, {}))
+    found.push_back(one.token);
   return found;
 }
 
 /// The draw for each number of generated tokens, of one row.
 tokens draws(const sampling_options& options, const std::vector<double>& logits, std::size_t count) {
-  sampler sample(options);
+  sampler sample;
   tokens found;
   const tokens before(count);
   for (std::size_t n = 0; n < count; ++n)
-    found.push_back(sample(std::span<const double>(logits), {{}, std::span(before).first(n)}));
+    found.push_back(sample(std::span<const double>(logits), options, {{}, std::span(before).first(n)}));
   return found;
 }
 
@@ -66,8 +67,9 @@ TEST_CASE("what a token is drawn from is what transformers' processors leave", "
     const auto row = reference["rows"][one["row"].get<std::string>()].get<std::vector<double>>();
     tokens ids;
     std::vector<double> values;
-    sampler sample(options_of(one["options"]));
-    for (const scored_token& k : sample.distribution(std::span<const double>(row), {prompt, generated}))
+    sampler sample;
+    for (const scored_token& k :
+         sample.distribution(std::span<const double>(row), options_of(one["options"]), {prompt, generated}))
       ids.push_back(k.token), values.push_back(k.log_probability);
     CHECK(ids == one["kept"].get<tokens>());
     CHECK(difference(values, one["log_probabilities"].get<std::vector<double>>(), 1) <= 1e-12);
@@ -79,9 +81,9 @@ TEST_CASE("a row in float is read as it stands", "[serve]") {
   const auto row = reference["rows"]["float"].get<std::vector<double>>();
   const std::vector<float> narrow(row.begin(), row.end());
   const sampling_options options{.temperature = 0.9, .top_p = 0.8};
-  sampler a(options), b(options);
-  const auto wide = a.distribution(std::span<const double>(row), {});
-  const auto& found = b.distribution(std::span<const float>(narrow), {});
+  sampler a, b;
+  const auto wide = a.distribution(std::span<const double>(row), options, {});
+  const auto& found = b.distribution(std::span<const float>(narrow), options, {});
   REQUIRE(found.size() == wide.size());
   for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i].log_probability == wide[i].log_probability);
 }
@@ -98,16 +100,17 @@ TEST_CASE("top-p keeps the first of equals, so a small one is greedy", "[serve]"
 TEST_CASE("at temperature 0 penalties alone count", "[serve]") {
   const std::vector<double> row{0, 4, 4, 3};
   const std::span<const double> logits(row);
-  CHECK(sampler({})(logits, {}) == 1);
+  sampler sample;
+  CHECK(sample(logits, {}, {}) == 1);
   CHECK(kept({.top_k = 1, .top_p = 0.1, .min_p = 1}, row).size() == 4);
   const tokens one{1}, two{1, 1, 2};
-  CHECK(sampler({})(logits, {one, two}) == 1);
-  CHECK(sampler({.repetition_penalty = 1.1})(logits, {one, {}}) == 2);
-  CHECK(sampler({.repetition_penalty = 1.5})(logits, {one, two}) == 3);
-  CHECK(sampler({.presence_penalty = 0.5})(logits, {one, {}}) == 1);  // of the answer only
-  CHECK(sampler({.presence_penalty = 0.5})(logits, {{}, one}) == 2);
-  CHECK(sampler({.frequency_penalty = 0.6})(logits, {{}, two}) == 2);
-  CHECK(sampler({.frequency_penalty = 1.1})(logits, {{}, two}) == 3);
+  CHECK(sample(logits, {}, {one, two}) == 1);
+  CHECK(sample(logits, {.repetition_penalty = 1.1}, {one, {}}) == 2);
+  CHECK(sample(logits, {.repetition_penalty = 1.5}, {one, two}) == 3);
+  CHECK(sample(logits, {.presence_penalty = 0.5}, {one, {}}) == 1);  // of the answer only
+  CHECK(sample(logits, {.presence_penalty = 0.5}, {{}, one}) == 2);
+  CHECK(sample(logits, {.frequency_penalty = 0.6}, {{}, two}) == 2);
+  CHECK(sample(logits, {.frequency_penalty = 1.1}, {{}, two}) == 3);
 }
 
 TEST_CASE("draws have the frequencies of the distribution", "[serve]") {
@@ -117,8 +120,8 @@ TEST_CASE("draws have the frequencies of the distribution", "[serve]") {
                                           {.temperature = 0.6, .top_k = 7, .seed = 6},
                                           {.temperature = 1.4, .top_p = 0.9, .min_p = 0.02, .seed = 7}}) {
     CAPTURE(options.seed);
-    sampler sample(options);
-    const auto expected = sample.distribution(std::span<const double>(row), {});
+    sampler sample;
+    const auto expected = sample.distribution(std::span<const double>(row), options, {});
     std::vector<double> found(row.size());
     for (const token_id token : draws(options, row, count)) ++found.at(std::size_t(token));
     double square = 0, total = 0;
@@ -140,11 +143,11 @@ TEST_CASE("a draw is a function of seed and position alone", "[serve]") {
   CHECK(draws({.temperature = 1, .seed = 4}, row, 64) != all);
   CHECK(std::set<token_id>(all.begin(), all.end()).size() > 32);  // positions differ
 
-  sampler resumed(options);  // another sampler goes on at position 40, whatever it was used for before
+  sampler resumed;  // another sampler goes on at position 40, whatever it was used for before
   const tokens before(40);
-  resumed(std::span<const double>(random_row(77, 1, 9)), {});
-  CHECK(resumed(std::span<const double>(row), {{}, before}) == all[40]);
-  CHECK(resumed(std::span<const double>(row), {tokens{5, 6}, before}) == all[40]);
+  resumed(std::span<const double>(random_row(77, 1, 9)), {.temperature = 2, .top_p = 0.5}, {});
+  CHECK(resumed(std::span<const double>(row), options, {{}, before}) == all[40]);
+  CHECK(resumed(std::span<const double>(row), options, {tokens{5, 6}, before}) == all[40]);
 
   std::vector<tokens> found(3);
   std::vector<std::thread> threads;
@@ -161,7 +164,10 @@ TEST_CASE("the draws of a seed, once and for all", "[serve]") {
 
 TEST_CASE("what cannot be sampled is refused", "[serve]") {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
-  const auto refusal = [](const sampling_options& options) { return message_of<error>([&] { sampler{options}; }); };
+  const std::vector<double> row{1, 2};
+  const auto refusal = [&](const sampling_options& options) {
+    return message_of<error>([&] { sampler()(std::span<const double>(row), options, {}); });
+  };
   CHECK(refusal({.temperature = -0.1}) == "sampling: temperature must be finite and at least 0, found -0.1");
   CHECK(refusal({.top_k = -1}) == "sampling: top_k must be at least 0, found -1");
   CHECK(refusal({.top_p = 0}) == "sampling: top_p must be over 0 and at most 1, found 0");
@@ -170,29 +176,29 @@ TEST_CASE("what cannot be sampled is refused", "[serve]") {
   CHECK(refusal({.frequency_penalty = -3}) == "sampling: frequency_penalty must be from -2 to 2, found -3");
   CHECK(refusal({.presence_penalty = 2.1}) == "sampling: presence_penalty must be from -2 to 2, found 2.1");
   for (const double bad : {nan, inf, -inf}) {
-    CHECK_THROWS_AS(sampler({.temperature = bad}), error);
-    CHECK_THROWS_AS(sampler({.top_p = bad}), error);
-    CHECK_THROWS_AS(sampler({.min_p = bad}), error);
-    CHECK_THROWS_AS(sampler({.repetition_penalty = bad}), error);
-    CHECK_THROWS_AS(sampler({.frequency_penalty = bad}), error);
-    CHECK_THROWS_AS(sampler({.presence_penalty = bad}), error);
+    CHECK_THROWS_AS(sampling_options({.temperature = bad}).check(), error);
+    CHECK_THROWS_AS(sampling_options({.top_p = bad}).check(), error);
+    CHECK_THROWS_AS(sampling_options({.min_p = bad}).check(), error);
+    CHECK_THROWS_AS(sampling_options({.repetition_penalty = bad}).check(), error);
+    CHECK_THROWS_AS(sampling_options({.frequency_penalty = bad}).check(), error);
+    CHECK_THROWS_AS(sampling_options({.presence_penalty = bad}).check(), error);
     for (const sampling_options& options :
          {sampling_options{}, {.temperature = 1}, {.repetition_penalty = 2}, {.temperature = 1, .top_k = 1}}) {
-      sampler sample(options);
-      const std::vector<double> row{1, bad, 2};
-      CHECK_THROWS_AS(sample(std::span<const double>(row), {}), numeric_error);
+      const std::vector<double> broken{1, bad, 2};
+      CHECK_THROWS_AS(sampler()(std::span<const double>(broken), options, {}), numeric_error);
     }
   }
-  sampler sample({.temperature = 1, .presence_penalty = 1});
-  const std::vector<double> row{1, 2}, huge{-1e308, 1e308};
+  const sampling_options penalty{.temperature = 1, .presence_penalty = 1};
+  sampler sample;
+  const std::vector<double> huge{-1e308, 1e308};
   const tokens outside{2}, below{-1}, first{0};
   CHECK(message_of<shape_error>([&] {
-          sample(std::span<const double>(row), {{}, outside});
+          sample(std::span<const double>(row), penalty, {{}, outside});
         }) == "sampling: token 2 was seen, but a row has 2 logits");
-  CHECK_THROWS_AS(sample(std::span<const double>(row), {{}, below}), shape_error);
-  CHECK_THROWS_AS(sample(std::span<const double>(), {}), shape_error);
-  CHECK_THROWS_AS(sampler({.repetition_penalty = 1e300})(std::span<const double>(huge), {first, {}}), numeric_error);
-  CHECK(sampler({.temperature = 1})(std::span<const double>(huge), {}) == 1);
+  CHECK_THROWS_AS(sample(std::span<const double>(row), penalty, {{}, below}), shape_error);
+  CHECK_THROWS_AS(sample(std::span<const double>(), penalty, {}), shape_error);
+  CHECK_THROWS_AS(sample(std::span<const double>(huge), {.repetition_penalty = 1e300}, {first, {}}), numeric_error);
+  CHECK(sample(std::span<const double>(huge), {.temperature = 1}, {}) == 1);
 }
 
 }  // namespace iapt::test

@@ -58,6 +58,14 @@ struct token_log_probabilities {
 /// Most alternatives that `log_probabilities` lists, as in OpenAI's interface.
 inline constexpr extent most_alternatives = 20;
 
+/// Refuses a number of alternatives that is not from 0 to `most_alternatives`.
+/// @throws shape_error naming it
+inline void check_alternatives(extent count) {
+  if (count < 0 || count > most_alternatives)
+    throw shape_error("log_probabilities: from 0 to " + std::to_string(most_alternatives) +
+                      " alternatives can be listed, not " + std::to_string(count));
+}
+
 /// Log-softmax of one row of logits (V) for a token and for the likeliest ones: x − max x − log Σ exp(x − max x), in
 /// double. These are the model's own probabilities, before penalties and temperature, so what is listed does not depend
 /// on how the token was drawn.
@@ -72,9 +80,7 @@ token_log_probabilities log_probabilities(std::span<const T> logits, token_id ch
   if (chosen < 0 || std::size_t(chosen) >= logits.size())
     throw shape_error("log_probabilities: token " + std::to_string(chosen) + " in a row of " +
                       std::to_string(logits.size()));
-  if (alternatives < 0 || alternatives > most_alternatives)
-    throw shape_error("log_probabilities: from 0 to " + std::to_string(most_alternatives) +
-                      " alternatives can be listed, not " + std::to_string(alternatives));
+  check_alternatives(alternatives);
   const double greatest = double(logits[std::size_t(likeliest(logits))]);
   double sum = 0;
   for (const T& x : logits) sum += std::exp(double(x) - greatest);

@@ -37,9 +37,10 @@ struct sampling_options {
   /// @throws error naming the option
   void check() const {
     const auto need = [](const char* name, auto found, bool good, const char* rule) {
+      if (good) return;
       std::ostringstream text;
       text << "sampling: " << name << " must be " << rule << ", found " << found;
-      if (!good) throw error(text.str());
+      throw error(text.str());
     };
     constexpr double most = std::numeric_limits<double>::max();
     need("temperature", temperature, temperature >= 0 && temperature <= most, "finite and at least 0");
@@ -59,9 +60,9 @@ struct token_history {
   std::span<const token_id> generated;  ///< that came since
 };
 
-/// Chooses the tokens of a request. What it returns is a function of its options, the logits and the history alone: not
-/// of other requests, of threads, or of the calls before. The draw comes from the stream (seed, number of generated
-/// tokens), so a request that is interrupted and read again goes on with the same tokens.
+/// Chooses tokens. What it returns is a function of a request's options, its logits and its history alone: not of other
+/// requests, of threads, or of the calls before; it only keeps memory between them. The draw comes from the stream
+/// (seed, number of generated tokens), so a request that is interrupted and read again goes on with the same tokens.
 ///
 /// The order is that of transformers: repetition penalty, then temperature, top-k, top-p, min-p. OpenAI's penalties
 /// come before the temperature, as in vLLM. Everything is computed in double.
@@ -71,23 +72,18 @@ struct token_history {
 /// reference
 class sampler {
  public:
-  /// For a request with these options.
-  /// @throws error naming an option that makes no sense
-  explicit sampler(const sampling_options& options) : options_(options) { options_.check(); }
-
-  /// The options.
-  const sampling_options& options() const { return options_; }
-
   /// The next token, by one row of logits (V) on the host; greedily the first of equals.
+  /// @throws error naming an option that makes no sense
   /// @throws numeric_error if a logit, or one with its penalties, is not finite
   /// @throws shape_error if the row is empty, or a penalised token is not in it
   template <class T>
-  token_id operator()(std::span<const T> logits, const token_history& so_far) {
-    if (options_.greedy()) return likeliest(logits);
-    if (options_.temperature == 0) return likeliest(penalised(logits, so_far));
-    double left = random_stream(options_.seed, so_far.generated.size()).uniform();
+  token_id operator()(std::span<const T> logits, const sampling_options& options, const token_history& so_far) {
+    options.check();
+    if (options.greedy()) return likeliest(logits);
+    if (options.temperature == 0) return likeliest(penalised(logits, options, so_far));
+    double left = random_stream(options.seed, so_far.generated.size()).uniform();
     token_id drawn = 0;
-    for (const scored_token& one : distribution(logits, so_far)) {
+    for (const scored_token& one : distribution(logits, options, so_far)) {
       const double probability = std::exp(one.log_probability);
       if (probability > 0) drawn = one.token;  // rounding may leave a rest behind the last of them
       if ((left -= probability) < 0) break;
@@ -98,19 +94,22 @@ class sampler {
   /// What the next token is drawn from: the tokens that options and history leave, in order of their numbers, with
   /// probabilities that add up to 1. At temperature 0 it is the softmax of the penalised logits, as a beam search
   /// wants. Valid until the next call.
+  /// @throws error naming an option that makes no sense
   /// @throws numeric_error if a logit, or one with its penalties, is not finite
   /// @throws shape_error if the row is empty, or a penalised token is not in it
   template <class T>
-  const std::vector<scored_token>& distribution(std::span<const T> logits, const token_history& so_far) & {
-    const std::span<const double> scores = penalised(logits, so_far);
+  const std::vector<scored_token>& distribution(std::span<const T> logits, const sampling_options& options,
+                                                const token_history& so_far) & {
+    options.check();
+    const std::span<const double> scores = penalised(logits, options, so_far);
     const double greatest = scores[std::size_t(likeliest(scores))];
-    const double temperature = options_.temperature > 0 ? options_.temperature : 1;
+    const double temperature = options.temperature > 0 ? options.temperature : 1;
     kept_.resize(scores.size());
     for (std::size_t v = 0; v < scores.size(); ++v) kept_[v] = {token_id(v), (scores[v] - greatest) / temperature};
-    if (options_.temperature > 0) {
-      keep_top_k();
-      keep_top_p();
-      keep_at_least(std::log(options_.min_p));
+    if (options.temperature > 0) {
+      keep_top_k(options.top_k);
+      keep_top_p(options.top_p);
+      keep_at_least(std::log(options.min_p));
     }
     const double log_sum = std::log(weight(kept_));
     for (scored_token& one : kept_) one.log_probability -= log_sum;
@@ -120,18 +119,19 @@ class sampler {
  private:
   // The logits with all penalties.
   template <class T>
-  std::span<const double> penalised(std::span<const T> logits, const token_history& so_far) {
+  std::span<const double> penalised(std::span<const T> logits, const sampling_options& options,
+                                    const token_history& so_far) {
     scores_.assign(logits.begin(), logits.end());
-    if (!options_.penalises()) return scores_;
+    if (!options.penalises()) return scores_;
     const auto generated = so_far.generated, prompt = so_far.prompt;
     seen_.assign(generated.begin(), generated.end());
     seen_.insert(seen_.end(), prompt.begin(), prompt.end());
     each_seen([&](double& score, std::size_t) {
-      score = score < 0 ? score * options_.repetition_penalty : score / options_.repetition_penalty;
+      score = score < 0 ? score * options.repetition_penalty : score / options.repetition_penalty;
     });
     seen_.assign(generated.begin(), generated.end());
     each_seen([&](double& score, std::size_t times) {
-      score -= double(times) * options_.frequency_penalty + options_.presence_penalty;
+      score -= double(times) * options.frequency_penalty + options.presence_penalty;
     });
     return scores_;
   }
@@ -149,18 +149,17 @@ class sampler {
     }
   }
 
-  void keep_top_k() {
-    const auto k = std::size_t(options_.top_k);
-    if (k == 0 || k >= kept_.size()) return;
+  void keep_top_k(extent k) {
+    if (k == 0 || k >= extent(kept_.size())) return;
     ranked_ = kept_;
-    std::nth_element(ranked_.begin(), ranked_.begin() + (options_.top_k - 1), ranked_.end(), likelier);
-    keep_at_least(ranked_[k - 1].log_probability);
+    std::nth_element(ranked_.begin(), ranked_.begin() + (k - 1), ranked_.end(), likelier);
+    keep_at_least(ranked_[std::size_t(k - 1)].log_probability);
   }
   // Searches the last token that is needed among ever fewer, of which the likelier half is told from the other; those
   // before them weigh less than what is wanted. So nothing is sorted.
-  void keep_top_p() {
-    if (options_.top_p == 1) return;
-    double wanted = options_.top_p * weight(kept_);
+  void keep_top_p(double p) {
+    if (p == 1) return;
+    double wanted = p * weight(kept_);
     ranked_ = kept_;
     std::span<scored_token> among = ranked_;
     while (among.size() > 1) {
@@ -183,7 +182,6 @@ class sampler {
     return sum;
   }
 
-  sampling_options options_;
   std::vector<double> scores_;               // (V)
   std::vector<token_id> seen_;               // sorted
   std::vector<scored_token> kept_, ranked_;  // until the end of distribution(), log-weights: 0 for the likeliest

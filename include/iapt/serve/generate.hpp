@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generation: prompts are read once, then every token costs one row.  Shapes: M rows of logits, V vocabulary.
+#pragma once
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/model/decoder.hpp"
+#include "iapt/serve/logits.hpp"
+#include "iapt/serve/sampler.hpp"
+
+namespace iapt {
+
+/// How a prompt is continued.
+struct generation_options {
+  extent max_new = 256;                          ///< tokens at most
+  std::vector<token_id> stop = {};               ///< tokens that end it; they are not part of the result
+  sampling_options sampling = {};                ///< how tokens are chosen; greedily unless it says otherwise
+  std::optional<extent> log_probabilities = {};  ///< list those of each token and of so many alternatives
+};
+
+/// A token as it is generated.
+struct generated_token {
+  std::size_t prompt;                                        ///< number of its prompt
+  token_id token;                                            ///< the token
+  std::optional<token_log_probabilities> log_probabilities;  ///< where its prompt's options ask for them
+};
+
+/// Called with each token as it comes; returns whether its prompt goes on. Stop strings end a prompt by it
+/// (`stop_matcher`).
+using token_listener = std::function<bool(const generated_token&)>;
+
+/// Continues prompts, all in one batch. What is drawn for one of them does not depend on the others.
+/// @param lm the model
+/// @param method what it is adapted with, or the bare method
+/// @param prompts tokens of each prompt, at least one
+/// @param options of each prompt
+/// @param seen hears of each token, if given
+/// @return the tokens of each answer
+/// @throws shape_error if a prompt is too short, there are not options for each, or too many alternatives are asked for
+/// @throws error naming an option that makes no sense
+/// @throws numeric_error if the logits are not finite
+template <class T, class Backend, class Method>
+std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
+                                            const std::vector<std::vector<token_id>>& prompts,
+                                            std::span<const generation_options> options,
+                                            const token_listener& seen = {}) {
+  if (options.size() != prompts.size())
+    throw shape_error("generate: options for " + std::to_string(options.size()) + " of " +
+                      std::to_string(prompts.size()) + " prompts");
+  std::vector<std::vector<token_id>> answers(prompts.size());
+  if (prompts.empty()) return answers;
+  packed_batch batch;
+  extent longest = 0;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    options[i].sampling.check();
+    check_alternatives(options[i].log_probabilities.value_or(0));
+    batch.add(prompts[i]);
+    longest = std::max(longest, extent(prompts[i].size()) + std::max<extent>(options[i].max_new, 0));
+  }
+  kv_cache<T, Backend> cache(lm.backend(), lm.config, extent(prompts.size()), longest + soft_token_count(method));
+  std::vector<extent> active(prompts.size());  // prompts that go on
+  std::iota(active.begin(), active.end(), extent(0));
+  std::optional<decoder<T, Backend, Method>> reader;  // of these
+  sampler sample;
+
+  // The next token of each, by its row of the logits (M, V). If all are simply the likeliest ones, they are found where
+  // the logits lie, and nothing else is copied.
+  const auto choose = [&](const tensor<T, 2, Backend>& logits) {
+    std::vector<generated_token> next;
+    if (std::all_of(active.begin(), active.end(), [&](extent i) {
+          return options[std::size_t(i)].sampling.greedy() && !options[std::size_t(i)].log_probabilities;
+        })) {
+      for (const token_id token : likeliest(logits)) next.push_back({std::size_t(active[next.size()]), token, {}});
+      return next;
+    }
+    const std::vector<T> all = to_host(logits);
+    const auto columns = std::size_t(logits.size(1));
+    for (const extent i : active) {
+      const auto prompt = std::size_t(i);
+      const auto row = std::span<const T>(all).subspan(next.size() * columns, columns);
+      generated_token one{prompt, sample(row, options[prompt].sampling, {prompts[prompt], answers[prompt]}), {}};
+      if (const auto count = options[prompt].log_probabilities)
+        one.log_probabilities = log_probabilities(row, one.token, *count);
+      next.push_back(std::move(one));
+    }
+    return next;
+  };
+
+  for (auto next = choose(lm.prefill(batch, cache, method));;) {
+    std::vector<extent> going;
+    std::vector<token_id> tokens;
+    for (const generated_token& one : next) {
+      const generation_options& own = options[one.prompt];
+      auto& answer = answers[one.prompt];
+      if (own.max_new < 1 || std::find(own.stop.begin(), own.stop.end(), one.token) != own.stop.end()) continue;
+      answer.push_back(one.token);
+      const bool wanted = !seen || seen(one);
+      if (wanted && extent(answer.size()) < own.max_new)
+        going.push_back(extent(one.prompt)), tokens.push_back(one.token);
+    }
+    if (going.empty()) return answers;
+    if (!reader || going.size() < active.size()) reader.emplace(lm, cache, going, method);
+    active = std::move(going);
+    next = choose(reader->step(tokens));
+  }
+}
+
+/// Continues prompts, all with the same options, so also the same seed: give each its own where their draws should
+/// differ.
+template <class T, class Backend, class Method>
+std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
+                                            const std::vector<std::vector<token_id>>& prompts,
+                                            const generation_options& options, const token_listener& seen = {}) {
+  const std::vector<generation_options> same(prompts.size(), options);
+  return generate(lm, method, prompts, std::span(same), seen);
+}
+
+}  // namespace iapt
