@@ -22,7 +22,19 @@ std::vector<double> logits_after(const model& lm, tokens text) {
   return to_host(lm.prefill(batch, unused));
 }
 
-/// Greedy generation by the definition: the whole text is read again for each token.
+/// Sampled generation by the definition: the whole text is read again for each token.
+tokens sampled(const model& lm, const tokens& prompt, const generation_options& options) {
+  sampler sample;
+  tokens text = prompt, answer;
+  while (extent(answer.size()) < options.max_new) {
+    const auto logits = logits_after(lm, text);
+    answer.push_back(sample(std::span<const double>(logits), options.sampling, {prompt, answer}));
+    text.push_back(answer.back());
+  }
+  return answer;
+}
+
+/// The same, greedily.
 tokens greedy(const model& lm, tokens text, std::size_t count) {
   const std::size_t prompt = text.size();
   while (text.size() < prompt + count) {
@@ -48,7 +60,7 @@ TEST_CASE("generation is greedy unless asked otherwise, alone and beside sampled
   CHECK(mixed[2] == expected[2]);
 }
 
-TEST_CASE("each prompt has its own options and gets what it gets alone", "[serve]") {
+TEST_CASE("each prompt has its own options, and gets what it would get alone", "[serve]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
   const std::vector<generation_options> options{
@@ -60,7 +72,10 @@ TEST_CASE("each prompt has its own options and gets what it gets alone", "[serve
     CAPTURE(i);
     CHECK(together[i].size() == std::size_t(options[i].max_new));
     CHECK(generate(lm, bare{}, {prompts[i]}, options[i])[0] == together[i]);
+    CHECK(sampled(lm, prompts[i], options[i]) == together[i]);
   }
+  const generation_options penalty{.max_new = 8, .sampling = {.repetition_penalty = 3}};  // of the prompt, too
+  CHECK(generate(lm, bare{}, {prompts[1]}, penalty)[0] == sampled(lm, prompts[1], penalty));
   const tokens repeated = greedy(lm, prompts[2], 7);
   const auto distinct = [](const tokens& ids) { return std::set<token_id>(ids.begin(), ids.end()).size(); };
   CHECK(distinct(together[2]) > distinct(repeated));
@@ -118,18 +133,32 @@ TEST_CASE("log-probabilities are those of the unchanged logits, for who asks", "
            });
 }
 
+TEST_CASE("log-probabilities of greedy prompts alone", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  std::size_t heard = 0;
+  generate(lm, bare{}, prompts, {.max_new = 3, .log_probabilities = 1}, [&](const generated_token& one) {
+    REQUIRE(one.log_probabilities);
+    CHECK(one.log_probabilities->top[0].token == one.token);
+    CHECK(one.log_probabilities->top[0].log_probability == one.log_probabilities->chosen);
+    return ++heard > 0;
+  });
+  CHECK(heard == 9);
+}
+
 TEST_CASE("generation refuses options that make no sense before it reads", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  CHECK(message_of<shape_error>([&] { generate(lm, bare{}, prompts, std::vector<generation_options>(2)); }) ==
-        "generate: options for 2 of 3 prompts");
+  const std::vector<tokens> unreadable{{1}, {2}, {31}};  // of 31 tokens
   std::vector<generation_options> options(3);
+  const auto refusal = [&] { return message_of<error>([&] { generate(lm, bare{}, unreadable, options); }); };
+  CHECK_THAT(refusal(), has_text("31"));
   options[2].sampling.top_p = 2;
-  CHECK(message_of<error>([&] { generate(lm, bare{}, prompts, options); }) ==
-        "sampling: top_p must be over 0 and at most 1, found 2");
+  CHECK(refusal() == "sampling: top_p must be over 0 and at most 1, found 2");
   options[2] = {.log_probabilities = 21};
-  CHECK(message_of<shape_error>([&] { generate(lm, bare{}, prompts, options); }) ==
-        "log_probabilities: from 0 to 20 alternatives can be listed, not 21");
+  CHECK(refusal() == "log_probabilities: from 0 to 20 alternatives can be listed, not 21");
+  options.pop_back();
+  CHECK(refusal() == "generate: options for 2 of 3 prompts");
 }
 
 }  // namespace iapt::test
