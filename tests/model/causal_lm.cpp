@@ -10,11 +10,11 @@ namespace {
 
 /// Reads prompts, then token after token of the sequences that are not at their ends.
 template <class Method>
-void check_decoding(const lm_type& lm, const Method& method) {
+void check_decoding(const lm_type& lm, const Method& method, const cache_size& size) {
   const std::size_t count = lengths.size();
   packed_batch prompts;
   for (std::size_t b = 0; b < count; ++b) prompts.add(instruction(b));
-  cache_type cache(lm.backend(), lm.config, extent(count), 7 + 2 + 4);
+  cache_type cache(lm.backend(), lm.config, size);
   std::vector<std::vector<double>> found(count);
   const auto take = [&](const matrix& rows, std::size_t i, std::size_t b) {
     for (double v : to_host(rows.slice(extent(i), extent(i) + 1))) found[b].push_back(v);
@@ -36,6 +36,12 @@ void check_decoding(const lm_type& lm, const Method& method) {
     CHECK(cache.next_position(extent(b)) == read);
     for (extent l = 0; l < lm.config.layers; ++l) CHECK(cache.filled(l, extent(b)) == read);
   }
+}
+/// The same with a cache in one piece for each sequence, and with one in blocks.
+template <class Method>
+void check_decoding(const lm_type& lm, const Method& method) {
+  check_decoding(lm, method, {.sequences = 3, .blocks = 3, .block_rows = 7 + 2 + 4, .blocks_of_sequence = 1});
+  check_decoding(lm, method, {.sequences = 3, .blocks = 11, .block_rows = 3, .blocks_of_sequence = 5});
 }
 /// All sequences in one batch, against each alone.
 template <class Method>

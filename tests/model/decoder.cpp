@@ -26,6 +26,23 @@ TEST_CASE("a decoder's steps are those of decoding anew, bit for bit", "[model]"
   CHECK(to_host(decode(lm, {{1, 7}, {2, 7}}, cache)) == to_host(decode(lm, {{1, 7}, {2, 7}}, other)));
 }
 
+TEST_CASE("a sequence that begins as another one goes on as it would have", "[model]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  packed_batch batch;
+  batch.add(small_tokens(7, 1));
+  kv_cache<double, test_backend> cache(backend, lm.config,
+                                       {.sequences = 3, .blocks = 9, .block_rows = 4, .blocks_of_sequence = 4});
+  kv_cache<double, test_backend> other(backend, lm.config, 1, 12);
+  lm.prefill(batch, cache), lm.prefill(batch, other);
+  cache.fork(0, 2), cache.fork(0, 1);
+  for (const token_id token : {3, 14, 15}) {
+    decode(lm, {{0, 9}, {1, token + 1}}, cache);
+    const auto expected = to_host(decode(lm, {{0, token}}, other));
+    CHECK(difference(to_host(decode(lm, {{2, token}}, cache)), expected) < 1e-12);
+  }
+}
+
 TEST_CASE("a decoder refuses before it changes anything", "[model]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);

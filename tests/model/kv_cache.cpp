@@ -24,7 +24,7 @@ std::vector<double> held(const cache_type& cache, extent layer, extent sequence)
   const auto keys = to_host(cache.layer(layer).keys), values = to_host(cache.layer(layer).values);
   std::vector<double> found;
   for (extent i = 0; i < cache.filled(layer, sequence); ++i) {
-    const std::size_t at = std::size_t(2 * (cache.begin(sequence) + i));
+    const std::size_t at = std::size_t(2 * cache.row(sequence, i));
     found.push_back(keys[at]);
     CHECK(keys[at + 1] == keys[at]);
     CHECK(values[at] == -keys[at]);
@@ -39,8 +39,6 @@ TEST_CASE("a new cache is empty", "[model]") {
   test_backend backend = with_threads(1);
   auto cache = small_cache(backend);
   CHECK(cache.sequences() == 2);
-  CHECK(cache.begin(0) == 0);
-  CHECK(cache.begin(1) == 3);
   for (extent l : {0, 1}) {
     CHECK(cache.layer(l).keys.shape() == extents<2>{6, 2});
     CHECK(cache.layer(l).values.shape() == extents<2>{6, 2});
@@ -81,6 +79,57 @@ TEST_CASE("a cache without room says so and keeps what it has", "[model]") {
   CHECK(held(cache, 0, 1) == std::vector<double>{12});
   CHECK(cache.filled(1, 0) == 0);
   CHECK_NOTHROW(cache.append(0, 0, rows, 3, 1));  // exactly full
+}
+
+TEST_CASE("sequences take blocks as they grow, and give them back", "[model]") {
+  test_backend backend = with_threads(1);
+  cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
+                   {.sequences = 3, .blocks = 4, .block_rows = 2, .blocks_of_sequence = 3});
+  const auto rows = counted(backend, 10, 6);
+  for (const extent l : {0, 1}) cache.append(l, 0, rows, 0, 3);  // two blocks
+  cache.append(0, 1, rows, 3, 1);
+  cache.append(0, 0, rows, 4, 2);  // the fourth row fills a block, the fifth takes one
+  CHECK(cache.free_blocks() == 0);
+  CHECK(held(cache, 0, 0) == std::vector<double>{10, 11, 12, 14, 15});
+  CHECK(held(cache, 1, 0) == std::vector<double>{10, 11, 12});
+  CHECK(held(cache, 0, 1) == std::vector<double>{13});
+  CHECK(message_of<shape_error>([&] { cache.append(0, 2, rows, 0, 1); }) ==
+        "kv_cache: 1 more blocks of 2 rows are needed, 0 are free");
+  CHECK(message_of<shape_error>([&] { cache.append(0, 0, rows, 0, 2); }) ==
+        "kv_cache: no room for 2 more rows after 5 of 6");
+  CHECK(message_of<shape_error>([&] { cache.next_rows(0, {1, 2}); }).find("are free") != std::string::npos);
+  CHECK_NOTHROW(cache.next_rows(0, {1}));
+  cache.clear(0);
+  CHECK(cache.free_blocks() == 3);
+  CHECK(cache.filled(1, 0) == 0);
+  cache.append(0, 2, rows, 0, 5);
+  CHECK(held(cache, 0, 2) == std::vector<double>{10, 11, 12, 13, 14});
+  CHECK(held(cache, 0, 1) == std::vector<double>{13});
+}
+
+TEST_CASE("a sequence begins as another one and shares its full blocks", "[model]") {
+  test_backend backend = with_threads(1);
+  cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
+                   {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 3});
+  const auto rows = counted(backend, 10, 6);
+  for (const extent l : {0, 1}) cache.append(l, 0, rows, 0, 5);
+  cache.next_position(0) = 9;
+  cache.fork(0, 1);
+  CHECK(cache.free_blocks() == 1);
+  CHECK(cache.row(1, 3) == cache.row(0, 3));
+  CHECK(cache.row(1, 4) != cache.row(0, 4));
+  CHECK(cache.next_position(1) == 9);
+  for (const extent l : {0, 1}) CHECK(held(cache, l, 1) == held(cache, l, 0));
+  // Each goes on alone.
+  for (const extent l : {0, 1}) cache.append(l, 0, rows, 5, 1), cache.append(l, 1, rows, 0, 1);
+  CHECK(held(cache, 1, 0) == std::vector<double>{10, 11, 12, 13, 14, 15});
+  CHECK(held(cache, 1, 1) == std::vector<double>{10, 11, 12, 13, 14, 10});
+  cache.clear(0);
+  CHECK(cache.free_blocks() == 2);
+  CHECK(held(cache, 0, 1) == std::vector<double>{10, 11, 12, 13, 14, 10});
+  CHECK(message_of<shape_error>([&] { cache.fork(1, 1); }).find("is not empty") != std::string::npos);
+  cache.clear(1);
+  CHECK(cache.free_blocks() == 5);
 }
 
 }  // namespace iapt::test

@@ -75,7 +75,7 @@ TEST_CASE("the plan of a pass with late soft tokens", "[model]") {
   CHECK(plan.tokens == tokens{7, 8, 2});
   CHECK(plan.positions == positions{4, 5, 3});
   CHECK(plan.soft_positions == positions{2, 3, 1, 2});
-  CHECK(listed(plan.segments) == segment_list{{0, 2, 0, 2, 0, 2, 0}, {2, 1, 5, 1, 2, 2, 0}});
+  CHECK(listed(plan.segments) == segment_list{{0, 2, 0, 2, 0, 2, 0}, {2, 1, 1, 1, 2, 2, 0}});
   CHECK(listed(plan.instructions) == span_list{{0, 2}, {2, 3}});  // rows of the states that were read
   CHECK(plan.wanted == numbers_of_rows{0, 1, 2});
 }

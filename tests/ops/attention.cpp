@@ -106,6 +106,60 @@ TEST_CASE("attention over a past", "[ops]") {
                    2});
 }
 
+TEST_CASE("a past may lie in blocks", "[ops]") {
+  const problem p{{4, 2, 6},
+                  {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 150},
+                   {.begin = 1, .count = 70, .past_begin = 150, .past_count = 9, .prefix_count = 2}},
+                  71,
+                  159,
+                  2};
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
+  const auto on = [&](const host_array<2>& x) { return upload_as<double>(backend, x); };
+  const auto q = on(p.q()), k = on(p.keys(71, 2)), v = on(p.keys(71, 3)), soft_k = on(p.keys(2, 4)),
+             soft_v = on(p.keys(2, 5));
+  const auto whole = values_of(ctx(statement_of(p)(q, k, v, soft_k, soft_v)));
+  for (const extent rows : {5, 32, 64, 200}) {
+    CAPTURE(rows);
+    // Blocks in any order, some of nobody; what no block holds must not matter.
+    past_blocks blocks{rows, {}};
+    auto segments = p.segments;
+    host_array<2> keys({60 * rows, 12}), values({60 * rows, 12});
+    std::fill(keys.values.begin(), keys.values.end(), 1e3);
+    std::fill(values.values.begin(), values.values.end(), 1e30);
+    const auto past_k = p.keys(159, 11), past_v = p.keys(159, 12);
+    for (attention_segment& s : segments) {
+      const extent first = s.past_begin, place = extent(blocks.table.size());
+      for (extent i = 0; i < s.past_count; ++i) {
+        if (i % rows == 0) blocks.table.push_back(std::int32_t(59 - 7 * blocks.table.size() % 60));
+        for (extent e = 0; e < 12; ++e) {
+          keys(blocks.table.back() * rows + i % rows, e) = past_k(first + i, e);
+          values(blocks.table.back() * rows + i % rows, e) = past_v(first + i, e);
+        }
+      }
+      s.past_begin = place;
+    }
+    attention_pattern<test_backend> pattern(segments, blocks);
+    const key_values<double, test_backend> past{on(keys), on(values)};
+    const auto found = values_of(ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v)));
+    if (rows % 64 == 0)
+      CHECK(found == whole);
+    else
+      CHECK(difference(found, whole) < 1e-12);
+    // Other blocks, the same plan.
+    pattern.replace(segments, blocks);
+    CHECK(values_of(ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v))) == found);
+    blocks.table[0] = 60;
+    pattern.replace(segments, blocks);
+    CHECK(message_of<shape_error>([&] {
+            ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v));
+          }).find("reaches outside") != std::string::npos);
+    blocks.table.push_back(0);
+    CHECK(message_of<shape_error>([&] { pattern.replace(segments, blocks); }).find("more than their past") !=
+          std::string::npos);
+  }
+}
+
 TEST_CASE("sequences may share soft tokens", "[ops]") {
   problem p{{4, 2, 6}, {}, 240, 0, 4};
   for (extent s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});

@@ -2,7 +2,9 @@
 // What a machine must offer: memory, two kinds of loops, products and attention. Nothing else knows a machine.
 #pragma once
 #include <concepts>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "iapt/core/bfloat16.hpp"
 #include "iapt/core/shape.hpp"
@@ -22,13 +24,34 @@ struct matrix_ref {
 struct attention_segment {
   extent begin = 0;         ///< first own row, of queries, keys and values alike
   extent count = 0;         ///< number of own rows
-  extent past_begin = 0;    ///< first row in the past's arrays
+  extent past_begin = 0;    ///< first row in the past's arrays, or the first block's place in the table of blocks
   extent past_count = 0;    ///< rows of the past; constants, no adjoint is computed
   extent prefix_begin = 0;  ///< first row in the prefix's arrays
   extent prefix_count = 0;  ///< rows of the prefix (soft tokens)
   extent prefix_from = 0;   ///< first own row that sees the prefix
   /// Whether it says the same.
   bool operator==(const attention_segment&) const = default;
+};
+
+/// How the past lies in its arrays: in one piece for each sequence, or in blocks that a table finds.
+struct past_layout {
+  extent block = 0;                     ///< rows of a block; 0: in one piece
+  const std::int32_t* table = nullptr;  ///< numbers of blocks, those of a sequence from its past_begin on
+  /// Where row i of a sequence's past is.
+  constexpr extent row(const attention_segment& s, extent i) const {
+    return block ? table[s.past_begin + i / block] * block + i % block : s.past_begin + i;
+  }
+  /// How many rows from row i on lie one behind the other, `most` at most.
+  constexpr extent together(extent i, extent most) const {
+    return block && block - i % block < most ? block - i % block : most;
+  }
+};
+/// Blocks of a cache that an attention's past is in.
+struct past_blocks {
+  extent rows = 0;                       ///< of a block; 0: the past is not in blocks
+  std::vector<std::int32_t> table = {};  ///< numbers of blocks, those of a sequence from its past_begin on
+  /// The same for a kernel, with the table where it lies.
+  past_layout at(const std::int32_t* where) const { return {rows, where}; }
 };
 
 /// Number of query heads, key/value heads, and numbers in a head.
@@ -51,6 +74,7 @@ struct attention_arrays {
       *v;                    ///< own rows: values
   const T *past_k,           ///< keys that all queries see; may be null
       *past_v;               ///< their values
+  past_layout past;          ///< how they lie; a plan knows
   const T *prefix_k,         ///< keys of the soft tokens; may be null
       *prefix_v;             ///< their values
   T* y;                      ///< results (N, H·E): the forward writes them, the backward reads them
@@ -78,7 +102,7 @@ struct immediate_work {};
 ///     GPU, and `work` is about how many numbers one call touches;
 ///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which queues the same work on the same
 ///     memory each time, or has the machine repeat what it queued before;
-///   - `plan_attention<T>(layout, segments)`, how it goes about the attention of some sequences, of type
+///   - `plan_attention<T>(layout, segments, blocks)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>
 concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix_ref<const float> m) {

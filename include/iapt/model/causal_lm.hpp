@@ -44,11 +44,14 @@ class causal_lm {
   template <class Method = bare>
   tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
                                 const Method& method = {}) const {
+    extent blocks = 0;
     for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
       cache.require_room(0, extent(b), batch.sequences[b].count + soft_token_count(method));
+      blocks += cache.blocks_for(batch.sequences[b].count + soft_token_count(method));
       if (cache.filled(0, extent(b)))
         throw shape_error("prefill: sequence " + std::to_string(b) + " of the cache has rows already; take a new one");
     }
+    cache.require_blocks(blocks);
     inference<Backend> ctx(backend());
     auto logits = read(ctx, batch, method, &cache);
     for (std::size_t b = 0; b < batch.sequences.size(); ++b)
@@ -93,6 +96,7 @@ class causal_lm {
     attention_view<T, Backend> view;            // what they see in every layer
     tensor<T, 2, Backend> soft_turns;           // rotary angles of the soft tokens
     std::vector<key_values<T, Backend>> past;   // of each layer, or none
+    past_blocks blocks;                         // where it is
     std::vector<tensor<T, 2, Backend>> states;  // what each layer's generator reads if not the rows themselves
   };
 
@@ -112,6 +116,7 @@ class causal_lm {
       p->states = read_context(context, method, store);
       for (extent l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
       p->plan = plan_late(batch, soft_token_count(method), context, store);
+      p->blocks = store.blocks();
     } else {
       p->plan = plan_front(batch, soft_token_count(method), shares_soft_tokens<Method>);
     }
@@ -141,7 +146,7 @@ class causal_lm {
   template <class Context, class Method>
   tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
-    p->view = view_of(p->plan);
+    p->view = view_of(p->plan, p->blocks);
     if constexpr (writes_soft_tokens<Method>)
       p->soft_turns = rotary_turns<T>(backend(), frequencies(), p->plan.soft_positions);
     auto x = embed(ctx, row_numbers<Backend>(backend(), p->plan.tokens), method);
@@ -182,8 +187,8 @@ class causal_lm {
     else
       return h;
   }
-  attention_view<T, Backend> view_of(const pass_plan& plan) const {
-    return {plan.segments, rotary_turns<T>(backend(), frequencies(), plan.positions), {}, {}};
+  attention_view<T, Backend> view_of(const pass_plan& plan, const past_blocks& blocks = {}) const {
+    return {{plan.segments, blocks}, rotary_turns<T>(backend(), frequencies(), plan.positions), {}, {}};
   }
 };
 

@@ -28,7 +28,7 @@ class decoder {
         sequences_(checked(std::move(sequences), cache)),
         tokens_(lm.backend(), std::vector<token_id>(sequences_.size())),
         places_(lm.backend(), std::vector<std::int32_t>(sequences_.size())),
-        view_{attention_pattern<Backend>(segments()),
+        view_{attention_pattern<Backend>(segments(), cache.blocks()),
               tensor<T, 2, Backend>(lm.backend(), {extent(sequences_.size()), lm.config.heads.head_size}),
               {},
               {}} {}
@@ -48,7 +48,7 @@ class decoder {
     for (const token_id token : tokens) check_token(token, lm_.config);
     places_.replace(cache_.next_rows(0, sequences_));
     tokens_.replace(tokens);
-    view_.pattern.replace(segments());
+    view_.pattern.replace(segments(), cache_.blocks());
     std::vector<extent> positions;
     for (const extent sequence : sequences_) positions.push_back(cache_.next_position(sequence));
     upload(view_.turns, rotary_turn_values<T>(lm_.frequencies(), positions));

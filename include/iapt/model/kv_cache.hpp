@@ -2,6 +2,8 @@
 // Keys and values of what has been read, so that the next token costs one row.
 // Shapes: B sequences, C rows of room for each, G key/value heads, E numbers in a head.
 #pragma once
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,55 +13,122 @@
 
 namespace iapt {
 
-/// One contiguous region a sequence and layer. Soft tokens are rows like any others: positions are in the keys already,
-/// so their order does not matter.
+/// Memory of a cache: blocks of rows, taken by sequences as they grow and shared where sequences begin alike.
+struct cache_size {
+  extent sequences;           ///< at most at a time
+  extent blocks;              ///< in all
+  extent block_rows;          ///< rows of a block, in each layer
+  extent blocks_of_sequence;  ///< of one sequence at most
+};
+
+/// Rows in blocks. Soft tokens are rows like any others: positions are in the keys already, so their order does not
+/// matter. A block is written by one sequence alone; full ones may be shared.
 template <class T, class Backend>
 class kv_cache {
  public:
-  /// Room for `capacity` rows of each of `sequences` sequences.
+  /// Room for `capacity` rows of each of `sequences` sequences, in one piece each.
   kv_cache(Backend& backend, const transformer_config& config, extent sequences, extent capacity)
-      : capacity_(capacity), filled_(config.layers, std::vector<extent>(sequences)), next_position_(sequences) {
-    const extents<2> shape{sequences * capacity, config.heads.kv_heads * config.heads.head_size};
+      : kv_cache(backend, config, {sequences, sequences, std::max<extent>(capacity, 1), 1}) {}
+  /// Blocks for sequences that come and go.
+  kv_cache(Backend& backend, const transformer_config& config, const cache_size& size)
+      : size_(size),
+        filled_(config.layers, std::vector<extent>(size.sequences)),
+        next_position_(size.sequences),
+        taken_(size.sequences),
+        users_(size.blocks),
+        blocks_{size.block_rows, std::vector<std::int32_t>(size.sequences * size.blocks_of_sequence)} {
+    for (extent block = size.blocks; block-- > 0;) free_.push_back(std::int32_t(block));
+    const extents<2> shape{size.blocks * size.block_rows, config.heads.kv_heads * config.heads.head_size};
     for (extent l = 0; l < config.layers; ++l)
       layers_.push_back({tensor<T, 2, Backend>(backend, shape), tensor<T, 2, Backend>(backend, shape)});
   }
   /// Number of sequences.
-  extent sequences() const { return extent(next_position_.size()); }
-  /// All rows of one layer (B·C, G·E).
+  extent sequences() const { return size_.sequences; }
+  /// All rows of one layer (blocks · block rows, G·E).
   const key_values<T, Backend>& layer(extent l) const { return layers_[l]; }
-  /// First row of a sequence.
-  extent begin(extent sequence) const { return sequence * capacity_; }
+  /// Where a sequence's blocks are in the table of `blocks()`.
+  extent begin(extent sequence) const { return sequence * size_.blocks_of_sequence; }
+  /// Blocks of all sequences, as an attention finds them.
+  const past_blocks& blocks() const { return blocks_; }
+  /// Where row i of a sequence is in a layer.
+  extent row(extent sequence, extent i) const {
+    return blocks_.table[begin(sequence) + i / size_.block_rows] * size_.block_rows + i % size_.block_rows;
+  }
   /// Rows of a sequence that one layer holds.
   extent filled(extent l, extent sequence) const { return filled_[l][sequence]; }
   /// Position of a sequence's next token.
   extent& next_position(extent sequence) { return next_position_[sequence]; }
+  /// Blocks that no sequence has.
+  extent free_blocks() const { return extent(free_.size()); }
+  /// Blocks that some rows take.
+  extent blocks_for(extent rows) const { return (rows + size_.block_rows - 1) / size_.block_rows; }
+
   /// Refuses what does not fit behind the rows that a sequence has in a layer.
   /// @throws shape_error if there is no such sequence, or no room for `count` more rows
   void require_room(extent l, extent sequence, extent count) const {
     if (sequence < 0 || sequence >= sequences())
       throw shape_error("kv_cache: there is no sequence " + std::to_string(sequence) + " among " +
                         std::to_string(sequences()));
-    if (filled(l, sequence) + count > capacity_)
+    const extent needed = blocks_for(filled(l, sequence) + count);
+    if (needed > size_.blocks_of_sequence)
       throw shape_error("kv_cache: no room for " + std::to_string(count) + " more rows after " +
-                        std::to_string(filled(l, sequence)) + " of " + std::to_string(capacity_));
+                        std::to_string(filled(l, sequence)) + " of " +
+                        std::to_string(size_.blocks_of_sequence * size_.block_rows));
+    require_blocks(needed - taken_[sequence]);
+  }
+  /// Refuses to take more blocks than are free.
+  /// @throws shape_error if so many are not free
+  void require_blocks(extent count) const {
+    if (count > free_blocks())
+      throw shape_error("kv_cache: " + std::to_string(count) + " more blocks of " + std::to_string(size_.block_rows) +
+                        " rows are needed, " + std::to_string(free_blocks()) + " are free");
   }
   /// Copies rows [from, from + count) of keys and values behind what a sequence has in a layer.
   /// @throws shape_error if there is no room
   void append(extent l, extent sequence, const key_values<T, Backend>& rows, extent from, extent count) {
-    require_room(l, sequence, count);
+    reserve(l, sequence, count);
     extent& filled = filled_[l][sequence];
-    const extent to = begin(sequence) + filled;
-    copy(layers_[l].keys.slice(to, to + count), rows.keys.slice(from, from + count));
-    copy(layers_[l].values.slice(to, to + count), rows.values.slice(from, from + count));
-    filled += count;
+    for (const extent end = from + count; from < end;) {
+      const extent to = row(sequence, filled), together = blocks_.at(nullptr).together(filled, end - from);
+      copy(layers_[l].keys, to, rows.keys, from, together), copy(layers_[l].values, to, rows.values, from, together);
+      from += together, filled += together;
+    }
+  }
+  /// Gives back what a sequence has; it is empty then.
+  void clear(extent sequence) {
+    for (extent i = 0; i < taken_[sequence]; ++i) {
+      const std::int32_t block = blocks_.table[begin(sequence) + i];
+      if (--users_[block] == 0) free_.push_back(block);
+    }
+    taken_[sequence] = 0, next_position_[sequence] = 0;
+    for (auto& layer : filled_) layer[sequence] = 0;
+  }
+  /// Makes an empty sequence begin as another one: full blocks are shared, the rows behind them copied.
+  /// @throws shape_error if it is not empty, or no block is free for those rows
+  void fork(extent from, extent to) {
+    if (taken_[to]) throw shape_error("kv_cache: sequence " + std::to_string(to) + " is not empty; clear it first");
+    const extent rows = filled(0, from), whole = rows / size_.block_rows, rest = rows % size_.block_rows;
+    require_blocks(blocks_for(rest));
+    for (extent i = 0; i < whole; ++i) ++users_[blocks_.table[begin(to) + i] = blocks_.table[begin(from) + i]];
+    taken_[to] = whole, next_position_[to] = next_position_[from];
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      filled_[l][to] = whole * size_.block_rows;
+      append(extent(l), to, layers_[l], rest ? row(from, whole * size_.block_rows) : 0, rest);
+    }
   }
   /// The rows of a layer where one more row of each of some sequences goes.
-  /// @throws shape_error if there is no such sequence, or no room
-  std::vector<std::int32_t> next_rows(extent l, const std::vector<extent>& sequences) const {
-    std::vector<std::int32_t> rows;
+  /// @throws shape_error if there is no such sequence, or no room for all of them
+  std::vector<std::int32_t> next_rows(extent l, const std::vector<extent>& sequences) {
+    extent blocks = 0;
     for (const extent sequence : sequences) {
       require_room(l, sequence, 1);
-      rows.push_back(std::int32_t(begin(sequence) + filled(l, sequence)));
+      blocks += blocks_for(filled(l, sequence) + 1) - taken_[sequence];
+    }
+    require_blocks(blocks);
+    std::vector<std::int32_t> rows;
+    for (const extent sequence : sequences) {
+      reserve(l, sequence, 1);
+      rows.push_back(std::int32_t(row(sequence, filled(l, sequence))));
     }
     return rows;
   }
@@ -80,13 +149,29 @@ class kv_cache {
   }
 
  private:
-  static void copy(const tensor<T, 2, Backend>& to, const tensor<T, 2, Backend>& from) {
-    to.backend().copy(to.write(), from.data(), from.size());
+  // Takes the blocks that so many more rows need.
+  void reserve(extent l, extent sequence, extent count) {
+    require_room(l, sequence, count);
+    for (const extent needed = blocks_for(filled(l, sequence) + count); taken_[sequence] < needed; ++taken_[sequence]) {
+      const std::int32_t block = free_.back();
+      free_.pop_back();
+      users_[block] = 1, blocks_.table[begin(sequence) + taken_[sequence]] = block;
+    }
   }
-  extent capacity_;
+  static void copy(const tensor<T, 2, Backend>& to, extent at, const tensor<T, 2, Backend>& from, extent first,
+                   extent count) {
+    const extent width = to.size(1);
+    to.backend().copy(to.write() + at * width, from.data() + first * width, count * width);
+  }
+
+  cache_size size_;
   std::vector<key_values<T, Backend>> layers_;
   std::vector<std::vector<extent>> filled_;  // by layer, then sequence
   std::vector<extent> next_position_;
+  std::vector<extent> taken_;  // blocks of each sequence
+  std::vector<extent> users_;  // sequences of each block
+  std::vector<std::int32_t> free_;
+  past_blocks blocks_;
 };
 
 }  // namespace iapt

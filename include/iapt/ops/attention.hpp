@@ -30,32 +30,36 @@ struct key_values {
 template <class Backend>
 class attention_pattern {
  public:
-  /// Of the given sequences.
-  attention_pattern(std::vector<attention_segment> segments = {})
-      : shared_(std::make_shared<shared>(shared{std::move(segments), nullptr, {}, 0, {}})) {}
+  /// Of the given sequences, and where their past is if it is in blocks.
+  attention_pattern(std::vector<attention_segment> segments = {}, past_blocks blocks = {})
+      : shared_(std::make_shared<shared>(shared{std::move(segments), std::move(blocks), nullptr, {}, 0, {}})) {}
   /// Of the given sequences.
   attention_pattern(std::initializer_list<attention_segment> segments)
       : attention_pattern(std::vector<attention_segment>(segments)) {}
 
   /// Where the sequences stand.
   const std::vector<attention_segment>& segments() const { return shared_->segments; }
+  /// Where their past is.
+  const past_blocks& blocks() const { return shared_->blocks; }
   /// Other sequences, which differ in their past alone. Copies see it, too, and the plan is kept. Not between a
   /// recorded statement and its backward.
-  /// @throws shape_error if anything else differs
-  void replace(std::vector<attention_segment> segments) {
+  /// @throws shape_error if anything else differs, or the blocks are of another size or number
+  void replace(std::vector<attention_segment> segments, past_blocks blocks = {}) {
     std::vector<attention_segment> same = segments;
     for (std::size_t s = 0; s < std::min(same.size(), shared_->segments.size()); ++s)
       same[s].past_begin = shared_->segments[s].past_begin, same[s].past_count = shared_->segments[s].past_count;
-    if (same != shared_->segments) throw shape_error("attention: sequences to replace differ in more than their past");
-    if (shared_->plan) shared_->plan->replace(segments);
-    shared_->segments = std::move(segments);
+    if (same != shared_->segments || blocks.rows != shared_->blocks.rows ||
+        blocks.table.size() != shared_->blocks.table.size())
+      throw shape_error("attention: sequences to replace differ in more than their past");
+    if (shared_->plan) shared_->plan->replace(segments, blocks);
+    shared_->segments = std::move(segments), shared_->blocks = std::move(blocks);
   }
   /// How the backend goes about it, for numbers of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
     if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout ||
         shared_->bytes != sizeof(compute_type<T>)) {
-      shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments));
+      shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments, shared_->blocks));
       shared_->backend = &backend, shared_->layout = layout, shared_->bytes = sizeof(compute_type<T>);
     }
     return *shared_->plan;
@@ -64,6 +68,7 @@ class attention_pattern {
  private:
   struct shared {
     std::vector<attention_segment> segments;
+    past_blocks blocks;  // where their past is
     Backend* backend;    // that there is a plan for
     head_layout layout;  // that it is for
     std::size_t bytes;   // of a number that it is for
@@ -102,9 +107,8 @@ struct attention_op {
     const extent past_rows = past.keys ? past.keys.size(0) : 0;
     const extent prefix_rows = std::min({extent(1) << 62, prefix.size(0)...});
     for (const attention_segment& s : pattern.segments())
-      if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || s.past_begin < 0 ||
-          s.past_begin + s.past_count > past_rows || s.prefix_begin < 0 ||
-          s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
+      if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || !has_past(s, past_rows) ||
+          s.prefix_begin < 0 || s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
         throw shape_error("attention: a sequence of rows " + std::to_string(s.begin) + " to " +
                           std::to_string(s.begin + s.count) + " reaches outside of queries " + to_text(q.shape()) +
                           ", its past or its soft tokens");
@@ -138,6 +142,16 @@ struct attention_op {
   }
 
  private:
+  // Whether a sequence's past lies within its arrays.
+  bool has_past(const attention_segment& s, extent rows) const {
+    const past_blocks& blocks = pattern.blocks();
+    if (s.past_begin < 0 || s.past_count < 0) return false;
+    if (!blocks.rows) return s.past_begin + s.past_count <= rows;
+    const extent end = s.past_begin + (s.past_count + blocks.rows - 1) / blocks.rows;
+    if (end > extent(blocks.table.size())) return false;
+    return std::all_of(blocks.table.begin() + s.past_begin, blocks.table.begin() + end,
+                       [&](std::int32_t block) { return block >= 0 && (extent(block) + 1) * blocks.rows <= rows; });
+  }
   template <class Q, class K, class V, class... Prefix>
   attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
     const T* soft[] = {prefix.data()..., nullptr, nullptr};
@@ -148,6 +162,7 @@ struct attention_op {
             v.data(),
             past.keys.data(),
             past.values.data(),
+            {},
             soft[0],
             soft[1],
             nullptr,

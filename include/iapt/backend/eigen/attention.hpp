@@ -67,8 +67,11 @@ struct eigen_attention_plan {
   std::vector<attention_segment> segments;  ///< the sequences
   std::vector<attention_task> tasks;        ///< tiles of queries
   bool overlap;                             ///< whether sequences share soft tokens
+  past_blocks blocks;                       ///< where their past is
   /// Other sequences, which differ in their past alone.
-  void replace(const std::vector<attention_segment>& others) { segments = others; }
+  void replace(const std::vector<attention_segment>& others, const past_blocks& where) {
+    segments = others, blocks = where;
+  }
 };
 
 /// A block of keys that a tile of queries may see.
@@ -95,7 +98,11 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
                      std::min(attention_keys, count - j), first + j * step, step});
     }
   };
-  blocks(a.past_k, a.past_v, nullptr, nullptr, s.past_begin, s.past_count, 0, 0);
+  for (extent j = 0, count = 0; j < s.past_count; j += count) {
+    count = a.past.together(j, std::min(attention_keys, s.past_count - j));
+    const extent at = a.past.row(s, j) * width + column;
+    f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, 0, 0});
+  }
   if (to > s.prefix_from)
     blocks(a.prefix_k, a.prefix_v, d.dprefix_k, d.dprefix_v, s.prefix_begin, s.prefix_count, s.prefix_from, 0);
   blocks(a.k, a.v, d.dk, d.dv, s.begin, std::min(to, s.count), 0, 1);

@@ -143,19 +143,22 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// How the attention of some sequences is divided.
   template <class T>
-  eigen_attention_plan plan_attention(const head_layout& layout, std::span<const attention_segment> segments) {
-    return {{segments.begin(), segments.end()}, attention_tasks(layout, segments), prefixes_overlap(segments)};
+  eigen_attention_plan plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
+                                      const past_blocks& blocks) {
+    return {{segments.begin(), segments.end()}, attention_tasks(layout, segments), prefixes_overlap(segments), blocks};
   }
   /// Causal attention; see attention_forward.
   template <class T>
-  void attention(const attention_arrays<T>& arrays, const eigen_attention_plan& plan) {
+  void attention(attention_arrays<T> arrays, const eigen_attention_plan& plan) {
+    arrays.past = plan.blocks.at(plan.blocks.table.data());
     parallel(plan.tasks.size(), extent(1) << 30,
              [&](extent k) { attention_forward<T>(arrays, plan.segments, plan.tasks[k]); });
   }
   /// Its adjoints; see attention_backward.
   template <class T>
-  void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+  void attention_adjoint(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                          const eigen_attention_plan& plan) {
+    arrays.past = plan.blocks.at(plan.blocks.table.data());
     const std::vector<attention_segment>& segments = plan.segments;
     if (segments.empty()) return;
     const extent kv_heads = arrays.layout.kv_heads, together = plan.overlap ? segments.size() : 1;

@@ -110,14 +110,15 @@ struct attention_tiles {
                      *const v = kind == 0   ? a.past_v
                                 : kind == 1 ? a.prefix_v
                                             : a.v;
-      const extent begin = kind == 0 ? at.s.past_begin : kind == 1 ? at.s.prefix_begin : at.s.begin;
+      const extent begin = kind == 1 ? at.s.prefix_begin : at.s.begin;
       const extent soft = last < at.s.prefix_from ? 0 : at.s.prefix_count;
       const extent count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
       const extent first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
-      for (extent from = 0; from < count; from += edge) {
-        const extent start = (begin + from) * width + column;
-        f(attention_key_range<T>{k + start, v + start, count - from < edge ? count - from : edge, first + from * step,
-                                 step});
+      for (extent from = 0, keys = 0; from < count; from += keys) {
+        keys = count - from < edge ? count - from : edge;
+        if (kind == 0) keys = a.past.together(from, keys);
+        const extent start = (kind == 0 ? a.past.row(at.s, from) : begin + from) * width + column;
+        f(attention_key_range<T>{k + start, v + start, keys, first + from * step, step});
       }
     }
   }

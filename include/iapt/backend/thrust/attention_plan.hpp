@@ -17,8 +17,9 @@ template <class Backend>
 class attention_plan {
  public:
   /// Cuts sequences into tiles of `edge` rows and as many keys.
-  attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments, int edge)
-      : layout_(layout), edge_(edge) {
+  attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
+                 const past_blocks& blocks, int edge)
+      : layout_(layout), edge_(edge), block_(blocks.rows), table_(on(backend, blocks.table)) {
     std::vector<attention_query_tile> queries, shares;
     std::vector<attention_split_row> split_rows;
     for (extent s = 0; s < extent(segments.size()); ++s) {
@@ -67,9 +68,10 @@ class attention_plan {
     keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
 
-  /// Other sequences, which differ in their past alone.
-  void replace(const std::vector<attention_segment>& others) {
+  /// Other sequences, which differ in their past alone; the table has as many places as before.
+  void replace(const std::vector<attention_segment>& others, const past_blocks& blocks) {
     segments_->backend().upload(segments_->write(), others.data(), segments_->size());
+    if (table_->size()) table_->backend().upload(table_->write(), blocks.table.data(), table_->size());
   }
 
   /// Number of tiles of queries.
@@ -88,13 +90,15 @@ class attention_plan {
   extent work() const { return edge_ * edge_ * layout_.head_size; }
   /// What the kernels of the forward read.
   template <class T>
-  attention_tiles<T> forward_tiles(const attention_arrays<T>& arrays, compute_type<T>* partial) const {
+  attention_tiles<T> forward_tiles(attention_arrays<T> arrays, compute_type<T>* partial) const {
+    arrays.past = {block_, table_->data()};
     return {arrays, {}, segments_->data(), shares_->data(), nullptr, nullptr, nullptr, partial, edge_};
   }
   /// What the kernels of the adjoints read.
   template <class T>
-  attention_tiles<T> tiles(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+  attention_tiles<T> tiles(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                            compute_type<T>* delta) const {
+    arrays.past = {block_, table_->data()};
     return {arrays,  adjoints, segments_->data(), queries_->data(), keys_->data(), seers_->data(), delta,
             nullptr, edge_};
   }
@@ -118,6 +122,8 @@ class attention_plan {
   stored<attention_split_row> split_rows_;
   stored<attention_key_tile> keys_;
   stored<std::int32_t> seers_;
+  extent block_;
+  stored<std::int32_t> table_;
 };
 
 }  // namespace iapt

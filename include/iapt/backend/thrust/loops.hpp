@@ -50,8 +50,9 @@ class thrust_loops : public memory_pool<Self> {
   }
   /// How the attention of some sequences is divided.
   template <class T>
-  attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments) {
-    return {self(), layout, segments, attention_edge<T>(layout)};
+  attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
+                                      const past_blocks& blocks) {
+    return {self(), layout, segments, blocks, attention_edge<T>(layout)};
   }
   /// Causal attention; see attention_forward_tile.
   template <class T>
