@@ -37,7 +37,7 @@ class causal_lm {
   /// @throws shape_error if a token is not in the vocabulary or an instruction is too short
   template <class Context, class Method = bare>
   tensor<T, 2, Backend> operator()(Context& ctx, const packed_batch& batch, const Method& method = {}) const {
-    return read(ctx, batch, method, nullptr);
+    return read_batch(ctx, batch, method, nullptr);
   }
   /// Reads prompts into an empty cache; logits of the wanted rows (M, V).
   /// @throws shape_error as above, or if the cache is not empty or has no room
@@ -53,10 +53,22 @@ class causal_lm {
     }
     cache.require_blocks(blocks);
     inference<Backend> ctx(backend());
-    auto logits = read(ctx, batch, method, &cache);
+    auto logits = read_batch(ctx, batch, method, &cache);
     for (std::size_t b = 0; b < batch.sequences.size(); ++b)
       cache.next_position(b) = batch.sequences[b].count + soft_token_count(method);
     return logits;
+  }
+  /// Reads planned rows behind what a cache has of their sequences, which then has them, too, their soft tokens first;
+  /// logits of the wanted rows (M, V).
+  /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
+  template <class Method = bare>
+  tensor<T, 2, Backend> read(pass_plan plan, kv_cache<T, Backend>& cache, const Method& method = {}) const {
+    for (const token_id token : plan.tokens) check_token(token, config);
+    auto p = std::make_shared<pass>();
+    for (extent l = 0; l < config.layers; ++l) p->past.push_back(cache.layer(l));
+    p->plan = std::move(plan), p->blocks = cache.blocks();
+    inference<Backend> ctx(backend());
+    return run(ctx, p, method, &cache);
   }
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
@@ -101,8 +113,8 @@ class causal_lm {
   };
 
   template <class Context, class Method>
-  tensor<T, 2, Backend> read(Context& ctx, const packed_batch& batch, const Method& method,
-                             kv_cache<T, Backend>* cache) const {
+  tensor<T, 2, Backend> read_batch(Context& ctx, const packed_batch& batch, const Method& method,
+                                   kv_cache<T, Backend>* cache) const {
     const bool late = stands_late(method);
     check(batch, config, late ? 2 : 1);
     auto p = std::make_shared<pass>();
@@ -147,7 +159,7 @@ class causal_lm {
   tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
     p->view = view_of(p->plan, p->blocks);
-    if constexpr (writes_soft_tokens<Method>)
+    if (!p->plan.soft_positions.empty())
       p->soft_turns = rotary_turns<T>(backend(), frequencies(), p->plan.soft_positions);
     auto x = embed(ctx, row_numbers<Backend>(backend(), p->plan.tokens), method);
     for (extent l = 0; l < config.layers; ++l) {
@@ -157,7 +169,8 @@ class causal_lm {
         auto h = layers[l].attention_norm(run, x);
         if constexpr (writes_soft_tokens<Method>) {
           const auto states = p->states.empty() ? generator_input<Method>(x, h) : p->states[l];
-          view.prefix = method.prefix(run, int(l), layers[l], states, p->plan.instructions, p->soft_turns);
+          if (!p->plan.soft_positions.empty())
+            view.prefix = method.prefix(run, int(l), layers[l], states, p->plan.instructions, p->soft_turns);
         }
         auto result = layers[l](run, x, h, method, int(l), view);
         if (cache) fill(*cache, l, p->plan, view, result.own);
@@ -168,6 +181,7 @@ class causal_lm {
       else
         x = layer_pass(ctx, x);
     }
+    if (p->plan.wanted.empty()) return tensor<T, 2, Backend>(backend(), {0, config.vocabulary});
     // The head runs on the wanted rows only.
     return logits(ctx, ctx(gather(x, row_numbers<Backend>(backend(), p->plan.wanted))));
   }
@@ -176,8 +190,8 @@ class causal_lm {
                    const key_values<T, Backend>& own) {
     for (std::size_t b = 0; b < plan.segments.size(); ++b) {
       const attention_segment& s = plan.segments[b];
-      if (view.prefix) cache.append(l, extent(b), *view.prefix, s.prefix_begin, s.prefix_count);
-      cache.append(l, extent(b), own, s.begin, s.count);
+      if (view.prefix) cache.append(l, plan.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
+      cache.append(l, plan.sequence(b), own, s.begin, s.count);
     }
   }
   template <class Method>

@@ -19,7 +19,10 @@ struct pass_plan {
   std::vector<attention_segment> segments;  ///< one for each sequence
   std::vector<row_span> instructions;       ///< which rows of the states a generator reads, for each sequence
   std::vector<std::int32_t> wanted;         ///< rows whose logits are wanted
+  std::vector<extent> sequences = {};       ///< of a cache, one for each segment; empty: the first ones, in order
 
+  /// The cache's sequence of a segment.
+  extent sequence(std::size_t segment) const { return sequences.empty() ? extent(segment) : sequences[segment]; }
   /// Adds rows [from, to) of a sequence, `shift` positions on.
   void add_rows(const packed_batch& batch, const packed_sequence& s, extent from, extent to, extent shift) {
     segments.push_back({.begin = extent(tokens.size()), .count = to - from});

@@ -11,18 +11,9 @@
 #include <vector>
 
 #include "iapt/model/decoder.hpp"
-#include "iapt/serve/logits.hpp"
-#include "iapt/serve/sampler.hpp"
+#include "iapt/serve/choice.hpp"
 
 namespace iapt {
-
-/// How a prompt is continued.
-struct generation_options {
-  extent max_new = 256;                          ///< tokens at most
-  std::vector<token_id> stop = {};               ///< tokens that end it; they are not part of the result
-  sampling_options sampling = {};                ///< how tokens are chosen; greedily unless it says otherwise
-  std::optional<extent> log_probabilities = {};  ///< list those of each token and of so many alternatives
-};
 
 /// A token as it is generated.
 struct generated_token {
@@ -69,26 +60,14 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   std::optional<decoder<T, Backend, Method>> reader;  // of these
   sampler sample;
 
-  // The next token of each, by its row of the logits (M, V). If all are simply the likeliest ones, they are found where
-  // the logits lie, and nothing else is copied.
+  // The next token of each, by its row of the logits (M, V).
   const auto choose = [&](const tensor<T, 2, Backend>& logits) {
+    std::vector<token_choice> wanted;
+    for (const extent i : active)
+      wanted.push_back({&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}});
     std::vector<generated_token> next;
-    if (std::all_of(active.begin(), active.end(), [&](extent i) {
-          return options[std::size_t(i)].sampling.greedy() && !options[std::size_t(i)].log_probabilities;
-        })) {
-      for (const token_id token : likeliest(logits)) next.push_back({std::size_t(active[next.size()]), token, {}});
-      return next;
-    }
-    const std::vector<T> all = to_host(logits);
-    const auto columns = std::size_t(logits.size(1));
-    for (const extent i : active) {
-      const auto prompt = std::size_t(i);
-      const auto row = std::span<const T>(all).subspan(next.size() * columns, columns);
-      generated_token one{prompt, sample(row, options[prompt].sampling, {prompts[prompt], answers[prompt]}), {}};
-      if (const auto count = options[prompt].log_probabilities)
-        one.log_probabilities = log_probabilities(row, one.token, *count);
-      next.push_back(std::move(one));
-    }
+    for (chosen_token& one : choose_tokens(sample, logits, wanted))
+      next.push_back({std::size_t(active[next.size()]), one.token, std::move(one.log_probabilities)});
     return next;
   };
 

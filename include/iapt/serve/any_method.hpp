@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// A method whose type is known at run time only, and a batch in which every sequence has its own.
+// Shapes: N rows of B sequences, G key/value heads, E numbers in a head, P soft tokens.
+#pragma once
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "iapt/autograd/tape.hpp"
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt {
+
+/// A method at work on a backbone of type T, whatever it is: what a batch of many tenants needs of it.
+template <class T, class Backend>
+class any_method {
+ public:
+  using matrix = tensor<T, 2, Backend>;  ///< rows of numbers
+  virtual ~any_method() = default;
+  /// P; 0 where it writes none.
+  virtual extent soft_tokens() const = 0;
+  /// Where the soft tokens stand.
+  virtual placement where() const = 0;
+  /// Whether all sequences have the same soft tokens.
+  virtual bool shares_soft_tokens() const = 0;
+  /// Whether it adds to the results of linear maps.
+  virtual bool has_delta() const = 0;
+  /// Keys and values of a layer's soft tokens (B·P, G·E), or (P, G·E) where they are shared.
+  virtual key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
+                                        const matrix& states, const std::vector<row_span>& rows,
+                                        const matrix& turns) const = 0;
+  /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
+  virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
+};
+
+/// A method of a known type as one of any.
+template <class T, class Backend, class Method>
+class any_method_of final : public any_method<T, Backend> {
+ public:
+  using typename any_method<T, Backend>::matrix;
+  /// Takes it over.
+  explicit any_method_of(Method method) : method_(std::move(method)) {
+    static_assert(
+        !requires(site s) { method_.scale(s); } && !requires(site s) { method_.bias(s); } &&
+            !requires { requires Method::reads_raw_states; },
+        "a batch of many methods has the hooks prefix and delta alone");
+  }
+  extent soft_tokens() const override { return soft_token_count(method_); }
+  placement where() const override { return stands_late(method_) ? placement::late : placement::front; }
+  bool shares_soft_tokens() const override { return iapt::shares_soft_tokens<Method>; }
+  bool has_delta() const override {
+    return requires(inference<Backend> & ctx, site s, const matrix& x) { method_.delta(ctx, s, x); };
+  }
+  key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
+                                const matrix& states, const std::vector<row_span>& rows,
+                                const matrix& turns) const override {
+    if constexpr (writes_soft_tokens<Method>)
+      return method_.prefix(ctx, number, layer, states, rows, turns);
+    else
+      return {};
+  }
+  matrix delta(inference<Backend>& ctx, site where, const matrix& x) const override {
+    if constexpr (requires { method_.delta(ctx, where, x); })
+      return method_.delta(ctx, where, x);
+    else
+      return {};
+  }
+
+ private:
+  Method method_;
+};
+
+/// A method for a batch of many tenants; null is the bare model.
+template <class T, class Backend>
+using shared_method = std::shared_ptr<const any_method<T, Backend>>;
+/// A method of a known type, for a backbone of type T, among others.
+template <class T, class Backend, class Method>
+shared_method<T, Backend> share_method(const causal_lm<T, Backend>&, Method method) {
+  return std::make_shared<const any_method_of<T, Backend, Method>>(std::move(method));
+}
+
+/// The methods of one pass. Sequences of one method lie side by side, so that each of its products is one for all of
+/// them. Nothing is trained through it.
+template <class T, class Backend>
+class mixed_method {
+ public:
+  using matrix = tensor<T, 2, Backend>;  ///< rows of numbers
+
+  /// Rows and soft tokens of the sequences that have one method.
+  struct part {
+    const any_method<T, Backend>* method;     ///< theirs
+    row_span rows;                            ///< of the pass
+    row_span soft;                            ///< among the pass's soft tokens
+    std::vector<row_span> instructions = {};  ///< rows that their soft tokens are written from
+  };
+  std::vector<part> parts = {};  ///< in the order of their rows
+  extent soft_rows = 0;          ///< soft tokens of the pass
+
+  /// Not asked: a pass of many methods is planned sequence by sequence.
+  extent soft_tokens() const { return 0; }
+  /// Not asked.
+  placement where() const { return placement::front; }
+  /// All soft tokens of a layer, part by part.
+  key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
+                                const matrix& states, const std::vector<row_span>&, const matrix& turns) const {
+    const extents<2> shape{soft_rows, layer.attention.layout.kv_heads * layer.attention.layout.head_size};
+    key_values<T, Backend> all{matrix(ctx.backend(), shape), matrix(ctx.backend(), shape)};
+    for (const part& p : parts) {
+      if (p.soft.begin == p.soft.end) continue;
+      const auto own =
+          p.method->prefix(ctx, number, layer, states, p.instructions, turns.slice(p.soft.begin, p.soft.end));
+      put(all.keys, p.soft, own.keys), put(all.values, p.soft, own.values);
+    }
+    return all;
+  }
+  /// What the methods add at a site.   x (N, in) -> (N, out), or an empty handle
+  matrix delta(inference<Backend>& ctx, site where, const matrix& x) const {
+    matrix all;
+    for (const part& p : parts) {
+      if (!p.method || !p.method->has_delta()) continue;
+      const bool alone = p.rows.begin == 0 && p.rows.end == x.size(0);
+      const matrix own = p.method->delta(ctx, where, alone ? x : x.slice(p.rows.begin, p.rows.end));
+      if (!own) continue;
+      if (alone) return own;
+      if (!all) {
+        all = matrix(ctx.backend(), {x.size(0), own.size(1)});
+        ctx.backend().zero(all.write(), all.size());
+      }
+      put(all, p.rows, own);
+    }
+    return all;
+  }
+
+ private:
+  static void put(const matrix& to, row_span rows, const matrix& from) {
+    to.backend().copy(to.write() + rows.begin * to.size(1), from.data(), from.size());
+  }
+};
+
+}  // namespace iapt

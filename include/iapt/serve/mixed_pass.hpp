@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests of many tenants, and what one pass reads of them.
+// Shapes: P soft tokens of a request.
+#pragma once
+#include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "iapt/serve/any_method.hpp"
+#include "iapt/serve/choice.hpp"
+
+namespace iapt {
+
+/// Why a request ended.
+enum class finish_reason {
+  stop,       ///< a stop token came
+  length,     ///< it has as many tokens as were asked for
+  cancelled,  ///< its listener wanted no more
+  failed      ///< its logits were not finite
+};
+
+/// What one tenant asks for.
+template <class T, class Backend>
+struct engine_request {
+  std::vector<token_id> prompt;                        ///< at least one token; two where soft tokens stand late
+  generation_options options = {};                     ///< length, stop tokens, sampling
+  shared_method<T, Backend> method = {};               ///< the tenant's; null: the bare model
+  std::function<bool(const chosen_token&)> seen = {};  ///< hears of each token; returns whether it goes on
+  std::function<void(finish_reason)> finished = {};    ///< hears of the end, once
+
+  /// P; 0 without soft tokens.
+  extent soft_tokens() const { return method ? method->soft_tokens() : 0; }
+  /// Whether there are soft tokens, and late.
+  bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
+  /// Rows of a cache for the prompt, the soft tokens and an answer; the answer's last token is never read.
+  extent rows() const { return extent(prompt.size()) + soft_tokens() + std::max<extent>(options.max_new, 1) - 1; }
+};
+
+/// A request at work. Its tokens are the prompt, then what was generated.
+template <class T, class Backend>
+struct engine_job {
+  engine_request<T, Backend> request;    ///< what is asked
+  std::vector<token_id> generated = {};  ///< what has come
+  extent read = 0;                       ///< of its tokens, into the cache
+  extent place = -1;                     ///< sequence of the cache; -1 while it waits
+  bool done = false;                     ///< whether it has ended
+
+  /// Number of tokens.
+  extent tokens() const { return extent(request.prompt.size() + generated.size()); }
+  /// Token i.
+  token_id token(extent i) const {
+    const extent prompt = extent(request.prompt.size());
+    return i < prompt ? request.prompt[std::size_t(i)] : generated[std::size_t(i - prompt)];
+  }
+};
+
+/// What a pass reads of one request.
+template <class T, class Backend>
+struct engine_share {
+  engine_job<T, Backend>* of;  ///< the request
+  extent from;                 ///< its first token
+  extent to;                   ///< one past the last
+  bool writes;                 ///< whether its soft tokens are written
+
+  /// What comes next of a request, at most so many rows. A generator needs the whole prompt at once, late without its
+  /// last token, which comes next.
+  static engine_share next(engine_job<T, Backend>& job, extent most) {
+    const auto& r = job.request;
+    const bool writes = job.read == 0 && r.soft_tokens() > 0;
+    extent to = job.tokens();
+    if (writes && r.late())
+      to = extent(r.prompt.size()) - 1;
+    else if (!writes || r.method->shares_soft_tokens())
+      to = std::min(to, job.read + std::max<extent>(most, 1));
+    return {&job, job.read, to, writes};
+  }
+  /// Rows of the pass.
+  extent rows() const { return to - from; }
+  /// Rows that the cache has more behind it.
+  extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
+  /// Whether it ends where the next token is to be chosen.
+  bool asks() const { return to == of->tokens(); }
+};
+
+/// One pass over shares of requests. Those of one method stand together.
+template <class T, class Backend>
+class mixed_pass {
+ public:
+  using share = engine_share<T, Backend>;  ///< of a request
+
+  /// Of these shares, behind what a cache holds of their requests.
+  mixed_pass(std::vector<share> shares, const kv_cache<T, Backend>& cache) : shares_(std::move(shares)) {
+    // In the order in which methods first come: addresses would differ from run to run.
+    std::vector<const any_method<T, Backend>*> order;
+    for (const share& s : shares_)
+      if (std::find(order.begin(), order.end(), method_of(s)) == order.end()) order.push_back(method_of(s));
+    const auto number = [&](const share& s) { return std::find(order.begin(), order.end(), method_of(s)); };
+    std::stable_sort(shares_.begin(), shares_.end(),
+                     [&](const share& a, const share& b) { return number(a) < number(b); });
+    for (const share& s : shares_) add(s, cache);
+  }
+  /// The shares, in the order of their rows.
+  const std::vector<share>& shares() const { return shares_; }
+  /// Which rows are read, and what they see.
+  const pass_plan& plan() const { return plan_; }
+  /// The methods of the rows.
+  const mixed_method<T, Backend>& method() const { return method_; }
+
+ private:
+  static const any_method<T, Backend>* method_of(const share& s) { return s.of->request.method.get(); }
+
+  void add(const share& s, const kv_cache<T, Backend>& cache) {
+    const auto& request = s.of->request;
+    const extent P = request.soft_tokens(), begin = extent(plan_.tokens.size());
+    const extent filled = cache.filled(0, s.of->place);
+    auto& parts = method_.parts;
+    if (parts.empty() || parts.back().method != method_of(s))
+      parts.push_back({method_of(s), {begin, begin}, {method_.soft_rows, method_.soft_rows}});
+    auto& own = parts.back();
+    attention_segment seen{
+        .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.of->place), .past_count = filled};
+    extent first = filled;  // position of the first row
+    if (s.writes) {
+      const bool late = request.late();
+      if (!request.method->shares_soft_tokens() || own.soft.count() == 0) {  // shared ones are there once
+        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back((late ? s.rows() : 0) + p);
+        method_.soft_rows += P, own.soft.end += P;
+      }
+      seen.prefix_begin = own.soft.end - P, seen.prefix_count = P;
+      seen.prefix_from = late ? s.rows() : 0;  // late, none of these rows sees them
+      own.instructions.push_back({begin, begin + (late ? s.rows() : extent(request.prompt.size()))});
+      if (!late) first = P;
+    }
+    for (extent i = s.from; i < s.to; ++i) {
+      plan_.tokens.push_back(s.of->token(i));
+      plan_.positions.push_back(first + i - s.from);
+    }
+    own.rows.end = begin + s.rows();
+    plan_.segments.push_back(seen);
+    plan_.sequences.push_back(s.of->place);
+    if (s.asks()) plan_.wanted.push_back(std::int32_t(begin + s.rows() - 1));
+  }
+
+  std::vector<share> shares_;
+  pass_plan plan_;
+  mixed_method<T, Backend> method_;
+};
+
+}  // namespace iapt

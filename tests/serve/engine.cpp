@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/serve/engine.hpp"
+
+#include <limits>
+
+#include "iapt/peft/known_methods.hpp"
+#include "iapt/serve/generate.hpp"
+#include "support/catch.hpp"
+#include "support/small_model.hpp"
+
+namespace iapt::test {
+namespace {
+
+using lm_type = causal_lm<double, test_backend>;
+using engine_type = engine<double, test_backend>;
+using method_type = shared_method<double, test_backend>;
+
+/// A request and what must come of it, as its method alone continues its prompt alone.
+struct expectation {
+  method_type method;
+  std::vector<token_id> prompt, answer;
+  std::vector<double> log_probabilities;
+};
+/// What an engine gave.
+struct outcome_of_request {
+  std::vector<token_id> answer;
+  std::vector<double> log_probabilities;
+  std::vector<finish_reason> ends;
+};
+
+constexpr extent new_tokens = 9;
+generation_options greedy(extent max_new = new_tokens) { return {.max_new = max_new, .log_probabilities = 0}; }
+
+/// Prompts of different lengths, continued by one method alone.
+template <class Method>
+void expect(const lm_type& lm, std::vector<expectation>& all, const Method& method, method_type shared) {
+  for (const std::size_t length : {2, 11, 5}) {
+    const auto prompt = small_tokens(length, 40 + all.size());
+    std::vector<double> log_probabilities;
+    const auto answer = generate(lm, method, {prompt}, greedy(), [&](const generated_token& one) {
+      log_probabilities.push_back(one.log_probabilities->chosen);
+      return true;
+    });
+    all.push_back({shared, prompt, answer[0], log_probabilities});
+  }
+}
+/// All kinds of methods, two tenants of some.
+std::vector<expectation> tenants(const lm_type& lm) {
+  std::vector<expectation> all;
+  expect(lm, all, bare{}, nullptr);
+  const auto add = [&](const auto& method) { expect(lm, all, method, share_method(lm, method)); };
+  using generator = key_value_generator<double, test_backend>;
+  for (const placement where : {placement::front, placement::late})
+    for (const extent soft_tokens : {2, 3})
+      add(moved(make_iapt<generator>(lm, {.soft_tokens = soft_tokens,
+                                          .bottleneck = 4,
+                                          .where = where,
+                                          .start = prompt_start::random,
+                                          .seed = std::uint64_t(soft_tokens)}),
+                0.2));
+  add(moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2));
+  add(moved(make_lora(lm, {.rank = 3, .targets = {"q_proj", "down_proj"}}), 0.2));
+  add(make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4}));
+  return all;
+}
+
+engine_request<double, test_backend> request_of(const expectation& e, outcome_of_request& to) {
+  return {.prompt = e.prompt,
+          .options = greedy(),
+          .method = e.method,
+          .seen =
+              [&to](const chosen_token& one) {
+                to.answer.push_back(one.token);
+                to.log_probabilities.push_back(one.log_probabilities->chosen);
+                return true;
+              },
+          .finished = [&to](finish_reason why) { to.ends.push_back(why); }};
+}
+/// Serves all requests, a few more with each pass, and compares. Returns how often one was preempted.
+std::size_t serve(const lm_type& lm, const std::vector<expectation>& expected, const engine_options& options,
+                  std::size_t at_once) {
+  engine_type engine(lm, options);
+  std::vector<outcome_of_request> found(expected.size());
+  std::size_t next = 0, passes = 0;
+  const auto submit = [&] {
+    for (std::size_t i = 0; i < at_once && next < expected.size(); ++i, ++next)
+      engine.submit(request_of(expected[next], found[next]));
+  };
+  for (submit(); engine.step() || next < expected.size(); submit()) REQUIRE(++passes < 3000);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CAPTURE(i);
+    CHECK(found[i].answer == expected[i].answer);
+    CHECK(difference(found[i].log_probabilities, expected[i].log_probabilities) < 1e-10);
+    CHECK(found[i].ends == std::vector{finish_reason::length});
+  }
+  CHECK(engine.running() == 0);
+  CHECK(engine.waiting() == 0);
+  CHECK(engine.cache().free_blocks() == options.cache.blocks);
+  return engine.preemptions();
+}
+
+}  // namespace
+
+TEST_CASE("a request gets what it would get alone, whatever else is served", "[serve]") {
+  test_backend backend = with_threads(2);
+  const auto lm = small_model(backend);
+  const auto expected = tenants(lm);
+  const cache_size roomy{.sequences = 32, .blocks = 200, .block_rows = 4, .blocks_of_sequence = 8};
+  CHECK(serve(lm, expected, {.cache = roomy}, expected.size()) == 0);
+  CHECK(serve(lm, expected, {.cache = roomy}, 2) == 0);
+  CHECK(serve(lm, expected, {.cache = roomy, .rows_in_pass = 3}, 5) == 0);
+  // Hardly more memory than one request takes: they take turns.
+  cache_size tight = roomy;
+  tight.blocks = 15;
+  CHECK(serve(lm, expected, {.cache = tight}, expected.size()) > 0);
+  CHECK(serve(lm, expected, {.cache = tight, .rows_in_pass = 4}, 3) > 0);
+  tight.sequences = 1;
+  CHECK(serve(lm, expected, {.cache = tight}, expected.size()) == 0);
+}
+
+TEST_CASE("requests end in their own ways", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  std::vector<expectation> one;
+  expect(lm, one, bare{}, nullptr);
+  const engine_options options{.cache = {.sequences = 8, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 8}};
+  engine_type engine(lm, options);
+  outcome_of_request stopped, cancelled, nothing, failed, other;
+  auto request = request_of(one[1], stopped);
+  request.options.stop = {one[1].answer[3]};
+  engine.submit(request);
+  request = request_of(one[1], cancelled);
+  request.seen = [&](const chosen_token& token) {
+    cancelled.answer.push_back(token.token);
+    return cancelled.answer.size() < 2;
+  };
+  engine.submit(request);
+  request = request_of(one[1], nothing);
+  request.options.max_new = 0;
+  engine.submit(request);
+  // An adapter that gives what is no number is its own tenant's trouble.
+  auto broken = make_lora(lm, {.rank = 1, .targets = {"v_proj"}});
+  upload(broken.layers[0][2].up, std::vector<double>(12, std::numeric_limits<double>::quiet_NaN()));
+  request = request_of(one[1], failed);
+  request.method = share_method(lm, broken);
+  engine.submit(request);
+  engine.submit(request_of(one[1], other));
+  while (engine.step()) {}
+  const auto first = [&](std::size_t count) {
+    return std::vector<token_id>(one[1].answer.begin(), one[1].answer.begin() + std::ptrdiff_t(count));
+  };
+  const auto until = std::find(one[1].answer.begin(), one[1].answer.end(), one[1].answer[3]) - one[1].answer.begin();
+  CHECK(stopped.answer == first(std::size_t(until)));
+  CHECK(stopped.ends == std::vector{finish_reason::stop});
+  CHECK(cancelled.answer == first(2));
+  CHECK(cancelled.ends == std::vector{finish_reason::cancelled});
+  CHECK(nothing.answer.empty());
+  CHECK(nothing.ends == std::vector{finish_reason::length});
+  CHECK(failed.answer.empty());
+  CHECK(failed.ends == std::vector{finish_reason::failed});
+  CHECK(other.answer == one[1].answer);
+  CHECK(engine.cache().free_blocks() == 40);
+}
+
+TEST_CASE("an engine refuses what it could never read", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  engine_type engine(lm, {.cache = {.sequences = 2, .blocks = 5, .block_rows = 4, .blocks_of_sequence = 8}});
+  const auto late = share_method(
+      lm, make_iapt<key_value_generator<double, test_backend>>(
+              lm, {.soft_tokens = 3, .bottleneck = 4, .where = placement::late, .start = prompt_start::random}));
+  const auto refused = [&](std::vector<token_id> prompt, generation_options options, method_type method = {}) {
+    return message_of<error>([&] { engine.submit({.prompt = prompt, .options = options, .method = method}); });
+  };
+  CHECK(refused({}, {}).find("at least 1 are needed") != std::string::npos);
+  CHECK(refused({1}, {}, late).find("at least 2 are needed") != std::string::npos);
+  CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
+  CHECK(refused({1}, {.max_new = 21}).find("take 21 rows of the cache, which has 20") != std::string::npos);
+  CHECK(refused({1, 2}, {.max_new = 17}, late).find("take 21 rows") != std::string::npos);
+  CHECK(refused({1}, {.max_new = 2, .sampling = {.temperature = -1}}).find("temperature") != std::string::npos);
+  CHECK(refused({1}, {.max_new = 2, .log_probabilities = 21}).find("21") != std::string::npos);
+  CHECK(engine.waiting() == 0);
+  CHECK_FALSE(engine.step());
+  CHECK(refused({1}, {.max_new = 20}) == "nothing thrown");
+}
+
+}  // namespace iapt::test
