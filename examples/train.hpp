@@ -26,6 +26,8 @@ struct train_program : common_flags {
   int run(Backend& backend) const;
 
  private:
+  template <class Method>
+  typename Method::options_type chosen_options() const;
   template <class Method, class Model>
   int adapt(const Model& lm) const;
 };
@@ -60,9 +62,9 @@ nlohmann::ordered_json subject_of(const typename Method::options_type& options) 
   nlohmann::ordered_json subject{{"method", Method::name}};
   Method::options_type::visit(
       options, [&](const option& o, const auto& value) { subject[*o.key ? o.key : o.flag] = to_json(value); });
-  if constexpr (requires { Method::fixed; })
-    for (const fixed_option& o : Method::fixed)
-      if (*o.flag) subject[o.key] = o.value;
+  each_fixed<Method>([&](const fixed_option& o) {
+    if (*o.flag) subject[o.key] = o.value;
+  });
   return subject;
 }
 
@@ -105,16 +107,28 @@ int train_on(const Model& lm, const typename Method::options_type& chosen, const
   return 130;
 }
 
+// The method's options, before anything is loaded: flags that mean nothing together are refused.
+template <class Method>
+typename Method::options_type train_program::chosen_options() const {
+  auto chosen = options_from<Method>(given);
+  chosen.seed = options.seed;
+  extent text_needed = 0;
+  if constexpr (requires { chosen.where; })
+    if (chosen.where == placement::late && given.at("init").empty()) chosen.start = prompt_start::random;
+  if constexpr (requires { chosen.text_needed(); }) text_needed = chosen.text_needed();
+  if (!start_text.empty() && text_needed == 0)
+    throw error("--start-text: nothing starts from a text with --method " + method + " and these options");
+  if (coefficient_learning_rate && !has_activations<Method>)
+    throw error("--coefficient-learning-rate: --method " + method + " has no learned activations");
+  return chosen;
+}
+
 template <class Method, class Model>
 int train_program::adapt(const Model& lm) const {
   train_options options = this->options;
-  auto chosen = options_from<Method>(given);
+  auto chosen = chosen_options<Method>();
   bool late = false;
-  if constexpr (requires { chosen.where; }) {
-    late = chosen.where == placement::late;
-    if (late && given.at("init").empty()) chosen.start = prompt_start::random;
-  }
-  chosen.seed = options.seed;
+  if constexpr (requires { chosen.where; }) late = chosen.where == placement::late;
   const jsonl_options limits{.max_length = max_length,
                              .longer = cut_left ? too_long::cut_left : too_long::leave_out,
                              .shortest_instruction = late ? 2 : 1};
@@ -124,25 +138,25 @@ int train_program::adapt(const Model& lm) const {
     if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
   options.subject = {{"model", lm.fingerprint()}};
   options.subject.update(subject_of<Method>(chosen));
-  if constexpr (requires { chosen.start_text; }) {
-    chosen.start_text = text_to_start_from(lm, start_text, chosen, data);
-    options.subject["start_text"] =
-        subject_of<Method>(chosen)["init"] == "random" ? "" : lm.tokenizer().decode(chosen.start_text);
-  } else if (!start_text.empty()) {
-    throw error("--start-text: --method " + method + " has no soft tokens that start from a text");
+  if constexpr (requires { chosen.text_needed(); }) {
+    if (chosen.text_needed() > 0) chosen.start_text = text_to_start_from(lm, start_text, chosen, data);
+    options.subject["start_text"] = lm.tokenizer().decode(chosen.start_text);
   }
   return train_on<Method>(lm, chosen, options, data, dev);
 }
 
 template <class Backend>
 int train_program::run(Backend& backend) const {
+  using methods = known_methods<float, Backend>;
+  const auto suits = [&]<class Method>(std::type_identity<Method>) { return is_chosen<Method>(method, given); };
+  const auto none = [&] { throw error("--method " + method + " is not known with these options"); };
+  methods::first(
+      suits, [&]<class Method>(std::type_identity<Method>) { chosen_options<Method>(); }, none);
   auto lm = load_causal_lm<float>(model, backend);
   lm.recompute_layers = recompute;
   warn_if_too_long(lm, max_length, "--max-length");
-  return known_methods<float, Backend>::first(
-      [&]<class Method>(std::type_identity<Method>) { return is_chosen<Method>(method, given); },
-      [&]<class Method>(std::type_identity<Method>) { return adapt<Method>(lm); },
-      [&] { throw error("--method " + method + " is not known with these options"); });
+  return methods::first(
+      suits, [&]<class Method>(std::type_identity<Method>) { return adapt<Method>(lm); }, none);
 }
 
 }  // namespace program

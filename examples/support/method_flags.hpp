@@ -11,7 +11,7 @@
 
 namespace program {
 
-/// What is known of one flag, of one or more methods.
+/// What is known of one flag, of one or more methods: all their values, the first one's bounds and default.
 struct method_flag {
   std::string help, otherwise = "";       // its default, for people
   std::vector<std::string> methods = {};  // that have it
@@ -21,12 +21,14 @@ struct method_flag {
 
   template <class V>
   void describe(const iapt::option& o, const V& value) {
+    if constexpr (std::is_enum_v<V>)
+      for (const std::string_view name : iapt::names_of<V>) admit(std::string(name));
+    if (!otherwise.empty()) return;
     if constexpr (std::is_same_v<V, bool>)
       is_switch = true;
-    else if constexpr (std::is_enum_v<V>) {
-      for (const std::string_view name : iapt::names_of<V>) admit(std::string(name));
+    else if constexpr (std::is_enum_v<V>)
       otherwise = iapt::names_of<V>[std::size_t(value)];
-    } else if constexpr (std::is_arithmetic_v<V>) {
+    else if constexpr (std::is_arithmetic_v<V>) {
       bounds = between<V>(V(o.least), V(o.most));
       otherwise = iapt::to_json(value).dump();
     } else if constexpr (std::is_same_v<V, std::vector<std::string>>) {
@@ -54,11 +56,11 @@ void add_method_flags(CLI::App& app, std::string& method, method_flags& given) {
     Method::options_type::visit(defaults, [&](const iapt::option& o, const auto& value) {
       if (!*o.flag) return;
       method_flag& flag = seen(o.flag, o.help, Method::name);
-      if (flag.otherwise.empty()) flag.describe(o, value);
+      flag.describe(o, value);
     });
-    if constexpr (requires { Method::fixed; })
-      for (const iapt::fixed_option& o : Method::fixed)
-        if (*o.flag) seen(o.flag, o.help, Method::name).admit(o.value);
+    iapt::each_fixed<Method>([&](const iapt::fixed_option& o) {
+      if (*o.flag) seen(o.flag, o.help, Method::name).admit(o.value);
+    });
   });
   app.add_option("--method", method, "how to adapt the model")->check(CLI::IsMember(methods))->capture_default_str();
   for (auto& [name, flag] : flags) {
@@ -72,7 +74,7 @@ void add_method_flags(CLI::App& app, std::string& method, method_flags& given) {
     }
     CLI::Option* added = app.add_option("--" + name, given[name], flag.help)->check(not_empty())->group(group);
     if (!flag.values.empty()) added->check(CLI::IsMember(flag.values));
-    if (flag.bounds.get_active()) added->check(flag.bounds);
+    added->check(flag.bounds);
     added->default_str(flag.otherwise.empty() && !flag.values.empty() ? flag.values[0] : flag.otherwise);
   }
 }

@@ -30,11 +30,12 @@ using method_flags = std::map<std::string, std::string>;
 template <class Method>
 bool is_chosen(const std::string& method, const method_flags& given) {
   if (method != Method::name) return false;
-  if constexpr (requires { Method::fixed; })
-    for (const iapt::fixed_option& o : Method::fixed)
-      if (const auto flag = given.find(o.flag); flag != given.end() && !flag->second.empty() && flag->second != o.value)
-        return false;
-  return true;
+  bool same = true;
+  iapt::each_fixed<Method>([&](const iapt::fixed_option& o) {
+    const auto flag = given.find(o.flag);
+    same = same && (flag == given.end() || flag->second.empty() || flag->second == o.value);
+  });
+  return same;
 }
 /// A method's options from its flags.
 /// @throws iapt::error naming a flag that the method does not have
@@ -42,8 +43,7 @@ template <class Method>
 typename Method::options_type options_from(const method_flags& given) {
   typename Method::options_type options;
   std::set<std::string> known;
-  if constexpr (requires { Method::fixed; })
-    for (const iapt::fixed_option& o : Method::fixed) known.insert(o.flag);
+  iapt::each_fixed<Method>([&](const iapt::fixed_option& o) { known.insert(o.flag); });
   Method::options_type::visit(options, [&]<class V>(const iapt::option& o, V& value) {
     known.insert(o.flag);
     const auto flag = given.find(o.flag);
@@ -71,6 +71,7 @@ typename Method::options_type options_from(const method_flags& given) {
 /// @throws iapt::error if an adapter of its method cannot be merged
 template <class Model, class F>
 auto with_adapter(const Model& lm, const std::string& path, bool merge, F f) {
+  if (path.empty() && merge) throw iapt::error("--merge needs --adapter");
   if (path.empty()) return f(lm, iapt::bare{});
   return iapt::with_adapter(lm, iapt::adapter_folder(path), [&](const auto& method) {
     if constexpr (requires { iapt::merged(lm, method); })

@@ -93,6 +93,9 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
            wrong{*train, "--soft-tokens", "4097", "must be at most 4096, found 4097"},
            wrong{*train, "--bottleneck", "65537", "must be at most 65536, found 65537"},
            wrong{*train, "--share", "0", "must be at least 1, found 0"},
+           wrong{*train, "--soft-tokens", "1e3", "must be a whole number, found 1e3"},
+           wrong{*train, "--rank", "0", "must be at least 1, found 0"},
+           wrong{*train, "--alpha", "nan", "must be a number, found nan"},
            wrong{*train, "--max-length", "1", "must be at least 2, found 1"},
            wrong{*train, "--eval-every", "-1", "must be at least 0, found -1"},
            wrong{*train, "--patience", "-1", "must be at least 0, found -1"},
@@ -132,6 +135,15 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
     const std::string flag(w.flag);
     program{w.path}.refuses(flag + " " + w.value, flag.substr(0, flag.find(' ')) + ": " + w.message);
   }
+  const std::string needed = "--model m --train t --out o ";
+  const program run{*train};
+  run.refuses(needed + "--method lora --soft-tokens 3", "--soft-tokens: --method lora has no such option");
+  run.refuses(needed + "--rank 3", "--rank: --method iapt has no such option");
+  run.refuses(needed + "--method lora --output hidden", "--output: --method lora has no such option");
+  run.refuses(needed + "--method p-tuning-v2 --init last", "--init is \"last\"; expected text or random");
+  run.refuses(needed + "--method lora --start-text hi", "--start-text: nothing starts from a text");
+  run.refuses(needed + "--placement late --start-text hi", "--start-text: nothing starts from a text");
+  run.refuses(needed + "--method lora --coefficient-learning-rate 1", "has no learned activations");
   program{*generate}.refuses("--model m --prompt p --top-p 0", "top_p must be over 0 and at most 1, found 0");
   program{*generate}.refuses("--model m --prompt p --min-p 0.1", "need a --temperature over 0");
   program{*evaluate}.refuses("--model m --data d --metric loss --write w", "--write needs --metric exact");

@@ -56,7 +56,7 @@ TEST_CASE("adapter folders", "[model]") {
   CHECK_THAT(refused("soft_tokens", 3.9), has_text("not a whole number"));
   CHECK_THAT(refused("soft_tokens", -1), has_text("soft_tokens must be"));
   CHECK_THAT(refused("share", 2), has_text("does not belong"));
-  CHECK_THAT(refused("placement", "middle"), has_text("expected front or late"));
+  CHECK_THAT(refused("placement", "middle\x1b[2J"), has_text("expected front or late") && !has_text("\x1b"));
   CHECK_THAT(refused("output", "hidden"), has_text("this program lacks"));
   CHECK_THAT(refused("backbone", "0000000000000000"), has_text("made for another backbone"));
   CHECK_THAT(refused("pooler", nullptr), has_text("there is no \"pooler\""));
@@ -65,6 +65,9 @@ TEST_CASE("adapter folders", "[model]") {
   folder.write("photos/cat.jpg", "precious");
   CHECK_THAT(io_message([&] { save_adapter(method, lm, folder.path() / "photos"); }), has_text("holds other files"));
   CHECK(std::filesystem::exists(folder.path() / "photos" / "cat.jpg"));
+  folder.write("checkpoint/adapter_config.json", "{}"), folder.write("checkpoint/training_args.bin", "precious");
+  CHECK_THAT(io_message([&] { save_adapter(method, lm, folder.path() / "checkpoint"); }),
+             has_text("holds \"training_args.bin\""));
   save_adapter(method, lm, adapter);  // but an adapter is
   CHECK(numbers_of(read) == numbers_of(method));
 }
@@ -82,7 +85,8 @@ nlohmann::json json_of(const std::filesystem::path& path) { return nlohmann::jso
 
 TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads them", "[model]") {
   test_backend backend = with_threads(1);
-  for (const std::string name : {"lora_all", "lora_some", "lora_ranks", "prefix", "prefix_projected"}) {
+  for (const std::string name :
+       {"lora_all", "lora_some", "lora_ranks", "lora_bfloat16", "prefix", "prefix_projected"}) {
     INFO(name);
     const std::filesystem::path folder = test_data("adapters/" + name);
     const auto reference = json_of(folder / "logits.json");
@@ -143,11 +147,36 @@ TEST_CASE("adapters that would be computed wrongly are refused", "[model]") {
   CHECK_THAT(refused("init_lora_weights", "pissa"), has_text("\"init_lora_weights\""));
   CHECK_THAT(refused("modules_to_save", {"lm_head"}), has_text("\"modules_to_save\""));
   CHECK_THAT(refused("alpha_pattern", {{"q_proj", 3}}), has_text("\"alpha_pattern\""));
+  CHECK_THAT(refused("init_lora_weights", "eva"), has_text("\"init_lora_weights\""));
+  CHECK_THAT(refused("rank_pattern", {{"q_proj", "two"}}), has_text("\"rank_pattern\""));
+  CHECK_THAT(refused("r", 8), has_text("has rank 3, which neither r nor rank_pattern says"));
   CHECK_THAT(refused("lora_alpha", "16"), has_text("\"lora_alpha\" has an unexpected type"));
   CHECK_THAT(refused("r", 0), has_text("r must be from 1 to 65536"));
   CHECK_THAT(refused("peft_type", "LOHA\x1b[31m"),
              has_text("is not known to this program; it knows iapt, lora, p-tuning-v2") && !has_text("\x1b"));
-  refused("r", 3);
+  CHECK(refused("target_modules", ".*\\.q_proj") == "nothing thrown");  // a pattern; the tensors say which
+  const auto with_config = [&](const std::string& text) {
+    write_text_file(folder / "adapter_config.json", text);
+    return io_message([&] { with_adapter(lm, folder, nothing); });
+  };
+  CHECK_THAT(with_config(R"({"peft_type": "LORA", "r": 3, "lora_alpha": 1e999})"), has_text("not usable JSON"));
+  CHECK_THAT(with_config(R"({"peft_type": "LORA", "r": )" + std::string(200000, '[')), has_text("nested over 64 deep"));
+  // One matrix of a pair, and none at all.
+  const auto with_tensors = [&](std::initializer_list<std::pair<const char*, extents<2>>> tensors) {
+    tensor_file_writer<float> file;
+    for (const auto& [name, shape] : tensors)
+      file.add(name, {shape[0], shape[1]}, std::vector<float>(std::size_t(shape[0] * shape[1])));
+    file.write(folder / "adapter_model.safetensors");
+    return io_message([&] { with_adapter(lm, folder, nothing); });
+  };
+  write_text_file(folder / "adapter_config.json", config.dump());
+  CHECK_THAT(with_tensors({{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", {3, 32}}}),
+             has_text("no tensor \"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight\""));
+  CHECK_THAT(with_tensors({{"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", {32, 3}}}),
+             has_text("no matrix \"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight\""));
+  CHECK_THAT(with_tensors({}), has_text("no matrix for any linear map"));
+  std::filesystem::copy_file(test_data("adapters/lora_all/adapter_model.safetensors"),
+                             folder / "adapter_model.safetensors", std::filesystem::copy_options::overwrite_existing);
   CHECK_THAT(io_message([&] { with_adapter(tied, folder, nothing); }),
              has_text("q_proj.lora_A.weight") && has_text("shape"));
   CHECK_THAT(io_message([&] { load_adapter<p_tuning_v2_method<double, test_backend>>(lm, folder); }),

@@ -122,6 +122,15 @@ void check_bfloat16(const std::string& path) {
     std::size_t next = 0;
     again.visit([&](const std::string&, const auto& x, tensor_role) { CHECK((to_host(x) == values.at(next++))); });
     CHECK(next == values.size());
+    // LoRA and P-tuning v2 at their starts are the bare model, behind a text.
+    const auto text = lm.tokenizer().encode("The capital of France is");
+    const auto bare_text = generate(lm, bare{}, {text}, {.max_new = 3});
+    const auto lora = make_lora(lm);
+    CHECK(generate(lm, lora, {text}, {.max_new = 3}) == bare_text);
+    CHECK(generate(merged(lm, lora), bare{}, {text}, {.max_new = 3}) == bare_text);
+    const std::vector<token_id> read(text.begin(), text.begin() + 2), rest(text.begin() + 2, text.end());
+    CHECK(generate(lm, make_p_tuning_v2(lm, {.soft_tokens = 2, .start_text = read}), {rest}, {.max_new = 3}) ==
+          bare_text);
   }
 }
 

@@ -34,6 +34,9 @@ ADAPTERS = {
     "lora_ranks": ("llama_tied", LoraConfig(
         r=2, lora_alpha=4, target_modules=["k_proj", "o_proj", "gate_proj"], rank_pattern={"o_proj": 5},
         task_type="CAUSAL_LM")),
+    # sites by a pattern, stored in 16 bits
+    "lora_bfloat16": ("qwen2", LoraConfig(
+        r=2, lora_alpha=4, target_modules=r".*\.1\.self_attn\.[qo]_proj", task_type="CAUSAL_LM")),
     "prefix": ("llama_biases_rope3", PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")),
     # trained through a projection, which the folder no longer shows; one key/value head
     "prefix_projected": ("qwen2", PrefixTuningConfig(
@@ -53,6 +56,8 @@ def make(folder, models, model_name, config, seed):
     for name, weight in adapted.named_parameters():
         if weight.requires_grad:
             weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
+    if folder.name.endswith("bfloat16"):
+        adapted.bfloat16()
     adapted.eval().save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
     written = json.loads((folder / "adapter_config.json").read_text())

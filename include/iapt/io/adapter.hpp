@@ -62,10 +62,9 @@ class adapter_reader {
   template <class Method>
   bool holds() const {
     if (!is_of<Method>()) return false;
-    if constexpr (requires { Method::fixed; })
-      for (const fixed_option& o : Method::fixed)
-        if (config_.get<std::string>(o.key) != o.value) return false;
-    return true;
+    bool same = true;
+    each_fixed<Method>([&](const fixed_option& o) { same = same && config_.get<std::string>(o.key) == o.value; });
+    return same;
   }
   /// The method, for a backbone.
   /// @throws io_error if it was made for another backbone, is of another method or types, needs what this library does
@@ -74,8 +73,8 @@ class adapter_reader {
   Method read(const language_model<S, Backend>& lm) const {
     if (!holds<Method>()) refuse_type<Method>();
     if (const std::string made_for = backbone(); !made_for.empty() && made_for != lm.fingerprint())
-      throw io_error(place() + ": the adapter was made for another backbone (" + made_for + "), not for " + lm.place() +
-                     " (" + lm.fingerprint() + ")");
+      throw io_error(place() + ": the adapter was made for another backbone (" + in_quotes(made_for) + "), not for " +
+                     lm.place() + " (" + lm.fingerprint() + ")");
     used_.clear();
     try {
       const auto options = read_options<typename Method::options_type>(config_);
@@ -136,8 +135,7 @@ class adapter_reader {
   template <class Method>
   [[noreturn]] void refuse_type() const {
     std::string types;
-    if constexpr (requires { Method::fixed; })
-      for (const fixed_option& o : Method::fixed) types += std::string(", ") + o.key + " \"" + o.value + "\"";
+    each_fixed<Method>([&](const fixed_option& o) { types += std::string(", ") + o.key + " \"" + o.value + "\""; });
     throw io_error(place() + ": is of the method " + in_quotes(method_) + ", not " + Method::name + types +
                    "; this program lacks what it is of");
   }
@@ -200,7 +198,7 @@ auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::p
 template <class Method, class S, class Backend>
 void save_adapter(Method& method, const language_model<S, Backend>& lm, const std::filesystem::path& path) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
-  require_replaceable(path, "adapter_config.json");
+  require_replaceable(path, {"adapter_config.json", "adapter.safetensors", "adapter_model.safetensors", "README.md"});
   atomic_folder folder(path);
   nlohmann::ordered_json json;
   tensor_file_writer<typename Method::value_type> tensors;
@@ -215,12 +213,14 @@ void save_adapter(Method& method, const language_model<S, Backend>& lm, const st
   } else {
     tensors.write(folder.partial() / "adapter.safetensors", {{"format", "pt"}});
     json = {{"method", Method::name}, {"library_version", library_version}, {"backbone", lm.fingerprint()}};
-    for (const fixed_option& o : Method::fixed) json[o.key] = o.value;
   }
+  each_fixed<Method>([&](const fixed_option& o) { json[o.key] = o.value; });
   Method::options_type::visit(method.options, [&](const option& o, const auto& value) {
     if (*o.key) json[o.key] = to_json(value);
   });
-  write_text_file(folder.partial() / "adapter_config.json", json.dump(2) + "\n");
+  // A path need not be UTF-8, JSON must; whoever reads it makes nothing of the path but to show it.
+  write_text_file(folder.partial() / "adapter_config.json",
+                  json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   folder.commit();
 }
 

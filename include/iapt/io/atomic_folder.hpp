@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "iapt/io/atomic_file.hpp"
@@ -103,12 +106,18 @@ class atomic_folder {
 
 /// Refuses to have a folder replaced that holds something else than what is about to be written.
 /// @param folder may be missing or empty
-/// @param mark a file that every folder of the kind has
-/// @throws io_error if the folder holds files, but not this one
-inline void require_replaceable(const std::filesystem::path& folder, const char* mark) {
+/// @param files that folders of the kind have: the first always, the others perhaps
+/// @throws io_error if the folder holds files, but not the first, or one that is not among them
+inline void require_replaceable(const std::filesystem::path& folder, std::initializer_list<std::string_view> files) {
   namespace fs = std::filesystem;
-  if (fs::is_directory(folder) && !fs::is_empty(folder) && !fs::exists(folder / mark))
-    throw io_error(folder.string() + ": holds other files and no " + mark + ", so it is not replaced; choose another");
+  if (!fs::is_directory(folder) || fs::is_empty(folder)) return;
+  const std::string first(*files.begin());
+  if (!fs::exists(folder / first))
+    throw io_error(folder.string() + ": holds other files and no " + first + ", so it is not replaced; choose another");
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (const auto name = entry.path().filename().string(); std::find(files.begin(), files.end(), name) == files.end())
+      throw io_error(folder.string() + ": holds " + in_quotes(name) + " beside " + first +
+                     ", so it is not replaced; choose another");
 }
 
 /// The complete folder that `atomic_folder` keeps under this name: NAME, or `NAME.old` where a writer was killed

@@ -37,7 +37,7 @@ std::string choices_of() {
 template <class E>
 E value_named(const std::string& name, const std::string& what) {
   const auto found = std::find(names_of<E>.begin(), names_of<E>.end(), name);
-  if (found == names_of<E>.end()) throw error(what + " is \"" + name + "\"; expected " + choices_of<E>());
+  if (found == names_of<E>.end()) throw error(what + " is " + in_quotes(name) + "; expected " + choices_of<E>());
   return E(found - names_of<E>.begin());
 }
 
@@ -55,6 +55,9 @@ Options read_options(const config_json& json) {
       value = json.get<V>(o.key);
     else if constexpr (std::is_enum_v<V>)
       value = value_named<V>(json.get<std::string>(o.key), named(o));
+    else if constexpr (std::same_as<V, std::vector<std::string>>)  // PEFT writes a pattern as one string
+      value = json.has(o.key) && json.values().at(o.key).is_string() ? V{json.get<std::string>(o.key)}
+                                                                     : json.get_or<V>(o.key, {});
     else
       value = json.get_or<V>(o.key, {});
   });

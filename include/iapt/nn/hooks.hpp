@@ -47,7 +47,7 @@ enum class placement { front, late };
 ///                                    from the states entering it, of which `rows` are each sequence's; `turns` are the
 ///                                    rotary angles of the soft tokens (B·P, E)
 ///   - `shares_soft_tokens`             true if all sequences have the same soft tokens, of which `prefix` then gives
-///                                    one set (P, G·E)
+///                                    one set (P, G·E); in front alone
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
 /// Where soft tokens stand late, an instruction's rows but the last are the bare model's: no hook acts on them.

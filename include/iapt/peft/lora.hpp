@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,19 +68,13 @@ class lora_method {
   using options_type = lora_options;         ///< what is chosen at run time
   static constexpr auto name = "lora";       ///< on command lines
   static constexpr auto peft_type = "LORA";  ///< in PEFT's files
-  static constexpr std::array harmless{      ///< in PEFT's files, and no matter once it is trained
-                                       known_setting{"lora_dropout"},
-                                       known_setting{"init_lora_weights", "true"},
-                                       known_setting{"init_lora_weights", "\"gaussian\""},
-                                       known_setting{"init_lora_weights", "\"orthogonal\""},
-                                       known_setting{"init_lora_weights", "\"eva\""},
-                                       known_setting{"eva_config"},
-                                       known_setting{"bias", "\"none\""},
-                                       known_setting{"layers_to_transform"},
-                                       known_setting{"layers_pattern"},
-                                       known_setting{"exclude_modules"},
-                                       known_setting{"megatron_core"},
-                                       known_setting{"qalora_group_size"}};
+  /// In PEFT's files, and no matter once it is trained.
+  static constexpr std::array harmless{
+      known_setting{"lora_dropout"},        known_setting{"init_lora_weights", "true"},
+      known_setting{"bias", "\"none\""},    known_setting{"init_lora_weights", "\"gaussian\""},
+      known_setting{"layers_to_transform"}, known_setting{"init_lora_weights", "\"orthogonal\""},
+      known_setting{"layers_pattern"},      known_setting{"exclude_modules"},
+      known_setting{"megatron_core"},       known_setting{"qalora_group_size"}};
 
   /// The two matrices of a site.
   struct factors {
@@ -119,14 +114,20 @@ class lora_method {
   }
   /// The method that a file holds: its sites are those that the file has matrices for.
   /// @throws io_error if the matrices do not fit the model
+  /// @throws shape_error if there are none, or their ranks are not those of the options
   template <class S, class File>
   static lora_method read(const causal_lm<S, Backend>& lm, lora_options options, const File& file) {
+    std::set<extent> ranks{options.rank};  // patterns say which module has which; the tensors say it, too
+    for (const auto& [pattern, rank] : options.ranks) ranks.insert(rank);
     options.targets.clear(), options.ranks.clear();
     lora_method method{options};
     method.at_sites(lm, [&](site where, factors& f, extent out, extent in) {
       const std::string down = file_name(where, "A"), up = file_name(where, "B");
       if (!file.has(down) && !file.has(up)) return;
       const extent rank = file.rows(down);
+      if (!ranks.contains(rank))
+        throw shape_error("lora: \"" + down + "\" has rank " + std::to_string(rank) +
+                          ", which neither r nor rank_pattern says");
       f = {from_host(lm.backend(), extents<2>{rank, in}, file.template read<T>(down, {rank, in})),
            from_host(lm.backend(), extents<2>{out, rank}, file.template read<T>(up, {out, rank})),
            method.options.scale(rank)};
@@ -134,6 +135,7 @@ class lora_method {
       method.options.targets.push_back(name_of(where));
       if (rank != options.rank) method.options.ranks[name_of(where)] = rank;
     });
+    if (method.options.targets.empty()) throw shape_error("lora: there is no matrix for any linear map of the model");
     return method;
   }
   /// Adds all that a file must hold.
@@ -189,7 +191,7 @@ lora_method<compute_type<S>, Backend> make_lora(const causal_lm<S, Backend>& lm,
 }
 
 /// The model with the products added to its weights: what the unmerged method computes, to rounding, at the bare
-/// model's cost, for this one adapter.
+/// model's cost, for this one adapter. Weights that an adapter changes take memory of their own; the others are shared.
 template <class Model, class T, class Backend>
 Model merged(Model lm, const lora_method<T, Backend>& method) {
   using S = typename Model::value_type;

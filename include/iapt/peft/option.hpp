@@ -3,6 +3,8 @@
 #pragma once
 #include <array>
 #include <concepts>
+#include <cstdint>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -37,6 +39,12 @@ struct known_setting {
 template <class E>
 inline constexpr std::array<std::string_view, 0> names_of{};
 
+/// Calls f(fixed_option) for each choice that a method's type has made; a method need not have any.
+template <class Method, class F>
+void each_fixed(F f) {
+  if constexpr (requires { Method::fixed; })
+    for (const fixed_option& o : Method::fixed) f(o);
+}
 /// Refuses options whose numbers are out of bounds.
 /// @throws shape_error naming the option
 template <class Options>
@@ -44,10 +52,22 @@ void check_bounds(const Options& options) {
   Options::visit(options, [](const option& o, const auto& value) {
     using V = std::remove_cvref_t<decltype(value)>;
     if constexpr (std::is_arithmetic_v<V> && !std::same_as<V, bool>)
-      if (!(double(value) >= o.least && double(value) <= o.most))
-        throw shape_error(std::string(o.key) + " must be from " + std::to_string(V(o.least)) + " to " +
-                          std::to_string(V(o.most)) + ", found " + std::to_string(value));
+      if (!(double(value) >= o.least && double(value) <= o.most)) {
+        std::ostringstream text;
+        text << (*o.key ? o.key : o.flag) << " must be from " << V(o.least) << " to " << V(o.most) << ", found "
+             << value;
+        throw shape_error(text.str());
+      }
   });
+}
+
+/// Refuses a text that is too short for soft tokens to start from.
+/// @throws shape_error saying how long it must be
+template <class Options>
+void check_start_text(const Options& options) {
+  if (std::int64_t(options.start_text.size()) < options.text_needed())
+    throw shape_error("a start from text needs " + std::to_string(options.text_needed()) + " tokens of it, found " +
+                      std::to_string(options.start_text.size()) + "; give a longer text or start at random");
 }
 
 }  // namespace iapt

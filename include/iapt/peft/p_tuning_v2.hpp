@@ -34,6 +34,8 @@ struct p_tuning_v2_options {
   std::uint64_t seed = 0;                   ///< of random starting values
   std::vector<token_id> start_text = {};    ///< tokens of the text
 
+  /// Tokens of a text that the start takes; 0 at random.
+  extent text_needed() const { return start == prefix_start::text ? soft_tokens : 0; }
   /// f(option, value) for each that files and command lines know.
   template <class Options, class F>
   static void visit(Options& o, F f) {
@@ -53,8 +55,8 @@ class p_tuning_v2_method {
   static constexpr auto name = "p-tuning-v2";         ///< on command lines
   static constexpr auto peft_type = "PREFIX_TUNING";  ///< in PEFT's files
   static constexpr bool shares_soft_tokens = true;    ///< all sequences see the same
+  /// In PEFT's files: how it came about, and the model's sizes.
   static constexpr std::array harmless{
-      ///< in PEFT's files: how they came about, and the model's sizes
       known_setting{"prefix_projection"}, known_setting{"encoder_hidden_size"},
       known_setting{"init_weights"},      known_setting{"num_attention_heads"},
       known_setting{"num_layers"},        known_setting{"num_transformer_submodules", "1"},
@@ -68,14 +70,12 @@ class p_tuning_v2_method {
   template <class S>
   static p_tuning_v2_method make(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options) {
     check_bounds(options);
+    check_start_text(options);
     const extent P = options.soft_tokens, width = lm.config.heads.kv_heads * lm.config.heads.head_size;
     const inference<Backend> ctx(lm.backend());
     p_tuning_v2_method method{options};
     kv_cache<S, Backend> cache(lm.backend(), lm.config, 1, P);
     if (options.start == prefix_start::text) {
-      if (extent(options.start_text.size()) < P)
-        throw shape_error("a start from text needs " + std::to_string(P) + " tokens of it, found " +
-                          std::to_string(options.start_text.size()) + "; give a longer text or start at random");
       packed_batch text;
       text.add({options.start_text.begin(), options.start_text.begin() + P});
       lm.prefill(text, cache);

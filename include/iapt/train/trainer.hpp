@@ -146,7 +146,7 @@ class trainer {
     std::error_code failure;
     std::filesystem::create_directories(options_.out, failure);
     if (failure) throw io_error(options_.out.string() + ": cannot create the folder: " + failure.message());
-    require_replaceable(checkpoint(), "run.json");
+    require_replaceable(checkpoint(), {"run.json", "state.safetensors"});
     const bool present = there_is(checkpoint()), resumes = options_.resume && present;
     if (present && !options_.resume && !options_.overwrite)
       if (const extent step = read_run(checkpoint()).at.step; step > 0)

@@ -43,14 +43,15 @@ struct iapt_options {
     f(option{"share", "share", "layers that share projections", 1, 65536}, o.share);
     f(option{"", "init", "start of the soft tokens; text in front, random late"}, o.start);
   }
+  /// Tokens of a text that the start takes; 0 at random.
+  extent text_needed() const {
+    return start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
+  }
   /// Refuses what makes no method.
   /// @throws shape_error naming the option
   void check() const {
     check_bounds(*this);
-    const extent needed = start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
-    if (extent(start_text.size()) < needed)
-      throw shape_error("a start from text needs " + std::to_string(needed) + " tokens of it, found " +
-                        std::to_string(start_text.size()) + "; give a longer text or start at random");
+    check_start_text(*this);
   }
 };
 
