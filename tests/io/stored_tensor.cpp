@@ -2,6 +2,7 @@
 #include "iapt/io/stored_tensor.hpp"
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -28,6 +29,33 @@ TEST_CASE("stored sizes", "[io]") {
   CHECK_FALSE(stored_size(dtype::u8, shape{huge, 2}));
   CHECK_FALSE(stored_size(dtype::u8, shape{0, huge, 2}));  // or row_size would overflow
   CHECK_FALSE(stored_size(dtype::f32, shape{huge / 2}));
+}
+
+// tests/data/io/quantised.gguf was written by tests/reference/make_quantised.py.
+TEMPLATE_TEST_CASE("stored types have gguf-py's values", "[io]", float, double) {
+  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  for (const std::string name : {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q6_k", "f16", "bf16", "f64"}) {
+    INFO(name);
+    const stored_tensor *stored = file.tensors().find(name), *expected = file.tensors().find(name + ".expected");
+    REQUIRE(stored);
+    REQUIRE(expected);
+    REQUIRE(stored->shape == expected->shape);
+    std::vector<TestType> found(static_cast<std::size_t>(stored->size()));
+    std::vector<float> wanted(found.size());
+    read_into(*stored, std::span(found));
+    read_into(*expected, std::span(wanted));
+    double largest = 0, error = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (std::isfinite(wanted[i])) {
+        largest = std::max(largest, std::abs(double(wanted[i])));
+        error = std::max(error, std::abs(double(found[i]) - double(wanted[i])));
+      } else {
+        CHECK(found[i] == TestType(wanted[i]));
+      }
+    }
+    CHECK(largest > 0.1);
+    CHECK(error <= 1e-7 * largest);
+  }
 }
 
 TEST_CASE("rows of a tensor are those of the whole", "[io]") {

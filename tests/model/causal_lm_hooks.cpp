@@ -56,7 +56,7 @@ TEST_CASE("a method that changes the embedded tokens", "[model]") {
   method.gain = tracked<double>(backend, random({width}, 300));
   lm_type other = lm;
   const inference<test_backend> ctx(backend);
-  other.embedding = ctx(lm.embedding * method.gain);
+  other.embedding = ctx(lm.embedding.expanded() * method.gain);
   const auto batch = batch_of({0, 1, 2});
   CHECK(logits(lm, batch, method) == logits(other, batch));
   CHECK(gradcheck(
@@ -74,7 +74,7 @@ TEST_CASE("a method that writes rows before the first layer", "[model]") {
   std::fill(kept.values.begin(), kept.values.end(), 1);
   lm_type other = lm;  // the same rows as embeddings of three more tokens
   other.config.vocabulary = vocabulary + 3;
-  auto embedding = to_host(lm.embedding);
+  auto embedding = to_host(lm.embedding.expanded());
   for (double v : to_host(method.rows)) embedding.push_back(v);
   other.embedding = from_host(backend, extents<2>{vocabulary + 3, width}, embedding);
   packed_batch with_tokens = batch;

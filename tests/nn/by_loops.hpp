@@ -43,7 +43,7 @@ inline const linear_map& map_of(const decoder_layer<double, test_backend>& layer
 template <class Method>
 void hook_layer(const decoder_layer<double, test_backend>& layer, Method& method, int number) {
   for (int part = 0; part < 7; ++part) {
-    const matrix weight = map_of(layer, projection(part)).weight;
+    const matrix weight = map_of(layer, projection(part)).weight.expanded();
     hook_site(weight.backend(), method, {number, projection(part)}, weight.size(1), weight.size(0), 50 + 10 * part);
   }
 }
@@ -72,7 +72,7 @@ host_array<2> changed(host_array<2> x, F f) {
 /// ((x · wᵀ + own bias) + delta) · scale + bias
 template <class Method>
 host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, const Method& method, site where) {
-  host_array<2> y = product_by_loops(x, on_host(map.weight));
+  host_array<2> y = product_by_loops(x, on_host(map.weight.expanded()));
   const auto by_row = [&](const row_tensor& row, auto f) {
     if (!row) return;
     const host_array<1> values = on_host(row);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "iapt/core/bfloat16.hpp"
+#include "iapt/core/quantised.hpp"
 #include "iapt/core/shape.hpp"
 
 namespace iapt {
@@ -102,6 +103,8 @@ struct immediate_work {};
 ///     GPU, and `work` is about how many numbers one call touches;
 ///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which queues the same work on the same
 ///     memory each time, or has the machine repeat what it queued before;
+///   - `matmul_quantised(m, n, a, w, c)`, a product of at most `few_rows` rows with the transpose of n quantised rows,
+///     which are decoded on the way; `expand(w, rows, count, to)`, some of such rows as numbers;
 ///   - `plan_attention<T>(layout, segments, blocks)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>
@@ -114,6 +117,7 @@ concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix
   b.zero(p, n);
   b.wait();
   { B::stores_bfloat16 } -> std::convertible_to<bool>;
+  { B::few_rows } -> std::convertible_to<extent>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
 };

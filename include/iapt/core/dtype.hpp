@@ -22,13 +22,12 @@ constexpr float bfloat16_to_float(std::uint16_t bits) { return std::bit_cast<flo
 
 /// IEEE half precision -> float, exact, subnormals and non-finite values included.
 constexpr float half_to_float(std::uint16_t bits) {
-  const std::uint32_t sign = std::uint32_t(bits & 0x8000u) << 16, exponent = bits >> 10 & 0x1f, mantissa = bits & 0x3ff;
-  if (exponent == 0) {  // zero or subnormal: mantissa · 2⁻²⁴
-    const float value = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 0x1f ? 0xffu : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
+  // Sign, exponent and mantissa moved to a float's places; the product moves the exponent, and makes subnormals normal.
+  const auto moved = static_cast<std::uint32_t>(static_cast<std::int16_t>(bits) * 8192) & 0x8fffe000u;
+  const float value = std::bit_cast<float>(moved) * 0x1p112f;
+  if ((bits & 0x7c00) == 0x7c00) [[unlikely]]  // a jump, because this is on the way of all scales
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | 0x7f800000u);
+  return value;
 }
 
 }  // namespace iapt

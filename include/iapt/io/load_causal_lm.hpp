@@ -56,8 +56,12 @@ class language_model : public causal_lm<T, Backend> {
         mix(&rounded, sizeof rounded);
       }
     };
-    sample(this->embedding), sample(this->final_norm.weight);
-    for (const auto& layer : this->layers) sample(layer.attention.query.weight), sample(layer.mlp.down.weight);
+    const auto sample_rows = [&](const weight_matrix<T, Backend>& w) {
+      sample(w.expanded(0, std::min(w.size(0), 4096 / std::max<extent>(w.size(1), 1) + 1)));
+    };
+    sample_rows(this->embedding), sample(this->final_norm.weight);
+    for (const auto& layer : this->layers)
+      sample_rows(layer.attention.query.weight), sample_rows(layer.mlp.down.weight);
     static constexpr char digits[] = "0123456789abcdef";
     std::string text;
     for (int shift = 60; shift >= 0; shift -= 4) text += digits[hash >> shift & 15];
@@ -69,15 +73,21 @@ class language_model : public causal_lm<T, Backend> {
   std::string place_;
 };
 
+/// How a model is loaded.
+struct load_options {
+  weights_as weights = weights_as::expanded;  ///< stored ones take the file's memory and decode faster on a processor;
+                                              ///< training is a little faster on expanded ones
+};
+
 /// The backbone alone, of a `.gguf` file or a folder with config.json and safetensors.
 /// @throws io_error if anything is missing, damaged or not supported, naming file and reason
 template <class T, class Backend>
-causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& backend) {
+causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& backend, load_options options = {}) {
   if (std::filesystem::is_directory(path)) {
     const auto config = path / "config.json";
     const transformer_config c = read_config(config_json::parse(read_text_file(config), config.string()));
     const weights stored = weights::open(path);
-    return weight_loader<T, Backend>(backend, stored, {.gguf = false}, c).load();
+    return weight_loader<T, Backend>(backend, stored, {.gguf = false}, c, options.weights).load();
   }
   const gguf_file file = gguf_file::open(path);
   transformer_config c = read_config(file);
@@ -89,7 +99,8 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
     read_into<double>(*divisors, c.rope.divisors);
   }
   const weights stored(file);
-  return weight_loader<T, Backend>(backend, stored, {.gguf = true, .interleaved_pairs = c.family == "llama"}, c).load();
+  const weight_names names{.gguf = true, .interleaved_pairs = c.family == "llama"};
+  return weight_loader<T, Backend>(backend, stored, names, c, options.weights).load();
 }
 
 /// The definition of a model's tokenizer.
@@ -109,11 +120,12 @@ inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
 /// tokenizer_config.json.
 /// @throws io_error if anything is missing, damaged or not supported, naming file and reason
 template <class T, class Backend>
-language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Backend& backend) {
+language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Backend& backend,
+                                          load_options options = {}) {
   if (!std::filesystem::exists(path))
     throw io_error(path.string() +
                    ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
-  auto lm = load_backbone<T>(path, backend);
+  auto lm = load_backbone<T>(path, backend, options);
   tokenizer words(load_tokenizer_spec(path));
   if (extent(words.size()) > lm.config.vocabulary)
     throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.size()) + " tokens, the model only " +

@@ -37,13 +37,20 @@ struct weight_names {
   }
 };
 
+/// How a backbone's matrices are kept.
+enum class weights_as {
+  expanded,  ///< as numbers of the model's type
+  stored     ///< as the file has them where that takes fewer bytes: quantised, or floats of 16 bits
+};
+
 /// Reads a backbone's tensors into a backend's memory.
 template <class T, class Backend>
 class weight_loader {
  public:
   /// From stored tensors, for a configuration.
-  weight_loader(Backend& backend, const weights& stored, weight_names names, const transformer_config& config)
-      : backend_(backend), stored_(stored), names_(names), config_(config) {}
+  weight_loader(Backend& backend, const weights& stored, weight_names names, const transformer_config& config,
+                weights_as kept = weights_as::expanded)
+      : backend_(backend), stored_(stored), names_(names), config_(config), kept_(kept) {}
 
   /// The whole model.
   /// @throws io_error if a tensor is missing, has another shape or cannot be decoded, or if there are tensors that a
@@ -53,7 +60,7 @@ class weight_loader {
     lm.config = config_;
     const extent D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
     const extent queries = config_.heads.heads * E, keys = config_.heads.kv_heads * E;
-    lm.embedding = read(names_.embedding(), extents<2>{config_.vocabulary, D});
+    lm.embedding = read_matrix(names_.embedding(), {config_.vocabulary, D});
     for (extent l = 0; l < config_.layers; ++l) {
       const auto norm = [&](sublayer half) {
         return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
@@ -71,7 +78,7 @@ class weight_loader {
             linear(projection::down, D, F, mlp)}});
     }
     lm.final_norm = {read(names_.final_norm(), extents<1>{D}), config_.norm_epsilon};
-    lm.head = config_.tied_head ? lm.embedding : read(names_.head(), extents<2>{config_.vocabulary, D});
+    lm.head = config_.tied_head ? lm.embedding : read_matrix(names_.head(), {config_.vocabulary, D});
     refuse_leftovers();
     return lm;
   }
@@ -88,18 +95,27 @@ class weight_loader {
     if (paired_heads) values = unpaired(values, paired_heads);
     return from_host(backend_, shape, values);
   }
+  weight_matrix<T, Backend> read_matrix(const std::string& name, const extents<2>& shape, extent paired_heads = 0) {
+    const stored_tensor& from = stored_.at(name, shape);
+    const bool smaller = from.type && is_quantised(*from.type) && from.bytes.size() < from.size() * sizeof(T);
+    if (kept_ == weights_as::expanded || !smaller) return read(name, shape, paired_heads);
+    used_.insert(name);
+    if (!paired_heads) return {backend_, shape, *from.type, from.bytes};
+    return {backend_, shape, *from.type, unpaired<std::byte>({from.bytes.begin(), from.bytes.end()}, paired_heads)};
+  }
   linear<T, Backend> read_linear(extent layer, projection part, extent out, extent in, bool bias) {
     const std::string name = names_.linear(layer, part);
     const bool rotated = part == projection::query || part == projection::key;
     const extent heads = names_.interleaved_pairs && rotated ? out / config_.heads.head_size : 0;
-    linear<T, Backend> map{read(name + ".weight", extents<2>{out, in}, heads), {}};
+    linear<T, Backend> map{read_matrix(name + ".weight", {out, in}, heads), {}};
     if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
     return map;
   }
   // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rotary` turns.
-  std::vector<T> unpaired(const std::vector<T>& values, extent heads) const {
+  template <class V>
+  std::vector<V> unpaired(const std::vector<V>& values, extent heads) const {
     const extent E = config_.heads.head_size, width = extent(values.size()) / (heads * E);
-    std::vector<T> sorted(values.size());
+    std::vector<V> sorted(values.size());
     for (extent h = 0; h < heads; ++h)
       for (extent r = 0; r < E; ++r)
         std::copy_n(values.begin() + (h * E + r) * width, width,
@@ -120,6 +136,7 @@ class weight_loader {
   const weights& stored_;
   weight_names names_;
   const transformer_config& config_;
+  weights_as kept_;
   std::set<std::string> used_;
 };
 

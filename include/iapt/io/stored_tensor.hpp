@@ -16,9 +16,9 @@
 
 #include "iapt/core/dtype.hpp"
 #include "iapt/core/error.hpp"
+#include "iapt/core/quantised.hpp"
 #include "iapt/core/shape.hpp"
 #include "iapt/io/failure.hpp"
-#include "iapt/io/quantised.hpp"
 
 namespace iapt {
 
@@ -79,23 +79,6 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dt
   refuse_file(tensor.file, tensor.offset, "tensor " + in_quotes(tensor.name) + ": " + reason);
 }
 
-/// The converters of plain types: how one number of the file becomes a float or double.
-namespace plain {
-/// Converts `count` numbers of type Stored, a few at a time: copied out first, so that the loop neither fears overlap
-/// nor needs aligned input, and vectorises.
-template <class Stored, std::floating_point T, class Convert>
-void expand(const std::byte* in, std::size_t count, T* out, Convert convert) {
-  constexpr std::size_t chunk = 64;
-  Stored values[chunk];
-  for (; count >= chunk; count -= chunk, in += chunk * sizeof(Stored), out += chunk) {
-    std::memcpy(values, in, sizeof values);
-    for (std::size_t i = 0; i < chunk; ++i) out[i] = T(convert(values[i]));
-  }
-  if (count) std::memcpy(values, in, count * sizeof(Stored));
-  for (std::size_t i = 0; i < count; ++i) out[i] = T(convert(values[i]));
-}
-}  // namespace plain
-
 /// Reads rows [from, from + count), slices along the outermost extent, without expanding the rest.
 /// @param tensor shape (rows, ...), of a float or block type
 /// @param from first row
@@ -122,31 +105,13 @@ void read_rows_into(const stored_tensor& tensor, extent from, extent count, std:
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": these rows split a block of " +
                       std::to_string(layout.elements) + " elements");
   const std::byte* in = tensor.bytes.data() + start / layout.elements * layout.bytes;
-  const auto n = static_cast<std::size_t>(elements), blocks = n / static_cast<std::size_t>(layout.elements);
-  switch (*tensor.type) {
-    case dtype::f64:
-      return plain::expand<double>(in, n, out.data(), [](double x) { return x; });
-    case dtype::f32:
-      return plain::expand<float>(in, n, out.data(), [](float x) { return x; });
-    case dtype::f16:
-      return plain::expand<std::uint16_t>(in, n, out.data(), half_to_float);
-    case dtype::bf16:
-      return plain::expand<std::uint16_t>(in, n, out.data(), bfloat16_to_float);
-    case dtype::q4_0:
-      return expand_blocks<four_bit_block<false>>(in, blocks, out.data());
-    case dtype::q4_1:
-      return expand_blocks<four_bit_block<true>>(in, blocks, out.data());
-    case dtype::q5_0:
-      return expand_blocks<five_bit_block<false>>(in, blocks, out.data());
-    case dtype::q5_1:
-      return expand_blocks<five_bit_block<true>>(in, blocks, out.data());
-    case dtype::q8_0:
-      return expand_blocks<eight_bit_block>(in, blocks, out.data());
-    case dtype::q6_k:
-      return expand_blocks<six_bit_block>(in, blocks, out.data());
-    default:
-      refuse_tensor(tensor, "holds " + tensor.type_name + ", expected floating-point numbers");
-  }
+  if (is_quantised(*tensor.type)) return quantised_rows{in, *tensor.type, elements}.expand<T>(0, out.data());
+  if (*tensor.type == dtype::f64)
+    for (T& x : out) x = T(load<double>(in)), in += sizeof(double);
+  else if (*tensor.type == dtype::f32)
+    for (T& x : out) x = T(load<float>(in)), in += sizeof(float);
+  else
+    refuse_tensor(tensor, "holds " + tensor.type_name + ", expected floating-point numbers");
 }
 
 /// Reads a whole tensor of a float or block type.

@@ -10,7 +10,7 @@
 #include "iapt/autograd/tape.hpp"
 #include "iapt/model/pass.hpp"
 #include "iapt/nn/decoder_layer.hpp"
-#include "iapt/ops/gather.hpp"
+#include "iapt/ops/weight_matrix.hpp"
 
 namespace iapt {
 
@@ -23,10 +23,10 @@ class causal_lm {
   using backend_type = Backend;  ///< machine it runs on
 
   transformer_config config;                      ///< its sizes
-  tensor<T, 2, Backend> embedding;                ///< (V, D)
+  weight_matrix<T, Backend> embedding;            ///< (V, D)
   std::vector<decoder_layer<T, Backend>> layers;  ///< L of them
   norm_layer<T, Backend> final_norm;              ///< before the head
-  tensor<T, 2, Backend> head;                     ///< (V, D); the embedding itself where they are tied
+  weight_matrix<T, Backend> head;                 ///< (V, D); the embedding itself where they are tied
   bool recompute_layers = false;  ///< whether training keeps only each layer's input and runs the layer twice;
                                   ///< model and method must then stay where they are until backward()
 

@@ -3,15 +3,15 @@
 #pragma once
 #include "iapt/nn/hooks.hpp"
 #include "iapt/ops/arithmetic.hpp"
-#include "iapt/ops/matmul.hpp"
+#include "iapt/ops/weight_matrix.hpp"
 
 namespace iapt {
 
 /// y = x · weightᵀ + bias.   x (N, in) -> (N, out)
 template <class T, class Backend>
 struct linear {
-  tensor<T, 2, Backend> weight;     ///< (out, in)
-  tensor<T, 1, Backend> bias = {};  ///< (out), or empty
+  weight_matrix<T, Backend> weight;  ///< (out, in)
+  tensor<T, 1, Backend> bias = {};   ///< (out), or empty
 
   /// Without hooks.
   /// @throws shape_error if a row of x is not `in` long

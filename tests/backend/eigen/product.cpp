@@ -63,8 +63,9 @@ TEMPLATE_TEST_CASE("every product: all transposes, strides, stored and added", "
 TEMPLATE_TEST_CASE("a few rows by dot products", "[backend]", float, double) {
   using T = TestType;
   const auto in_two_parts = [](extent m, extent n, extent k, auto a, auto b, auto c, bool accumulate) {
-    dot_products<T>(m, 0, n / 2, k, a, b, c, accumulate);
-    dot_products<T>(m, n / 2, n, k, a, b, c, accumulate);
+    const dense_rows<T> rows{b.data, b.stride};
+    dot_products<T>(m, 0, n / 2, k, a, rows, c, accumulate);
+    dot_products<T>(m, n / 2, n, k, a, rows, c, accumulate);
   };
   for (extent m : {1, 2, 3, 4, 5, 7, 8, 16})
     for (extent k : {1, 15, 16, 17, 32, 50, 67}) check_product<T>(m, 9, k, false, true, in_two_parts);
@@ -77,9 +78,9 @@ TEMPLATE_TEST_CASE("a row's dot products do not depend on the rows beside it", "
   random_stream random(1);
   for (auto* numbers : {&a, &b})
     for (T& x : *numbers) x = T(random.normal());
-  dot_products<T>(m, 0, n, k, {a.data(), k}, {b.data(), k, true}, {together.data(), n}, false);
+  dot_products<T>(m, 0, n, k, {a.data(), k}, dense_rows<T>{b.data(), k}, {together.data(), n}, false);
   for (extent i = 0; i < m; ++i)
-    dot_products<T>(1, 0, n, k, {a.data() + i * k, k}, {b.data(), k, true}, {alone.data() + i * n, n}, false);
+    dot_products<T>(1, 0, n, k, {a.data() + i * k, k}, dense_rows<T>{b.data(), k}, {alone.data() + i * n, n}, false);
   CHECK(together == alone);
 }
 

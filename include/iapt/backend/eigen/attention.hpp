@@ -138,7 +138,7 @@ struct attention_tile {
     const matrix_ref<const T> left{q, size}, right{block.k, k_width, true};
     const matrix_ref<T> to{scores, attention_keys};
     if (rows <= 16)
-      dot_products<T>(rows, 0, block.count, size, left, right, to, false);
+      dot_products<T>(rows, 0, block.count, size, left, dense_rows<T>{block.k, k_width}, to, false);
     else
       eigen_matmul<T>(rows, block.count, size, left, right, to, false);
     for (extent r = 0; r < rows; ++r) {

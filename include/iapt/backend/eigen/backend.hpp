@@ -43,6 +43,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   using work_type = immediate_work;                  ///< of repeat()
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
+  static constexpr extent few_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
 
   /// Number of threads in use.
   int threads() const { return threads_; }
@@ -120,7 +121,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
       for (extent i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
       return;
     }
-    if (m <= few && b.transposed && !a.transposed) return few_rows(m, n, k, a, b, c, accumulate);
+    if (m <= few_rows && b.transposed && !a.transposed)
+      return stream(m, n, k, a, dense_rows<T>{b.data, b.stride}, c, accumulate);
     if (m * n * k < small_product) return eigen_matmul(m, n, k, a, b, c, accumulate);
     // Each thread makes a strip of c. The longer side is cut: what all threads then pack for themselves is the smaller
     // operand. (oneDNN's own division was up to a quarter slower, and never faster.)
@@ -139,6 +141,20 @@ class eigen_backend : public memory_pool<eigen_backend> {
                          accumulate);
       }
     });
+  }
+
+  /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
+  /// would be, to the bit.
+  template <class T>
+  void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
+    if (m == 0) return;
+    with_format(w.type,
+                [&]<class Format>(Format) { stream(m, n, w.columns, a, decoded_rows<T, Format>(w), c, false); });
+  }
+  /// to[i] = row rows[i] of w, or row i where `rows` is null.
+  template <class T>
+  void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
+    parallel(count, count * w.columns, [&](extent i) { w.expand<pack<T>>(rows ? rows[i] : i, to + i * w.columns); });
   }
 
   /// How the attention of some sequences is divided.
@@ -169,7 +185,6 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
  private:
-  static constexpr extent few = 16;  // rows up to which streaming the weights outweighs packing them
   static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
 
   template <class T>
@@ -180,12 +195,11 @@ class eigen_backend : public memory_pool<eigen_backend> {
     else
       eigen_matmul(m, n, k, a, b, c, accumulate);
   }
-  template <class T>
-  void few_rows(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
-                bool accumulate) {
+  template <class T, class Weights>
+  void stream(extent m, extent n, extent k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c, bool accumulate) {
     constexpr extent block = 8;  // their weights stay in the first cache for all rows
     parallel((n + block - 1) / block, n * k,
-             [&](extent i) { dot_products(m, i * block, std::min(n, (i + 1) * block), k, a, b, c, accumulate); });
+             [&](extent i) { dot_products(m, i * block, std::min(n, (i + 1) * block), k, a, w, c, accumulate); });
   }
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>

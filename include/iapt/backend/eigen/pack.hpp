@@ -3,9 +3,14 @@
 #pragma once
 #include <Eigen/Core>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numbers>
 
+#include "iapt/core/quantised.hpp"
 #include "iapt/expr/lane.hpp"
 
 namespace iapt {
@@ -25,7 +30,7 @@ struct pack {
   /// Uninitialised: arrays of packs are not cleared before they are written.
   pack() = default;
   /// The same number everywhere.
-  IAPT_DEVICE pack(T s) : v(vector{} + s) {}
+  IAPT_DEVICE pack(T s) : v(s - vector{}) {}
   /// Wraps a vector. Not a constructor: g++ would take dependent vectors for a T.
   IAPT_DEVICE static pack of(vector v) {
     pack p;
@@ -118,6 +123,58 @@ struct pack {
   }
   /// a where x > 0, else b; elementwise.
   IAPT_DEVICE friend pack where_positive(pack x, pack a, pack b) { return of(x.v > 0 ? a.v : b.v); }
+};
+
+/// The compiler's vector of a number of integers or numbers.
+template <class T, int Width>
+struct vector_of {
+  typedef T type __attribute__((vector_size(Width * sizeof(T))));  ///< the vector
+};
+/// Integers for the numbers of a pack.
+template <class T>
+struct integers_for<pack<T>> {
+  static constexpr int width = pack<T>::width;                 ///< numbers in a pack
+  using type = typename vector_of<std::int32_t, width>::type;  ///< of the integers, with the operators of an integer
+
+  /// Bytes, 0 to 255.
+  IAPT_DEVICE static type bytes(const std::byte* p) { return widened<std::uint8_t>(p); }
+  /// Bytes, −128 to 127.
+  IAPT_DEVICE static type signed_bytes(const std::byte* p) { return widened<std::int8_t>(p); }
+  /// Pairs of bytes, 0 to 65535.
+  IAPT_DEVICE static type pairs(const std::byte* p) { return widened<std::uint16_t>(p); }
+  /// first, first + 1, …
+  IAPT_DEVICE static type counting_from(int first) {
+    type numbers;
+    for (int i = 0; i < width; ++i) numbers[i] = first + i;
+    return numbers;
+  }
+  /// As numbers.
+  IAPT_DEVICE static pack<T> number(type i) {
+    return pack<T>::of(__builtin_convertvector(i, typename pack<T>::vector));
+  }
+  /// The floats with these bits, as numbers.
+  IAPT_DEVICE static pack<T> number_of_bits(type i) {
+    const auto floats = reinterpret_cast<typename vector_of<float, width>::type>(i);
+    return pack<T>::of(__builtin_convertvector(floats, typename pack<T>::vector));
+  }
+
+ private:
+  template <class I>
+  IAPT_DEVICE static type widened(const std::byte* p) {
+    typename vector_of<I, width>::type x;
+    std::memcpy(&x, p, sizeof x);
+#if defined(__AVX512F__)  // one instruction each, for which g++ 12 knows no other words: it would take half as long
+                          // again
+    if constexpr (width == 16 && std::same_as<I, std::uint8_t>)
+      return reinterpret_cast<type>(_mm512_cvtepu8_epi32(reinterpret_cast<__m128i>(x)));
+    if constexpr (width == 16 && std::same_as<I, std::int8_t>)
+      return reinterpret_cast<type>(_mm512_cvtepi8_epi32(reinterpret_cast<__m128i>(x)));
+#endif
+    if constexpr (sizeof(I) == 1)  // in two steps: g++ 12 would make one of them number by number
+      return __builtin_convertvector(__builtin_convertvector(x, typename vector_of<std::int16_t, width>::type), type);
+    else
+      return __builtin_convertvector(x, type);
+  }
 };
 
 }  // namespace iapt

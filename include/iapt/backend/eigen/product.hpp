@@ -11,6 +11,7 @@
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/eigen/pack.hpp"
 #include "iapt/core/error.hpp"
+#include "iapt/core/quantised.hpp"
 #if defined(IAPT_ONEDNN)
 #include <dnnl.h>
 #endif
@@ -63,43 +64,81 @@ inline void library_matmul(extent m, extent n, extent k, matrix_ref<const float>
 }
 #endif
 
-/// A tile of c (m, n) = or += a (m, k) · bᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
-/// read once for all rows. A number's sum has the same order in tiles of all sizes.
-template <int Rows, int Columns, class T>
-void dot_tile(extent j, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c, bool accumulate) {
+/// Rows of numbers as they lie in memory, for dot_tile.
+template <class T>
+struct dense_rows {
+  const T* data;                                ///< first row
+  extent stride;                                ///< numbers from one row to the next
+  static constexpr int chunk = pack<T>::width;  ///< numbers read at a time
+
+  /// Numbers of row j from l on, a chunk.
+  [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
+    *out = pack<T>::load(data + j * stride + l);
+  }
+  /// One number.
+  T number(extent j, extent l) const { return data[j * stride + l]; }
+};
+
+/// Rows in a quantised format, which are decoded on their way to the registers.
+template <class T, class Format>
+struct decoded_rows {
+  const std::byte* data;                        ///< first row
+  extent stride;                                ///< bytes from one row to the next
+  static constexpr int chunk = chunk_elements;  ///< numbers read at a time
+
+  /// Of these rows, whose format it is.
+  explicit decoded_rows(const quantised_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
+  /// Numbers of row j from l on, a chunk.
+  [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
+    Format::template chunk<T>(data + j * stride, l / chunk, out);
+  }
+  /// One number.
+  T number(extent j, extent l) const { return Format::template number<T>(data + j * stride, l); }
+};
+
+/// A tile of c (m, n) = or += a (m, k) · wᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
+/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
+template <int Rows, int Columns, class Weights, class T>
+void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
   using P = pack<T>;
+  constexpr int packs = Weights::chunk / P::width;
   P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
   extent l = 0;
-  for (; l + P::width <= k; l += P::width) {
-    P weights[Columns];
-    for (int q = 0; q < Columns; ++q) weights[q] = P::load(b.data + (j + q) * b.stride + l);
-    for (int i = 0; i < Rows; ++i) {
-      const P x = P::load(a.data + i * a.stride + l);
-      for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q] * x;
-    }
+  for (; l + Weights::chunk <= k; l += Weights::chunk) {
+    P weights[Columns][packs];
+#pragma GCC unroll 4
+    for (int q = 0; q < Columns; ++q) w.read(j + q, l, weights[q]);
+#pragma GCC unroll 16
+    for (int p = 0; p < packs; ++p)
+#pragma GCC unroll 4
+      for (int i = 0; i < Rows; ++i) {
+        const P x = P::load(a.data + i * a.stride + l + p * P::width);
+#pragma GCC unroll 4
+        for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
+      }
   }
   for (int i = 0; i < Rows; ++i)
     for (int q = 0; q < Columns; ++q) {
       T sum = sums[i][q].sum();
-      for (extent rest = l; rest < k; ++rest) sum += b.data[(j + q) * b.stride + rest] * a.data[i * a.stride + rest];
+      for (extent rest = l; rest < k; ++rest) sum += w.number(j + q, rest) * a.data[i * a.stride + rest];
       T& y = c.data[i * c.stride + j + q];
       y = accumulate ? y + sum : sum;
     }
 }
 
-/// Columns [from, to) of c (m, n) = or += a (m, k) · bᵀ for few rows: number (i, j) is a dot product of row i of a and
-/// row j of b, and does not depend on how many rows there are.
-template <class T>
-void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
-                  matrix_ref<T> c, bool accumulate) {
+/// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ for few rows: number (i, j) is a dot product of row i of a and
+/// row j of w, and does not depend on how many rows there are.
+template <class T, class Weights>
+void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c,
+                  bool accumulate) {
   constexpr int rows = 4;
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     constexpr int columns = Rows > 2 ? 2 : 4;  // as many sums as sixteen registers hold beside what they read
     extent j = from;
-    for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, b, c, accumulate);
-    for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, b, c, accumulate);
+    for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, w, c, accumulate);
+    for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, w, c, accumulate);
     a.data += Rows * a.stride, c.data += Rows * c.stride, m -= Rows;
   };
   while (m >= rows) strip(std::integral_constant<int, rows>{});

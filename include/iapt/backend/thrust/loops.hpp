@@ -13,6 +13,7 @@
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_adjoint.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
+#include "iapt/backend/thrust/quantised.hpp"
 #include "iapt/expr/lane.hpp"
 
 namespace iapt {
@@ -36,6 +37,7 @@ class thrust_loops : public memory_pool<Self> {
  public:
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
+  static constexpr extent few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
   /// Runs a lane loop: f(r, lane) for every row and column, one number at a time.
   template <class F>
@@ -47,6 +49,16 @@ class thrust_loops : public memory_pool<Self> {
         thrust::for_each_n(self().policy(), thrust::counting_iterator<std::uint32_t>(0),
                            std::min(rows - row, height) * width, grid_element<F>{f, row, column, std::uint32_t(width)});
     }
+  }
+  /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.
+  template <class T>
+  void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
+    self().groups(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
+  }
+  /// to[i] = row rows[i] of w, or row i where `rows` is null.
+  template <class T>
+  void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
+    self().groups(count, w.columns, expand_row<T>{w, rows, to});
   }
   /// How the attention of some sequences is divided.
   template <class T>

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Row kernels on quantised rows: their numbers, and products with a few rows.
+#pragma once
+#include "iapt/backend/concept.hpp"
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// Row kernel: y[i] = row rows[i] of w, or row i where `rows` is null.
+template <class T>
+struct expand_row {
+  using value_type = T;      ///< type of one number
+  quantised_rows w;          ///< the rows (M, K)
+  const std::int32_t* rows;  ///< which (N), or null
+  T* y;                      ///< the result (N, K)
+  /// Row i.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent i) const {
+    const extent from = rows ? rows[i] : i;
+    T* const to = y + i * w.columns;
+    group.each(w.columns, [&](auto j) { to[j.at] = T(w.template number<compute_type<T>>(from, j.at)); });
+  }
+};
+
+/// Row kernel: column n of c (M, N) = a (M, K) · wᵀ; a group takes one row of w.
+template <class T>
+struct quantised_product_column {
+  using value_type = T;   ///< type of one number
+  matrix_ref<const T> a;  ///< left side
+  quantised_rows w;       ///< right side (N, K)
+  matrix_ref<T> c;        ///< the result
+  extent rows;            ///< M
+  /// Column n.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent n) const {
+    using number = compute_type<T>;
+    for (extent i = 0; i < rows; ++i) {
+      const T* const x = a.data + i * a.stride;
+      const number sum =
+          group.sum(w.columns, [&](auto j) { return number(x[j.at]) * w.template number<number>(n, j.at); });
+      group.once([&] { c.data[i * c.stride + n] = T(sum); });
+    }
+  }
+};
+
+}  // namespace iapt

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers in few bits, as files store them: the block formats of GGUF (a few bits for each element, a scale and perhaps
+// a minimum for each group of them) and the two 16-bit floats.
+#pragma once
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "iapt/core/dtype.hpp"
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// How a type lies in memory: `elements` numbers take `bytes` bytes. Plain types are blocks of one.
+struct block_layout {
+  int elements;  ///< numbers in a block
+  int bytes;     ///< bytes of a block
+};
+
+/// The layout of each element type.
+/// @par Source for the blocks: ggml, whose files these are
+constexpr block_layout layout_of(dtype type) {
+  constexpr block_layout layouts[] = {{1, 8}, {1, 4}, {1, 2},   {1, 2},   {1, 8},   {1, 4},   {1, 2},   {1, 1},
+                                      {1, 1}, {1, 1}, {32, 18}, {32, 20}, {32, 22}, {32, 24}, {32, 34}, {256, 210}};
+  return layouts[static_cast<int>(type)];
+}
+
+/// Loads a number from bytes that need not be aligned.
+template <class T>
+constexpr T load(const std::byte* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof(T));
+  return value;
+}
+
+/// Integers for as many neighbours as a V has: one here; backends specialise it for their vectors.
+template <class V>
+struct integers_for {
+  using type = std::int32_t;       ///< of the integers, with the operators of an integer
+  static constexpr int width = 1;  ///< numbers in a V
+
+  /// Bytes, 0 to 255.
+  static constexpr type bytes(const std::byte* p) { return type(*p); }
+  /// Bytes, −128 to 127.
+  static constexpr type signed_bytes(const std::byte* p) { return static_cast<std::int8_t>(*p); }
+  /// Pairs of bytes, 0 to 65535.
+  static constexpr type pairs(const std::byte* p) { return load<std::uint16_t>(p); }
+  /// first, first + 1, …
+  static constexpr type counting_from(int first) { return first; }
+  /// As numbers.
+  static constexpr V number(type i) { return V(i); }
+  /// The floats with these bits, as numbers.
+  static constexpr V number_of_bits(type i) { return V(std::bit_cast<float>(i)); }
+};
+
+/// Elements that are decoded in one go. A row is whole chunks, or has a rest if its type is plain.
+inline constexpr int chunk_elements = 32;
+
+/// What the block formats share. A block is groups of 16 elements; element j of group g is
+/// factor(block, g) · quant(block, g, j), plus minimum(block) where there is one. V is a number, or a vector of
+/// neighbours. (Functions are constexpr so that a GPU can call them.)
+template <class Format>
+struct block_format {
+  /// The elements of a row from j on, within one group.
+  template <class T, class V = T>
+  static constexpr V number(const std::byte* row, extent j) {
+    constexpr block_layout layout = layout_of(Format::type);
+    return decode<T, V>(row + j / layout.elements * layout.bytes, int(j % layout.elements / 16), int(j % 16));
+  }
+  /// Elements 32·c to 32·c + 31 of a row.
+  template <class T, class V = T>
+  static constexpr void chunk(const std::byte* row, extent c, V* out) {
+    constexpr block_layout layout = layout_of(Format::type);
+    constexpr int chunks = layout.elements / chunk_elements, width = integers_for<V>::width;
+    const std::byte* const block = row + c / chunks * layout.bytes;
+    const int group = int(c % chunks) * 2;
+    for (int j = 0; j < 16; j += width) out[j / width] = decode<T, V>(block, group, j);
+    for (int j = 0; j < 16; j += width) out[(16 + j) / width] = decode<T, V>(block, group + 1, j);
+  }
+
+ private:
+  template <class T, class V>
+  static constexpr V decode(const std::byte* block, int group, int j) {
+    const V product = V(Format::template factor<T>(block, group)) *
+                      integers_for<V>::number(Format::template quant<V>(block, group, j));
+    if constexpr (requires { Format::template minimum<T>(block); })
+      return product + V(Format::template minimum<T>(block));
+    else
+      return product;
+  }
+};
+
+/// The half-precision number at p.
+template <class T>
+constexpr T half_at(const std::byte* p) {
+  return T(half_to_float(load<std::uint16_t>(p)));
+}
+
+/// 32 elements: scale d (half), with a minimum m (half) after it or without, then 16 bytes of quants of four bits. Byte
+/// j holds element j in its low half and element j + 16 in its high half; x = d·q + m, or d·(q − 8).
+template <bool HasMinimum>
+struct four_bit_block : block_format<four_bit_block<HasMinimum>> {
+  static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type it decodes
+
+  /// d
+  template <class T>
+  static constexpr T factor(const std::byte* block, int) {
+    return half_at<T>(block);
+  }
+  /// m
+  template <class T>
+  static constexpr T minimum(const std::byte* block) requires HasMinimum {
+    return half_at<T>(block + 2);
+  }
+  /// q, or q − 8
+  template <class V>
+  static constexpr auto quant(const std::byte* block, int group, int j) {
+    return (integers_for<V>::bytes(block + (HasMinimum ? 4 : 2) + j) >> 4 * group & 15) - (HasMinimum ? 0 : 8);
+  }
+};
+
+/// As the four-bit blocks with a fifth bit: 32 of them in one word before the quants, bit j for element j; x = d·q + m,
+/// or d·(q − 16).
+template <bool HasMinimum>
+struct five_bit_block : block_format<five_bit_block<HasMinimum>> {
+  static constexpr dtype type = HasMinimum ? dtype::q5_1 : dtype::q5_0;  ///< the type it decodes
+
+  /// d
+  template <class T>
+  static constexpr T factor(const std::byte* block, int) {
+    return half_at<T>(block);
+  }
+  /// m
+  template <class T>
+  static constexpr T minimum(const std::byte* block) requires HasMinimum {
+    return half_at<T>(block + 2);
+  }
+  /// q, or q − 16
+  template <class V>
+  static constexpr auto quant(const std::byte* block, int group, int j) {
+    using integers = integers_for<V>;
+    const std::byte* const fifths = block + (HasMinimum ? 4 : 2);
+    const auto fifth = load<std::int32_t>(fifths) >> integers::counting_from(16 * group + j) & 1;
+    return ((integers::bytes(fifths + 4 + j) >> 4 * group & 15) | fifth << 4) - (HasMinimum ? 0 : 16);
+  }
+};
+
+/// 32 elements: scale d (half), 32 signed bytes q; x = d·q.
+struct eight_bit_block : block_format<eight_bit_block> {
+  static constexpr dtype type = dtype::q8_0;  ///< the type it decodes
+
+  /// d
+  template <class T>
+  static constexpr T factor(const std::byte* block, int) {
+    return half_at<T>(block);
+  }
+  /// q
+  template <class V>
+  static constexpr auto quant(const std::byte* block, int group, int j) {
+    return integers_for<V>::signed_bytes(block + 2 + 16 * group + j);
+  }
+};
+
+/// 256 elements: 128 bytes of low halves, 64 bytes of upper bit pairs, 16 signed scales s, scale d (half);
+/// x = d·s·(q − 32), q in 0..63. Each half of the block (128 elements) has four runs of two groups: run r takes its low
+/// halves from 32 bytes (runs 0 and 2 share the first 32, 1 and 3 the second), its upper pairs from bits 2r of 32
+/// bytes.
+struct six_bit_block : block_format<six_bit_block> {
+  static constexpr dtype type = dtype::q6_k;  ///< the type it decodes
+
+  /// d·s
+  template <class T>
+  static constexpr T factor(const std::byte* block, int group) {
+    return half_at<T>(block + 208) * T(static_cast<std::int8_t>(block[192 + group]));
+  }
+  /// q − 32
+  template <class V>
+  static constexpr auto quant(const std::byte* block, int group, int j) {
+    using integers = integers_for<V>;
+    const int half = group / 8, run = group % 8 / 2, at = 16 * (group % 2) + j;
+    const auto low = integers::bytes(block + 64 * half + 32 * (run % 2) + at) >> run / 2 * 4 & 15;
+    return (low | (integers::bytes(block + 128 + 32 * half + at) >> 2 * run & 3) << 4) - 32;
+  }
+};
+
+/// Floats of 16 bits, one after the other.
+template <dtype Type>
+struct short_floats {
+  static constexpr dtype type = Type;  ///< the type it decodes
+
+  /// The elements of a row from j on.
+  template <class T, class V = T>
+  static constexpr V number(const std::byte* row, extent j) {
+    using integers = integers_for<V>;
+    const auto bits = integers::pairs(row + 2 * j);
+    if constexpr (Type == dtype::bf16) return integers::number_of_bits(bits << 16);
+    // As half_to_float; bit 15 of the sum tells what is not finite.
+    const auto sign = (bits & 0x8000) << 16, special = -(((bits & 0x7c00) + 0x400) >> 15) & 0x7f800000;
+    return integers::number_of_bits((bits & 0x7fff) << 13 | sign | special) * V(T(0x1p112));
+  }
+  /// Elements 32·c to 32·c + 31 of a row.
+  template <class T, class V = T>
+  static constexpr void chunk(const std::byte* row, extent c, V* out) {
+    constexpr int width = integers_for<V>::width;
+    for (int j = 0; j < chunk_elements; j += width) out[j / width] = number<T, V>(row, chunk_elements * c + j);
+  }
+};
+
+/// Whether a type has one of the formats of this header.
+constexpr bool is_quantised(dtype type) {
+  return layout_of(type).elements > 1 || type == dtype::f16 || type == dtype::bf16;
+}
+
+/// Calls f with the format of a type for which `is_quantised` holds.
+template <class F>
+constexpr decltype(auto) with_format(dtype type, F f) {
+  switch (type) {
+    case dtype::q4_0:
+      return f(four_bit_block<false>{});
+    case dtype::q4_1:
+      return f(four_bit_block<true>{});
+    case dtype::q5_0:
+      return f(five_bit_block<false>{});
+    case dtype::q5_1:
+      return f(five_bit_block<true>{});
+    case dtype::q8_0:
+      return f(eight_bit_block{});
+    case dtype::q6_k:
+      return f(six_bit_block{});
+    case dtype::f16:
+      return f(short_floats<dtype::f16>{});
+    default:
+      return f(short_floats<dtype::bf16>{});
+  }
+}
+
+/// Rows of numbers in one of these formats, in the memory of some machine.
+struct quantised_rows {
+  const std::byte* data;  ///< first row
+  dtype type;             ///< format of all of them
+  extent columns;         ///< numbers in a row, whole blocks
+
+  /// Bytes from one row to the next.
+  constexpr extent row_bytes() const {
+    const block_layout layout = layout_of(type);
+    return columns / layout.elements * layout.bytes;
+  }
+  /// Where row i begins.
+  constexpr const std::byte* row(extent i) const { return data + i * row_bytes(); }
+  /// Element j of row i.
+  template <class T>
+  constexpr T number(extent i, extent j) const {
+    return with_format(type, [&](auto format) { return format.template number<T>(row(i), j); });
+  }
+  /// All elements of row i; V is T, or a vector of them.
+  template <class V, class T>
+  void expand(extent i, T* out) const {
+    with_format(type, [&]<class Format>(Format) {
+      const std::byte* const from = row(i);
+      extent c = 0;
+      for (; (c + 1) * chunk_elements <= columns; ++c) {
+        V numbers[chunk_elements / integers_for<V>::width];
+        Format::template chunk<T>(from, c, numbers);
+        std::memcpy(out + c * chunk_elements, numbers, sizeof numbers);
+      }
+      for (extent j = c * chunk_elements; j < columns; ++j) out[j] = Format::template number<T>(from, j);
+    });
+  }
+};
+
+}  // namespace iapt

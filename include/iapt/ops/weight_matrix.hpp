@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products with weights and rows of them, read as they are stored: numbers, or quantised rows.
+// Shapes: N rows, K columns of the weights, M rows of the weights.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "iapt/core/weight_matrix.hpp"
+#include "iapt/ops/gather.hpp"
+#include "iapt/ops/matmul.hpp"
+
+namespace iapt {
+
+/// y = x · wᵀ. Quantised weights are decoded on their way to the registers for a few rows; for more, a panel of their
+/// rows at a time is expanded for the ordinary product.
+/// @par Gradient dx = dy · w; dw as in matmul_op, where w is a tensor
+template <class T, class Backend>
+struct weight_product_op {
+  static constexpr auto name = "matmul";  ///< for messages
+  static constexpr int rank = 2;          ///< of the result
+  weight_matrix<T, Backend> weight;       ///< (M, K)
+
+  /// (N, K) -> (N, M)
+  template <class X, class W>
+  extents<2> shape(const X& x, const W&) const {
+    return dense.shape(x, weight);
+  }
+  /// Which values the gradient reads: each other's.
+  template <class X, class W>
+  std::array<bool, 2> reads(const X& x, const W& w) const {
+    return dense.reads(x, w);
+  }
+  /// y
+  template <class Y, class X, class W>
+  void forward(Backend& b, const Y& y, const X& x, const W& w) const {
+    if (!weight.quantised()) return dense.forward(b, y, x, w);
+    const extent n = x.size(0), k = x.size(1), m = weight.size(0);
+    const matrix_ref<const T> left{x.data(), k};
+    T* const to = y.write();
+    if (n <= Backend::few_rows) return b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
+    each_panel(b, [&](extent from, extent count, const T* panel) {
+      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, false);
+    });
+  }
+  /// dx, and dw where there may be one
+  template <class Y, class X, class W>
+  void backward(Backend& b, const Y& y, const X& x, const W& w) const {
+    if (!weight.quantised()) return dense.backward(b, y, x, w);
+    const auto [dx, accumulates] = x.adjoint();
+    if (!dx) return;
+    const extent n = y.size(0), k = weight.size(1), m = weight.size(0);
+    const T* const dy = y.gradient().data();
+    if (m == 0 && !accumulates) b.zero(dx, n * k);
+    each_panel(b, [&, dx = dx, adds = accumulates](extent from, extent count, const T* panel) {
+      b.template matmul<T>(n, k, count, {dy + from, m}, {panel, k}, {dx, k}, adds || from > 0);
+    });
+  }
+
+ private:
+  static constexpr matmul_op dense{.by_rows = true};
+  // Calls f(first row, number of rows, their numbers) for as many rows as fit a cache beside the product's operands.
+  template <class F>
+  void each_panel(Backend& b, const F& f) const {
+    constexpr extent numbers = extent(1) << 20;
+    const extent m = weight.size(0), k = weight.size(1);
+    const extent rows = std::min(m, std::max<extent>(1, numbers / std::max<extent>(1, k)));
+    buffer<T, Backend> panel(b, rows * k);
+    for (extent from = 0; from < m; from += rows) {
+      const extent count = std::min(rows, m - from);
+      b.template expand<T>(weight.rows(from), nullptr, count, panel.write());
+      f(from, count, panel.data());
+    }
+  }
+};
+
+/// y[i] = w[rows[i]].
+/// @par Gradient as of gather_op, where w is a tensor
+template <class T, class Backend>
+struct weight_rows_op {
+  static constexpr auto name = "gather";  ///< for messages
+  static constexpr int rank = 2;          ///< of the result
+  gather_op<Backend> dense;               ///< which rows, and how a tensor's are gathered
+  weight_matrix<T, Backend> weight;       ///< (M, K)
+
+  /// (M, K) -> (N, K)
+  template <class W>
+  extents<2> shape(const W&) const {
+    return dense.shape(weight);
+  }
+  /// Nothing is read.
+  template <class W>
+  std::array<bool, 1> reads(const W&) const {
+    return {false};
+  }
+  /// y
+  template <class Y, class W>
+  void forward(Backend& b, const Y& y, const W& w) const {
+    if (!weight.quantised()) return dense.forward(b, y, w);
+    b.template expand<T>(weight.rows(), dense.rows.device.data(), y.size(0), y.write());
+  }
+  /// dw, where there may be one
+  template <class Y, class W>
+  void backward(Backend& b, const Y& y, const W& w) const {
+    if (!weight.quantised()) dense.backward(b, y, w);
+  }
+};
+
+/// Reads weights transposed in `matmul(x, transposed(w))`.
+template <class T, class Backend>
+transposed_matrix<weight_matrix<T, Backend>> transposed(const weight_matrix<T, Backend>& w) {
+  return {w};
+}
+/// x (N, K) · wᵀ, w (M, K) -> (N, M)
+/// @throws shape_error (when evaluated) if the inner extents differ
+template <expression_of_rank<2> X, class T, class Backend>
+auto matmul(const X& x, const transposed_matrix<weight_matrix<T, Backend>>& w) {
+  return operate(weight_product_op<T, Backend>{w.w}, x, w.w.numbers());
+}
+/// w (M, K) -> (N, K): the rows with the given numbers, each from 0 to M−1.
+/// @throws shape_error (when evaluated) if a row is not there
+template <class T, class Backend>
+auto gather(const weight_matrix<T, Backend>& w, row_numbers<Backend> rows) {
+  return operate(weight_rows_op<T, Backend>{{std::move(rows)}, w}, w.numbers());
+}
+
+}  // namespace iapt
