@@ -13,6 +13,7 @@ using namespace iapt;
 struct generation_program : common_flags {
   static constexpr auto purpose = "Measures prefill and decoding.";
   extent prompt = 512, fresh = 64;
+  bool expand_weights = false;
 
   void add(CLI::App& app);
   template <class Backend>
@@ -21,7 +22,7 @@ struct generation_program : common_flags {
 
 template <class Backend>
 int generation_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend);
+  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
   random_stream random(1);
   packed_batch batch;
   batch.add(bench::random_tokens(random, lm.config, prompt));

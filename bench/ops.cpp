@@ -20,6 +20,7 @@
 #include "iapt/ops/rms_norm.hpp"
 #include "iapt/ops/rotary.hpp"
 #include "iapt/ops/span_pool.hpp"
+#include "iapt/ops/weight_matrix.hpp"
 #include "support/suite.hpp"
 
 namespace iapt::bench {
@@ -57,6 +58,20 @@ void frozen_products(suite& s) {
                        constant(b, {V, D}));
     });
   }
+}
+// The same from the file's blocks: what is streamed is smaller, so decoding them is what may bind.
+void quantised_products(suite& s) {
+  for (const dtype type : {dtype::q4_1, dtype::q8_0, dtype::bf16})
+    for (const extent rows : {1, 2, 4, 8, 16, 32}) {
+      const quantised_rows head{nullptr, type, D};
+      const double bytes = double(V * head.row_bytes());
+      const std::string name = "matmul_" + std::string(name_of(type)) + "_head_" + std::to_string(rows) + "_rows";
+      s.add(name, {.bytes = bytes}, {}, [=](backend_type& b) {
+        const std::vector<std::byte> zeros(std::size_t(V * head.row_bytes()));
+        const weight_matrix<float, backend_type> w(b, {V, D}, type, zeros);
+        return statement([w](const auto& x) { return matmul(x, transposed(w)); }, constant(b, {rows, D}));
+      });
+    }
 }
 void trained_products(suite& s) {
   const double operations = 2.0 * double(N * D * R);
@@ -170,6 +185,7 @@ int main(int count, char** arguments) {
   std::cerr << to_text(suite.top(), backend.threads()) << '\n';
   benchmark::AddCustomContext("roof", to_text(suite.top(), backend.threads()));
   iapt::bench::frozen_products(suite);
+  iapt::bench::quantised_products(suite);
   iapt::bench::trained_products(suite);
   iapt::bench::elementwise_statements(suite);
   iapt::bench::row_operations(suite);

@@ -14,7 +14,7 @@ using namespace iapt;
 struct evaluate_program : common_flags {
   static constexpr auto purpose = "Measures a language model on JSONL.";
   std::string adapter, data, metric = "loss", write;
-  bool merge = false;
+  bool merge = false, expand_weights = false;
   std::size_t limit = 0;
   extent max_new = 256;
 
@@ -95,7 +95,7 @@ nlohmann::ordered_json measure(const Model& lm, const Method& method, const eval
 
 template <class Backend>
 int evaluate_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend);
+  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
   const auto result = with_adapter(
       lm, adapter, merge, [&](const auto& model, const auto& method) { return measure(model, method, *this); });
   std::cout << result.dump() << '\n';

@@ -14,6 +14,7 @@ void generate_program::add(CLI::App& app) {
   app.add_flag("--merge", merge, "add a LoRA adapter to the weights first");
   app.add_option("--prompt", prompt, "the text to continue")->required();
   app.add_flag("--chat", chat, "the prompt is a user's message: put it through the model's chat template");
+  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--max-new", options.max_new, "tokens at most")
       ->check(between<extent>(1, 1000000))
       ->capture_default_str();

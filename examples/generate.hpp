@@ -12,7 +12,7 @@ struct generate_program : common_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
   std::string adapter, prompt;
   std::vector<std::string> stop;
-  bool chat = false, merge = false;
+  bool chat = false, merge = false, expand_weights = false;
   generation_options options;
 
   void add(CLI::App& app);
@@ -34,7 +34,7 @@ inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_t
 
 template <class Backend>
 int generate_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend);
+  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
   generation_options limits = options;
   limits.stop = stop_tokens(lm);
   std::vector<token_id> tokens;

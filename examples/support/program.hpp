@@ -23,6 +23,13 @@ struct common_flags {
   void add(CLI::App& app);
 };
 
+/// Weights as the file has them, where the machine is no slower for it.
+template <class Backend>
+iapt::load_options frozen_weights(bool expand) {
+  const bool stored = Backend::streams_quantised && !expand;
+  return {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded};
+}
+
 /// What was given of the flags that methods have, by name; empty where it was not.
 using method_flags = std::map<std::string, std::string>;
 

@@ -117,6 +117,7 @@ concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix
   b.zero(p, n);
   b.wait();
   { B::stores_bfloat16 } -> std::convertible_to<bool>;
+  { B::streams_quantised } -> std::convertible_to<bool>;
   { B::few_rows } -> std::convertible_to<extent>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);

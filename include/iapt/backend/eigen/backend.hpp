@@ -43,6 +43,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   using work_type = immediate_work;                  ///< of repeat()
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
+  static constexpr bool streams_quantised = true;    ///< whether quantised rows are no slower than numbers
   static constexpr extent few_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
 
   /// Number of threads in use.

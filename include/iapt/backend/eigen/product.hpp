@@ -70,6 +70,7 @@ struct dense_rows {
   const T* data;                                ///< first row
   extent stride;                                ///< numbers from one row to the next
   static constexpr int chunk = pack<T>::width;  ///< numbers read at a time
+  static constexpr int side_by_side = 4;        ///< rows that are read together, at most
 
   /// Numbers of row j from l on, a chunk.
   [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
@@ -85,6 +86,8 @@ struct decoded_rows {
   const std::byte* data;                        ///< first row
   extent stride;                                ///< bytes from one row to the next
   static constexpr int chunk = chunk_elements;  ///< numbers read at a time
+  static constexpr int side_by_side = 1;        ///< rows that are read together: of several short ones, each would end
+                                                ///< before the processor has begun to fetch it ahead
 
   /// Of these rows, whose format it is.
   explicit decoded_rows(const quantised_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
@@ -135,7 +138,8 @@ void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T
                   bool accumulate) {
   constexpr int rows = 4;
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
-    constexpr int columns = Rows > 2 ? 2 : 4;  // as many sums as sixteen registers hold beside what they read
+    constexpr int columns = std::min(Weights::side_by_side,
+                                     Rows > 2 ? 2 : 4);  // as many sums as sixteen registers hold beside what they read
     extent j = from;
     for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, w, c, accumulate);
     for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, w, c, accumulate);

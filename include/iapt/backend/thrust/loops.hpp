@@ -37,6 +37,7 @@ class thrust_loops : public memory_pool<Self> {
  public:
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
+  static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
   static constexpr extent few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
   /// Runs a lane loop: f(r, lane) for every row and column, one number at a time.
