@@ -2,6 +2,7 @@
 #include "iapt/backend/eigen/product.hpp"
 
 #include "support/check.hpp"
+#include "support/quantised.hpp"
 
 namespace iapt::test {
 namespace {
@@ -82,6 +83,26 @@ TEMPLATE_TEST_CASE("a row's dot products do not depend on the rows beside it", "
   for (extent i = 0; i < m; ++i)
     dot_products<T>(1, 0, n, k, {a.data() + i * k, k}, dense_rows<T>{b.data(), k}, {alone.data() + i * n, n}, false);
   CHECK(together == alone);
+}
+
+TEMPLATE_TEST_CASE("a few rows of quantised weights: the bits of the expanded ones", "[backend]", float, double) {
+  using T = TestType;
+  eigen_backend backend({.threads = 2});
+  for (dtype type : quantised_types) {
+    CAPTURE(name_of(type));
+    const extent n = 11, k = 512;
+    const auto bytes = random_rows(type, n, k);
+    const quantised_rows w{bytes.data(), type, k};
+    std::vector<T> a(16 * k), expanded(n * k), y(16 * n), expected(16 * n);
+    random_stream random(1);
+    for (T& x : a) x = T(random.normal());
+    backend.expand<T>(w, nullptr, n, expanded.data());
+    for (extent m : {1, 2, 3, 4, 7, 16}) {
+      backend.matmul<T>(m, n, k, {a.data(), k}, {expanded.data(), k, true}, {expected.data(), n}, false);
+      backend.matmul_quantised<T>(m, n, {a.data(), k}, w, {y.data(), n});
+      CHECK(y == expected);
+    }
+  }
 }
 
 #if defined(IAPT_ONEDNN)

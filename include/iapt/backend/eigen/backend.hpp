@@ -145,7 +145,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
   /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
-  /// would be, to the bit.
+  /// would be, to the bit where a row is whole chunks.
   template <class T>
   void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
