@@ -108,7 +108,7 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T
   P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
-  extent l = 0;
+  extent l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
     P weights[Columns][packs];
 #pragma GCC unroll 4
