@@ -199,7 +199,7 @@ Model merged(Model lm, const lora_method<T, Backend>& method) {
   for (std::size_t l = 0; l < lm.layers.size(); ++l)
     lm.layers[l].each_linear([&](projection part, linear<S, Backend>& map) {
       if (const auto& f = method.layers[l][std::size_t(part)]; f.down)
-        map.weight = ctx(cast<S>(cast<T>(map.weight) + matmul(f.up, f.down) * T(f.scale)));
+        map.weight = ctx(cast<S>(cast<T>(map.weight.expanded()) + matmul(f.up, f.down) * T(f.scale)));
     });
   return lm;
 }
