@@ -12,6 +12,7 @@
 #include "iapt/model/random.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/optim/adamw.hpp"
+#include "iapt/peft/iapt/method.hpp"
 #include "iapt/serve/generate.hpp"
 #include "support/workload.hpp"
 

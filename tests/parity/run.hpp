@@ -6,6 +6,7 @@
 #include "iapt/model/random.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/optim/adamw.hpp"
+#include "iapt/peft/iapt/method.hpp"
 
 namespace iapt::test {
 
