@@ -37,7 +37,7 @@ TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, th
                             .prefix_begin = 5,
                             .prefix_count = 4,
                             .prefix_from = 90};
-  attention_arrays<float> a{{2, 2, 8}, 1, keys, keys, keys, keys, keys, keys, keys, nullptr, nullptr};
+  attention_arrays<float> a{{2, 2, 8}, 1, keys, keys, keys, keys, keys, {}, keys, keys, nullptr, nullptr};
   const auto blocks = [&](extent to) {
     std::vector<std::array<extent, 4>> found;  // first row, rows, first query that sees the first key, step
     for_each_key_block(a, attention_adjoints<float>{}, s, 1, to, [&](const key_block<float>& b) {
