@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Measures an engine that serves many tenants: its flags.
+#include "tenants.hpp"
+
+#include <iapt/backend/eigen/backend.hpp>
+
+#include "../examples/support/main.hpp"
+
+namespace program {
+
+void tenants_program::add(CLI::App& app) {
+  common_flags::add(app);
+  app.add_option("--tenants", tenants, "how many there are, of which Zipf's law draws")->capture_default_str();
+  app.add_option("--requests", requests)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--at-once", at_once, "requests in a pass")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--shortest", shortest, "tokens of a prompt")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--longest", longest, "tokens of a prompt")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--new", fresh, "tokens to decode")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--soft-tokens", soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--bottleneck", bottleneck)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--rank", rank, "of LoRA; 7 has about as many parameters as a bottleneck of 64")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+}  // namespace program
+
+static const program::device<program::tenants_program, iapt::eigen_backend> here("eigen");
+
+int main(int argc, char** argv) { return program::main_of<program::tenants_program>(argc, argv); }

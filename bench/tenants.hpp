@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many tenants on one backbone: what a method costs where every request may be of another tenant. One line of JSON for
+// each method and number of tenants.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "../examples/support/program.hpp"
+#include "iapt/serve/engine.hpp"
+#include "support/workload.hpp"
+
+namespace program {
+using namespace iapt;
+
+/// The program, as its flags describe it.
+struct tenants_program : common_flags {
+  static constexpr auto purpose = "Measures an engine that serves many tenants.";
+  std::vector<std::size_t> tenants = {1, 16, 256, 2000};
+  extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, soft_tokens = 4, bottleneck = 64,
+         rank = 7;
+
+  void add(CLI::App& app);
+  template <class Backend>
+  int run(Backend& backend) const;
+};
+
+/// What is asked, the same for every method: prompts of different lengths, tenants by Zipf's law, the k-th of weight
+/// 1/k.
+struct tenant_trace {
+  std::vector<std::vector<token_id>> prompts;
+  std::vector<std::size_t> tenants;
+
+  tenant_trace(const tenants_program& f, const transformer_config& config, std::size_t tenant_count) {
+    random_stream random(1);
+    std::vector<double> up_to(tenant_count);
+    double sum = 0;
+    for (std::size_t k = 0; k < tenant_count; ++k) up_to[k] = sum += 1 / double(k + 1);
+    for (extent i = 0; i < f.requests; ++i) {
+      const extent length = f.shortest + extent(random.below(std::uint64_t(f.longest - f.shortest + 1)));
+      prompts.push_back(bench::random_tokens(random, config, length));
+      const double drawn = random.uniform() * sum;
+      tenants.push_back(std::size_t(std::lower_bound(up_to.begin(), up_to.end(), drawn) - up_to.begin()));
+    }
+  }
+};
+
+/// Serves the trace with method_of(tenant), all requests at once from the beginning.
+template <class Model, class MethodOf>
+nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count,
+                                   MethodOf method_of) {
+  using T = typename Model::value_type;
+  using Backend = typename Model::backend_type;
+  const tenant_trace trace(f, lm.config, std::max<std::size_t>(tenant_count, 1));
+  std::map<std::size_t, shared_method<T, Backend>> methods;
+  for (const std::size_t tenant : trace.tenants)
+    if (tenant_count && !methods.contains(tenant)) methods[tenant] = method_of(tenant);
+  const extent blocks_of_sequence = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
+  engine<T, Backend> server(lm, {.cache = {.sequences = f.at_once,
+                                           .blocks = f.at_once * blocks_of_sequence,
+                                           .block_rows = 64,
+                                           .blocks_of_sequence = blocks_of_sequence}});
+  std::size_t tokens = 0, decoded = 0, answering = 0;  // requests that have their first token
+  double first_tokens = 0, decoding = 0;
+  const double start = bench::now();
+  for (std::size_t i = 0; i < trace.prompts.size(); ++i)
+    server.submit({.prompt = trace.prompts[i],
+                   .options = {.max_new = f.fresh},
+                   .method = tenant_count ? methods[trace.tenants[i]] : nullptr,
+                   .seen =
+                       [&, seen = false](const chosen_token&) mutable {
+                         ++tokens;
+                         if (!seen) ++answering, first_tokens += bench::now() - start;
+                         seen = true;
+                         return true;
+                       },
+                   .finished = [&](finish_reason) { --answering; }});
+  for (bool more = true; more;) {
+    const bool full = server.waiting() == 0 || extent(server.running()) == f.at_once;
+    const bool decodes = full && server.running() > 0 && answering == server.running();  // and reads no prompt
+    const std::size_t before = tokens;
+    const double since = bench::now();
+    more = server.step();
+    if (decodes) decoding += bench::now() - since, decoded += tokens - before;
+  }
+  const double seconds = bench::now() - start;
+  return {{"tenants", tenant_count},
+          {"tenants_asked", tenant_count ? methods.size() : 0},
+          {"tokens_per_second", double(tokens) / seconds},
+          {"decode_tokens_per_second", double(decoded) / decoding},
+          {"mean_seconds_to_first_token", first_tokens / double(f.requests)}};
+}
+
+template <class Backend>
+int tenants_program::run(Backend& backend) const {
+  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(false));
+  using lm_type = causal_lm<float, Backend>;
+  const lm_type& backbone = lm;
+  const auto print = [](const char* method, extent parameters, nlohmann::ordered_json found) {
+    nlohmann::ordered_json line{{"method", method}, {"parameters", parameters}};
+    line.update(found);
+    std::cout << line.dump() << std::endl;
+  };
+  using iapt_type = iapt_method<key_value_generator<float, Backend>>;
+  const auto iapt = [&](std::size_t tenant, placement where) {
+    return iapt_type::make(backbone, {.soft_tokens = soft_tokens,
+                                      .bottleneck = bottleneck,
+                                      .where = where,
+                                      .start = prompt_start::random,
+                                      .seed = tenant});
+  };
+  const auto lora = [&](std::size_t tenant) { return make_lora(backbone, {.rank = rank, .seed = tenant}); };
+  const auto prefix = [&](std::size_t tenant) {
+    return make_p_tuning_v2(backbone, {.soft_tokens = soft_tokens, .start = prefix_start::random, .seed = tenant});
+  };
+  const auto front = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::front)); };
+  const auto late = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::late)); };
+  const auto unmerged = [&](std::size_t k) { return share_method(backbone, lora(k)); };
+  const extent of_iapt = parameter_count(iapt(0, placement::front).parameters());
+  print("bare", 0, serve_trace(backbone, *this, 0, front));
+  for (const std::size_t count : tenants) {
+    print("IAPT front", of_iapt, serve_trace(backbone, *this, count, front));
+    print("IAPT late", of_iapt, serve_trace(backbone, *this, count, late));
+    print("LoRA unmerged", parameter_count(lora(0).parameters()), serve_trace(backbone, *this, count, unmerged));
+    print("P-tuning v2", parameter_count(prefix(0).parameters()),
+          serve_trace(backbone, *this, count, [&](std::size_t k) { return share_method(backbone, prefix(k)); }));
+    print("mixed", of_iapt, serve_trace(backbone, *this, count, [&](std::size_t k) {
+            return k % 3 == 0 ? front(k) : k % 3 == 1 ? late(k) : unmerged(k);
+          }));
+  }
+  return 0;
+}
+
+}  // namespace program
