@@ -24,6 +24,7 @@ enum class prefix_start {
   text,   ///< as the bare backbone's keys and values of a text's first tokens
   random  ///< as normal numbers
 };
+/// Of starts.
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<prefix_start>{"text", "random"};
 

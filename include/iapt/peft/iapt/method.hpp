@@ -44,6 +44,7 @@ class iapt_method {
   static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
   using options_type = iapt_options;                                     ///< what is chosen at run time
   static constexpr auto name = "iapt";                                   ///< on command lines and in files
+  /// What its generator's type has chosen.
   static constexpr std::array fixed{fixed_option{"input", "", "", Generator::input_name},
                                     fixed_option{"pooler", "", "", Generator::pooler_name},
                                     fixed_option{"activation", "", "", Generator::activation_name},

@@ -19,8 +19,10 @@ enum class prompt_start {
   last     ///< as the states of a text's last tokens before the final one
 };
 
+/// Of placements.
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<placement>{"front", "late"};
+/// Of starts.
 template <>
 inline constexpr std::array<std::string_view, 3> names_of<prompt_start>{"text", "random", "last"};
 
