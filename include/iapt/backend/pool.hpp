@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <mutex>
 #include <unordered_map>
 
 #include "iapt/core/shape.hpp"
@@ -11,7 +12,8 @@
 namespace iapt {
 
 /// Keeps memory that comes back and hands it out again: fresh pages would cost more than the arithmetic. `Self` offers
-/// allocate(bytes) and release(pointer).
+/// allocate(bytes) and release(pointer). Several threads may use it: a tenant's adapter is read while others are
+/// served.
 template <class Self>
 class memory_pool {
  public:
@@ -24,6 +26,7 @@ class memory_pool {
   template <class T>
   T* take(extent n) {
     const std::size_t bytes = rounded(n * sizeof(T));
+    const std::lock_guard lock(mutex_);
     auto block = idle_.lower_bound(bytes);
     void* p;
     if (block != idle_.end() && block->first <= bytes + bytes / 4) {
@@ -42,17 +45,25 @@ class memory_pool {
   /// Takes memory back; `n` as it was asked for.
   template <class T>
   void give(T* p, extent) {
+    const std::lock_guard lock(mutex_);
     const auto block = sizes_.find(p);
     in_use_ -= block->second, idle_bytes_ += block->second;
     idle_.emplace(block->second, p);
     sizes_.erase(block);
   }
   /// Bytes handed out now.
-  std::size_t bytes_in_use() const { return in_use_; }
+  std::size_t bytes_in_use() const {
+    const std::lock_guard lock(mutex_);
+    return in_use_;
+  }
   /// The most bytes that were ever handed out at once.
-  std::size_t peak_bytes() const { return peak_; }
+  std::size_t peak_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return peak_;
+  }
   /// Gives all idle memory back to the machine.
   void trim() {
+    const std::lock_guard lock(mutex_);
     while (!idle_.empty()) drop(idle_.begin());
   }
 
@@ -63,6 +74,7 @@ class memory_pool {
     idle_bytes_ -= block->first;
     idle_.erase(block);
   }
+  mutable std::recursive_mutex mutex_;  // recursive: an allocate() that fails may trim()
   std::multimap<std::size_t, void*> idle_;
   std::unordered_map<void*, std::size_t> sizes_;
   std::size_t in_use_ = 0, idle_bytes_ = 0, peak_ = 0;

@@ -45,10 +45,10 @@ class engine {
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
-  /// Takes a request.
+  /// Refuses a request that could never be answered. It may be called while another thread is in `step`.
   /// @throws shape_error if it could not be read even alone, naming what is too long
   /// @throws error naming an option that makes no sense
-  void submit(request_type request) {
+  void check(const request_type& request) const {
     const extent needed = request.late() ? 2 : 1;
     request.options.sampling.check();
     check_alternatives(request.options.log_probabilities.value_or(0));
@@ -56,12 +56,20 @@ class engine {
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                         std::to_string(needed) + " are needed");
     for (const token_id token : request.prompt) check_token(token, lm_.config);
-    const extent most = std::min(options_.cache.blocks, options_.cache.blocks_of_sequence) * options_.cache.block_rows;
-    if (request.rows() > most)
+    if (const extent most = capacity(); request.rows() > most)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
                         std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
                         std::to_string(request.options.max_new) + " take " + std::to_string(request.rows()) +
                         " rows of the cache, which has " + std::to_string(most) + " for one request");
+  }
+  /// Rows of the cache that one request may have.
+  extent capacity() const {
+    return std::min(options_.cache.blocks, options_.cache.blocks_of_sequence) * options_.cache.block_rows;
+  }
+  /// Takes a request.
+  /// @throws shape_error, error as `check`
+  void submit(request_type request) {
+    check(request);
     if (request.options.max_new > 0)
       waiting_.push_back({.request = std::move(request)});
     else if (request.finished)
@@ -76,9 +84,19 @@ class engine {
   /// What the requests have read.
   const kv_cache<T, Backend>& cache() const { return cache_; }
 
+  /// Ends all requests.
+  void end_all(finish_reason why) {
+    for (const auto& j : running_)
+      if (!j->done) end(*j, why);
+    running_.clear();
+    for (const job& j : std::exchange(waiting_, {}))
+      if (j.request.finished) j.request.finished(why);
+  }
+
   /// One pass; false if there is nothing to do. Listeners are called from it.
   /// @throws device_error if the machine fails; all requests then wait to be read again
   bool step() {
+    end_unwanted();
     admit();
     if (running_.empty()) return false;
     const mixed_pass<T, Backend> next(choose_shares(), cache_);
@@ -103,6 +121,17 @@ class engine {
     return cache_.blocks_for(filled + s.added()) - cache_.blocks_for(filled);
   }
 
+  void end_unwanted() {
+    const auto unwanted = [](const job& j) { return j.request.wanted && !j.request.wanted(); };
+    std::erase_if(waiting_, [&](const job& j) {
+      if (!unwanted(j)) return false;
+      if (j.request.finished) j.request.finished(finish_reason::cancelled);
+      return true;
+    });
+    for (const auto& j : running_)
+      if (unwanted(*j)) end(*j, finish_reason::cancelled);
+    std::erase_if(running_, [](const auto& j) { return j->done; });
+  }
   // Gives waiting requests a place, in their order, while the blocks for all of their tokens are free.
   void admit() {
     extent promised = 0;

@@ -16,8 +16,8 @@ namespace iapt {
 enum class finish_reason {
   stop,       ///< a stop token came
   length,     ///< it has as many tokens as were asked for
-  cancelled,  ///< its listener wanted no more
-  failed      ///< its logits were not finite
+  cancelled,  ///< nobody wanted it any more
+  failed      ///< its logits were not finite, or its pass failed
 };
 
 /// What one tenant asks for.
@@ -28,6 +28,7 @@ struct engine_request {
   shared_method<T, Backend> method = {};               ///< the tenant's; null: the bare model
   std::function<bool(const chosen_token&)> seen = {};  ///< hears of each token; returns whether it goes on
   std::function<void(finish_reason)> finished = {};    ///< hears of the end, once
+  std::function<bool()> wanted = {};                   ///< asked before each pass; where it says no, the request ends
 
   /// P; 0 without soft tokens.
   extent soft_tokens() const { return method ? method->soft_tokens() : 0; }

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// An engine with a thread of its own: requests come from any thread, wait in a bounded queue, and are drained at the
+// end.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "iapt/serve/engine.hpp"
+
+namespace iapt {
+
+/// A request that came while as many waited as may: try again later.
+struct queue_full : error {
+  using error::error;
+};
+/// A request that came after `service::drain`.
+struct service_draining : error {
+  using error::error;
+};
+
+/// A cache of blocks of 64 rows within so many bytes, of which one sequence has at most what the model's positions
+/// take.
+/// @throws error if not even one block fits
+template <class T>
+cache_size cache_within(const transformer_config& config, std::size_t bytes, extent sequences) {
+  constexpr extent rows = 64;
+  const extent width = config.heads.kv_heads * config.heads.head_size;
+  const std::size_t block = std::size_t(config.layers * 2 * width * rows) * sizeof(T);
+  const auto blocks = extent(bytes / block);
+  if (blocks < 1)
+    throw error("cache: " + std::to_string(bytes) + " bytes hold no block of " + std::to_string(rows) +
+                " rows, which takes " + std::to_string(block));
+  const extent longest = config.max_positions > 0 ? (config.max_positions + rows - 1) / rows : blocks;
+  return {
+      .sequences = sequences, .blocks = blocks, .block_rows = rows, .blocks_of_sequence = std::min(blocks, longest)};
+}
+
+/// What a service takes on.
+struct service_options {
+  engine_options engine = {};                               ///< memory, and rows of a pass
+  std::size_t max_queue = 64;                               ///< requests beyond those that there are places for
+  std::function<void(const std::string&)> on_failure = {};  ///< hears why a pass failed; its requests fail with it
+};
+
+/// What a service does at a moment, and has done.
+struct service_load {
+  std::size_t running = 0;             ///< requests that are being read or answered, as of the last pass
+  std::size_t waiting = 0;             ///< the others that were taken and have not ended
+  std::size_t preemptions = 0;         ///< see `engine::preemptions`
+  extent free_blocks = 0;              ///< of the cache
+  std::uint64_t prompt_tokens = 0;     ///< of the requests that were taken
+  std::uint64_t generated_tokens = 0;  ///< so far
+};
+
+/// Answers requests of any thread. Listeners are called from the service's own thread and should be quick; one that
+/// throws ends its own request.
+template <class T, class Backend>
+class service {
+ public:
+  using request_type = engine_request<T, Backend>;  ///< what it takes
+
+  /// Starts the thread, for a model, which must outlive it.
+  service(const causal_lm<T, Backend>& lm, service_options options)
+      : options_(std::move(options)), engine_(lm, options_.engine), thread_([this] { work(); }) {}
+  /// Ends what is still at work as cancelled.
+  ~service() {
+    {
+      const std::lock_guard lock(mutex_);
+      draining_ = stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  service(const service&) = delete;
+  service& operator=(const service&) = delete;
+
+  /// Takes a request, whose listeners will hear of it.
+  /// @throws queue_full if too many wait
+  /// @throws service_draining after `drain`
+  /// @throws shape_error, error if it could never be answered, as `engine::check` says
+  void submit(request_type request) {
+    engine_.check(request);
+    const std::size_t tokens = request.prompt.size();
+    request.seen = [this, own = std::move(request.seen)](const chosen_token& one) {
+      ++generated_tokens_;
+      try {
+        return !own || own(one);
+      } catch (...) { return false; }
+    };
+    request.finished = [this, own = std::move(request.finished)](finish_reason why) {
+      try {
+        if (own) own(why);
+      } catch (...) {}  // it has ended anyway
+      const std::lock_guard lock(mutex_);
+      --taken_;
+      changed_.notify_all();
+    };
+    const std::lock_guard lock(mutex_);
+    if (draining_) throw service_draining("service: no more requests are taken");
+    if (const auto most = std::size_t(options_.engine.cache.sequences) + options_.max_queue; taken_ >= most)
+      throw queue_full("service: " + std::to_string(taken_) +
+                       " requests are being answered or wait, the most there may be");
+    arrived_.push_back(std::move(request));
+    ++taken_, load_.prompt_tokens += tokens;
+    changed_.notify_all();
+  }
+  /// Takes no more requests, and waits until all have ended.
+  void drain() {
+    std::unique_lock lock(mutex_);
+    draining_ = true;
+    changed_.wait(lock, [&] { return taken_ == 0; });
+  }
+  /// Whether requests are no longer taken.
+  bool draining() const {
+    const std::lock_guard lock(mutex_);
+    return draining_;
+  }
+  /// Runs f on the service's thread, between two passes, and waits for it: for what a backend of one thread must do.
+  /// @throws whatever f throws
+  void between_passes(std::function<void()> f) {
+    std::packaged_task<void()> task(std::move(f));
+    std::future<void> done = task.get_future();
+    {
+      const std::lock_guard lock(mutex_);
+      between_.push_back(std::move(task));
+    }
+    changed_.notify_all();
+    done.get();
+  }
+  /// What it does.
+  service_load load() const {
+    const std::lock_guard lock(mutex_);
+    service_load now = load_;
+    now.waiting = taken_ - std::min(taken_, now.running);
+    now.generated_tokens = generated_tokens_;
+    return now;
+  }
+  /// Rows of the cache that one request may have: prompt, soft tokens and answer.
+  extent capacity() const { return engine_.capacity(); }
+
+ private:
+  void work() {
+    bool busy = false;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      load_.running = engine_.running(), load_.preemptions = engine_.preemptions();
+      load_.free_blocks = engine_.cache().free_blocks();
+      changed_.wait(lock, [&] { return busy || stopping_ || !arrived_.empty() || !between_.empty(); });
+      const bool stop = stopping_;
+      auto requests = std::exchange(arrived_, {});
+      auto tasks = std::exchange(between_, {});
+      lock.unlock();
+      for (auto& task : tasks) task();
+      busy = pass(std::move(requests), stop);
+      if (stop) return;
+      lock.lock();
+    }
+  }
+  // Whether there may be more to do. What fails here fails for all: nobody can tell whose fault it was.
+  bool pass(std::vector<request_type> requests, bool stop) {
+    try {
+      for (auto& request : requests) engine_.submit(std::move(request));
+      if (!stop) return engine_.step();
+      engine_.end_all(finish_reason::cancelled);
+      return false;
+    } catch (const std::exception& failure) {
+      engine_.end_all(finish_reason::failed);
+      if (options_.on_failure) options_.on_failure(failure.what());
+      return false;
+    }
+  }
+
+  service_options options_;
+  engine<T, Backend> engine_;  // of thread_, but for what is const
+  mutable std::mutex mutex_;   // of all that follows
+  std::condition_variable changed_;
+  std::vector<request_type> arrived_;
+  std::vector<std::packaged_task<void()>> between_;
+  std::size_t taken_ = 0;  // and not ended
+  bool draining_ = false, stopping_ = false;
+  service_load load_;
+  std::atomic<std::uint64_t> generated_tokens_ = 0;
+  std::thread thread_;  // the last: it uses all others
+};
+
+}  // namespace iapt
