@@ -57,7 +57,8 @@ struct service_load {
   std::size_t running = 0;             ///< requests that are being read or answered, as of the last pass
   std::size_t waiting = 0;             ///< the others that were taken and have not ended
   std::size_t preemptions = 0;         ///< see `engine::preemptions`
-  extent free_blocks = 0;              ///< of the cache
+  extent blocks = 0;                   ///< of the cache
+  extent free_blocks = 0;              ///< of them
   std::uint64_t prompt_tokens = 0;     ///< of the requests that were taken
   std::uint64_t generated_tokens = 0;  ///< so far
 };
@@ -142,7 +143,7 @@ class service {
     const std::lock_guard lock(mutex_);
     service_load now = load_;
     now.waiting = taken_ - std::min(taken_, now.running);
-    now.generated_tokens = generated_tokens_;
+    now.blocks = options_.engine.cache.blocks, now.generated_tokens = generated_tokens_;
     return now;
   }
   /// Rows of the cache that one request may have: prompt, soft tokens and answer.
