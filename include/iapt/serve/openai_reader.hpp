@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parameters of OpenAI's interface, and what is wrong with them in its own words.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "iapt/core/error.hpp"
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// What a client is told: a status of HTTP, and OpenAI's error object.
+struct openai_error : error {
+  int status;         ///< of HTTP
+  std::string param;  ///< what is wrong, or empty
+  std::string code;   ///< for programs, or empty
+
+  /// With a message for people.
+  openai_error(int status, const std::string& message, std::string param = "", std::string code = "")
+      : error(message), status(status), param(std::move(param)), code(std::move(code)) {}
+  /// The object, as text.
+  std::string body() const {
+    const auto or_null = [](const std::string& s) {
+      return s.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(s);
+    };
+    const nlohmann::ordered_json found = {{"error",
+                                           {{"message", what()},
+                                            {"type", status < 500 ? "invalid_request_error" : "server_error"},
+                                            {"param", or_null(param)},
+                                            {"code", or_null(code)}}}};
+    return found.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+};
+
+/// Takes a request's parameters out of its JSON, each once.
+class openai_reader {
+ public:
+  using json = nlohmann::json;  ///< a value
+
+  /// Of a body.
+  /// @throws openai_error if it is no JSON object
+  explicit openai_reader(std::string_view body) : all_(json::parse(body, nullptr, false)) {
+    if (!all_.is_object()) throw openai_error(400, "the body must be a JSON object");
+  }
+  /// A parameter; null where it is not given.
+  const json& take(const std::string& name) {
+    static const json none;
+    known_.insert(name);
+    const auto found = all_.find(name);
+    return found == all_.end() ? none : *found;
+  }
+  /// Puts a parameter where it belongs, if it is given.
+  void into(const std::string& name, bool& to) {
+    if (const json& value = take(name); !value.is_null()) need(value.is_boolean(), name, "a boolean"), to = value;
+  }
+  void into(const std::string& name, double& to) {
+    if (const json& value = take(name); !value.is_null()) need(value.is_number(), name, "a number"), to = value;
+  }
+  void into(const std::string& name, std::string& to) {
+    if (const json& value = take(name); !value.is_null()) need(value.is_string(), name, "a string"), to = value;
+  }
+  void into(const std::string& name, std::optional<extent>& to, extent least, extent most) {
+    const json& value = take(name);
+    if (value.is_null()) return;
+    const bool whole = value.is_number_integer() && !(value.is_number_unsigned() && value > json(INT64_MAX));
+    need(whole && value >= json(least) && value <= json(most), name,
+         "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    to = value.get<extent>();
+  }
+  /// Refuses a parameter that has another value than the one that there is.
+  void only(const std::string& name, const json& value) {
+    const json& found = take(name);
+    need(found.is_null() || found == value, name, value.dump() + " here");
+  }
+  /// Refuses what was not taken and is not off.
+  void finish() const {
+    for (const auto& [name, value] : all_.items())
+      if (!known_.contains(name) && !(value.is_null() || value == false || (value.is_structured() && value.empty())))
+        throw openai_error(400, "unknown parameter: " + name.substr(0, 64), name.substr(0, 64), "unknown_parameter");
+  }
+  /// @throws openai_error that a parameter must be something else, unless it is good
+  static void need(bool good, const std::string& name, const std::string& what) {
+    if (!good) throw openai_error(400, name + " must be " + what, name);
+  }
+
+ private:
+  json all_;
+  std::set<std::string> known_;
+};
+
+}  // namespace iapt
