@@ -1,37 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The built programs from outside: exit statuses, refused flags, output that cannot be written.
-#include <sys/wait.h>
-
-#include <cstdio>
 #include <filesystem>
 
 #include "support/catch.hpp"
 #include "support/model.hpp"
+#include "support/shell.hpp"
 #include "support/temporary_folder.hpp"
 
 using namespace iapt::test;
 
 namespace {
-
-/// What a command did.
-struct outcome {
-  int status;        ///< of its exit
-  std::string text;  ///< standard output and standard error
-};
-
-/// Runs a command of the shell.
-outcome shell(const std::string& command) {
-  outcome found{-1, ""};
-  std::FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "r");
-  REQUIRE(pipe);
-  for (int c; (c = std::fgetc(pipe)) != EOF;) found.text += char(c);
-  const int status = ::pclose(pipe);
-  if (WIFEXITED(status)) found.status = WEXITSTATUS(status);
-  return found;
-}
-
-/// One word of the shell.
-std::string word(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
 
 /// Runs a program with arguments, and perhaps a redirection.
 struct program {
@@ -46,7 +24,7 @@ struct program {
   }
 };
 
-constexpr const char* names[] = {"train", "evaluate", "generate", "fit_activation", "make_sql_data"};
+constexpr const char* names[] = {"train", "evaluate", "generate", "serve", "fit_activation", "make_sql_data"};
 
 std::size_t files_in(const std::filesystem::path& folder) {
   return std::size_t(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
@@ -69,9 +47,9 @@ TEST_CASE("programs: the exit status is 0, or 1 for a wrong flag", "[examples]")
 
 TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]") {
   const auto train = require_program("train"), evaluate = require_program("evaluate"),
-             generate = require_program("generate"), fit = require_program("fit_activation"),
-             data = require_program("make_sql_data");
-  if (!train || !evaluate || !generate || !fit || !data) return;
+             generate = require_program("generate"), serve = require_program("serve"),
+             fit = require_program("fit_activation"), data = require_program("make_sql_data");
+  if (!train || !evaluate || !generate || !serve || !fit || !data) return;
   struct wrong {
     const std::string& path;
     const char *flag, *value, *message;
@@ -113,6 +91,11 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
            wrong{*generate, "--seed", "-1", "must be at least 0, found -1"},
            wrong{*generate, "--stop", "''", "must not be empty"},
            wrong{*generate, "--logprobs", "21", "must be at most 20, found 21"},
+           wrong{*serve, "--port", "65536", "must be at most 65535, found 65536"},
+           wrong{*serve, "--kv-budget", "0", "must be at least 1, found 0"},
+           wrong{*serve, "--max-queue", "-1", "must be at least 0, found -1"},
+           wrong{*serve, "--timeout", "soon", "must be a whole number, found soon"},
+           wrong{*serve, "--adapters", "''", "must not be empty"},
            wrong{*evaluate, "--max-new", "0", "must be at least 1, found 0"},
            wrong{*evaluate, "--limit", "-1", "must be at least 0, found -1"},
            wrong{*evaluate, "--limit", "ten", "must be a whole number, found ten"},

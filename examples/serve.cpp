@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Serves a model and its tenants' adapters over HTTP: its flags. serve.hpp says what happens.
+#include "serve.hpp"
+
+#include <iapt/backend/eigen/backend.hpp>
+
+#include "support/main.hpp"
+
+namespace program {
+
+void serve_program::add(CLI::App& app) {
+  common_flags::add(app);
+  app.add_option("--adapters", adapters, "folder whose folders are the tenants' adapters, by their names")
+      ->required()
+      ->check(not_empty());
+  app.add_option("--host", host, "address to listen on; 0.0.0.0: all")->check(not_empty())->capture_default_str();
+  app.add_option("--port", port, "port to listen on; 0: any that is free")
+      ->check(between<int>(0, 65535))
+      ->capture_default_str();
+  const auto whole = [&](const char* flag, extent& value, extent least, extent most, const char* help) {
+    app.add_option(flag, value, help)->check(between<extent>(least, most))->capture_default_str();
+  };
+  whole("--kv-budget", kv_budget, 1, 1 << 24, "MiB for keys and values of the requests at work");
+  whole("--adapter-budget", adapter_budget, 1, 1 << 24, "MiB for adapters; the least recently used go first");
+  whole("--max-running", max_running, 1, 4096, "requests answered at a time");
+  whole("--max-queue", max_queue, 0, 4096, "requests that may wait; others are answered 429");
+  whole("--max-tokens", max_tokens, 1, 1000000, "tokens of an answer at most");
+  whole("--max-body", max_body, 1, 1 << 20, "KiB of a request's body at most");
+  whole("--timeout", timeout, 1, 86400, "seconds for a request, its waiting included");
+  app.add_option("--api-keys", keys, R"(JSON file of keys and the models of each: {"key": ["model"], "other": "*"})")
+      ->check(not_empty());
+}
+
+}  // namespace program
+
+static const program::device<program::serve_program, iapt::eigen_backend> here("eigen");
+
+int main(int argc, char** argv) { return program::main_of<program::serve_program>(argc, argv); }

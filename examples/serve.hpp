@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Serves a model and its tenants' adapters over HTTP, in OpenAI's interface, on any device. serve.cpp reads the flags.
+#pragma once
+#include <chrono>
+#include <iapt/serve/adapter_store.hpp>
+#include <iapt/serve/service.hpp>
+#include <thread>
+
+#include "support/api_keys.hpp"
+#include "support/http.hpp"
+#include "support/metrics.hpp"
+#include "support/program.hpp"
+
+namespace program {
+using namespace iapt;
+
+/// The program, as its flags describe it.
+struct serve_program : common_flags {
+  static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's interface.";
+  std::string adapters, host = "127.0.0.1", keys;
+  int port = 8080;
+  extent kv_budget = 1024, adapter_budget = 1024;                                              // MiB
+  extent max_running = 32, max_queue = 64, max_tokens = 4096, max_body = 1024, timeout = 600;  // KiB, seconds
+
+  void add(CLI::App& app);
+  template <class Backend>
+  int run(Backend& backend) const;
+};
+
+/// What answers the requests of HTTP. Each connection has a thread, which reads adapters and writes answers; the
+/// service's thread generates.
+template <class Backend>
+class server {
+ public:
+  server(const serve_program& flags, Backend& backend)
+      : flags_(flags),
+        lm_(load_causal_lm<float>(flags.model, backend)),
+        stop_(stop_tokens(lm_)),
+        keys_(flags.keys),
+        service_(lm_,
+                 {.engine = {.cache = cache_within<float>(lm_.config, mebibytes(flags.kv_budget), flags.max_running)},
+                  .max_queue = std::size_t(flags.max_queue),
+                  .on_failure = [](const std::string& why) { std::cerr << "iapt: a pass failed: " + why + "\n"; }}),
+        store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader()) {
+    std::filesystem::path path(flags.model);
+    if (!path.has_filename()) path = path.parent_path();  // "folder/"
+    name_ = (std::filesystem::is_directory(path) ? path.filename() : path.stem()).string();
+    settle();
+    routes();
+  }
+
+  /// Serves until a signal comes, then answers what was asked.
+  int run() {
+    const interrupt_guard signal;
+    const int port = flags_.port ? (http_.bind_to_port(flags_.host, flags_.port) ? flags_.port : -1)
+                                 : http_.bind_to_any_port(flags_.host);
+    if (port < 0)
+      throw io_error("cannot listen on " + flags_.host + ":" + std::to_string(flags_.port) + ": in use, or not ours");
+    std::atomic<bool> ended = false;
+    std::thread listener([&] { http_.listen_after_bind(), ended = true; });
+    std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << port << std::endl;
+    while (!signal.raised() && !ended) std::this_thread::sleep_for(moment);
+    service_.drain();
+    while (answering_ > 0) std::this_thread::sleep_for(moment);  // stop() breaks off what is being written
+    http_.stop();
+    listener.join();
+    return 0;
+  }
+
+ private:
+  using json = nlohmann::ordered_json;
+  using clock = std::chrono::steady_clock;
+  static std::size_t mebibytes(extent count) { return std::size_t(count) << 20; }
+  // A GPU's backend is of one thread: there adapters are read between two passes.
+  typename adapter_store<float, Backend>::runner loader() {
+    if constexpr (requires(const Backend& backend) { backend.threads(); }) return {};
+    return [this](const auto& read) { service_.between_passes(read); };
+  }
+
+  void settle() {
+    const std::size_t threads = std::size_t(flags_.max_running + flags_.max_queue) + 8;  // 8 to refuse the others
+    http_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
+    http_.set_payload_max_length(std::size_t(flags_.max_body) << 10);
+    http_.set_keep_alive_max_count(1000);
+    http_.set_tcp_nodelay(true);
+    // Of other methods the library would read bodies of any length.
+    http_.set_pre_routing_handler([](const httplib::Request& from, httplib::Response& to) {
+      if (from.method == "GET" || from.method == "POST" || from.method == "HEAD")
+        return httplib::Server::HandlerResponse::Unhandled;
+      refuse(to, openai_error(405, "use GET or POST"));
+      return httplib::Server::HandlerResponse::Handled;
+    });
+    http_.set_logger([this](const auto&, const httplib::Response& to) { metrics_.count(to.status); });
+    http_.set_error_handler(refuse_as_library);
+    http_.set_exception_handler(refuse_as_thrown);
+  }
+  void routes() {
+    http_.Get("/healthz", [this](const auto&, httplib::Response& to) {
+      if (service_.draining()) throw openai_error(503, "the server is shutting down");
+      to.set_content("ok\n", "text/plain");
+    });
+    http_.Get("/metrics", [this](const auto&, httplib::Response& to) {
+      to.set_content(metrics_.text(service_.load(), store_.loaded(), store_.bytes()), "text/plain; version=0.0.4");
+    });
+    http_.Get("/v1/models", [this](const httplib::Request& from, httplib::Response& to) { models(from, to); });
+    http_.Get("/v1/models/(.+)", [this](const httplib::Request& from, httplib::Response& to) {
+      const std::string name = from.matches[1];
+      require_model(granted(from), name);
+      to.set_content(text(about(name)), "application/json");
+    });
+    for (const bool chat : {false, true})
+      http_.Post(chat ? "/v1/chat/completions" : "/v1/completions",
+                 [this, chat](const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body) {
+                   complete(from, to, body, chat);
+                 });
+    http_.Post(".*", [this](const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body) {
+      read_body(from, to, body, std::size_t(flags_.max_body) << 10);
+      throw openai_error(404, no_page);
+    });
+  }
+
+  // ---- who asks, and for what ----
+  const api_keys::grant& granted(const httplib::Request& from) const {
+    if (const auto* found = keys_.find(from.get_header_value("Authorization"))) return *found;
+    throw openai_error(401, "a key that is known is needed: Authorization: Bearer KEY", "", "invalid_api_key");
+  }
+  void require_model(const api_keys::grant& grant, const std::string& name) const {
+    if (!api_keys::allows(grant, name) || !(name == name_ || store_.has(name)))
+      throw openai_error(404, "the model \"" + name.substr(0, 256) + "\" does not exist, or is not yours", "model",
+                         "model_not_found");
+  }
+  static json about(const std::string& name) {
+    return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "iapt"}};
+  }
+  static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+  void models(const httplib::Request& from, httplib::Response& to) const {
+    const auto& grant = granted(from);
+    json list = json::array();
+    auto names = store_.tenants();
+    std::erase(names, name_);  // which means the bare model
+    names.insert(names.begin(), name_);
+    for (const std::string& name : names)
+      if (api_keys::allows(grant, name)) list.push_back(about(name));
+    to.set_content(text({{"object", "list"}, {"data", list}}), "application/json");
+  }
+  engine_request<float, Backend> prepare(const openai_request& asked) {
+    engine_request<float, Backend> request{.prompt = asked.encode(lm_), .options = asked.options};
+    request.options.stop = stop_;
+    try {
+      if (asked.model != name_) request.method = store_.get(asked.model);
+    } catch (const unknown_tenant&) { require_model({}, ""); } catch (const io_error& failure) {
+      throw openai_error(422, std::string("the adapter cannot be used: ") + failure.what(), "model", "bad_adapter");
+    }
+    const extent taken = extent(request.prompt.size()) + request.soft_tokens();
+    extent room = service_.capacity();
+    if (lm_.config.max_positions > 0) room = std::min(room, lm_.config.max_positions);
+    room -= taken;
+    if (room < 1 || asked.max_tokens.value_or(1) > room)
+      throw openai_error(400,
+                         "prompt and soft tokens take " + std::to_string(taken) + " of " +
+                             std::to_string(room + taken) + " positions, too many for an answer of " +
+                             std::to_string(asked.max_tokens.value_or(1)) + " tokens",
+                         asked.chat ? "messages" : "prompt", "context_length_exceeded");
+    if (asked.max_tokens.value_or(1) > flags_.max_tokens)
+      throw openai_error(400, "max_tokens must be at most " + std::to_string(flags_.max_tokens) + " here",
+                         "max_tokens");
+    request.options.max_new = asked.max_tokens.value_or(std::min(room, flags_.max_tokens));
+    return request;
+  }
+
+  // ---- the answer ----
+  void complete(const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body, bool chat) {
+    const auto held = hold();
+    const std::string json = read_body(from, to, body, std::size_t(flags_.max_body) << 10);
+    const auto& grant = granted(from);
+    const auto asked = openai_request::parse(json, chat);
+    require_model(grant, asked.model);
+    auto request = prepare(asked);
+    const extent prompt = extent(request.prompt.size());
+    const auto channel = std::make_shared<answer_channel>(asked, lm_.tokenizer());
+    const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
+    request.seen = [channel](const chosen_token& one) { return channel->put(one); };
+    request.finished = [channel](finish_reason why) { channel->end(why); };
+    request.wanted = [channel, deadline] { return channel->wanted() && clock::now() < deadline; };
+    try {
+      service_.submit(std::move(request));
+    } catch (const queue_full&) {
+      to.set_header("Retry-After", "1");
+      throw openai_error(429, "too many requests wait; try again later", "", "rate_limit_exceeded");
+    } catch (const service_draining&) {
+      throw openai_error(503, "the server is shutting down");
+    } catch (const error& failure) { throw openai_error(400, failure.what(), chat ? "messages" : "prompt"); }
+    // Until something has come the status is still open, so what fails by then is told by it.
+    auto first = channel->take(std::chrono::hours(24));
+    if (first.end) require_answer(*first.end);
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    write_answer(to, std::make_shared<openai_answer>(asked, lm_.tokenizer(), std::to_string(++number_), now),
+                 asked.stream, prompt, channel, std::move(first), held);
+  }
+  // Held while a request is answered.
+  std::shared_ptr<void> hold() {
+    ++answering_;
+    return {this, [this](void*) { --answering_; }};
+  }
+
+  const serve_program& flags_;
+  language_model<float, Backend> lm_;
+  std::string name_;  // of the bare model
+  std::vector<token_id> stop_;
+  api_keys keys_;
+  http_metrics metrics_;
+  service<float, Backend> service_;
+  adapter_store<float, Backend> store_;
+  std::atomic<std::uint64_t> number_ = 0;  // of the last answer
+  std::atomic<int> answering_ = 0;         // requests
+  httplib::Server http_;
+};
+
+template <class Backend>
+int serve_program::run(Backend& backend) const {
+  return server<Backend>(*this, backend).run();
+}
+
+}  // namespace program
