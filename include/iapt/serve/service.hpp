@@ -142,7 +142,8 @@ class service {
   service_load load() const {
     const std::lock_guard lock(mutex_);
     service_load now = load_;
-    now.waiting = taken_ - std::min(taken_, now.running);
+    now.running = std::min(now.running, taken_);  // some may have ended in the pass that goes on
+    now.waiting = taken_ - now.running;
     now.blocks = options_.engine.cache.blocks, now.generated_tokens = generated_tokens_;
     return now;
   }
