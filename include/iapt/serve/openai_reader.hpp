@@ -54,16 +54,23 @@ class openai_reader {
     const auto found = all_.find(name);
     return found == all_.end() ? none : *found;
   }
-  /// Puts a parameter where it belongs, if it is given.
+  /// Puts a boolean where it belongs, if it is given.
+  /// @throws openai_error if it is something else
   void into(const std::string& name, bool& to) {
     if (const json& value = take(name); !value.is_null()) need(value.is_boolean(), name, "a boolean"), to = value;
   }
+  /// Puts a number where it belongs, if it is given.
+  /// @throws openai_error if it is something else
   void into(const std::string& name, double& to) {
     if (const json& value = take(name); !value.is_null()) need(value.is_number(), name, "a number"), to = value;
   }
+  /// Puts a string where it belongs, if it is given.
+  /// @throws openai_error if it is something else
   void into(const std::string& name, std::string& to) {
     if (const json& value = take(name); !value.is_null()) need(value.is_string(), name, "a string"), to = value;
   }
+  /// Puts a whole number within bounds where it belongs, if it is given.
+  /// @throws openai_error if it is something else
   void into(const std::string& name, std::optional<extent>& to, extent least, extent most) {
     const json& value = take(name);
     if (value.is_null()) return;
@@ -72,12 +79,14 @@ class openai_reader {
          "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     to = value.get<extent>();
   }
-  /// Refuses a parameter that has another value than the one that there is.
+  /// Takes a parameter that may have one value alone.
+  /// @throws openai_error if it has another
   void only(const std::string& name, const json& value) {
     const json& found = take(name);
     need(found.is_null() || found == value, name, value.dump() + " here");
   }
-  /// Refuses what was not taken and is not off.
+  /// Ends the reading.
+  /// @throws openai_error naming a parameter that was not taken and is not off
   void finish() const {
     for (const auto& [name, value] : all_.items())
       if (!known_.contains(name) && !(value.is_null() || value == false || (value.is_structured() && value.empty())))
