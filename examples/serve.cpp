@@ -13,6 +13,7 @@ void serve_program::add(CLI::App& app) {
   app.add_option("--adapters", adapters, "folder whose folders are the tenants' adapters, by their names")
       ->required()
       ->check(not_empty());
+  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--host", host, "address to listen on; 0.0.0.0: all")->check(not_empty())->capture_default_str();
   app.add_option("--port", port, "port to listen on; 0: any that is free")
       ->check(between<int>(0, 65535))
