@@ -7,13 +7,6 @@
 namespace iapt::test {
 namespace {
 
-host_array<2> product(const host_array<2>& x, const host_array<2>& w, bool by_rows) {
-  host_array<2> y({x.size(0), w.size(by_rows ? 0 : 1)});
-  for (extent i = 0; i < y.size(0); ++i)
-    for (extent j = 0; j < y.size(1); ++j)
-      for (extent k = 0; k < x.size(1); ++k) y(i, j) += x(i, k) * (by_rows ? w(j, k) : w(k, j));
-  return y;
-}
 const auto plain = [](const auto& x, const auto& w) { return matmul(x, w); };
 const auto by_rows = [](const auto& x, const auto& w) { return matmul(x, transposed(w)); };
 const auto plain_reference = [](const auto& x, const auto& w) { return product(x, w, false); };

@@ -25,14 +25,6 @@ struct quantised_matrix {
   }
 };
 
-host_array<2> product(const host_array<2>& x, const host_array<2>& w, bool by_rows) {
-  host_array<2> y({x.size(0), w.size(by_rows ? 0 : 1)});
-  for (extent i = 0; i < y.size(0); ++i)
-    for (extent j = 0; j < y.size(1); ++j)
-      for (extent k = 0; k < x.size(1); ++k) y(i, j) += x(i, k) * (by_rows ? w(j, k) : w(k, j));
-  return y;
-}
-
 // y = x · wᵀ and dx = dy · w, against loops.
 template <class T>
 void check_product(const quantised_matrix& w, extent rows, int threads, double bound) {

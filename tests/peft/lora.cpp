@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iapt/peft/lora.hpp"
 
-#include "iapt/autograd/gradcheck.hpp"
 #include "iapt/model/decoder.hpp"
-#include "iapt/ops/cross_entropy.hpp"
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
@@ -22,21 +20,10 @@ TEST_CASE("LoRA starts as the bare model, and merged it is the same function", "
 
 TEST_CASE("gradients of LoRA", "[peft]") {
   test_backend backend = with_threads(1);
-  auto lm = small_model(backend);
-  const auto batch = two_sequences();
-  const row_numbers<test_backend> targets(backend, batch.targets);
+  const auto lm = small_model(backend);
   const auto method = moved(make_lora(lm, {.rank = 2, .alpha = 3, .rank_stabilised = true}), 0.1);
   CHECK(method.layers[1][0].scale == Approx(3 / std::sqrt(2.0)));
-  const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
-  for (const bool recompute : {false, true}) {
-    lm.recompute_layers = recompute;
-    for (auto& p : method.parameters())
-      if (p.name.find("layers.1.") != std::string::npos) {
-        INFO(p.name);
-        CHECK(gradcheck(backend, loss, p.values) < 2e-6);
-        for (auto& q : method.parameters()) q.values.clear_gradient();
-      }
-  }
+  check_parameters(lm, method, [](const std::string& name) { return name.find("layers.1.") != std::string::npos; });
 }
 
 TEST_CASE("LoRA reads from a cache what it reads at once", "[peft]") {

@@ -3,6 +3,7 @@
 #pragma once
 #include "iapt/core/random.hpp"
 #include "iapt/model/causal_lm.hpp"
+#include "iapt/ops/cross_entropy.hpp"
 #include "support/check.hpp"
 
 namespace iapt::test {
@@ -67,6 +68,23 @@ inline packed_batch two_sequences() {
   batch.add(small_tokens(7, 1), small_tokens(4, 2));
   batch.add(small_tokens(5, 8), small_tokens(3, 9));
   return batch;
+}
+
+/// Gradients of the loss on two sequences by the parameters that are wanted, layers kept or run again.
+template <class Method, class Wanted>
+void check_parameters(causal_lm<double, test_backend> lm, const Method& method, Wanted wanted) {
+  const auto batch = two_sequences();
+  const row_numbers<test_backend> targets(lm.backend(), batch.targets);
+  const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
+  for (const bool recompute : {false, true}) {
+    lm.recompute_layers = recompute;
+    for (auto& p : method.parameters()) {
+      if (!wanted(p.name)) continue;
+      INFO(p.name);
+      CHECK(gradcheck(lm.backend(), loss, p.values) < 2e-6);
+      for (auto& q : method.parameters()) q.values.clear_gradient();
+    }
+  }
 }
 
 }  // namespace iapt::test

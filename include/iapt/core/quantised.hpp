@@ -97,12 +97,9 @@ constexpr T half_at(const std::byte* p) {
   return T(half_to_float(load<std::uint16_t>(p)));
 }
 
-/// 32 elements: scale d (half), with a minimum m (half) after it or without, then 16 bytes of quants of four bits. Byte
-/// j holds element j in its low half and element j + 16 in its high half; x = d·q + m, or d·(q − 8).
-template <bool HasMinimum>
-struct four_bit_block : block_format<four_bit_block<HasMinimum>> {
-  static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type it decodes
-
+/// What the blocks of 32 elements share: one scale d (half) in front, with a minimum m (half) after it or without.
+template <class Format, bool HasMinimum>
+struct scaled_block : block_format<Format> {
   /// d
   template <class T>
   static constexpr T factor(const std::byte* block, int) {
@@ -113,6 +110,14 @@ struct four_bit_block : block_format<four_bit_block<HasMinimum>> {
   static constexpr T minimum(const std::byte* block) requires HasMinimum {
     return half_at<T>(block + 2);
   }
+};
+
+/// 32 elements: scale d (half), with a minimum m (half) after it or without, then 16 bytes of quants of four bits. Byte
+/// j holds element j in its low half and element j + 16 in its high half; x = d·q + m, or d·(q − 8).
+template <bool HasMinimum>
+struct four_bit_block : scaled_block<four_bit_block<HasMinimum>, HasMinimum> {
+  static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type it decodes
+
   /// q, or q − 8
   template <class V>
   static constexpr auto quant(const std::byte* block, int group, int j) {
@@ -123,19 +128,9 @@ struct four_bit_block : block_format<four_bit_block<HasMinimum>> {
 /// As the four-bit blocks with a fifth bit: 32 of them in one word before the quants, bit j for element j; x = d·q + m,
 /// or d·(q − 16).
 template <bool HasMinimum>
-struct five_bit_block : block_format<five_bit_block<HasMinimum>> {
+struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
   static constexpr dtype type = HasMinimum ? dtype::q5_1 : dtype::q5_0;  ///< the type it decodes
 
-  /// d
-  template <class T>
-  static constexpr T factor(const std::byte* block, int) {
-    return half_at<T>(block);
-  }
-  /// m
-  template <class T>
-  static constexpr T minimum(const std::byte* block) requires HasMinimum {
-    return half_at<T>(block + 2);
-  }
   /// q, or q − 16
   template <class V>
   static constexpr auto quant(const std::byte* block, int group, int j) {
@@ -147,14 +142,9 @@ struct five_bit_block : block_format<five_bit_block<HasMinimum>> {
 };
 
 /// 32 elements: scale d (half), 32 signed bytes q; x = d·q.
-struct eight_bit_block : block_format<eight_bit_block> {
+struct eight_bit_block : scaled_block<eight_bit_block, false> {
   static constexpr dtype type = dtype::q8_0;  ///< the type it decodes
 
-  /// d
-  template <class T>
-  static constexpr T factor(const std::byte* block, int) {
-    return half_at<T>(block);
-  }
   /// q
   template <class V>
   static constexpr auto quant(const std::byte* block, int group, int j) {
