@@ -53,14 +53,6 @@ template <int Rank>
 host_array<Rank> on_host(const tensor<double, Rank, test_backend>& x) {
   return {x.shape(), to_host(x)};
 }
-/// x · wᵀ
-inline host_array<2> product_by_loops(const host_array<2>& x, const host_array<2>& w) {
-  host_array<2> y({x.size(0), w.size(0)});
-  for (extent i = 0; i < y.size(0); ++i)
-    for (extent j = 0; j < y.size(1); ++j)
-      for (extent k = 0; k < x.size(1); ++k) y(i, j) += x(i, k) * w(j, k);
-  return y;
-}
 /// f(x(i, j), i, j) in place of every x(i, j).
 template <class F>
 host_array<2> changed(host_array<2> x, F f) {
@@ -72,7 +64,7 @@ host_array<2> changed(host_array<2> x, F f) {
 /// ((x · wᵀ + own bias) + delta) · scale + bias
 template <class Method>
 host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, const Method& method, site where) {
-  host_array<2> y = product_by_loops(x, on_host(map.weight.expanded()));
+  host_array<2> y = product(x, on_host(map.weight.expanded()), true);
   const auto by_row = [&](const row_tensor& row, auto f) {
     if (!row) return;
     const host_array<1> values = on_host(row);
@@ -82,7 +74,7 @@ host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, con
   if constexpr (requires { method.downs; })
     if (const matrix down = find(method.downs, where.layer, where.part)) {
       const auto delta =
-          product_by_loops(product_by_loops(x, on_host(down)), on_host(find(method.ups, where.layer, where.part)));
+          product(product(x, on_host(down), true), on_host(find(method.ups, where.layer, where.part)), true);
       y = changed(y, [&](double v, extent i, extent j) { return v + delta(i, j); });
     }
   if constexpr (requires { method.scales; })
