@@ -185,16 +185,11 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
       if (shrink != T(1)) group.each(E, [&](auto e) { result[e] = result(e) * shrink; });
       greatest[r] = top;
     }
-    if (rows > 16)
-      return eigen_matmul<T>(rows, E, block.count, {scores, attention_keys}, {block.v, k_width}, {y.data(), E}, true);
-    for (extent j = 0; j < block.count; ++j) {
-      const row<const T> value{block.v + j * k_width};
-      for (extent r = 0; r < rows; ++r) {
-        const T weight = scores[r * attention_keys + j];
-        const row<T> result{y.data() + r * E};
-        group.each(E, [&](auto e) { result[e] = result(e) + value(e) * weight; });
-      }
-    }
+    const matrix_ref<const T> weights{scores, attention_keys}, values{block.v, k_width};
+    if (rows <= 16)
+      sum_products<T>(rows, E, block.count, weights, values, {y.data(), E});
+    else
+      eigen_matmul<T>(rows, E, block.count, weights, values, {y.data(), E}, true);
   });
   for (extent r = 0; r < rows; ++r) {
     const row<T> from{y.data() + r * E}, to{a.y + tile.at(r)};

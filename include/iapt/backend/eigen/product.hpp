@@ -151,4 +151,44 @@ void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T
   if (m == 1) strip(std::integral_constant<int, 1>{});
 }
 
+/// A tile of c (m, n) += a (m, k) · b (k, n), `Rows` rows from the first and `Packs` packs of columns from `column` on:
+/// each number of b is read once for all rows. A number's sum has the same order in tiles of all sizes.
+template <int Rows, int Packs, class T>
+void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
+  using P = pack<T>;
+  P sums[Rows][Packs];
+  for (int i = 0; i < Rows; ++i)
+    for (int p = 0; p < Packs; ++p) sums[i][p] = P::load(c.data + i * c.stride + column + p * P::width);
+  for (extent l = 0; l < k; ++l) {
+    P numbers[Packs];
+    for (int p = 0; p < Packs; ++p) numbers[p] = P::load(b.data + l * b.stride + column + p * P::width);
+    for (int i = 0; i < Rows; ++i) {
+      const P factor(a.data[i * a.stride + l]);
+      for (int p = 0; p < Packs; ++p) sums[i][p] = sums[i][p] + numbers[p] * factor;
+    }
+  }
+  for (int i = 0; i < Rows; ++i)
+    for (int p = 0; p < Packs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
+}
+
+/// c (m, n) += a (m, k) · b (k, n) for few rows, neither transposed: row i does not depend on how many rows there are.
+template <class T>
+void sum_products(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
+  constexpr int rows = 3, packs = 4,
+                width = pack<T>::width;  // as many sums as sixteen registers hold beside what they read
+  const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
+    extent column = 0;
+    for (; column + packs * width <= n; column += packs * width) sum_tile<Rows, packs>(column, k, a, b, c);
+    for (; column + width <= n; column += width) sum_tile<Rows, 1>(column, k, a, b, c);
+    for (int i = 0; column < n && i < Rows; ++i)
+      for (extent l = 0; l < k; ++l)
+        for (extent j = column; j < n; ++j)
+          c.data[i * c.stride + j] += b.data[l * b.stride + j] * a.data[i * a.stride + l];
+    a.data += Rows * a.stride, c.data += Rows * c.stride, m -= Rows;
+  };
+  while (m >= rows) strip(std::integral_constant<int, rows>{});
+  if (m == 2) strip(std::integral_constant<int, 2>{});
+  if (m == 1) strip(std::integral_constant<int, 1>{});
+}
+
 }  // namespace iapt
