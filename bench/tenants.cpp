@@ -15,6 +15,9 @@ void tenants_program::add(CLI::App& app) {
   app.add_option("--at-once", at_once, "requests in a pass")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--shortest", shortest, "tokens of a prompt")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--longest", longest, "tokens of a prompt")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--alike", alike, "tokens of a prompt that two tenants send")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
   app.add_option("--new", fresh, "tokens to decode")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--soft-tokens", soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--bottleneck", bottleneck)->check(CLI::PositiveNumber)->capture_default_str();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many tenants on one backbone: what a method costs where every request may be of another tenant. One line of JSON for
-// each method and number of tenants.
+// Many tenants on one backbone: what a method costs where every request may be of another tenant, and what a second
+// tenant's prompt costs that the first has sent. One line of JSON for each method and number of tenants.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -19,8 +19,8 @@ using namespace iapt;
 struct tenants_program : common_flags {
   static constexpr auto purpose = "Measures an engine that serves many tenants.";
   std::vector<std::size_t> tenants = {1, 16, 256, 2000};
-  extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, soft_tokens = 4, bottleneck = 64,
-         rank = 7;
+  extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, alike = 513, soft_tokens = 4,
+         bottleneck = 64, rank = 7;
 
   void add(CLI::App& app);
   template <class Backend>
@@ -93,6 +93,36 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
           {"mean_seconds_to_first_token", first_tokens / double(f.requests)}};
 }
 
+/// Sends the same prompt for one tenant after another; seconds to the first token of the first and of the others (the
+/// mean of three).
+template <class Model, class MethodOf>
+nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, MethodOf method_of) {
+  using T = typename Model::value_type;
+  using Backend = typename Model::backend_type;
+  const extent blocks = (f.alike + f.soft_tokens) / 64 + 1;
+  engine<T, Backend> server(lm, {.cache = {.sequences = 1,
+                                           .blocks = 2 * blocks,
+                                           .block_rows = 64,
+                                           .blocks_of_sequence = blocks,
+                                           .keeps_states = true}});
+  const auto seconds = [&](std::uint64_t prompt, std::size_t tenant) {
+    random_stream random(prompt);
+    server.submit({.prompt = bench::random_tokens(random, lm.config, f.alike),
+                   .options = {.max_new = 1},
+                   .method = method_of(tenant)});
+    const double start = bench::now();
+    while (server.step()) {}
+    return bench::now() - start;
+  };
+  double first = 0, others = 0;
+  for (const std::uint64_t prompt : {2, 3, 4}) first += seconds(prompt, 0) / 3, others += seconds(prompt, 1) / 3;
+  return {{"prompt_tokens", f.alike},
+          {"first_seconds", first},
+          {"second_seconds", others},
+          {"fraction", others / first},
+          {"reused_tokens", server.reused_tokens()}};
+}
+
 template <class Backend>
 int tenants_program::run(Backend& backend) const {
   const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(false));
@@ -120,6 +150,7 @@ int tenants_program::run(Backend& backend) const {
   const auto unmerged = [&](std::size_t k) { return share_method(backbone, lora(k)); };
   const extent of_iapt = parameter_count(iapt(0, placement::front).parameters());
   print("bare", 0, serve_trace(backbone, *this, 0, front));
+  print("IAPT late, a prompt sent again", of_iapt, send_alike(backbone, *this, late));
   for (const std::size_t count : tenants) {
     print("IAPT front", of_iapt, serve_trace(backbone, *this, count, front));
     print("IAPT late", of_iapt, serve_trace(backbone, *this, count, late));

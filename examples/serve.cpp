@@ -22,6 +22,9 @@ void serve_program::add(CLI::App& app) {
     app.add_option(flag, value, help)->check(between<extent>(least, most))->capture_default_str();
   };
   whole("--kv-budget", kv_budget, 1, 1 << 24, "MiB for keys and values of the requests at work");
+  const auto late =
+      app.add_flag("--share-late", share_late, "tenants whose soft tokens stand late share prompts; costs memory");
+  app.add_flag("--share-nothing", share_nothing, "no request uses what was read for another one")->excludes(late);
   whole("--adapter-budget", adapter_budget, 1, 1 << 24, "MiB for adapters; the least recently used go first");
   whole("--max-running", max_running, 1, 4096, "requests answered at a time");
   whole("--max-queue", max_queue, 0, 4096, "requests that may wait; others are answered 429");

@@ -19,7 +19,7 @@ struct serve_program : common_flags {
   static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's interface.";
   std::string adapters, host = "127.0.0.1", keys;
   int port = 8080;
-  bool expand_weights = false;
+  bool expand_weights = false, share_late = false, share_nothing = false;
   extent kv_budget = 1024, adapter_budget = 1024;                                              // MiB
   extent max_running = 32, max_queue = 64, max_tokens = 4096, max_body = 1024, timeout = 600;  // KiB, seconds
 
@@ -39,7 +39,9 @@ class server {
         stop_(stop_tokens(lm_)),
         keys_(flags.keys),
         service_(lm_,
-                 {.engine = {.cache = cache_within<float>(lm_.config, mebibytes(flags.kv_budget), flags.max_running)},
+                 {.engine = {.cache = cache_within<float>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
+                                                          flags.share_late),
+                             .share_prefixes = !flags.share_nothing},
                   .max_queue = std::size_t(flags.max_queue),
                   .on_failure = [](const std::string& why) { std::cerr << "iapt: a pass failed: " + why + "\n"; }}),
         store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader()) {

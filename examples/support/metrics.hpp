@@ -35,12 +35,13 @@ class http_metrics {
         page << "iapt_http_responses_total{status=\"" << status << "\"} " << number << '\n';
     }
     one("prompt_tokens_total", "counter", "Tokens of the prompts that were taken.", load.prompt_tokens);
+    one("reused_prompt_tokens_total", "counter", "Tokens of them that others had read.", load.reused_tokens);
     one("generated_tokens_total", "counter", "Tokens that were generated.", load.generated_tokens);
     one("preemptions_total", "counter", "Requests that gave their memory back to be read again.", load.preemptions);
     one("requests_running", "gauge", "Requests that are read or answered.", load.running);
     one("requests_waiting", "gauge", "Requests that wait for a place.", load.waiting);
     one("cache_blocks", "gauge", "Blocks of the key/value cache.", load.blocks);
-    one("cache_blocks_free", "gauge", "Blocks of it that are free.", load.free_blocks);
+    one("cache_blocks_free", "gauge", "Blocks of it that no request has.", load.free_blocks);
     one("adapters_loaded", "gauge", "Adapters in memory.", adapters);
     one("adapter_bytes", "gauge", "Bytes of their tensors.", adapter_bytes);
     return page.str();

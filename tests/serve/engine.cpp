@@ -29,13 +29,15 @@ struct outcome_of_request {
 };
 
 constexpr extent new_tokens = 9;
+const std::vector<token_id> alike_tokens = small_tokens(9, 39);
 generation_options greedy(extent max_new = new_tokens) { return {.max_new = max_new, .log_probabilities = 0}; }
 
-/// Prompts of different lengths, continued by one method alone.
+/// Prompts of different lengths, which begin alike or not, continued by one method alone.
 template <class Method>
-void expect(const lm_type& lm, std::vector<expectation>& all, const Method& method, method_type shared) {
+void expect(const lm_type& lm, std::vector<expectation>& all, const Method& method, method_type shared, bool alike) {
   for (const std::size_t length : {2, 11, 5}) {
-    const auto prompt = small_tokens(length, 40 + all.size());
+    auto prompt = small_tokens(length, 40 + all.size());
+    if (alike) prompt.insert(prompt.begin(), alike_tokens.begin(), alike_tokens.end());
     std::vector<double> log_probabilities;
     const auto answer = generate(lm, method, {prompt}, greedy(), [&](const generated_token& one) {
       log_probabilities.push_back(one.log_probabilities->chosen);
@@ -45,10 +47,10 @@ void expect(const lm_type& lm, std::vector<expectation>& all, const Method& meth
   }
 }
 /// All kinds of methods, two tenants of some.
-std::vector<expectation> tenants(const lm_type& lm) {
+std::vector<expectation> tenants(const lm_type& lm, bool alike = false) {
   std::vector<expectation> all;
-  expect(lm, all, bare{}, nullptr);
-  const auto add = [&](const auto& method) { expect(lm, all, method, share_method(lm, method)); };
+  expect(lm, all, bare{}, nullptr, alike);
+  const auto add = [&](const auto& method) { expect(lm, all, method, share_method(lm, method), alike); };
   using generator = key_value_generator<double, test_backend>;
   for (const placement where : {placement::front, placement::late})
     for (const extent soft_tokens : {2, 3})
@@ -95,7 +97,7 @@ std::size_t serve(const lm_type& lm, const std::vector<expectation>& expected, c
   }
   CHECK(engine.running() == 0);
   CHECK(engine.waiting() == 0);
-  CHECK(engine.cache().free_blocks() == options.cache.blocks);
+  CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == options.cache.blocks);
   return engine.preemptions();
 }
 
@@ -118,11 +120,66 @@ TEST_CASE("a request gets what it would get alone, whatever else is served", "[s
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) == 0);
 }
 
+TEST_CASE("requests that begin alike share what was read of them, and get what they would get alone", "[serve]") {
+  test_backend backend = with_threads(2);
+  const auto lm = small_model(backend);
+  auto expected = tenants(lm, true);
+  const auto once = expected;
+  expected.insert(expected.end(), once.begin(), once.end());  // the same prompts again
+  cache_size size{.sequences = 32, .blocks = 400, .block_rows = 4, .blocks_of_sequence = 10};
+  for (const bool keeps_states : {false, true}) {
+    size.keeps_states = keeps_states;
+    CHECK(serve(lm, expected, {.cache = size}, expected.size()) == 0);
+    CHECK(serve(lm, expected, {.cache = size}, 1) == 0);
+    CHECK(serve(lm, expected, {.cache = size, .rows_in_pass = 3}, 5) == 0);
+    cache_size tight = size;
+    tight.blocks = 18;
+    CHECK(serve(lm, expected, {.cache = tight, .rows_in_pass = 4}, 3) > 0);
+  }
+}
+
+TEST_CASE("an engine reads again what it may not share, and nothing else", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto all = tenants(lm, true);  // three each: bare, front twice, late twice, LoRA twice, P-tuning v2
+  const auto reused = [&](std::vector<std::size_t> requests, bool keeps_states, bool shares = true) {
+    engine_type engine(lm, {.cache = {.sequences = 2,
+                                      .blocks = 100,
+                                      .block_rows = 4,
+                                      .blocks_of_sequence = 10,
+                                      .keeps_states = keeps_states},
+                            .share_prefixes = shares});
+    std::vector<std::size_t> found;
+    for (const std::size_t i : requests) {
+      outcome_of_request out;
+      const std::size_t before = engine.reused_tokens();
+      engine.submit(request_of(all[i], out));
+      while (engine.step()) {}
+      CHECK(out.answer == all[i].answer);
+      CHECK(difference(out.log_probabilities, all[i].log_probabilities) < 1e-10);
+      found.push_back(engine.reused_tokens() - before);
+    }
+    return found;
+  };
+  using counts = std::vector<std::size_t>;
+  constexpr std::size_t bare = 0, front = 3, late = 9, other_late = 12, lora = 15, other_lora = 18, prefix = 21;
+  // Prompts of 11, 20 and 14 tokens, of which the first nine are the same.
+  CHECK(reused({bare, bare + 1, bare + 1, bare + 1}, false) == counts{0, 8, 16, 16});
+  CHECK(reused({bare, bare + 1, bare + 1}, false, false) == counts{0, 0, 0});
+  CHECK(reused({lora, lora + 1, other_lora, other_lora + 2, bare, lora + 2}, false) == counts{0, 8, 0, 8, 0, 8});
+  // Late, the bare model's rows are anybody's, if what entered the layers is there.
+  CHECK(reused({bare, late + 1, late + 1, other_late + 1, bare + 1}, true) == counts{0, 8, 16, 8, 8});
+  CHECK(reused({late + 1, bare + 1, other_late + 1}, false) == counts{0, 8, 0});
+  // Two soft tokens in front were written from the whole prompt; three of P-tuning v2 are always the same.
+  CHECK(reused({front, front + 1, front + 1, front + 4}, true) == counts{0, 0, 18, 0});
+  CHECK(reused({prefix, prefix + 1, prefix + 2}, true) == counts{0, 9, 9});
+}
+
 TEST_CASE("requests end in their own ways", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   std::vector<expectation> one;
-  expect(lm, one, bare{}, nullptr);
+  expect(lm, one, bare{}, nullptr, false);
   const engine_options options{.cache = {.sequences = 8, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 8}};
   engine_type engine(lm, options);
   outcome_of_request stopped, cancelled, nothing, failed, other;
@@ -159,7 +216,7 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   CHECK(failed.answer.empty());
   CHECK(failed.ends == std::vector{finish_reason::failed});
   CHECK(other.answer == one[1].answer);
-  CHECK(engine.cache().free_blocks() == 40);
+  CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == 40);
 }
 
 TEST_CASE("an engine refuses what it could never read", "[serve]") {

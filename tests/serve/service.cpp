@@ -188,6 +188,8 @@ TEST_CASE("a cache within a number of bytes", "[serve]") {
   const std::size_t block = 3 * 2 * 12 * 64 * sizeof(float);
   CHECK(cache_within<float>(config, 10 * block + 5, 4).blocks == 10);
   CHECK(cache_within<float>(config, 10 * block, 4).blocks_of_sequence == 10);
+  CHECK(cache_within<float>(config, 10 * block, 4, true).blocks == 5);  // G·E is D / 2 here
+  CHECK(cache_within<float>(config, 10 * block, 4, true).keeps_states);
   config.max_positions = 100;
   CHECK(cache_within<float>(config, 10 * block, 4).blocks_of_sequence == 2);
   CHECK_THROWS_AS(cache_within<float>(config, block - 1, 4), error);

@@ -58,8 +58,8 @@ class causal_lm {
       cache.next_position(b) = batch.sequences[b].count + soft_token_count(method);
     return logits;
   }
-  /// Reads planned rows behind what a cache has of their sequences, which then has them, too, their soft tokens first;
-  /// logits of the wanted rows (M, V).
+  /// Reads planned rows behind what a cache has of their sequences, which then has them, too, the soft tokens before
+  /// the first row that sees them; logits of the wanted rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
   template <class Method = bare>
   tensor<T, 2, Backend> read(pass_plan plan, kv_cache<T, Backend>& cache, const Method& method = {}) const {
@@ -167,6 +167,7 @@ class causal_lm {
         attention_view<T, Backend> view = p->view;
         if (!p->past.empty()) view.past = p->past[l];
         auto h = layers[l].attention_norm(run, x);
+        if (cache && cache->size().keeps_states) keep(*cache, l, p->plan, h);
         if constexpr (writes_soft_tokens<Method>) {
           const auto states = p->states.empty() ? generator_input<Method>(x, h) : p->states[l];
           if (!p->plan.soft_positions.empty())
@@ -190,9 +191,19 @@ class causal_lm {
                    const key_values<T, Backend>& own) {
     for (std::size_t b = 0; b < plan.segments.size(); ++b) {
       const attention_segment& s = plan.segments[b];
-      if (view.prefix) cache.append(l, plan.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
-      cache.append(l, plan.sequence(b), own, s.begin, s.count);
+      const extent before = rows_before(s);
+      cache.append(l, plan.sequence(b), own, s.begin, before);
+      if (s.prefix_count) cache.append(l, plan.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
+      cache.append(l, plan.sequence(b), own, s.begin + before, s.count - before);
     }
+  }
+  // What a generator may read again: of the rows that no soft token stands before in this pass.
+  static void keep(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const tensor<T, 2, Backend>& h) {
+    for (std::size_t b = 0; b < plan.segments.size(); ++b)
+      cache.keep(l, plan.sequence(b), h, plan.segments[b].begin, rows_before(plan.segments[b]));
+  }
+  static extent rows_before(const attention_segment& s) {
+    return s.prefix_count ? std::min(s.prefix_from, s.count) : s.count;
   }
   template <class Method>
   static tensor<T, 2, Backend> generator_input(const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h) {

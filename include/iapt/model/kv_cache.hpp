@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys and values of what has been read, so that the next token costs one row.
-// Shapes: B sequences, C rows of room for each, G key/value heads, E numbers in a head.
+// Shapes: B sequences, C rows of room for each, D hidden size, G key/value heads, E numbers in a head.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -19,10 +19,11 @@ struct cache_size {
   extent blocks;              ///< in all
   extent block_rows;          ///< rows of a block, in each layer
   extent blocks_of_sequence;  ///< of one sequence at most
+  bool keeps_states = false;  ///< whether it has what entered each layer, too: a generator may read it again
 };
 
 /// Rows in blocks. Soft tokens are rows like any others: positions are in the keys already, so their order does not
-/// matter. A block is written by one sequence alone; full ones may be shared.
+/// matter. A block is written by one sequence alone; full ones may be shared, and held when no sequence has them.
 template <class T, class Backend>
 class kv_cache {
  public:
@@ -36,30 +37,43 @@ class kv_cache {
         next_position_(size.sequences),
         taken_(size.sequences),
         users_(size.blocks),
+        held_(size.blocks),
         blocks_{size.block_rows, std::vector<std::int32_t>(size.sequences * size.blocks_of_sequence)} {
     for (extent block = size.blocks; block-- > 0;) free_.push_back(std::int32_t(block));
     const extents<2> shape{size.blocks * size.block_rows, config.heads.kv_heads * config.heads.head_size};
-    for (extent l = 0; l < config.layers; ++l)
+    for (extent l = 0; l < config.layers; ++l) {
       layers_.push_back({tensor<T, 2, Backend>(backend, shape), tensor<T, 2, Backend>(backend, shape)});
+      if (size.keeps_states) states_.push_back(tensor<T, 2, Backend>(backend, {shape[0], config.hidden}));
+    }
   }
+  /// How large it is.
+  const cache_size& size() const { return size_; }
   /// Number of sequences.
   extent sequences() const { return size_.sequences; }
   /// All rows of one layer (blocks · block rows, G·E).
   const key_values<T, Backend>& layer(extent l) const { return layers_[l]; }
+  /// What entered one layer, after its norm (blocks · block rows, D), if it is kept; of the rows that `keep` wrote.
+  const tensor<T, 2, Backend>& states(extent l) const { return states_[l]; }
   /// Where a sequence's blocks are in the table of `blocks()`.
   extent begin(extent sequence) const { return sequence * size_.blocks_of_sequence; }
   /// Blocks of all sequences, as an attention finds them.
   const past_blocks& blocks() const { return blocks_; }
+  /// A sequence's i-th block.
+  std::int32_t block(extent sequence, extent i) const { return blocks_.table[begin(sequence) + i]; }
   /// Where row i of a sequence is in a layer.
   extent row(extent sequence, extent i) const {
-    return blocks_.table[begin(sequence) + i / size_.block_rows] * size_.block_rows + i % size_.block_rows;
+    return block(sequence, i / size_.block_rows) * size_.block_rows + i % size_.block_rows;
   }
   /// Rows of a sequence that one layer holds.
   extent filled(extent l, extent sequence) const { return filled_[l][sequence]; }
   /// Position of a sequence's next token.
   extent& next_position(extent sequence) { return next_position_[sequence]; }
-  /// Blocks that no sequence has.
+  /// Blocks that nobody has.
   extent free_blocks() const { return extent(free_.size()); }
+  /// Blocks that are held, but that no sequence has.
+  extent idle_blocks() const { return idle_; }
+  /// Whether it is held, but no sequence has it.
+  bool idle(std::int32_t block) const { return held_[block] && users_[block] == 1; }
   /// Blocks that some rows take.
   extent blocks_for(extent rows) const { return (rows + size_.block_rows - 1) / size_.block_rows; }
 
@@ -83,37 +97,70 @@ class kv_cache {
       throw shape_error("kv_cache: " + std::to_string(count) + " more blocks of " + std::to_string(size_.block_rows) +
                         " rows are needed, " + std::to_string(free_blocks()) + " are free");
   }
+  /// Takes the blocks that so many more rows of a sequence need, in all layers.
+  /// @throws shape_error if there is no room
+  void reserve(extent sequence, extent count) { reserve(0, sequence, count); }
   /// Copies rows [from, from + count) of keys and values behind what a sequence has in a layer.
   /// @throws shape_error if there is no room
   void append(extent l, extent sequence, const key_values<T, Backend>& rows, extent from, extent count) {
     reserve(l, sequence, count);
     extent& filled = filled_[l][sequence];
-    for (const extent end = from + count; from < end;) {
-      const extent to = row(sequence, filled), together = blocks_.at(nullptr).together(filled, end - from);
-      copy(layers_[l].keys, to, rows.keys, from, together), copy(layers_[l].values, to, rows.values, from, together);
-      from += together, filled += together;
-    }
+    each_piece(sequence, filled, from, count, [&](extent to, extent first, extent together) {
+      copy(layers_[l].keys, to, rows.keys, first, together), copy(layers_[l].values, to, rows.values, first, together);
+    });
+    filled += count;
+  }
+  /// Copies rows [from, from + count) of what enters a layer to where the next so many keys and values will be.
+  /// @throws shape_error if there is no room
+  void keep(extent l, extent sequence, const tensor<T, 2, Backend>& states, extent from, extent count) {
+    reserve(l, sequence, count);
+    each_piece(sequence, filled(l, sequence), from, count,
+               [&](extent to, extent first, extent together) { copy(states_[l], to, states, first, together); });
   }
   /// Gives back what a sequence has; it is empty then.
   void clear(extent sequence) {
-    for (extent i = 0; i < taken_[sequence]; ++i) {
-      const std::int32_t block = blocks_.table[begin(sequence) + i];
-      if (--users_[block] == 0) free_.push_back(block);
-    }
+    for (extent i = 0; i < taken_[sequence]; ++i) leave(block(sequence, i));
     taken_[sequence] = 0, next_position_[sequence] = 0;
     for (auto& layer : filled_) layer[sequence] = 0;
+  }
+  /// Keeps a block when no sequence has it any more.
+  void hold(std::int32_t block) {
+    if (held_[block]) return;
+    held_[block] = true, ++users_[block];
+  }
+  /// Ends that.
+  void drop(std::int32_t block) {
+    if (!held_[block]) return;
+    if (users_[block] == 1) --idle_;
+    held_[block] = false, leave(block);
+  }
+  /// Makes an empty sequence begin with full blocks, which it shares with whoever has or holds them.
+  /// @throws shape_error if it is not empty, or there are more than one sequence may have
+  void begin_with(extent sequence, const std::vector<std::int32_t>& blocks) {
+    require_empty(sequence);
+    if (extent(blocks.size()) > size_.blocks_of_sequence)
+      throw shape_error("kv_cache: " + std::to_string(blocks.size()) + " blocks of one sequence, which may have " +
+                        std::to_string(size_.blocks_of_sequence));
+    for (const std::int32_t block : blocks) {
+      if (idle(block)) --idle_;
+      ++users_[block], blocks_.table[begin(sequence) + taken_[sequence]++] = block;
+    }
+    next_position_[sequence] = taken_[sequence] * size_.block_rows;
+    for (auto& layer : filled_) layer[sequence] = next_position_[sequence];
   }
   /// Makes an empty sequence begin as another one: full blocks are shared, the rows behind them copied.
   /// @throws shape_error if it is not empty, or no block is free for those rows
   void fork(extent from, extent to) {
-    if (taken_[to]) throw shape_error("kv_cache: sequence " + std::to_string(to) + " is not empty; clear it first");
+    require_empty(to);
     const extent rows = filled(0, from), whole = rows / size_.block_rows, rest = rows % size_.block_rows;
     require_blocks(blocks_for(rest));
-    for (extent i = 0; i < whole; ++i) ++users_[blocks_.table[begin(to) + i] = blocks_.table[begin(from) + i]];
-    taken_[to] = whole, next_position_[to] = next_position_[from];
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      filled_[l][to] = whole * size_.block_rows;
-      append(extent(l), to, layers_[l], rest ? row(from, whole * size_.block_rows) : 0, rest);
+    const auto first = blocks_.table.begin() + begin(from);
+    begin_with(to, {first, first + whole});
+    next_position_[to] = next_position_[from];
+    for (std::size_t l = 0; rest && l < layers_.size(); ++l) {
+      const extent behind = row(from, whole * size_.block_rows);
+      if (size_.keeps_states) keep(extent(l), to, states_[l], behind, rest);
+      append(extent(l), to, layers_[l], behind, rest);
     }
   }
   /// The rows of a layer where one more row of each of some sequences goes.
@@ -158,6 +205,24 @@ class kv_cache {
       users_[block] = 1, blocks_.table[begin(sequence) + taken_[sequence]] = block;
     }
   }
+  // Somebody has the block no longer.
+  void leave(std::int32_t block) {
+    if (--users_[block] == 0) free_.push_back(block);
+    if (idle(block)) ++idle_;
+  }
+  void require_empty(extent sequence) const {
+    if (taken_[sequence])
+      throw shape_error("kv_cache: sequence " + std::to_string(sequence) + " is not empty; clear it first");
+  }
+  // f(to, from, count) for rows [from, from + count) that go behind the `filled` ones of a sequence, block by block.
+  template <class F>
+  void each_piece(extent sequence, extent filled, extent from, extent count, F f) const {
+    for (const extent end = from + count; from < end;) {
+      const extent together = blocks_.at(nullptr).together(filled, end - from);
+      f(row(sequence, filled), from, together);
+      from += together, filled += together;
+    }
+  }
   static void copy(const tensor<T, 2, Backend>& to, extent at, const tensor<T, 2, Backend>& from, extent first,
                    extent count) {
     const extent width = to.size(1);
@@ -166,10 +231,13 @@ class kv_cache {
 
   cache_size size_;
   std::vector<key_values<T, Backend>> layers_;
-  std::vector<std::vector<extent>> filled_;  // by layer, then sequence
+  std::vector<tensor<T, 2, Backend>> states_;  // by layer, if they are kept
+  std::vector<std::vector<extent>> filled_;    // by layer, then sequence
   std::vector<extent> next_position_;
   std::vector<extent> taken_;  // blocks of each sequence
-  std::vector<extent> users_;  // sequences of each block
+  std::vector<extent> users_;  // of each block: sequences, and one more if it is held
+  std::vector<bool> held_;
+  extent idle_ = 0;  // blocks that are held alone
   std::vector<std::int32_t> free_;
   past_blocks blocks_;
 };

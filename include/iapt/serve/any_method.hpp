@@ -2,7 +2,10 @@
 // A method whose type is known at run time only, and a batch in which every sequence has its own.
 // Shapes: N rows of B sequences, G key/value heads, E numbers in a head, P soft tokens.
 #pragma once
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,8 @@ class any_method {
  public:
   using matrix = tensor<T, 2, Backend>;  ///< rows of numbers
   virtual ~any_method() = default;
+  /// Another one for each method that there ever was, from 1 on: 0 is the bare model's.
+  std::uint64_t number() const { return number_; }
   /// P; 0 where it writes none.
   virtual extent soft_tokens() const = 0;
   /// Where the soft tokens stand.
@@ -31,6 +36,10 @@ class any_method {
                                         const matrix& turns) const = 0;
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
   virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
+
+ private:
+  inline static std::atomic<std::uint64_t> last_number_ = 0;
+  std::uint64_t number_ = ++last_number_;
 };
 
 /// A method of a known type as one of any.
@@ -92,9 +101,12 @@ class mixed_method {
     row_span rows;                            ///< of the pass
     row_span soft;                            ///< among the pass's soft tokens
     std::vector<row_span> instructions = {};  ///< rows that their soft tokens are written from
+    std::optional<row_numbers<Backend>> kept =
+        {};  ///< the rows of the cache that these are, where they are not the pass's
   };
-  std::vector<part> parts = {};  ///< in the order of their rows
-  extent soft_rows = 0;          ///< soft tokens of the pass
+  std::vector<part> parts = {};                 ///< in the order of their rows
+  extent soft_rows = 0;                         ///< soft tokens of the pass
+  const kv_cache<T, Backend>* cache = nullptr;  ///< that kept rows are of
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
   extent soft_tokens() const { return 0; }
@@ -108,7 +120,8 @@ class mixed_method {
     for (const part& p : parts) {
       if (p.soft.begin == p.soft.end) continue;
       const auto own =
-          p.method->prefix(ctx, number, layer, states, p.instructions, turns.slice(p.soft.begin, p.soft.end));
+          p.method->prefix(ctx, number, layer, p.kept ? ctx(gather(cache->states(number), *p.kept)) : states,
+                           p.instructions, turns.slice(p.soft.begin, p.soft.end));
       put(all.keys, p.soft, own.keys), put(all.values, p.soft, own.values);
     }
     return all;

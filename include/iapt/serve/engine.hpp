@@ -20,7 +20,8 @@ namespace iapt {
 /// How much an engine takes on.
 struct engine_options {
   cache_size cache = {.sequences = 64, .blocks = 1024, .block_rows = 64, .blocks_of_sequence = 128};  ///< its memory
-  extent rows_in_pass = 512;  ///< of prompts, as long as more than one request is at work
+  extent rows_in_pass = 512;   ///< of prompts, as long as more than one request is at work
+  bool share_prefixes = true;  ///< whether requests that begin alike share what was read
 };
 
 /// A batch that never ends: `submit` requests, call `step` as long as it returns true.
@@ -32,6 +33,10 @@ struct engine_options {
 ///
 /// Where soft tokens stand in front, a prompt is read in one pass; where they stand late, so is all of it but its last
 /// token, by the bare model, and its soft tokens are written behind it in that pass.
+///
+/// Blocks that were read for one request serve others that begin with the same tokens, also later, until memory is
+/// needed: among requests of the bare model and those whose soft tokens stand late (for these the cache must keep
+/// states); else among requests of one method, and where that writes soft tokens, for the same prompt alone.
 template <class T, class Backend>
 class engine {
  public:
@@ -39,7 +44,7 @@ class engine {
 
   /// For a model, which must outlive it.
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
-      : lm_(lm), options_(options), cache_(lm.backend(), lm.config, options.cache) {
+      : lm_(lm), options_(options), cache_(lm.backend(), lm.config, options.cache), index_(cache_) {
     for (extent place = options.cache.sequences; place-- > 0;) places_.push_back(place);
   }
   engine(const engine&) = delete;
@@ -81,6 +86,8 @@ class engine {
   std::size_t running() const { return running_.size(); }
   /// How often a request has given its blocks back to be read again.
   std::size_t preemptions() const { return preemptions_; }
+  /// Tokens of prompts that were not read because others had read them.
+  std::size_t reused_tokens() const { return reused_tokens_; }
   /// What the requests have read.
   const kv_cache<T, Backend>& cache() const { return cache_; }
 
@@ -107,7 +114,7 @@ class engine {
       while (!running_.empty()) preempt();
       throw;
     }
-    for (const share& s : next.shares()) s.of->read = s.to;
+    for (const share& s : next.shares()) read(*s.of, s.to);
     take(logits, next.shares());
     return true;
   }
@@ -132,52 +139,85 @@ class engine {
       if (unwanted(*j)) end(*j, finish_reason::cancelled);
     std::erase_if(running_, [](const auto& j) { return j->done; });
   }
-  // Gives waiting requests a place, in their order, while the blocks for all of their tokens are free.
+  // Blocks that are free or will be when they are needed.
+  extent available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
+  // Blocks that a request still needs for the tokens that it has.
+  extent missing(const job& j) const {
+    return std::max<extent>(
+        0, cache_.blocks_for(j.size() + j.request.soft_tokens()) - cache_.blocks_for(cache_.filled(0, j.place)));
+  }
+  // Gives waiting requests a place, in their order, while there are blocks for all of their tokens.
   void admit() {
     extent promised = 0;
-    for (const auto& j : running_)
-      promised += std::max<extent>(
-          0, cache_.blocks_for(j->tokens() + j->request.soft_tokens()) - cache_.blocks_for(cache_.filled(0, j->place)));
+    for (const auto& j : running_) promised += missing(*j);
     while (!waiting_.empty() && !places_.empty()) {
-      const job& first = waiting_.front();
-      promised += cache_.blocks_for(first.tokens() + first.request.soft_tokens());
-      if (promised > cache_.free_blocks()) return;
-      running_.push_back(std::make_unique<job>(std::move(waiting_.front())));
+      auto next = std::make_unique<job>(std::move(waiting_.front()));
       waiting_.pop_front();
-      running_.back()->place = places_.back();
+      next->place = places_.back();
       places_.pop_back();
+      reuse(*next);
+      promised += missing(*next);
+      running_.push_back(std::move(next));
+      if (promised > available()) return send_back();
     }
   }
+  // A request that nothing was read for begins with the blocks that others have read, but for one token at least.
+  void reuse(job& j) {
+    const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
+    if (!options_.share_prefixes || (j.request.late() && !options_.cache.keeps_states)) return;
+    const extent most = j.request.late() ? j.prompt_size() - 2 : soft + j.size() - 1;
+    const auto blocks = index_.find(j.request.scope(), j.tokens, most);
+    const extent rows = extent(blocks.size()) * options_.cache.block_rows;
+    if (rows <= soft) return;
+    cache_.clear(j.place);
+    cache_.begin_with(j.place, blocks);
+    j.read = rows - soft;
+  }
+  // A pass has read a request's tokens up to one.
+  void read(job& j, extent to) {
+    if (!std::exchange(j.begun, true)) reused_tokens_ += std::size_t(j.read);
+    j.read = to;
+    const extent rows = j.in_scope(cache_.filled(0, j.place));
+    if (!options_.share_prefixes || rows / options_.cache.block_rows == j.known) return;
+    j.known = rows / options_.cache.block_rows;
+    index_.add(j.request.scope(), j.tokens, j.place, rows);
+  }
   // The request that came last goes back to the front of those that wait.
-  void preempt() {
+  void send_back() {
     std::unique_ptr<job> last = std::move(running_.back());
     running_.pop_back();
     release(*last);
-    ++preemptions_;
     waiting_.push_front(std::move(*last));
+  }
+  void preempt() {
+    send_back();
+    ++preemptions_;
   }
   void release(job& j) {
     cache_.clear(j.place);
     places_.push_back(j.place);
-    j.place = -1, j.read = 0;
+    j.place = -1, j.read = 0, j.known = 0, j.begun = false;
   }
 
-  // What the next pass reads: a row of each request that generates, then of prompts what there is room for.
+  // What the next pass reads: a row of each request that generates, then of prompts what there is room for. The cache
+  // then has the blocks for it.
   std::vector<share> choose_shares() {
     std::vector<share> shares;
-    extent blocks = 0, prompt_rows = 0;
+    extent prompt_rows = 0;
     for (std::size_t i = 0; i < running_.size(); ++i) {
       const extent left = options_.rows_in_pass - prompt_rows;
-      if (left <= 0 && running_[i]->tokens() - running_[i]->read > 1) continue;
+      if (left <= 0 && running_[i]->size() - running_[i]->read > 1) continue;
+      if (!running_[i]->begun) reuse(*running_[i]);  // others may have read more since it was admitted
       const share s = share::next(*running_[i], left);
       if (s.rows() > 1 && prompt_rows > 0 && s.rows() > left) continue;  // in one pass, but not in this one
       const extent needed = blocks_for(s);
-      while (blocks + needed > cache_.free_blocks() && i + 1 < running_.size()) preempt();
-      if (blocks + needed > cache_.free_blocks()) {
+      while (needed > available() && i + 1 < running_.size()) preempt();
+      if (needed > available()) {
         preempt();  // it is the last itself; those before it go on
         break;
       }
-      blocks += needed;
+      index_.make_room(needed);
+      cache_.reserve(s.of->place, s.added());
       if (s.rows() > 1) prompt_rows += s.rows();
       shares.push_back(s);
     }
@@ -190,7 +230,7 @@ class engine {
     for (const share& s : shares)
       if (s.asks()) {
         asked.push_back(s.of);
-        wanted.push_back({&s.of->request.options, {s.of->request.prompt, s.of->generated}});
+        wanted.push_back({&s.of->request.options, {s.of->request.prompt, s.of->generated()}});
       }
     if (asked.empty()) return;
     const auto chosen = choose(logits, wanted);
@@ -206,10 +246,10 @@ class engine {
         end(j, finish_reason::stop);
         continue;
       }
-      j.generated.push_back(one.token);
+      j.tokens.push_back(one.token);
       if (j.request.seen && !j.request.seen(one))
         end(j, finish_reason::cancelled);
-      else if (extent(j.generated.size()) >= o.max_new)
+      else if (j.size() - j.prompt_size() >= o.max_new)
         end(j, finish_reason::length);
     }
     std::erase_if(running_, [](const auto& j) { return j->done; });
@@ -237,10 +277,11 @@ class engine {
   const causal_lm<T, Backend>& lm_;
   engine_options options_;
   kv_cache<T, Backend> cache_;
+  prefix_index<T, Backend> index_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
   std::vector<extent> places_;                 // of the cache, free
-  std::size_t preemptions_ = 0;
+  std::size_t preemptions_ = 0, reused_tokens_ = 0;
   sampler sample_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "iapt/serve/any_method.hpp"
 #include "iapt/serve/choice.hpp"
+#include "iapt/serve/prefix_index.hpp"
 
 namespace iapt {
 
@@ -36,24 +37,33 @@ struct engine_request {
   bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
   /// Rows of a cache for the prompt, the soft tokens and an answer; the answer's last token is never read.
   extent rows() const { return extent(prompt.size()) + soft_tokens() + std::max<extent>(options.max_new, 1) - 1; }
+  /// What its rows depend on beside their tokens; late, those of the prompt but the last.
+  prefix_scope scope() const {
+    if (!method || late()) return {};
+    const bool written = soft_tokens() > 0 && !method->shares_soft_tokens();
+    return {method->number(), written ? std::span<const token_id>(prompt) : std::span<const token_id>(), soft_tokens()};
+  }
 };
 
-/// A request at work. Its tokens are the prompt, then what was generated.
+/// A request at work.
 template <class T, class Backend>
 struct engine_job {
-  engine_request<T, Backend> request;    ///< what is asked
-  std::vector<token_id> generated = {};  ///< what has come
-  extent read = 0;                       ///< of its tokens, into the cache
-  extent place = -1;                     ///< sequence of the cache; -1 while it waits
-  bool done = false;                     ///< whether it has ended
+  engine_request<T, Backend> request;             ///< what is asked
+  std::vector<token_id> tokens = request.prompt;  ///< the prompt, then what was generated
+  extent read = 0;                                ///< of its tokens, into the cache
+  extent place = -1;                              ///< sequence of the cache; -1 while it waits
+  bool begun = false;                             ///< whether a pass has read some of it
+  extent known = 0;                               ///< blocks that others may find
+  bool done = false;                              ///< whether it has ended
 
   /// Number of tokens.
-  extent tokens() const { return extent(request.prompt.size() + generated.size()); }
-  /// Token i.
-  token_id token(extent i) const {
-    const extent prompt = extent(request.prompt.size());
-    return i < prompt ? request.prompt[std::size_t(i)] : generated[std::size_t(i - prompt)];
-  }
+  extent size() const { return extent(tokens.size()); }
+  /// Number of tokens of the prompt.
+  extent prompt_size() const { return extent(request.prompt.size()); }
+  /// What was generated.
+  std::span<const token_id> generated() const { return std::span(tokens).subspan(request.prompt.size()); }
+  /// Rows of the cache, of so many, that hold what `request.scope()` says.
+  extent in_scope(extent rows) const { return request.late() ? std::min(rows, prompt_size() - 1) : rows; }
 };
 
 /// What a pass reads of one request.
@@ -68,10 +78,10 @@ struct engine_share {
   /// last token, which comes next.
   static engine_share next(engine_job<T, Backend>& job, extent most) {
     const auto& r = job.request;
-    const bool writes = job.read == 0 && r.soft_tokens() > 0;
-    extent to = job.tokens();
+    const bool writes = r.soft_tokens() > 0 && job.read < (r.late() ? job.prompt_size() - 1 : 1);
+    extent to = job.size();
     if (writes && r.late())
-      to = extent(r.prompt.size()) - 1;
+      to = job.prompt_size() - 1;
     else if (!writes || r.method->shares_soft_tokens())
       to = std::min(to, job.read + std::max<extent>(most, 1));
     return {&job, job.read, to, writes};
@@ -81,10 +91,11 @@ struct engine_share {
   /// Rows that the cache has more behind it.
   extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
   /// Whether it ends where the next token is to be chosen.
-  bool asks() const { return to == of->tokens(); }
+  bool asks() const { return to == of->size(); }
 };
 
-/// One pass over shares of requests. Those of one method stand together.
+/// One pass over shares of requests, for whose rows the cache has the blocks already. Those of one method stand
+/// together.
 template <class T, class Backend>
 class mixed_pass {
  public:
@@ -99,7 +110,10 @@ class mixed_pass {
     const auto number = [&](const share& s) { return std::find(order.begin(), order.end(), method_of(s)); };
     std::stable_sort(shares_.begin(), shares_.end(),
                      [&](const share& a, const share& b) { return number(a) < number(b); });
+    method_.cache = &cache;
     for (const share& s : shares_) add(s, cache);
+    for (std::size_t i = 0; i < kept_.size(); ++i)
+      if (!kept_[i].empty()) method_.parts[i].kept.emplace(cache.layer(0).keys.backend(), kept_[i]);
   }
   /// The shares, in the order of their rows.
   const std::vector<share>& shares() const { return shares_; }
@@ -117,7 +131,7 @@ class mixed_pass {
     const extent filled = cache.filled(0, s.of->place);
     auto& parts = method_.parts;
     if (parts.empty() || parts.back().method != method_of(s))
-      parts.push_back({method_of(s), {begin, begin}, {method_.soft_rows, method_.soft_rows}});
+      parts.push_back({method_of(s), {begin, begin}, {method_.soft_rows, method_.soft_rows}}), kept_.emplace_back();
     auto& own = parts.back();
     attention_segment seen{
         .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.of->place), .past_count = filled};
@@ -125,16 +139,22 @@ class mixed_pass {
     if (s.writes) {
       const bool late = request.late();
       if (!request.method->shares_soft_tokens() || own.soft.count() == 0) {  // shared ones are there once
-        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back((late ? s.rows() : 0) + p);
+        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back((late ? s.to : 0) + p);
         method_.soft_rows += P, own.soft.end += P;
       }
       seen.prefix_begin = own.soft.end - P, seen.prefix_count = P;
-      seen.prefix_from = late ? s.rows() : 0;  // late, none of these rows sees them
-      own.instructions.push_back({begin, begin + (late ? s.rows() : extent(request.prompt.size()))});
+      seen.prefix_from = late ? s.rows() : 0;   // late, none of these rows sees them
+      if (late && cache.size().keeps_states) {  // some of them may have been read before
+        auto& kept = kept_.back();
+        own.instructions.push_back({extent(kept.size()), extent(kept.size()) + s.to});
+        for (extent i = 0; i < s.to; ++i) kept.push_back(std::int32_t(cache.row(s.of->place, i)));
+      } else {
+        own.instructions.push_back({begin, begin + (late ? s.rows() : s.of->prompt_size())});
+      }
       if (!late) first = P;
     }
     for (extent i = s.from; i < s.to; ++i) {
-      plan_.tokens.push_back(s.of->token(i));
+      plan_.tokens.push_back(s.of->tokens[std::size_t(i)]);
       plan_.positions.push_back(first + i - s.from);
     }
     own.rows.end = begin + s.rows();
@@ -146,6 +166,7 @@ class mixed_pass {
   std::vector<share> shares_;
   pass_plan plan_;
   mixed_method<T, Backend> method_;
+  std::vector<std::vector<std::int32_t>> kept_;  // of each part
 };
 
 }  // namespace iapt

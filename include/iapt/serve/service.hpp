@@ -29,20 +29,24 @@ struct service_draining : error {
 };
 
 /// A cache of blocks of 64 rows within so many bytes, of which one sequence has at most what the model's positions
-/// take.
+/// take. Where it keeps states, a row takes D numbers more in each layer.
 /// @throws error if not even one block fits
 template <class T>
-cache_size cache_within(const transformer_config& config, std::size_t bytes, extent sequences) {
+cache_size cache_within(const transformer_config& config, std::size_t bytes, extent sequences,
+                        bool keeps_states = false) {
   constexpr extent rows = 64;
-  const extent width = config.heads.kv_heads * config.heads.head_size;
-  const std::size_t block = std::size_t(config.layers * 2 * width * rows) * sizeof(T);
+  const extent width = 2 * config.heads.kv_heads * config.heads.head_size + (keeps_states ? config.hidden : 0);
+  const std::size_t block = std::size_t(config.layers * width * rows) * sizeof(T);
   const auto blocks = extent(bytes / block);
   if (blocks < 1)
     throw error("cache: " + std::to_string(bytes) + " bytes hold no block of " + std::to_string(rows) +
                 " rows, which takes " + std::to_string(block));
   const extent longest = config.max_positions > 0 ? (config.max_positions + rows - 1) / rows : blocks;
-  return {
-      .sequences = sequences, .blocks = blocks, .block_rows = rows, .blocks_of_sequence = std::min(blocks, longest)};
+  return {.sequences = sequences,
+          .blocks = blocks,
+          .block_rows = rows,
+          .blocks_of_sequence = std::min(blocks, longest),
+          .keeps_states = keeps_states};
 }
 
 /// What a service takes on.
@@ -58,8 +62,9 @@ struct service_load {
   std::size_t waiting = 0;             ///< the others that were taken and have not ended
   std::size_t preemptions = 0;         ///< see `engine::preemptions`
   extent blocks = 0;                   ///< of the cache
-  extent free_blocks = 0;              ///< of them
+  extent free_blocks = 0;              ///< of them: no request has them, though some hold what may be shared
   std::uint64_t prompt_tokens = 0;     ///< of the requests that were taken
+  std::uint64_t reused_tokens = 0;     ///< of them: not read, because others had read them
   std::uint64_t generated_tokens = 0;  ///< so far
 };
 
@@ -156,7 +161,8 @@ class service {
     std::unique_lock lock(mutex_);
     for (;;) {
       load_.running = engine_.running(), load_.preemptions = engine_.preemptions();
-      load_.free_blocks = engine_.cache().free_blocks();
+      load_.free_blocks = engine_.cache().free_blocks() + engine_.cache().idle_blocks();
+      load_.reused_tokens = engine_.reused_tokens();
       changed_.wait(lock, [&] { return busy || stopping_ || !arrived_.empty() || !between_.empty(); });
       const bool stop = stopping_;
       auto requests = std::exchange(arrived_, {});

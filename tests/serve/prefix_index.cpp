@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/serve/prefix_index.hpp"
+
+#include "support/catch.hpp"
+#include "support/check.hpp"
+
+namespace iapt::test {
+namespace {
+
+using cache_type = kv_cache<double, test_backend>;
+using index_type = prefix_index<double, test_backend>;
+using blocks = std::vector<std::int32_t>;
+
+cache_type small_cache(test_backend& backend) {  // five blocks of two rows
+  return {backend,
+          {.layers = 1, .heads = {2, 1, 2}},
+          {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 5}};
+}
+/// Reads tokens into an empty sequence as the index would have them; its blocks.
+blocks read(cache_type& cache, index_type& index, extent sequence, const std::vector<token_id>& tokens,
+            const prefix_scope& scope = {}) {
+  const extent rows = extent(tokens.size()) + scope.soft_rows;
+  cache.reserve(sequence, rows);
+  index.add(scope, tokens, sequence, rows);
+  blocks taken;
+  for (extent i = 0; i < cache.blocks_for(rows); ++i) taken.push_back(cache.block(sequence, i));
+  return taken;
+}
+
+}  // namespace
+
+TEST_CASE("blocks are found by all tokens up to their end, and by what else they depend on", "[serve]") {
+  test_backend backend = with_threads(1);
+  auto cache = small_cache(backend);
+  index_type index(cache);
+  const std::vector<token_id> tokens{1, 2, 3, 4, 5}, other{9, 9, 3, 4}, prompt{1, 2}, other_prompt{1, 2, 3};
+  const blocks own = read(cache, index, 0, tokens);
+  CHECK(index.size() == 2);  // of the third there is but one row
+  const auto first = [&](std::size_t count) { return blocks(own.begin(), own.begin() + std::ptrdiff_t(count)); };
+  CHECK(index.find({}, tokens, 5) == first(2));
+  CHECK(index.find({}, tokens, 3) == first(1));
+  CHECK(index.find({}, std::vector<token_id>{1, 2, 3}, 9) == first(1));
+  CHECK(index.find({}, std::vector<token_id>{1, 2, 3, 5}, 9) == first(1));
+  CHECK(index.find({}, other, 9).empty());
+  CHECK(index.find({.method = 7}, tokens, 9).empty());
+  CHECK(index.find({.written = prompt}, tokens, 9).empty());
+  cache.clear(0);
+
+  const prefix_scope written{.method = 3, .written = prompt, .soft_rows = 3};  // a block of soft rows, one of both
+  const blocks soft = read(cache, index, 1, {1, 2, 3}, written);
+  CHECK(index.find(written, std::vector<token_id>{1, 2, 3}, 9) == soft);
+  CHECK(index.find(written, std::vector<token_id>{1, 4, 3}, 9) == blocks{soft[0], soft[1]});
+  CHECK(index.find({.method = 3, .written = other_prompt, .soft_rows = 3}, std::vector<token_id>{1, 2, 3}, 9).empty());
+}
+
+TEST_CASE("blocks are held until memory is needed, those used longest ago least", "[serve]") {
+  test_backend backend = with_threads(1);
+  auto cache = small_cache(backend);
+  index_type index(cache);
+  const std::vector<token_id> tokens{1, 2, 3, 4}, later{5, 6};
+  const blocks own = read(cache, index, 0, tokens), last = read(cache, index, 1, later);
+  CHECK(cache.idle_blocks() == 0);
+  cache.clear(0);
+  CHECK(cache.free_blocks() == 2);
+  CHECK(cache.idle_blocks() == 2);
+  cache.begin_with(2, index.find({}, tokens, 2));
+  CHECK(cache.idle_blocks() == 1);
+  CHECK(cache.filled(0, 2) == 2);
+  cache.clear(2);
+  cache.clear(1);
+  CHECK(cache.idle_blocks() == 3);
+  index.make_room(2);
+  CHECK(index.size() == 3);
+  index.make_room(3);
+  CHECK(index.find({}, tokens, 4) == blocks{own[0]});  // the end of the oldest went first
+  CHECK(index.find({}, later, 2) == last);
+  index.find({}, tokens, 4);
+  index.make_room(4);
+  CHECK(index.find({}, later, 2).empty());
+  cache.begin_with(0, {own[0]});
+  index.make_room(5);
+  CHECK(cache.free_blocks() == 4);
+  CHECK(index.find({}, tokens, 4) == blocks{own[0]});  // a sequence has it
+}
+
+}  // namespace iapt::test
