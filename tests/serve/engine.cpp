@@ -142,10 +142,11 @@ TEST_CASE("an engine reads again what it may not share, and nothing else", "[ser
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto all = tenants(lm, true);  // three each: bare, front twice, late twice, LoRA twice, P-tuning v2
-  const auto reused = [&](std::vector<std::size_t> requests, bool keeps_states, bool shares = true) {
+  const auto reused = [&](std::vector<std::size_t> requests, bool keeps_states, bool shares = true,
+                          extent block_rows = 4) {
     engine_type engine(lm, {.cache = {.sequences = 2,
                                       .blocks = 100,
-                                      .block_rows = 4,
+                                      .block_rows = block_rows,
                                       .blocks_of_sequence = 10,
                                       .keeps_states = keeps_states},
                             .share_prefixes = shares});
@@ -170,6 +171,7 @@ TEST_CASE("an engine reads again what it may not share, and nothing else", "[ser
   // Late, the bare model's rows are anybody's, if what entered the layers is there.
   CHECK(reused({bare, late + 1, late + 1, other_late + 1, bare + 1}, true) == counts{0, 8, 16, 8, 8});
   CHECK(reused({late + 1, bare + 1, other_late + 1}, false) == counts{0, 8, 0});
+  CHECK(reused({bare, late, late}, true, true, 5) == counts{0, 5, 10});  // all but the last token
   // Two soft tokens in front were written from the whole prompt; three of P-tuning v2 are always the same.
   CHECK(reused({front, front + 1, front + 1, front + 4}, true) == counts{0, 0, 18, 0});
   CHECK(reused({prefix, prefix + 1, prefix + 2}, true) == counts{0, 9, 9});

@@ -32,7 +32,8 @@ struct engine_options {
 /// goes on, so none starves. A request's tokens do not depend on the others, but for rounding.
 ///
 /// Where soft tokens stand in front, a prompt is read in one pass; where they stand late, so is all of it but its last
-/// token, by the bare model, and its soft tokens are written behind it in that pass.
+/// token, by the bare model, and its soft tokens are written behind it in that pass, or where the cache keeps states,
+/// when the last token is read.
 ///
 /// Blocks that were read for one request serve others that begin with the same tokens, also later, until memory is
 /// needed: among requests of the bare model and those whose soft tokens stand late (for these the cache must keep
@@ -165,7 +166,7 @@ class engine {
   void reuse(job& j) {
     const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
     if (!options_.share_prefixes || (j.request.late() && !options_.cache.keeps_states)) return;
-    const extent most = j.request.late() ? j.prompt_size() - 2 : soft + j.size() - 1;
+    const extent most = j.request.late() ? j.prompt_size() - 1 : soft + j.size() - 1;
     const auto blocks = index_.find(j.request.scope(), j.tokens, most);
     const extent rows = extent(blocks.size()) * options_.cache.block_rows;
     if (rows <= soft) return;
@@ -208,7 +209,7 @@ class engine {
       const extent left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && running_[i]->size() - running_[i]->read > 1) continue;
       if (!running_[i]->begun) reuse(*running_[i]);  // others may have read more since it was admitted
-      const share s = share::next(*running_[i], left);
+      const share s = share::next(*running_[i], left, options_.cache.keeps_states);
       if (s.rows() > 1 && prompt_rows > 0 && s.rows() > left) continue;  // in one pass, but not in this one
       const extent needed = blocks_for(s);
       while (needed > available() && i + 1 < running_.size()) preempt();

@@ -75,15 +75,13 @@ struct engine_share {
   bool writes;                 ///< whether its soft tokens are written
 
   /// What comes next of a request, at most so many rows. A generator needs the whole prompt at once, late without its
-  /// last token, which comes next.
-  static engine_share next(engine_job<T, Backend>& job, extent most) {
+  /// last token, which comes next; where the cache keeps states, it reads them there when that token comes.
+  static engine_share next(engine_job<T, Backend>& job, extent most, bool keeps_states) {
     const auto& r = job.request;
-    const bool writes = r.soft_tokens() > 0 && job.read < (r.late() ? job.prompt_size() - 1 : 1);
-    extent to = job.size();
-    if (writes && r.late())
-      to = job.prompt_size() - 1;
-    else if (!writes || r.method->shares_soft_tokens())
-      to = std::min(to, job.read + std::max<extent>(most, 1));
+    const extent context = r.late() ? job.prompt_size() - 1 : 0;
+    const bool kept = r.late() && keeps_states, writes = r.soft_tokens() > 0 && job.read == (kept ? context : 0);
+    extent to = job.read < context ? context : job.size();
+    if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, job.read + std::max<extent>(most, 1));
     return {&job, job.read, to, writes};
   }
   /// Rows of the pass.
@@ -137,21 +135,22 @@ class mixed_pass {
         .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.of->place), .past_count = filled};
     extent first = filled;  // position of the first row
     if (s.writes) {
-      const bool late = request.late();
+      const bool late = request.late(), kept = late && cache.size().keeps_states;
+      const extent before = late && !kept ? s.rows() : 0;  // of these rows, none of which sees them then
       if (!request.method->shares_soft_tokens() || own.soft.count() == 0) {  // shared ones are there once
-        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back((late ? s.to : 0) + p);
+        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back(filled + before + p);
         method_.soft_rows += P, own.soft.end += P;
       }
       seen.prefix_begin = own.soft.end - P, seen.prefix_count = P;
-      seen.prefix_from = late ? s.rows() : 0;   // late, none of these rows sees them
-      if (late && cache.size().keeps_states) {  // some of them may have been read before
-        auto& kept = kept_.back();
-        own.instructions.push_back({extent(kept.size()), extent(kept.size()) + s.to});
-        for (extent i = 0; i < s.to; ++i) kept.push_back(std::int32_t(cache.row(s.of->place, i)));
+      seen.prefix_from = before;
+      if (kept) {
+        auto& rows = kept_.back();
+        own.instructions.push_back({extent(rows.size()), extent(rows.size()) + filled});
+        for (extent i = 0; i < filled; ++i) rows.push_back(std::int32_t(cache.row(s.of->place, i)));
       } else {
         own.instructions.push_back({begin, begin + (late ? s.rows() : s.of->prompt_size())});
       }
-      if (!late) first = P;
+      if (!before) first += P;
     }
     for (extent i = s.from; i < s.to; ++i) {
       plan_.tokens.push_back(s.of->tokens[std::size_t(i)]);
