@@ -2,10 +2,14 @@
 // Many tenants on one backbone: what a method costs where every request may be of another tenant, and what a second
 // tenant's prompt costs that the first has sent. One line of JSON for each method and number of tenants.
 #pragma once
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../examples/support/program.hpp"
@@ -19,6 +23,7 @@ using namespace iapt;
 struct tenants_program : common_flags {
   static constexpr auto purpose = "Measures an engine that serves many tenants.";
   std::vector<std::size_t> tenants = {1, 16, 256, 2000};
+  std::vector<extent> beams = {1, 3};
   extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, alike = 513, soft_tokens = 4,
          bottleneck = 64, rank = 7;
 
@@ -49,7 +54,7 @@ struct tenant_trace {
 
 /// Serves the trace with method_of(tenant), all requests at once from the beginning.
 template <class Model, class MethodOf>
-nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count,
+nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count, extent beams,
                                    MethodOf method_of) {
   using T = typename Model::value_type;
   using Backend = typename Model::backend_type;
@@ -58,39 +63,39 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
   for (const std::size_t tenant : trace.tenants)
     if (tenant_count && !methods.contains(tenant)) methods[tenant] = method_of(tenant);
   const extent blocks_of_sequence = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
-  engine<T, Backend> server(lm, {.cache = {.sequences = f.at_once,
-                                           .blocks = f.at_once * blocks_of_sequence,
+  const extent sequences = f.at_once * beams;
+  engine<T, Backend> server(lm, {.cache = {.sequences = sequences,
+                                           .blocks = (sequences + beams) * (blocks_of_sequence + 1),
                                            .block_rows = 64,
                                            .blocks_of_sequence = blocks_of_sequence}});
-  std::size_t tokens = 0, decoded = 0, answering = 0;  // requests that have their first token
+  std::size_t tokens = 0, rows = 0;
   double first_tokens = 0, decoding = 0;
   const double start = bench::now();
   for (std::size_t i = 0; i < trace.prompts.size(); ++i)
     server.submit({.prompt = trace.prompts[i],
-                   .options = {.max_new = f.fresh},
+                   .options = {.max_new = f.fresh, .beams = beams},
                    .method = tenant_count ? methods[trace.tenants[i]] : nullptr,
-                   .seen =
-                       [&, seen = false](const chosen_token&) mutable {
-                         ++tokens;
-                         if (!seen) ++answering, first_tokens += bench::now() - start;
-                         seen = true;
-                         return true;
-                       },
-                   .finished = [&](finish_reason) { --answering; }});
+                   .seen = [&, seen = false](const chosen_token&) mutable {
+                     ++tokens;
+                     if (!std::exchange(seen, true)) first_tokens += bench::now() - start;
+                     return true;
+                   }});
   for (bool more = true; more;) {
-    const bool full = server.waiting() == 0 || extent(server.running()) == f.at_once;
-    const bool decodes = full && server.running() > 0 && answering == server.running();  // and reads no prompt
-    const std::size_t before = tokens;
     const double since = bench::now();
     more = server.step();
-    if (decodes) decoding += bench::now() - since, decoded += tokens - before;
+    if (!more || server.last_pass().prompts > 0) continue;
+    decoding += bench::now() - since, rows += std::size_t(server.last_pass().answers);
   }
   const double seconds = bench::now() - start;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> resident >> resident;
   return {{"tenants", tenant_count},
           {"tenants_asked", tenant_count ? methods.size() : 0},
+          {"beams", beams},
           {"tokens_per_second", double(tokens) / seconds},
-          {"decode_tokens_per_second", double(decoded) / decoding},
-          {"mean_seconds_to_first_token", first_tokens / double(f.requests)}};
+          {"decode_tokens_per_second", double(rows) / double(beams) / decoding},
+          {"mean_seconds_to_first_token", first_tokens / double(f.requests)},
+          {"mib", resident * std::size_t(sysconf(_SC_PAGESIZE)) >> 20}};
 }
 
 /// Sends the same prompt for one tenant after another; seconds to the first token of the first and of the others (the
@@ -149,17 +154,19 @@ int tenants_program::run(Backend& backend) const {
   const auto late = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::late)); };
   const auto unmerged = [&](std::size_t k) { return share_method(backbone, lora(k)); };
   const extent of_iapt = parameter_count(iapt(0, placement::front).parameters());
-  print("bare", 0, serve_trace(backbone, *this, 0, front));
+  const auto plain = [&](std::size_t k) { return share_method(backbone, prefix(k)); };
+  const auto mixed = [&](std::size_t k) { return k % 3 == 0 ? front(k) : k % 3 == 1 ? late(k) : unmerged(k); };
+  const extent of_lora = parameter_count(lora(0).parameters()), of_prefix = parameter_count(prefix(0).parameters());
   print("IAPT late, a prompt sent again", of_iapt, send_alike(backbone, *this, late));
-  for (const std::size_t count : tenants) {
-    print("IAPT front", of_iapt, serve_trace(backbone, *this, count, front));
-    print("IAPT late", of_iapt, serve_trace(backbone, *this, count, late));
-    print("LoRA unmerged", parameter_count(lora(0).parameters()), serve_trace(backbone, *this, count, unmerged));
-    print("P-tuning v2", parameter_count(prefix(0).parameters()),
-          serve_trace(backbone, *this, count, [&](std::size_t k) { return share_method(backbone, prefix(k)); }));
-    print("mixed", of_iapt, serve_trace(backbone, *this, count, [&](std::size_t k) {
-            return k % 3 == 0 ? front(k) : k % 3 == 1 ? late(k) : unmerged(k);
-          }));
+  for (const extent width : beams) {
+    print("bare", 0, serve_trace(backbone, *this, 0, width, front));
+    for (const std::size_t count : tenants) {
+      print("IAPT front", of_iapt, serve_trace(backbone, *this, count, width, front));
+      print("IAPT late", of_iapt, serve_trace(backbone, *this, count, width, late));
+      print("LoRA unmerged", of_lora, serve_trace(backbone, *this, count, width, unmerged));
+      print("P-tuning v2", of_prefix, serve_trace(backbone, *this, count, width, plain));
+      print("mixed", of_iapt, serve_trace(backbone, *this, count, width, mixed));
+    }
   }
   return 0;
 }

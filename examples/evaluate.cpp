@@ -19,11 +19,15 @@ void evaluate_program::add(CLI::App& app) {
   app.add_option("--max-new", max_new, "tokens of an answer at most")
       ->check(between<extent>(1, 1000000))
       ->capture_default_str();
+  app.add_option("--beams", beams, "with exact: continuations that are followed side by side")
+      ->check(between<extent>(1, generation_options::most_beams))
+      ->capture_default_str();
   app.add_option("--write", write, "with exact: a file for the generated answers, as JSONL")->check(not_empty());
 }
 
 void evaluate_program::settle() {
   if (!write.empty() && metric != "exact") throw error("--write needs --metric exact: only it generates answers");
+  if (beams > 1 && metric != "exact") throw error("--beams needs --metric exact: only it generates answers");
 }
 
 }  // namespace program

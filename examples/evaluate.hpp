@@ -16,7 +16,7 @@ struct evaluate_program : common_flags {
   std::string adapter, data, metric = "loss", write;
   bool merge = false, expand_weights = false;
   std::size_t limit = 0;
-  extent max_new = 256;
+  extent max_new = 256, beams = 1;
 
   void add(CLI::App& app);
   void settle();  // what flags mean together
@@ -51,7 +51,10 @@ void exact(const Model& lm, const Method& method, const evaluate_program& f, con
     const std::size_t to = std::min(from + together, examples.size());
     std::vector<std::vector<token_id>> prompts;
     for (std::size_t i = from; i < to; ++i) prompts.push_back(examples[i].instruction);
-    const auto answers = generate(lm, method, prompts, {.max_new = f.max_new, .stop = stop});
+    const std::vector<generation_options> options(prompts.size(),
+                                                  {.max_new = f.max_new, .stop = stop, .beams = f.beams});
+    const auto answers = f.beams > 1 ? generate_with_beams(lm, method, prompts, options)
+                                     : generate(lm, method, prompts, std::span(options));
     for (std::size_t i = from; i < to; ++i) {
       const std::string answer = text_of(answers[i - from]), expected = text_of(examples[i].response);
       const bool good = answer == expected;

@@ -39,6 +39,12 @@ void generate_program::add(CLI::App& app) {
       ->check(between<double>(-2, 2))
       ->capture_default_str();
   app.add_option("--seed", s.seed, "of the draws")->check(between<std::uint64_t>(0))->capture_default_str();
+  app.add_option("--beams", options.beams, "continuations that are followed side by side, of which the best is shown")
+      ->check(between<extent>(1, generation_options::most_beams))
+      ->capture_default_str();
+  app.add_option("--length-penalty", options.length_penalty,
+                 "of beams: a continuation of n tokens is worth its log-probability divided by n to this power")
+      ->capture_default_str();
   app.add_option("--stop", stop, "text that ends the answer and is not shown; may be given several times")
       ->allow_extra_args(false)
       ->check(not_empty());
@@ -49,7 +55,7 @@ void generate_program::add(CLI::App& app) {
 
 void generate_program::settle() const {
   const sampling_options& s = options.sampling;
-  s.check();
+  options.check();
   if (s.temperature == 0 && (s.top_k > 0 || s.top_p < 1 || s.min_p > 0))
     throw error("--top-k, --top-p and --min-p need a --temperature over 0: without it the likeliest token is taken");
 }

@@ -50,11 +50,15 @@ int generate_program::run(Backend& backend) const {
     stream_decoder text(lm.tokenizer());
     stop_matcher until(stop);
     std::string listed;  // behind the text, or they would stand within it on a terminal
-    generate(model, method, {tokens}, limits, [&](const generated_token& one) {
+    const auto show = [&](const generated_token& one) {
       std::cout << until.next(text.next(one.token)) << std::flush;
       if (one.log_probabilities) listed += logprobs(lm.tokenizer(), one).dump() + "\n";
       return !until.stopped();
-    });
+    };
+    if (limits.beams > 1)
+      generate_with_beams(model, method, {tokens}, std::span(&limits, 1), show);
+    else
+      generate(model, method, {tokens}, limits, show);
     std::cout << until.next(text.finish()) << until.finish() << std::endl;
     std::cerr << listed;
   });

@@ -20,6 +20,7 @@
 #include "iapt/optim/adamw.hpp"
 #include "iapt/peft/iapt/activation_watch.hpp"
 #include "iapt/serve/adapter_store.hpp"
+#include "iapt/serve/beams.hpp"
 #include "iapt/serve/generate.hpp"
 #include "iapt/serve/openai_answer.hpp"
 #include "iapt/serve/openai_request.hpp"

@@ -49,8 +49,9 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   packed_batch batch;
   extent longest = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    options[i].sampling.check();
-    check_alternatives(options[i].log_probabilities.value_or(0));
+    options[i].check();
+    if (options[i].beams > 1)
+      throw error("generate: of several beams, generate_with_beams has the best (serve/beams.hpp)");
     batch.add(prompts[i]);
     longest = std::max(longest, extent(prompts[i].size()) + std::max<extent>(options[i].max_new, 0));
   }
@@ -64,10 +65,14 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   const auto choose = [&](const tensor<T, 2, Backend>& logits) {
     std::vector<token_choice> wanted;
     for (const extent i : active)
-      wanted.push_back({&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}});
+      wanted.push_back(
+          {&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}, extent(wanted.size())});
     std::vector<generated_token> next;
-    for (chosen_token& one : choose_tokens(sample, logits, wanted))
-      next.push_back({std::size_t(active[next.size()]), one.token, std::move(one.log_probabilities)});
+    for (auto& one : choose_tokens(sample, logits, wanted)) {
+      const auto prompt = std::size_t(active[next.size()]);
+      if (!one) throw numeric_error("generate: the logits of prompt " + std::to_string(prompt) + " are not finite");
+      next.push_back({prompt, one->token, std::move(one->log_probabilities)});
+    }
     return next;
   };
 

@@ -4,11 +4,13 @@
 #pragma once
 #include <algorithm>
 #include <functional>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "iapt/serve/any_method.hpp"
-#include "iapt/serve/choice.hpp"
+#include "iapt/serve/beam_search.hpp"
 #include "iapt/serve/prefix_index.hpp"
 
 namespace iapt {
@@ -45,23 +47,32 @@ struct engine_request {
   }
 };
 
-/// A request at work.
-template <class T, class Backend>
-struct engine_job {
-  engine_request<T, Backend> request;             ///< what is asked
-  std::vector<token_id> tokens = request.prompt;  ///< the prompt, then what was generated
-  extent read = 0;                                ///< of its tokens, into the cache
-  extent place = -1;                              ///< sequence of the cache; -1 while it waits
-  bool begun = false;                             ///< whether a pass has read some of it
-  extent known = 0;                               ///< blocks that others may find
-  bool done = false;                              ///< whether it has ended
+/// A sequence of a request at work: its only one, or one of those that a beam search follows.
+struct engine_line {
+  std::vector<token_id> tokens;  ///< the prompt, then what was generated
+  extent place;                  ///< sequence of the cache
+  extent read = 0;               ///< of its tokens, into the cache
+  extent known = 0;              ///< blocks that others may find
 
   /// Number of tokens.
   extent size() const { return extent(tokens.size()); }
+};
+
+/// A request at work.
+template <class T, class Backend>
+struct engine_job {
+  engine_request<T, Backend> request;     ///< what is asked
+  std::vector<token_id> generated = {};   ///< what has come
+  std::optional<beam_search> beams = {};  ///< of more than one, instead
+  std::vector<engine_line> lines = {};    ///< none while it waits, then one, or as many as beams live
+  std::vector<extent> places = {};        ///< of the cache, that it has for lines to come
+  bool begun = false;                     ///< whether a pass has read some of it
+  bool done = false;                      ///< whether it has ended
+
+  /// Number of tokens that it begins with.
+  extent size() const { return prompt_size() + extent(generated.size()); }
   /// Number of tokens of the prompt.
   extent prompt_size() const { return extent(request.prompt.size()); }
-  /// What was generated.
-  std::span<const token_id> generated() const { return std::span(tokens).subspan(request.prompt.size()); }
   /// Rows of the cache, of so many, that hold what `request.scope()` says.
   extent in_scope(extent rows) const { return request.late() ? std::min(rows, prompt_size() - 1) : rows; }
 };
@@ -70,26 +81,27 @@ struct engine_job {
 template <class T, class Backend>
 struct engine_share {
   engine_job<T, Backend>* of;  ///< the request
+  engine_line* line;           ///< which of its sequences
   extent from;                 ///< its first token
   extent to;                   ///< one past the last
   bool writes;                 ///< whether its soft tokens are written
 
-  /// What comes next of a request, at most so many rows. A generator needs the whole prompt at once, late without its
+  /// What comes next of a sequence, at most so many rows. A generator needs the whole prompt at once, late without its
   /// last token, which comes next; where the cache keeps states, it reads them there when that token comes.
-  static engine_share next(engine_job<T, Backend>& job, extent most, bool keeps_states) {
+  static engine_share next(engine_job<T, Backend>& job, engine_line& line, extent most, bool keeps_states) {
     const auto& r = job.request;
     const extent context = r.late() ? job.prompt_size() - 1 : 0;
-    const bool kept = r.late() && keeps_states, writes = r.soft_tokens() > 0 && job.read == (kept ? context : 0);
-    extent to = job.read < context ? context : job.size();
-    if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, job.read + std::max<extent>(most, 1));
-    return {&job, job.read, to, writes};
+    const bool kept = r.late() && keeps_states, writes = r.soft_tokens() > 0 && line.read == (kept ? context : 0);
+    extent to = line.read < context ? context : line.size();
+    if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, line.read + std::max<extent>(most, 1));
+    return {&job, &line, line.read, to, writes};
   }
   /// Rows of the pass.
   extent rows() const { return to - from; }
   /// Rows that the cache has more behind it.
   extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
   /// Whether it ends where the next token is to be chosen.
-  bool asks() const { return to == of->size(); }
+  bool asks() const { return to == line->size(); }
 };
 
 /// One pass over shares of requests, for whose rows the cache has the blocks already. Those of one method stand
@@ -126,13 +138,13 @@ class mixed_pass {
   void add(const share& s, const kv_cache<T, Backend>& cache) {
     const auto& request = s.of->request;
     const extent P = request.soft_tokens(), begin = extent(plan_.tokens.size());
-    const extent filled = cache.filled(0, s.of->place);
+    const extent filled = cache.filled(0, s.line->place);
     auto& parts = method_.parts;
     if (parts.empty() || parts.back().method != method_of(s))
       parts.push_back({method_of(s), {begin, begin}, {method_.soft_rows, method_.soft_rows}}), kept_.emplace_back();
     auto& own = parts.back();
     attention_segment seen{
-        .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.of->place), .past_count = filled};
+        .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.line->place), .past_count = filled};
     extent first = filled;  // position of the first row
     if (s.writes) {
       const bool late = request.late(), kept = late && cache.size().keeps_states;
@@ -146,19 +158,19 @@ class mixed_pass {
       if (kept) {
         auto& rows = kept_.back();
         own.instructions.push_back({extent(rows.size()), extent(rows.size()) + filled});
-        for (extent i = 0; i < filled; ++i) rows.push_back(std::int32_t(cache.row(s.of->place, i)));
+        for (extent i = 0; i < filled; ++i) rows.push_back(std::int32_t(cache.row(s.line->place, i)));
       } else {
         own.instructions.push_back({begin, begin + (late ? s.rows() : s.of->prompt_size())});
       }
       if (!before) first += P;
     }
     for (extent i = s.from; i < s.to; ++i) {
-      plan_.tokens.push_back(s.of->tokens[std::size_t(i)]);
+      plan_.tokens.push_back(s.line->tokens[std::size_t(i)]);
       plan_.positions.push_back(first + i - s.from);
     }
     own.rows.end = begin + s.rows();
     plan_.segments.push_back(seen);
-    plan_.sequences.push_back(s.of->place);
+    plan_.sequences.push_back(s.line->place);
     if (s.asks()) plan_.wanted.push_back(std::int32_t(begin + s.rows() - 1));
   }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generation with beams: prompts through an engine of their own.
+#pragma once
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "iapt/serve/engine.hpp"
+#include "iapt/serve/generate.hpp"
+
+namespace iapt {
+
+/// Continues prompts as `generate` does, each with as many beams as its options say; with one beam the tokens are those
+/// of `generate`. All are served at once.
+/// @param lm the model
+/// @param method what it is adapted with, or the bare method
+/// @param prompts tokens of each prompt, at least one
+/// @param options of each prompt
+/// @param seen hears of each token, if given; with several beams when the answer is there
+/// @return the tokens of each answer
+/// @throws shape_error if a prompt is too short, or there are not options for each
+/// @throws error naming an option that makes no sense
+/// @throws numeric_error if the logits are not finite
+template <class T, class Backend, class Method>
+std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backend>& lm, const Method& method,
+                                                       const std::vector<std::vector<token_id>>& prompts,
+                                                       std::span<const generation_options> options,
+                                                       const token_listener& seen = {}) {
+  if (options.size() != prompts.size())
+    throw shape_error("generate_with_beams: options for " + std::to_string(options.size()) + " of " +
+                      std::to_string(prompts.size()) + " prompts");
+  constexpr extent block = 16;  // small: a beam that parts from another one copies what it has of its last
+  cache_size size{.sequences = 0, .blocks = 0, .block_rows = block, .blocks_of_sequence = 0};
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    options[i].check();
+    const extent rows = extent(prompts[i].size()) + soft_token_count(method) + std::max<extent>(options[i].max_new, 0);
+    size.sequences += options[i].beams;
+    size.blocks += options[i].beams * (rows / block + 2);
+    size.blocks_of_sequence = std::max(size.blocks_of_sequence, rows / block + 1);
+  }
+  engine<T, Backend> server(lm, {.cache = size, .share_prefixes = false});
+  std::vector<std::vector<token_id>> answers(prompts.size());
+  bool failed = false;
+  const auto shared = share_method(lm, method);
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    server.submit({.prompt = prompts[i],
+                   .options = options[i],
+                   .method = shared,
+                   .seen =
+                       [&, i](const chosen_token& one) {
+                         answers[i].push_back(one.token);
+                         return !seen || seen({i, one.token, one.log_probabilities});
+                       },
+                   .finished = [&failed](finish_reason why) { failed |= why == finish_reason::failed; }});
+  while (server.step()) {}
+  if (failed) throw numeric_error("generate_with_beams: the logits are not finite");
+  return answers;
+}
+
+}  // namespace iapt
