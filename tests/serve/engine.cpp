@@ -238,6 +238,8 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
   CHECK(refused({1, 2}, {.max_new = 17}, late).find("take 21 rows") != std::string::npos);
   CHECK(refused({1}, {.max_new = 2, .sampling = {.temperature = -1}}).find("temperature") != std::string::npos);
   CHECK(refused({1}, {.max_new = 2, .log_probabilities = 21}).find("21") != std::string::npos);
+  CHECK(refused({1}, {.beams = 3}).find("3 beams, but it has places for 2") != std::string::npos);
+  CHECK(refused({1}, {.max_new = 12, .beams = 2}).find("take 8 blocks of the cache, which has 5") != std::string::npos);
   CHECK(engine.waiting() == 0);
   CHECK_FALSE(engine.step());
   CHECK(refused({1}, {.max_new = 20}) == "nothing thrown");

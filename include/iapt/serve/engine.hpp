@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "iapt/serve/mixed_pass.hpp"
+#include "iapt/serve/engine_memory.hpp"
 
 namespace iapt {
 
@@ -52,9 +52,7 @@ class engine {
 
   /// For a model, which must outlive it.
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
-      : lm_(lm), options_(options), cache_(lm.backend(), lm.config, options.cache), index_(cache_) {
-    for (extent place = options.cache.sequences; place-- > 0;) places_.push_back(place);
-  }
+      : lm_(lm), options_(options), memory_(lm, options.cache, options.share_prefixes) {}
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
@@ -108,9 +106,9 @@ class engine {
   /// How often a request has given its blocks back to be read again.
   std::size_t preemptions() const { return preemptions_; }
   /// Tokens of prompts that were not read because others had read them.
-  std::size_t reused_tokens() const { return reused_tokens_; }
+  std::size_t reused_tokens() const { return memory_.reused_tokens(); }
   /// What the requests have read.
-  const kv_cache<T, Backend>& cache() const { return cache_; }
+  const kv_cache<T, Backend>& cache() const { return memory_.cache(); }
 
   /// Ends all requests.
   void end_all(finish_reason why) {
@@ -127,10 +125,10 @@ class engine {
     end_unwanted();
     admit();
     if (running_.empty()) return false;
-    const mixed_pass<T, Backend> next(choose_shares(), cache_);
+    const mixed_pass<T, Backend> next(choose_shares(), memory_.cache());
     tensor<T, 2, Backend> logits;
     try {
-      logits = lm_.read(next.plan(), cache_, next.method());
+      logits = lm_.read(next.plan(), memory_.cache(), next.method());
     } catch (...) {
       while (!running_.empty()) preempt();
       throw;
@@ -138,7 +136,7 @@ class engine {
     last_pass_ = {};
     for (const share& s : next.shares()) {
       (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
-      read(*s.of, *s.line, s.to);
+      memory_.read(s);
     }
     take(logits, next.shares());
     return true;
@@ -147,11 +145,6 @@ class engine {
  private:
   using job = engine_job<T, Backend>;
   using share = engine_share<T, Backend>;
-
-  extent blocks_for(const share& s) const {
-    const extent filled = cache_.filled(0, s.line->place);
-    return cache_.blocks_for(filled + s.added()) - cache_.blocks_for(filled);
-  }
 
   void end_unwanted() {
     const auto unwanted = [](const job& j) { return j.request.wanted && !j.request.wanted(); };
@@ -164,86 +157,29 @@ class engine {
       if (unwanted(*j)) end(*j, finish_reason::cancelled);
     std::erase_if(running_, [](const auto& j) { return j->done; });
   }
-  // Blocks that are free or will be when they are needed.
-  extent available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
-  // Blocks that a request still needs for the tokens that it has, one more for each further beam.
-  extent missing(const job& j) const {
-    extent blocks = 0;
-    for (const engine_line& line : j.lines)
-      blocks += std::max<extent>(0, cache_.blocks_for(line.size() + j.request.soft_tokens()) -
-                                        cache_.blocks_for(cache_.filled(0, line.place)));
-    return blocks + j.request.options.beams - extent(j.lines.size());
-  }
   // Gives waiting requests places, in their order, while there are blocks for all of their tokens.
   void admit() {
     extent promised = 0;
-    for (const auto& j : running_) promised += missing(*j);
-    while (!waiting_.empty() && waiting_.front().request.options.beams <= extent(places_.size())) {
+    for (const auto& j : running_) promised += memory_.missing(*j);
+    while (!waiting_.empty() && memory_.has_places(waiting_.front())) {
       auto next = std::make_unique<job>(std::move(waiting_.front()));
       waiting_.pop_front();
-      begin(*next);
-      promised += missing(*next);
+      memory_.begin(*next);
+      promised += memory_.missing(*next);
       running_.push_back(std::move(next));
-      if (promised > available()) return send_back();
+      if (promised > memory_.available()) return send_back();
     }
-  }
-  // Its places, and a line of the tokens that it has. Beams begin anew: their way is the same again.
-  void begin(job& j) {
-    const extent beams = j.request.options.beams;
-    j.places.assign(places_.end() - beams, places_.end());
-    places_.resize(places_.size() - std::size_t(beams));
-    if (beams > 1) j.beams.emplace(j.request.options);
-    engine_line line{j.request.prompt, next_place(j)};
-    line.tokens.insert(line.tokens.end(), j.generated.begin(), j.generated.end());
-    j.lines.push_back(std::move(line));
-    reuse(j);
-  }
-  static extent next_place(job& j) {
-    const extent place = j.places.back();
-    j.places.pop_back();
-    return place;
-  }
-  // A request that nothing was read for begins with the blocks that others have read, but for one token at least.
-  void reuse(job& j) {
-    const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
-    if (!options_.share_prefixes || (j.request.late() && !options_.cache.keeps_states)) return;
-    engine_line& line = j.lines[0];
-    const extent most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
-    const auto blocks = index_.find(j.request.scope(), line.tokens, most);
-    const extent rows = extent(blocks.size()) * options_.cache.block_rows;
-    if (rows <= soft) return;
-    cache_.clear(line.place);
-    cache_.begin_with(line.place, blocks);
-    line.read = rows - soft;
-  }
-  // A pass has read a line's tokens up to one.
-  void read(job& j, engine_line& line, extent to) {
-    if (!std::exchange(j.begun, true)) reused_tokens_ += std::size_t(line.read);
-    line.read = to;
-    const extent rows = j.in_scope(cache_.filled(0, line.place));
-    if (!options_.share_prefixes || rows / options_.cache.block_rows == line.known) return;
-    line.known = rows / options_.cache.block_rows;
-    index_.add(j.request.scope(), line.tokens, line.place, rows);
   }
   // The request that came last goes back to the front of those that wait.
   void send_back() {
     std::unique_ptr<job> last = std::move(running_.back());
     running_.pop_back();
-    release(*last);
+    memory_.release(*last);
     waiting_.push_front(std::move(*last));
   }
   void preempt() {
     send_back();
     ++preemptions_;
-  }
-  void release(job& j) {
-    for (const engine_line& line : j.lines) leave(j, line);
-    places_.insert(places_.end(), j.places.begin(), j.places.end());
-    j.places.clear(), j.lines.clear(), j.begun = false;
-  }
-  void leave(job& j, const engine_line& line) {
-    cache_.clear(line.place);
-    j.places.push_back(line.place);
   }
 
   // What the next pass reads: a row of each line that generates, then of prompts what there is room for. The cache then
@@ -255,23 +191,19 @@ class engine {
       job& j = *running_[i];
       const extent left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
-      if (!j.begun) reuse(j);  // others may have read more since it was admitted
+      memory_.reuse(j);  // others may have read more since it was admitted
       const auto next = [&](engine_line& line) { return share::next(j, line, left, options_.cache.keeps_states); };
       const extent rows = next(j.lines[0]).rows();
       if (rows > 1 && prompt_rows > 0 && rows > left) continue;  // in one pass, but not in this one
       extent needed = 0;
-      for (engine_line& line : j.lines) needed += blocks_for(next(line));
+      for (engine_line& line : j.lines) needed += memory_.blocks_for(next(line));
       copies += j.request.options.beams - 1;
-      while (needed + copies > available() && i + 1 < running_.size()) preempt();
-      if (needed + copies > available()) {
+      while (needed + copies > memory_.available() && i + 1 < running_.size()) preempt();
+      if (needed + copies > memory_.available()) {
         preempt();  // it is the last itself; those before it go on
         break;
       }
-      index_.make_room(needed);
-      for (engine_line& line : j.lines) {
-        shares.push_back(next(line));
-        cache_.reserve(line.place, shares.back().added());
-      }
+      for (engine_line& line : j.lines) shares.push_back(next(line)), memory_.reserve(shares.back());
       if (rows > 1) prompt_rows += rows;
     }
     return shares;
@@ -319,21 +251,13 @@ class engine {
     if (j.beams->done()) return tell(j, j.beams->best());
     std::vector<engine_line> before = std::exchange(j.lines, {});
     for (std::size_t h = 0; h < before.size(); ++h)
-      if (std::find(from.begin(), from.end(), h) == from.end()) leave(j, before[h]);
+      if (std::find(from.begin(), from.end(), h) == from.end()) memory_.leave(j, before[h]);
     for (auto h = from.begin(); h != from.end(); ++h) {  // the last that continues a line has it, the others a copy
       engine_line& line = before[*h];
       const bool last = std::find(h + 1, from.end(), *h) == from.end();
-      j.lines.push_back(last ? std::move(line) : copy(j, line));
+      j.lines.push_back(last ? std::move(line) : memory_.copy(j, line));  // choose_shares left a block for it
       j.lines.back().tokens.push_back(j.beams->living()[j.lines.size() - 1].tokens.back());
     }
-  }
-  // A line with a place of its own; choose_shares left the block that it may take.
-  engine_line copy(job& j, const engine_line& line) {
-    index_.make_room(1);
-    engine_line own = line;
-    own.place = next_place(j);
-    cache_.fork(line.place, own.place);
-    return own;
   }
   void tell(job& j, const beam_hypothesis& best) {
     for (std::size_t i = 0; i < best.tokens.size(); ++i) {
@@ -344,20 +268,18 @@ class engine {
     end(j, best.stopped ? finish_reason::stop : finish_reason::length);
   }
   void end(job& j, finish_reason why) {
-    release(j);
+    memory_.release(j);
     j.done = true;
     if (j.request.finished) j.request.finished(why);
   }
 
   const causal_lm<T, Backend>& lm_;
   engine_options options_;
-  kv_cache<T, Backend> cache_;
-  prefix_index<T, Backend> index_;
+  engine_memory<T, Backend> memory_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
-  std::vector<extent> places_;                 // of the cache, free
   pass_rows last_pass_;
-  std::size_t preemptions_ = 0, reused_tokens_ = 0;
+  std::size_t preemptions_ = 0;
   sampler sample_;
 };
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an engine's requests have of its cache: places, blocks, and rows that others have read.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "iapt/serve/mixed_pass.hpp"
+
+namespace iapt {
+
+/// A cache whose sequences are lines of requests.
+template <class T, class Backend>
+class engine_memory {
+ public:
+  using job = engine_job<T, Backend>;      ///< a request
+  using share = engine_share<T, Backend>;  ///< what a pass reads of it
+
+  /// All of it is free.
+  /// @param share_prefixes whether requests that begin alike share what was read
+  engine_memory(const causal_lm<T, Backend>& lm, const cache_size& size, bool share_prefixes)
+      : cache_(lm.backend(), lm.config, size), index_(cache_), shares_(share_prefixes) {
+    for (extent place = size.sequences; place-- > 0;) places_.push_back(place);
+  }
+
+  /// The rows.
+  kv_cache<T, Backend>& cache() { return cache_; }
+  /// The rows.
+  const kv_cache<T, Backend>& cache() const { return cache_; }
+  /// Blocks that are free or will be when they are needed.
+  extent available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
+  /// Tokens that were not read because others had read them.
+  std::size_t reused_tokens() const { return reused_tokens_; }
+
+  /// Whether there are places for a request.
+  bool has_places(const job& j) const { return j.request.options.beams <= extent(places_.size()); }
+  /// Blocks that a request still needs for the tokens that it has, one more for each further beam.
+  extent missing(const job& j) const {
+    extent blocks = 0;
+    for (const engine_line& line : j.lines)
+      blocks += std::max<extent>(0, cache_.blocks_for(line.size() + j.request.soft_tokens()) -
+                                        cache_.blocks_for(cache_.filled(0, line.place)));
+    return blocks + j.request.options.beams - extent(j.lines.size());
+  }
+  /// Gives a request its places, and a line of the tokens that it has. Beams begin anew: their way is the same again.
+  void begin(job& j) {
+    const extent beams = j.request.options.beams;
+    j.places.assign(places_.end() - beams, places_.end());
+    places_.resize(places_.size() - std::size_t(beams));
+    if (beams > 1) j.beams.emplace(j.request.options);
+    engine_line line{j.request.prompt, next_place(j)};
+    line.tokens.insert(line.tokens.end(), j.generated.begin(), j.generated.end());
+    j.lines.push_back(std::move(line));
+    reuse(j);
+  }
+  /// Lets a request that nothing was read for begin with the blocks that others have read, but for one token at least.
+  void reuse(job& j) {
+    const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
+    if (!shares_ || j.begun || (j.request.late() && !cache_.size().keeps_states)) return;
+    engine_line& line = j.lines[0];
+    const extent most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
+    const auto blocks = index_.find(j.request.scope(), line.tokens, most);
+    const extent rows = extent(blocks.size()) * cache_.size().block_rows;
+    if (rows <= soft) return;
+    cache_.clear(line.place);
+    cache_.begin_with(line.place, blocks);
+    line.read = rows - soft;
+  }
+  /// Blocks that a share takes.
+  extent blocks_for(const share& s) const {
+    const extent filled = cache_.filled(0, s.line->place);
+    return cache_.blocks_for(filled + s.added()) - cache_.blocks_for(filled);
+  }
+  /// Takes them; so many must be available.
+  void reserve(const share& s) {
+    index_.make_room(blocks_for(s));
+    cache_.reserve(s.line->place, s.added());
+  }
+  /// A pass has read a share: others may share what it filled.
+  void read(const share& s) {
+    engine_line& line = *s.line;
+    if (!std::exchange(s.of->begun, true)) reused_tokens_ += std::size_t(line.read);
+    line.read = s.to;
+    const extent rows = s.of->in_scope(cache_.filled(0, line.place));
+    if (!shares_ || rows / cache_.size().block_rows == line.known) return;
+    line.known = rows / cache_.size().block_rows;
+    index_.add(s.of->request.scope(), line.tokens, line.place, rows);
+  }
+  /// The same line again with a place of its own, of those that its request has; a block must be available.
+  engine_line copy(job& j, const engine_line& line) {
+    index_.make_room(1);
+    engine_line own = line;
+    own.place = next_place(j);
+    cache_.fork(line.place, own.place);
+    return own;
+  }
+  /// Gives back what a line has; its request keeps the place.
+  void leave(job& j, const engine_line& line) {
+    cache_.clear(line.place);
+    j.places.push_back(line.place);
+  }
+  /// Gives back all that a request has.
+  void release(job& j) {
+    for (const engine_line& line : j.lines) leave(j, line);
+    places_.insert(places_.end(), j.places.begin(), j.places.end());
+    j.places.clear(), j.lines.clear(), j.begun = false;
+  }
+
+ private:
+  static extent next_place(job& j) {
+    const extent place = j.places.back();
+    j.places.pop_back();
+    return place;
+  }
+
+  kv_cache<T, Backend> cache_;
+  prefix_index<T, Backend> index_;
+  bool shares_;
+  std::vector<extent> places_;  // free ones
+  std::size_t reused_tokens_ = 0;
+};
+
+}  // namespace iapt
