@@ -37,6 +37,9 @@ function(iapt_add_device target folder device type header suffix)
 static const program::device<program::${target}_program, ${type}> here(\"${device}\");
 ")
   target_sources(${target} PRIVATE "${unit}")
+  if(suffix STREQUAL "cpp" AND CMAKE_BUILD_TYPE STREQUAL "Test") # its tests are few, and short
+    set_source_files_properties("${unit}" PROPERTIES COMPILE_OPTIONS -O1)
+  endif()
 endfunction()
 
 function(iapt_add_programs folder)
