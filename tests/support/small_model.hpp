@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small random model in memory, in double, and batches for it.
+// A small random model in memory, in double unless something else is said, and batches for it.
 #pragma once
 #include "iapt/core/random.hpp"
 #include "iapt/model/causal_lm.hpp"
@@ -9,21 +9,22 @@
 namespace iapt::test {
 
 /// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31.
-inline causal_lm<double, test_backend> small_model(test_backend& backend) {
-  causal_lm<double, test_backend> lm;
+template <class T = double>
+causal_lm<T, test_backend> small_model(test_backend& backend) {
+  causal_lm<T, test_backend> lm;
   lm.config = {.family = "llama", .vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
   std::uint64_t stream = 100;
   const auto matrix = [&](extent out, extent in) {
-    return random_normal<double>(backend, extents<2>{out, in}, 1.2 / std::sqrt(double(in)), random_stream(3, ++stream));
+    return random_normal<T>(backend, extents<2>{out, in}, 1.2 / std::sqrt(double(in)), random_stream(3, ++stream));
   };
   const auto norm = [&] {
-    auto weight = random_normal<double>(backend, extents<1>{24}, 0.1, random_stream(3, ++stream));
+    auto weight = random_normal<T>(backend, extents<1>{24}, 0.1, random_stream(3, ++stream));
     auto values = to_host(weight);
-    for (double& v : values) v += 1;
+    for (T& v : values) v += 1;
     upload(weight, values);
-    return norm_layer<double, test_backend>{weight, 1e-5};
+    return norm_layer<T, test_backend>{weight, 1e-5};
   };
-  lm.embedding = random_normal<double>(backend, extents<2>{31, 24}, 1, random_stream(3, 1));
+  lm.embedding = random_normal<T>(backend, extents<2>{31, 24}, 1, random_stream(3, 1));
   for (extent l = 0; l < lm.config.layers; ++l)
     lm.layers.push_back({norm(),
                          {lm.config.heads, {matrix(24, 24)}, {matrix(12, 24)}, {matrix(12, 24)}, {matrix(24, 24)}},
@@ -56,7 +57,7 @@ Method moved(Method method, double by = 0.03) {
   for (auto& p : method.parameters()) {
     auto values = to_host(p.values);
     random_stream random(77, ++stream);
-    for (double& v : values) v += by * random.normal();
+    for (auto& v : values) v += by * random.normal();
     upload(p.values, values);
   }
   return method;

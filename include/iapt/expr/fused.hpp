@@ -145,7 +145,7 @@ struct fused : inert {
   /// Computes the result into y.
   template <class Backend, class Y>
   void forward(Backend& backend, const Y& y) const {
-    const auto [rows, columns] = loop_shape(false);
+    const auto [rows, columns] = loop_shape(backend, false);
     using sums = row_sums<value_type, Backend>;
     const auto e = lower<rank, true>(*this, static_cast<sums*>(nullptr));
     backend.grid(rows, columns, forward_loop<decltype(e), value_type>{e, {y.write()}, columns});
@@ -153,7 +153,7 @@ struct fused : inert {
   /// Delivers the adjoints of all operands in one loop.
   template <class Backend, class Y>
   void backward(Backend& backend, const Y& y) const {
-    const auto [rows, columns] = loop_shape(true);
+    const auto [rows, columns] = loop_shape(backend, true);
     row_sums<value_type, Backend> sums(backend, rows, columns);
     const auto e = lower<rank, false>(*this, &sums);
     const extent chunk = sums.empty() ? 1 : chunk_rows;
@@ -167,11 +167,15 @@ struct fused : inert {
   }
 
  private:
-  // Rows and columns of the loop: flat unless an operand is repeated over rows, or a sum over rows is wanted.
-  std::pair<extent, extent> loop_shape(bool backward) const {
+  // Rows and columns of the loop: flat unless an operand is repeated over rows, a sum over rows is wanted, or the
+  // backend asks for rows.
+  template <class Backend>
+  std::pair<extent, extent> loop_shape(const Backend& backend, bool backward) const {
     const auto n = shape();
     const extent size = element_count(n);
     extent columns = size, repeated = -1;
+    if constexpr (rank > 0 && requires { backend.template loops_by_rows<value_type>(size); })
+      if (backend.template loops_by_rows<value_type>(n.back())) columns = n.back();
     visit([&](const auto& x, auto fits) {
       if (fits && std::remove_cvref_t<decltype(x)>::rank < rank) repeated = x.size();
       if constexpr (!fits && rank > 0)

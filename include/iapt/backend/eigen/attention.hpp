@@ -198,6 +198,54 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
   }
 }
 
+/// One tile as attention_forward makes it, query by query: all of a query's scores stand side by side, the softmax is
+/// one over them. So its bits are a function of the query, and of the keys and values that it sees, in their order: not
+/// of where past, prefix, own rows and blocks begin, nor of other queries.
+template <class T>
+void attention_forward_by_query(const attention_arrays<T>& a, std::span<const attention_segment> segments,
+                                const attention_task& task) {
+  const attention_tile<T> tile{a, segments[task.segment], task};
+  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, heads = task.heads;
+  const extent most = tile.s.past_count + tile.s.prefix_count + task.from + task.count;
+  const lone_group<T, pack<T>> group;
+  const std::vector<T> q = tile.gather(a.q, a.scale);
+  std::vector<T> scores(std::size_t(heads * most)), y(std::size_t(heads * E));
+  for (extent i = 0; i < task.count; ++i) {
+    extent keys = 0;
+    const auto each_block = [&](auto f) {
+      keys = 0;
+      for_each_key_block(a, {}, tile.s, task.kv_head, task.from + i + 1, [&](const key_block<T>& block) {
+        f(block, scores.data() + keys);
+        keys += block.count;
+      });
+    };
+    each_block([&](const key_block<T>& block, T* to) {
+      dot_products<T>(heads, 0, block.count, E, {q.data() + i * heads * E, E}, dense_rows<T>{block.k, k_width},
+                      {to, most}, false);
+    });
+    T sum[attention_rows];
+    for (extent h = 0; h < heads; ++h) {
+      const row<T> score{scores.data() + h * most};
+      const T top = group.max(keys, -std::numeric_limits<T>::infinity(), [&](auto j) { return score(j); });
+      sum[h] = group.sum(keys, [&](auto j) {
+        using std::exp;
+        const auto weight = exp(score(j) - top);
+        score[j] = weight;
+        return weight;
+      });
+      a.log_sum[tile.sum_at(i * heads + h)] = top + std::log(sum[h]);
+    }
+    std::fill(y.begin(), y.end(), T(0));
+    each_block([&](const key_block<T>& block, const T* weights) {
+      sum_products<T>(heads, E, block.count, {weights, most}, {block.v, k_width}, {y.data(), E});
+    });
+    for (extent h = 0; h < heads; ++h) {
+      const row<T> from{y.data() + h * E}, to{a.y + tile.at(i * heads + h)};
+      group.each(E, [&](auto e) { to[e] = from(e) * (1 / sum[h]); });
+    }
+  }
+}
+
 /// Adjoints of one sequence and key/value head; its tiles come one after another, so that every sum has a fixed order.
 /// With p = exp(score − log_sum), δ = Σ_e dy·y:  dv += pᵀ dy,  ds = p (dy vᵀ − δ),  dq += ds k · scale,
 /// dk += dsᵀ q · scale.

@@ -23,15 +23,18 @@ namespace iapt {
 
 /// How the CPU is used.
 struct eigen_options {
-  int threads = 0;  ///< threads for loops and products; 0: as many as OpenMP would take
+  int threads = 0;               ///< threads for loops and products; 0: as many as OpenMP would take
+  bool batch_invariant = false;  ///< whether the bits of each row of a forward pass are those of what it reads alone:
+                                 ///< not of how many rows are computed with it, nor of how a text is cut into passes
 };
 
 /// The CPU as a backend. A result repeats bit for bit at a fixed number of threads and with the same product library;
-/// with another number of threads only the products' rounding differs.
+/// with another number of threads only the products' rounding differs. Where it is batch invariant, neither matters.
 class eigen_backend : public memory_pool<eigen_backend> {
  public:
   /// Takes no memory yet.
-  explicit eigen_backend(eigen_options options = {}) : threads_(options.threads) {
+  explicit eigen_backend(eigen_options options = {})
+      : threads_(options.threads), batch_invariant_(options.batch_invariant) {
 #if defined(_OPENMP)
     if (threads_ <= 0) threads_ = omp_get_max_threads();
 #else
@@ -48,6 +51,12 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// Number of threads in use.
   int threads() const { return threads_; }
+  /// Whether an elementwise loop over rows of so many columns goes row by row, not flat through all of them: it makes
+  /// the end of what it goes through number by number, and functions of one number round otherwise than those of packs.
+  template <class T>
+  bool loops_by_rows(extent columns) const {
+    return batch_invariant_ && columns % pack<compute_type<T>>::width != 0;
+  }
   /// The machine in words.
   std::string description() const {
     return std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") + ", products by " +
@@ -122,8 +131,9 @@ class eigen_backend : public memory_pool<eigen_backend> {
       for (extent i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
       return;
     }
-    if (m <= few_rows && b.transposed && !a.transposed)
+    if (!a.transposed && b.transposed && (batch_invariant_ || m <= few_rows))
       return stream(m, n, k, a, dense_rows<T>{b.data, b.stride}, c, accumulate);
+    if (!a.transposed && batch_invariant_) return sum_up(m, n, k, a, b, c, accumulate);
     if (m * n * k < small_product) return eigen_matmul(m, n, k, a, b, c, accumulate);
     // Each thread makes a strip of c. The longer side is cut: what all threads then pack for themselves is the smaller
     // operand. (oneDNN's own division was up to a quarter slower, and never faster.)
@@ -145,7 +155,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
   /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
-  /// would be, to the bit where a row is whole chunks.
+  /// would be, to the bit.
   template <class T>
   void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
@@ -168,8 +178,12 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T>
   void attention(attention_arrays<T> arrays, const eigen_attention_plan& plan) {
     arrays.past = plan.blocks.at(plan.blocks.table.data());
-    parallel(plan.tasks.size(), extent(1) << 30,
-             [&](extent k) { attention_forward<T>(arrays, plan.segments, plan.tasks[k]); });
+    parallel(plan.tasks.size(), extent(1) << 30, [&](extent k) {
+      if (batch_invariant_)
+        attention_forward_by_query<T>(arrays, plan.segments, plan.tasks[k]);
+      else
+        attention_forward<T>(arrays, plan.segments, plan.tasks[k]);
+    });
   }
   /// Its adjoints; see attention_backward.
   template <class T>
@@ -198,22 +212,50 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   template <class T, class Weights>
   void stream(extent m, extent n, extent k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c, bool accumulate) {
-    constexpr extent block = 8;  // their weights stay in the first cache for all rows
-    parallel((n + block - 1) / block, n * k,
-             [&](extent i) { dot_products(m, i * block, std::min(n, (i + 1) * block), k, a, w, c, accumulate); });
+    // Eight columns' weights stay in the first cache for all rows.
+    pieces(m, n, k, 8, [&](extent row, extent rows, extent from, extent to) {
+      dot_products(rows, from, to, k, matrix_ref<const T>{a.data + row * a.stride, a.stride}, w,
+                   matrix_ref<T>{c.data + row * c.stride, c.stride}, accumulate);
+    });
+  }
+  template <class T>
+  void sum_up(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+              bool accumulate) {
+    pieces(m, n, k, 4 * pack<T>::width, [&](extent row, extent rows, extent from, extent to) {
+      T* const first = c.data + row * c.stride + from;
+      for (extent i = 0; !accumulate && i < rows; ++i) zero(first + i * c.stride, to - from);
+      sum_products<T>(rows, to - from, k, {a.data + row * a.stride, a.stride}, {b.data + from, b.stride},
+                      {first, c.stride});
+    });
+  }
+  // Calls f(first row, number of rows, first column, one past the last) for pieces of a product (m, n), whose rows stay
+  // in the second cache for all columns.
+  template <class F>
+  void pieces(extent m, extent n, extent k, extent columns, F f) {
+    constexpr extent rows = 64;
+    const extent across = (n + columns - 1) / columns, down = (m + rows - 1) / rows;
+    parallel(down * across, down * n * k, [&](extent i) {
+      const extent row = i / across * rows, from = i % across * columns;
+      f(row, std::min(rows, m - row), from, std::min(n, from + columns));
+    });
+  }
+  // One text of f for both ways: a compiler might join products and sums in one and not in the other.
+  template <class F>
+  [[gnu::noinline]] static void call(const F& f, extent k) {
+    f(k);
   }
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>
   void parallel(extent n, extent work, F f) {
     if (threads_ == 1 || n < 2 || work < 8192) {
-      for (extent k = 0; k < n; ++k) f(k);
+      for (extent k = 0; k < n; ++k) call(f, k);
       return;
     }
     std::exception_ptr failure;  // none may leave the region
 #pragma omp parallel for num_threads(threads_) schedule(static)
     for (extent k = 0; k < n; ++k) {
       try {
-        f(k);
+        call(f, k);
       } catch (...) {
 #pragma omp critical(iapt_failure)
         failure = std::current_exception();
@@ -222,6 +264,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
     if (failure) std::rethrow_exception(failure);
   }
   int threads_;
+  bool batch_invariant_;
 };
 static_assert(backend_like<eigen_backend>);
 

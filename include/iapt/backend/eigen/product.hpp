@@ -76,8 +76,10 @@ struct dense_rows {
   [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
     *out = pack<T>::load(data + j * stride + l);
   }
-  /// One number.
-  T number(extent j, extent l) const { return data[j * stride + l]; }
+  /// The last `count` numbers of row j, from l on, and zeros behind them: a chunk.
+  void read_rest(extent j, extent l, extent count, pack<T>* out) const {
+    *out = pack<T>::load(data + j * stride + l, count);
+  }
 };
 
 /// Rows in a quantised format, which are decoded on their way to the registers.
@@ -95,22 +97,26 @@ struct decoded_rows {
   [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);
   }
-  /// One number.
-  T number(extent j, extent l) const { return Format::template number<T>(data + j * stride, l); }
+  /// The last `count` numbers of row j, from l on, and zeros behind them: a chunk.
+  void read_rest(extent j, extent l, extent count, pack<T>* out) const {
+    T numbers[chunk] = {};
+    for (extent i = 0; i < count; ++i) numbers[i] = Format::template number<T>(data + j * stride, l + i);
+    for (int i = 0; i < chunk; i += pack<T>::width) *out++ = pack<T>::load(numbers + i);
+  }
 };
 
 /// A tile of c (m, n) = or += a (m, k) · wᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
-/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
+/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored: the
+/// rest of a row is one more chunk, with zeros behind it.
 template <int Rows, int Columns, class Weights, class T>
 void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
   using P = pack<T>;
   constexpr int packs = Weights::chunk / P::width;
-  P sums[Rows][Columns];
+  P sums[Rows][Columns], weights[Columns][packs];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
   extent l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
-    P weights[Columns][packs];
 #pragma GCC unroll 4
     for (int q = 0; q < Columns; ++q) w.read(j + q, l, weights[q]);
 #pragma GCC unroll 16
@@ -122,17 +128,24 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T
         for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
       }
   }
+  if (l < k) {
+    for (int q = 0; q < Columns; ++q) w.read_rest(j + q, l, k - l, weights[q]);
+    for (int p = 0; p < packs && l < k; ++p, l += P::width)
+      for (int i = 0; i < Rows; ++i) {
+        const P x = P::load(a.data + i * a.stride + l, std::min<extent>(k - l, P::width));
+        for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
+      }
+  }
   for (int i = 0; i < Rows; ++i)
     for (int q = 0; q < Columns; ++q) {
-      T sum = sums[i][q].sum();
-      for (extent rest = l; rest < k; ++rest) sum += w.number(j + q, rest) * a.data[i * a.stride + rest];
+      const T sum = sums[i][q].sum();
       T& y = c.data[i * c.stride + j + q];
       y = accumulate ? y + sum : sum;
     }
 }
 
-/// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ for few rows: number (i, j) is a dot product of row i of a and
-/// row j of w, and does not depend on how many rows there are.
+/// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ, best for few rows: number (i, j) is a dot product of row i of
+/// a and row j of w, and does not depend on how many rows there are.
 template <class T, class Weights>
 void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c,
                   bool accumulate) {
@@ -171,7 +184,8 @@ void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T
     for (int p = 0; p < Packs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
 }
 
-/// c (m, n) += a (m, k) · b (k, n) for few rows, neither transposed: row i does not depend on how many rows there are.
+/// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on how many rows there
+/// are, nor on how k is cut.
 template <class T>
 void sum_products(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
   constexpr int rows = 3, packs = 4,
