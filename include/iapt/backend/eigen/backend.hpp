@@ -108,18 +108,21 @@ class eigen_backend : public memory_pool<eigen_backend> {
     constexpr extent block = 2048;
     const extent blocks = (columns + block - 1) / block;
     parallel(rows * blocks, rows * columns, [&](extent k) {
-      const extent r = k / blocks, first = k % blocks * block;
-      lone_group<T, pack<T>>{}.each(std::min(columns - first, block), [&](auto j) {
-        j.at += first;
-        f(r, j);
-      });
+      call(
+          [&](extent r, extent first) {
+            lone_group<T, pack<T>>{}.each(std::min(columns - first, block), [&](auto j) {
+              j.at += first;
+              f(r, j);
+            });
+          },
+          k / blocks, k % blocks * block);
     });
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1; `work` is about what one of them touches.
   template <class F>
   void groups(extent n, extent work, const F& f) {
     using T = compute_type<typename F::value_type>;
-    parallel(n, n * work, [&](extent k) { f(lone_group<T, pack<T>>{}, k); });
+    parallel(n, n * work, [&](extent k) { call(f, lone_group<T, pack<T>>{}, k); });
   }
 
   /// c (m, n) = or += a (m, k) · b (k, n).
@@ -155,10 +158,16 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
   /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
-  /// would be, to the bit.
+  /// would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
   template <class T>
   void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
+    if (batch_invariant_ && w.columns % chunk_elements != 0) {
+      T* const expanded = take<T>(n * w.columns);
+      expand(w, nullptr, n, expanded);
+      matmul<T>(m, n, w.columns, a, {expanded, w.columns, true}, c, false);
+      return give(expanded, n * w.columns);
+    }
     with_format(w.type,
                 [&]<class Format>(Format) { stream(m, n, w.columns, a, decoded_rows<T, Format>(w), c, false); });
   }
@@ -212,50 +221,45 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   template <class T, class Weights>
   void stream(extent m, extent n, extent k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c, bool accumulate) {
-    // Eight columns' weights stay in the first cache for all rows.
-    pieces(m, n, k, 8, [&](extent row, extent rows, extent from, extent to) {
-      dot_products(rows, from, to, k, matrix_ref<const T>{a.data + row * a.stride, a.stride}, w,
-                   matrix_ref<T>{c.data + row * c.stride, c.stride}, accumulate);
-    });
+    constexpr extent block = 8;  // their weights stay in the first cache for all rows
+    constexpr extent rows = 64;  // which stay in the second one for all weights
+    for (; m > 0; m -= rows, a.data += rows * a.stride, c.data += rows * c.stride)
+      parallel((n + block - 1) / block, n * k, [&](extent i) {
+        dot_products(std::min(m, rows), i * block, std::min(n, (i + 1) * block), k, a, w, c, accumulate);
+      });
   }
   template <class T>
   void sum_up(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
-    pieces(m, n, k, 4 * pack<T>::width, [&](extent row, extent rows, extent from, extent to) {
-      T* const first = c.data + row * c.stride + from;
-      for (extent i = 0; !accumulate && i < rows; ++i) zero(first + i * c.stride, to - from);
-      sum_products<T>(rows, to - from, k, {a.data + row * a.stride, a.stride}, {b.data + from, b.stride},
-                      {first, c.stride});
+    constexpr extent block = 4 * pack<T>::width, rows = 48;  // whole tiles
+    const extent across = (n + block - 1) / block, down = (m + rows - 1) / rows;
+    parallel(down * across, m * n * k, [&](extent i) {
+      const extent row = i / across * rows, from = i % across * block;
+      const extent count = std::min(rows, m - row), columns = std::min(block, n - from);
+      T* const to = c.data + row * c.stride + from;
+      for (extent r = 0; !accumulate && r < count; ++r) zero(to + r * c.stride, columns);
+      sum_products<T>(count, columns, k, {a.data + row * a.stride, a.stride}, {b.data + from, b.stride},
+                      {to, c.stride});
     });
   }
-  // Calls f(first row, number of rows, first column, one past the last) for pieces of a product (m, n), whose rows stay
-  // in the second cache for all columns.
-  template <class F>
-  void pieces(extent m, extent n, extent k, extent columns, F f) {
-    constexpr extent rows = 64;
-    const extent across = (n + columns - 1) / columns, down = (m + rows - 1) / rows;
-    parallel(down * across, down * n * k, [&](extent i) {
-      const extent row = i / across * rows, from = i % across * columns;
-      f(row, std::min(rows, m - row), from, std::min(n, from + columns));
-    });
-  }
-  // One text of f for both ways: a compiler might join products and sums in one and not in the other.
-  template <class F>
-  [[gnu::noinline]] static void call(const F& f, extent k) {
-    f(k);
+  // One text of a loop's body, for one thread and for several: where it stands twice, a compiler might join products
+  // and sums in one place and not in the other.
+  template <class F, class... A>
+  [[gnu::noinline]] static void call(const F& f, A... a) {
+    f(a...);
   }
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>
   void parallel(extent n, extent work, F f) {
     if (threads_ == 1 || n < 2 || work < 8192) {
-      for (extent k = 0; k < n; ++k) call(f, k);
+      for (extent k = 0; k < n; ++k) f(k);
       return;
     }
     std::exception_ptr failure;  // none may leave the region
 #pragma omp parallel for num_threads(threads_) schedule(static)
     for (extent k = 0; k < n; ++k) {
       try {
-        call(f, k);
+        f(k);
       } catch (...) {
 #pragma omp critical(iapt_failure)
         failure = std::current_exception();

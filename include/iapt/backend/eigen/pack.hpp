@@ -55,12 +55,6 @@ struct pack {
   }
   /// Reads neighbours from anywhere.
   IAPT_DEVICE static pack load(const T* p) { return of(*reinterpret_cast<const loose*>(p)); }
-  /// Reads `count` neighbours, fewer than a pack has, and zeros behind them.
-  IAPT_DEVICE static pack load(const T* p, extent count) {
-    alignas(bytes) T numbers[width] = {};
-    for (extent i = 0; i < count; ++i) numbers[i] = p[i];
-    return load(numbers);
-  }
   /// Reads neighbours of another type.
   template <class U>
   IAPT_DEVICE static pack load(const U* p) {

@@ -76,10 +76,8 @@ struct dense_rows {
   [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
     *out = pack<T>::load(data + j * stride + l);
   }
-  /// The last `count` numbers of row j, from l on, and zeros behind them: a chunk.
-  void read_rest(extent j, extent l, extent count, pack<T>* out) const {
-    *out = pack<T>::load(data + j * stride + l, count);
-  }
+  /// One number.
+  T number(extent j, extent l) const { return data[j * stride + l]; }
 };
 
 /// Rows in a quantised format, which are decoded on their way to the registers.
@@ -97,26 +95,30 @@ struct decoded_rows {
   [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);
   }
-  /// The last `count` numbers of row j, from l on, and zeros behind them: a chunk.
-  void read_rest(extent j, extent l, extent count, pack<T>* out) const {
-    T numbers[chunk] = {};
-    for (extent i = 0; i < count; ++i) numbers[i] = Format::template number<T>(data + j * stride, l + i);
-    for (int i = 0; i < chunk; i += pack<T>::width) *out++ = pack<T>::load(numbers + i);
-  }
+  /// One number.
+  T number(extent j, extent l) const { return Format::template number<T>(data + j * stride, l); }
 };
 
+/// A sum and the products of numbers [l, k) of a row and row j of w, one by one. A function of its own, or a compiler
+/// might join products and sums in tiles of one size and not in others.
+template <class Weights, class T>
+[[gnu::noinline]] T add_rest(T sum, extent j, extent l, extent k, const T* a, Weights w) {
+  for (; l < k; ++l) sum += w.number(j, l) * a[l];
+  return sum;
+}
+
 /// A tile of c (m, n) = or += a (m, k) · wᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
-/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored: the
-/// rest of a row is one more chunk, with zeros behind it.
+/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
 template <int Rows, int Columns, class Weights, class T>
 void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
   using P = pack<T>;
   constexpr int packs = Weights::chunk / P::width;
-  P sums[Rows][Columns], weights[Columns][packs];
+  P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
   extent l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
+    P weights[Columns][packs];
 #pragma GCC unroll 4
     for (int q = 0; q < Columns; ++q) w.read(j + q, l, weights[q]);
 #pragma GCC unroll 16
@@ -128,17 +130,12 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T
         for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
       }
   }
-  if (l < k) {
-    for (int q = 0; q < Columns; ++q) w.read_rest(j + q, l, k - l, weights[q]);
-    for (int p = 0; p < packs && l < k; ++p, l += P::width)
-      for (int i = 0; i < Rows; ++i) {
-        const P x = P::load(a.data + i * a.stride + l, std::min<extent>(k - l, P::width));
-        for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
-      }
-  }
+  T totals[Rows][Columns];
+  for (int i = 0; i < Rows; ++i)
+    for (int q = 0; q < Columns; ++q) totals[i][q] = sums[i][q].sum();
   for (int i = 0; i < Rows; ++i)
     for (int q = 0; q < Columns; ++q) {
-      const T sum = sums[i][q].sum();
+      const T sum = l < k ? add_rest(totals[i][q], j + q, l, k, a.data + i * a.stride, w) : totals[i][q];
       T& y = c.data[i * c.stride + j + q];
       y = accumulate ? y + sum : sum;
     }
