@@ -10,6 +10,7 @@ namespace program {
 
 void serve_program::add(CLI::App& app) {
   common_flags::add(app);
+  add_bit_for_bit(app);
   app.add_option("--adapters", adapters, "folder whose folders are the tenants' adapters, by their names")
       ->required()
       ->check(not_empty());

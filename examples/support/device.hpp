@@ -15,18 +15,29 @@ std::map<std::string, int (*)(const Program&)>& devices() {
   return all;
 }
 
+/// The backend that a program's flags describe.
+/// @throws iapt::device_error if they ask for what it has not
+template <class Backend, class Program>
+Backend backend_for(const Program& program) {
+  if constexpr (requires { Backend({.batch_invariant = true}); }) {
+    return Backend({.threads = program.threads, .batch_invariant = program.bit_for_bit});
+  } else {
+    if (program.bit_for_bit)
+      throw iapt::device_error("--bit-for-bit: --device " + program.device + " has no such option; eigen has");
+    if constexpr (requires(const Backend& backend) { backend.threads(); })
+      return Backend({.threads = program.threads});
+    else
+      return Backend();
+  }
+}
+
 /// Makes a device known: `static const program::device<Program, Backend> here("eigen");`.
 template <class Program, class Backend>
 struct device {
   explicit device(const char* name) {
     devices<Program>()[name] = [](const Program& program) {
-      if constexpr (requires(const Backend& backend) { backend.threads(); }) {
-        Backend backend({.threads = program.threads});
-        return program.run(backend);
-      } else {
-        Backend backend;
-        return program.run(backend);
-      }
+      Backend backend = backend_for<Backend>(program);
+      return program.run(backend);
     };
   }
 };

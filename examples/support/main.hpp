@@ -16,6 +16,11 @@ inline void common_flags::add(CLI::App& app) {
       ->check(between<int>(0, 1024))
       ->capture_default_str();
 }
+/// For programs whose results could depend on what is computed together.
+inline void common_flags::add_bit_for_bit(CLI::App& app) {
+  app.add_flag("--bit-for-bit", bit_for_bit,
+               "no result depends, in any bit, on what is computed beside it; slower, and --device eigen alone has it");
+}
 
 /// The main function of a program: flags, what they mean together, and the run.
 template <class Program>

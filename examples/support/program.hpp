@@ -20,7 +20,9 @@ namespace program {
 struct common_flags {
   std::string model, device = "eigen";
   int threads = 0;
+  bool bit_for_bit = false;
   void add(CLI::App& app);
+  void add_bit_for_bit(CLI::App& app);
 };
 
 /// Weights as the file has them, where the machine is no slower for it.
