@@ -216,6 +216,13 @@ TEST_CASE("programs: the device is named or refused, and the processor's two say
     CHECK(thrust.status == 0);
     CHECK(thrust.text == eigen.text);
   }
+  if (const auto serve = require_program("serve")) {
+    const outcome refused =
+        program{*serve}("--model " + word(*model) + " --adapters . --port 0 --device thrust --bit-for-bit");
+    CHECK(refused.status == 1);
+    CHECK_THAT(refused.text,
+               has_text("--bit-for-bit: --device thrust has no such option") || has_text("was built for"));
+  }
 }
 
 TEST_CASE("generate: draws repeat by their seed, a stop string is not shown, log-probabilities stand apart",
