@@ -69,11 +69,15 @@ std::pair<std::vector<reply>, std::size_t> serve(const causal_lm<T, test_backend
 TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own", "[serve]", float, double) {
   test_backend backend({.threads = 2, .batch_invariant = true});
   const auto lm = small_model<TestType>(backend);
-  const auto asked = questions(lm);
+  auto asked = questions(lm);
   const cache_size roomy{.sequences = 32, .blocks = 400, .block_rows = 4, .blocks_of_sequence = 24};
   std::vector<reply> alone;
   for (const auto& one : asked) alone.push_back(serve<TestType>(lm, {one}, {.cache = roomy}, 1).first[0]);
   for (const reply& one : alone) REQUIRE(one.tokens.size() == new_tokens);
+  // Everything is asked twice, so that some is read from what was read before.
+  const auto once = asked;
+  const auto answers = alone;
+  asked.insert(asked.end(), once.begin(), once.end()), alone.insert(alone.end(), answers.begin(), answers.end());
 
   const auto check = [&](const engine_options& options, std::size_t at_once) {
     const auto [found, preemptions] = serve(lm, asked, options, at_once);
@@ -86,7 +90,10 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   check({.cache = roomy}, asked.size());
   check({.cache = roomy}, 2);
   check({.cache = roomy, .rows_in_pass = 3}, 5);
-  cache_size other = roomy;  // its blocks of another size
+  cache_size other = roomy;
+  other.keeps_states = true;
+  check({.cache = other}, 5);
+  other.keeps_states = false;  // and blocks of another size
   other.blocks = 40, other.block_rows = 7, other.blocks_of_sequence = 14;
   CHECK(check({.cache = other, .rows_in_pass = 24}, asked.size()) > 0);
 }
