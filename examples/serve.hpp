@@ -8,6 +8,7 @@
 
 #include "support/api_keys.hpp"
 #include "support/http.hpp"
+#include "support/memory.hpp"
 #include "support/metrics.hpp"
 #include "support/program.hpp"
 
@@ -62,7 +63,8 @@ class server {
     std::atomic<bool> ended = false;
     std::thread listener([&] { http_.listen_after_bind(), ended = true; });
     std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << port << std::endl;
-    while (!signal.raised() && !ended) std::this_thread::sleep_for(moment);
+    for (rest idle(std::chrono::seconds(5)); !signal.raised() && !ended; std::this_thread::sleep_for(moment))
+      if (const auto now = service_.load(); idle.begins(now.prompt_tokens, now.running + now.waiting == 0)) tidy();
     service_.drain();
     while (answering_ > 0) std::this_thread::sleep_for(moment);  // stop() breaks off what is being written
     http_.stop();
@@ -73,6 +75,11 @@ class server {
  private:
   using json = nlohmann::ordered_json;
   using clock = std::chrono::steady_clock;
+  // After a crowd its memory is the machine's again.
+  void tidy() {
+    service_.between_passes([this] { lm_.backend().trim(); });
+    give_heap_back();
+  }
   static std::size_t mebibytes(extent count) { return std::size_t(count) << 20; }
   // A GPU's backend is of one thread: there adapters are read between two passes.
   typename adapter_store<float, Backend>::runner loader() {
@@ -84,6 +91,7 @@ class server {
     const std::size_t threads = std::size_t(flags_.max_running + flags_.max_queue) + 8;  // 8 to refuse the others
     http_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
     http_.set_payload_max_length(std::size_t(flags_.max_body) << 10);
+    http_.limits.bytes = 2 * (std::size_t(flags_.max_body) << 10) + (64 << 10);  // chunks have heads of their own
     http_.set_keep_alive_max_count(1000);
     http_.set_tcp_nodelay(true);
     // Of other methods the library would read bodies of any length.
@@ -175,6 +183,7 @@ class server {
   void complete(const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body, bool chat) {
     const auto held = hold();
     const std::string json = read_body(from, to, body, std::size_t(flags_.max_body) << 10);
+    connection::here().give(std::chrono::seconds(flags_.timeout) + http_.limits.arriving);
     const auto& grant = granted(from);
     const auto asked = openai_request::parse(json, chat);
     require_model(grant, asked.model);
@@ -194,7 +203,7 @@ class server {
       throw openai_error(503, "the server is shutting down");
     } catch (const error& failure) { throw openai_error(400, failure.what(), chat ? "messages" : "prompt"); }
     // Until something has come the status is still open, so what fails by then is told by it.
-    auto first = channel->take(std::chrono::hours(24));
+    auto first = first_news(*channel);
     if (first.end) require_answer(*first.end);
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     write_answer(to, std::make_shared<openai_answer>(asked, lm_.tokenizer(), std::to_string(++number_), now),
@@ -216,11 +225,12 @@ class server {
   adapter_store<float, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer
   std::atomic<int> answering_ = 0;         // requests
-  httplib::Server http_;
+  http_server http_;
 };
 
 template <class Backend>
 int serve_program::run(Backend& backend) const {
+  share_heap();
   return server<Backend>(*this, backend).run();
 }
 

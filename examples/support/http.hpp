@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bodies, refusals and answers of OpenAI's interface on connections of HTTP.
 #pragma once
-#include <httplib.h>
-#undef _res  // <resolv.h> has a macro of this name, Eigen a parameter
-
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "answer_channel.hpp"
+#include "connection.hpp"
 
 namespace program {
 
-/// How late it may be noticed that a client has left, or that a signal has come.
-inline constexpr std::chrono::milliseconds moment{100};
 inline constexpr const char* no_page = "there is no such page";
 
 /// Answers with an error.
@@ -65,6 +60,19 @@ inline const char* require_answer(iapt::finish_reason why) {
   if (why == iapt::finish_reason::cancelled)
     throw iapt::openai_error(503, "the time for this request is over", "", "timeout");
   throw iapt::openai_error(500, "the answer cannot be computed: its numbers are not finite, or the device failed");
+}
+
+/// The first that comes of an answer, for which the status is still open. Until then nothing is written, so the
+/// connection is looked at: a client that leaves while its request waits gives its place to another.
+/// @throws iapt::openai_error if the client has left
+inline answer_channel::news first_news(answer_channel& channel) {
+  for (;;) {
+    auto first = channel.take(moment);
+    if (first.tokens > 0 || first.end) return first;
+    if (!connection::here().gone()) continue;
+    channel.leave();
+    throw iapt::openai_error(499, "the client has left");  // the status by which others count it, too
+  }
 }
 
 /// Writes an answer as it comes: the connection calls back until it has ended, so that it is noticed when the client

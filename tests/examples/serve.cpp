@@ -1,131 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server from outside, by curl: OpenAI's interface, what it refuses, clients that leave, and its end.
-#include <signal.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "iapt/backend/eigen/backend.hpp"
 #include "iapt/io/adapter.hpp"
-#include "support/catch.hpp"
-#include "support/model.hpp"
-#include "support/shell.hpp"
-#include "support/temporary_folder.hpp"
+#include "support/moved.hpp"
+#include "support/running_server.hpp"
 
+using namespace iapt;
 using namespace iapt::test;
-
-namespace {
-
-using json = nlohmann::json;
-constexpr auto moment = std::chrono::milliseconds(50);
-
-/// An answer of HTTP.
-struct reply {
-  int status;
-  std::string head, body;
-  json object() const { return json::parse(body, nullptr, false); }
-  /// The parameter that an error names.
-  json param() const { return object()["error"]["param"]; }
-};
-
-/// A server that runs, on a port of its own.
-class running_server {
- public:
-  running_server(const std::string& program, const std::string& arguments) {
-    int ends[2];
-    REQUIRE(::pipe(ends) == 0);
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(ends[1], 1), ::close(ends[0]), ::close(ends[1]);
-      ::execl("/bin/sh", "sh", "-c", ("exec " + word(program) + " --port 0 --threads 1 " + arguments).c_str(), nullptr);
-      ::_exit(127);
-    }
-    ::close(ends[1]);
-    std::string line;
-    for (char c; ::read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
-    ::close(ends[0]);
-    CAPTURE(line);
-    REQUIRE(line.find("http://") != std::string::npos);
-    url_ = line.substr(line.find("http://"));
-  }
-  ~running_server() {
-    if (child_ > 0) ::kill(child_, SIGKILL), ::waitpid(child_, nullptr, 0);
-  }
-  /// Asks it to end.
-  void terminate() const { ::kill(child_, SIGTERM); }
-  /// Its exit status, once it has ended.
-  int wait() {
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    child_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  /// What it says to a request. A body makes it a POST.
-  reply ask(const std::string& path, const std::string& body = "", const std::string& more = "") const {
-    const temporary_folder folder;
-    const std::string data = body.empty() ? "" : " --data-binary @" + word(folder.write("body", body));
-    const outcome found = shell("curl -sSi -H Expect: " + more + data + " " + url_ + path);
-    const std::size_t begin = found.text.find("HTTP/1.1 "), end = found.text.find("\r\n\r\n");
-    if (begin == std::string::npos || end == std::string::npos) return {0, "", found.text};
-    return {std::stoi(found.text.substr(begin + 9, 3)), found.text.substr(begin, end - begin),
-            found.text.substr(end + 4)};
-  }
-  /// One number of its metrics.
-  double metric(const std::string& name) const {
-    const std::string page = "\n" + ask("/metrics").body;
-    const std::size_t at = page.find("\niapt_" + name + " ");
-    return at == std::string::npos ? -1 : std::stod(page.substr(at + name.size() + 7));
-  }
-  /// Waits until one of them has a value.
-  bool reaches(const std::string& name, double value) const {
-    for (int i = 0; i < 600; ++i, std::this_thread::sleep_for(moment))
-      if (metric(name) == value) return true;
-    return false;
-  }
-
- private:
-  ::pid_t child_ = -1;
-  std::string url_;
-};
-
-const std::string bare_model = "SmolLM2-135M-Instruct.Q4_1";
-/// A greedy completion's body.
-std::string completion(const std::string& model, int tokens, const std::string& more = "") {
-  return R"({"model": ")" + model + R"(", "prompt": "The capital of France is", "temperature": 0, "max_tokens": )" +
-         std::to_string(tokens) + more + "}";
-}
-/// One that hardly comes to an end by itself: any token is as likely as another.
-std::string endless(int tokens, const std::string& more = "") {
-  return R"({"model": ")" + bare_model + R"(", "prompt": "Hi", "temperature": 1000, "seed": 1, "max_tokens": )" +
-         std::to_string(tokens) + more + "}";
-}
-
-/// The objects of a stream, which must end as it should.
-std::vector<json> events(const std::string& body) {
-  std::vector<json> found;
-  CHECK_THAT(body, ends_with("data: [DONE]\n\n"));
-  for (std::size_t at = 0, end; (end = body.find("\n\n", at)) != std::string::npos; at = end + 2)
-    if (const std::string data = body.substr(at + 6, end - at - 6); data != "[DONE]")
-      found.push_back(json::parse(data));
-  return found;
-}
-
-/// Program and model, or nothing where the test is skipped.
-struct parts {
-  std::optional<std::string> program = require_program("serve"), model = require_model();
-  explicit operator bool() const { return program && model; }
-  std::string arguments(const std::filesystem::path& adapters) const {
-    return "--model " + word(*model) + " --adapters " + word(adapters);
-  }
-};
-
-}  // namespace
+using namespace std::chrono_literals;
 
 TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[examples][model]") {
-  const parts given;
+  const server_parts given;
   if (!given) return;
   const temporary_folder folder;
   const auto adapters = folder.path() / "adapters";
@@ -220,7 +108,7 @@ TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[exa
 }
 
 TEST_CASE("serve: a full queue, clients that leave, and the end", "[examples][model]") {
-  const parts given;
+  const server_parts given;
   if (!given) return;
   const temporary_folder folder;
   running_server server(*given.program, given.arguments(folder.path()) + " --max-running 1 --max-queue 0");
@@ -252,4 +140,96 @@ TEST_CASE("serve: a full queue, clients that leave, and the end", "[examples][mo
   draining.join();
   CHECK(events(last.body).back()["choices"][0]["finish_reason"] == "length");
   CHECK(server.wait() == 0);
+}
+
+TEST_CASE("serve: a client that leaves while its request waits gives its place to another", "[examples][model]") {
+  const server_parts given;
+  if (!given) return;
+  const temporary_folder folder;
+  running_server server(*given.program, given.arguments(folder.path()) + " --max-running 1 --max-queue 1");
+  // The one place is taken all the while, so that what waits never has a first token.
+  std::jthread working(
+      [&] { server.ask("/v1/completions", endless(4000, R"(, "stream": true)"), "-N --max-time 60"); });
+  REQUIRE(server.reaches("requests_running", 1));
+  for (const char* how : {"", R"(, "stream": true)"}) {
+    CAPTURE(how);
+    for (int i = 0; i < 2; ++i) {  // the second takes the place of the first
+      int status = -1;
+      std::jthread client([&] { status = server.ask("/v1/completions", endless(4000, how), "--max-time 3").status; });
+      CHECK(server.reaches("requests_waiting", 1));
+      CHECK(server.ask("/v1/completions", completion(bare_model, 1)).status == 429);
+      client.join();
+      CHECK(status == 0);  // curl went without an answer
+      for (int left = 40; left > 0 && server.metric("requests_waiting") > 0; --left) std::this_thread::sleep_for(50ms);
+      CHECK(server.metric("requests_waiting") == 0);
+      CHECK(server.metric("requests_running") == 1);
+    }
+  }
+  CHECK(server.metric("http_responses_total{status=\"499\"}") == 4);
+  server.kill();
+}
+
+TEST_CASE("serve: what sends slowly or without end does not keep its connection", "[examples][model]") {
+  const server_parts given;
+  if (!given) return;
+  const temporary_folder folder;
+  const running_server server(*given.program, given.arguments(folder.path()) + " --max-body 64");
+  const auto send = [&](const std::string& from) {
+    const auto begin = std::chrono::steady_clock::now();
+    shell(from + " | timeout 90 curl -s -N telnet://" + server.address());
+    return std::chrono::steady_clock::now() - begin;
+  };
+  // Headers without end: the server leaves, so that the sender is stopped.
+  CHECK(send("{ printf 'GET / HTTP/1.1\\r\\n'; yes 'a: b'; }") < 20s);
+  // A byte a second is never silent for long.
+  CHECK(send("{ printf 'GET / HTTP/1.1\\r\\n'; for i in $(seq 80); do printf x || exit; sleep 1; done; }") < 60s);
+  CHECK(server.ask("/healthz").status == 200);
+}
+
+TEST_CASE("serve: each tenant gets what `generate` gives alone, while all others are served", "[examples][model]") {
+  const server_parts given;
+  const auto alone = require_program("generate");
+  if (!given || !alone) return;
+  const temporary_folder folder;
+  {
+    eigen_backend backend({.threads = 1});
+    const auto lm = load_causal_lm<float>(*given.model, backend);
+    const auto save = [&](auto method, const char* name) { save_adapter(method, lm, folder.path() / name); };
+    for (const placement where : {placement::front, placement::late}) {
+      const iapt_options options{.soft_tokens = 3, .bottleneck = 4, .where = where, .start = prompt_start::random};
+      save(moved(make_iapt<key_value_generator<float, eigen_backend>>(lm, options), 0.05),
+           where == placement::front ? "front" : "late");
+    }
+    save(moved(make_lora(lm, {.rank = 2}), 0.02), "lora");
+    save(make_p_tuning_v2(lm, {.soft_tokens = 4, .start = prefix_start::random, .seed = 1}), "prefix");
+  }
+  const std::vector<std::string> tenants{bare_model, "front", "late", "lora", "prefix"};
+  const std::string prompt = "The capital of France is";  // which completion() asks
+  std::vector<std::string> expected;
+  for (const std::string& tenant : tenants) {
+    const std::string adapter = tenant == bare_model ? "" : " --adapter " + word(folder.path() / tenant);
+    const outcome found = shell(word(*alone) + " --threads 1 --model " + word(*given.model) + adapter + " --prompt " +
+                                word(prompt) + " --max-new 24");
+    CAPTURE(tenant, found.text);
+    REQUIRE(found.status == 0);
+    expected.push_back(found.text.substr(0, found.text.size() - 1));  // the end of the line
+  }
+  CHECK(std::set(expected.begin(), expected.end()).size() == tenants.size());  // or nobody would see a mistake
+
+  running_server server(*given.program, given.arguments(folder.path()));
+  std::jthread other([&] { server.ask("/v1/completions", endless(4000, R"(, "stream": true)"), "-N --max-time 60"); });
+  REQUIRE(server.reaches("requests_running", 1));
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::string> found(tenants.size());
+    {
+      std::vector<std::jthread> clients;
+      for (std::size_t i = 0; i < tenants.size(); ++i)
+        clients.emplace_back([&, i] {
+          const json whole = server.ask("/v1/completions", completion(tenants[i], 24)).object();
+          if (whole.contains("choices")) found[i] = whole["choices"][0]["text"];
+        });
+    }
+    CHECK(found == expected);
+  }
+  server.kill();
 }

@@ -5,6 +5,7 @@
 #include "iapt/model/causal_lm.hpp"
 #include "iapt/ops/cross_entropy.hpp"
 #include "support/check.hpp"
+#include "support/moved.hpp"
 
 namespace iapt::test {
 
@@ -48,19 +49,6 @@ template <class Model, class Method = bare>
 std::vector<double> logits(const Model& lm, const packed_batch& batch, const Method& method = {}) {
   const inference<typename Model::backend_type> run(lm.backend());
   return to_host(lm(run, batch, method));
-}
-
-/// A method off its start, so that every part of it matters.
-template <class Method>
-Method moved(Method method, double by = 0.03) {
-  std::uint64_t stream = 0;
-  for (auto& p : method.parameters()) {
-    auto values = to_host(p.values);
-    random_stream random(77, ++stream);
-    for (auto& v : values) v += by * random.normal();
-    upload(p.values, values);
-  }
-  return method;
 }
 
 /// Two sequences of different lengths, with responses.
