@@ -9,8 +9,8 @@
 
 namespace program {
 
-/// Has all threads share one heap. By itself glibc gives each an own one, up to eight a core, and each keeps the pages
-/// of the largest bodies that it has seen: memory would grow for as long as such bodies fall to other threads.
+/// Has all threads share one heap. By itself glibc makes up to eight a core, of which each keeps free pages that the
+/// others cannot use.
 inline void share_heap() {
 #ifdef M_ARENA_MAX
   ::mallopt(M_ARENA_MAX, 1);
