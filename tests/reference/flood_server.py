@@ -7,7 +7,8 @@
 
 After each flood the server must be as before: nothing at work, all of its cache free, every answer right. Each good
 answer is compared with the one that its request got alone, so another tenant's text would be seen. The first flood warms
-up; later ones may let the server's memory, at rest, grow by a hundredth. Needs nothing but Python, and Linux for the memory.
+up; later ones may let the server's memory, at rest, grow by a hundredth. Needs nothing but Python, and Linux for the
+memory.
 """
 import argparse
 import collections
