@@ -60,6 +60,7 @@ class server {
                                  : http_.bind_to_any_port(flags_.host);
     if (port < 0)
       throw io_error("cannot listen on " + flags_.host + ":" + std::to_string(flags_.port) + ": in use, or not ours");
+    http_.hold(1024);
     std::atomic<bool> ended = false;
     std::thread listener([&] { http_.listen_after_bind(), ended = true; });
     std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << port << std::endl;

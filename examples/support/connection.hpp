@@ -111,6 +111,10 @@ class http_server : public httplib::Server {
  public:
   connection_limits limits;  ///< of each
 
+  /// After binding: how many connections the system may hold that were not accepted yet. The library asks for five, and
+  /// of a crowd the system drops the others.
+  void hold(int connections) { ::listen(svr_sock_, connections); }
+
  private:
   bool process_and_close_socket(socket_t socket) override {
     bool good = true;

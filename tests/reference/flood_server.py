@@ -28,7 +28,8 @@ import time
 KEY = "the key of all"
 PROMPTS = ("The capital of France is", "1, 2, 3, 4,", "SELECT name FROM", "Once upon a time", "Water boils at",
            "def add(a, b):\n", "Ça ne fait rien, dit-elle:", "Dear colleagues, " * 30)
-LIMITS = {"--max-running": "8", "--max-queue": "8", "--kv-budget": "64", "--max-tokens": "512"}
+# A cache so small that the first flood uses all of it: pages come into memory with their first use.
+LIMITS = {"--max-running": "8", "--max-queue": "8", "--kv-budget": "24", "--max-tokens": "512"}
 RESTED = 8  # seconds after which a server that rests has given its memory back
 SAID = ("Say hello.", "Which is larger, 7 or 9?", "Name a colour. " * 20)
 
