@@ -9,10 +9,8 @@
 namespace program {
 
 void generation_program::add(CLI::App& app) {
-  common_flags::add(app);
-  add_bit_for_bit(app);
+  inference_flags::add(app);
   app.add_option("--prompt", prompt, "tokens to read")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--new", fresh, "tokens to decode")->check(CLI::PositiveNumber)->capture_default_str();
 }
 

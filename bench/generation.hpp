@@ -10,10 +10,9 @@ namespace program {
 using namespace iapt;
 
 /// The program, as its flags describe it.
-struct generation_program : common_flags {
+struct generation_program : inference_flags {
   static constexpr auto purpose = "Measures prefill and decoding.";
   extent prompt = 512, fresh = 64;
-  bool expand_weights = false;
 
   void add(CLI::App& app);
   template <class Backend>
@@ -22,7 +21,7 @@ struct generation_program : common_flags {
 
 template <class Backend>
 int generation_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
+  const auto lm = load(backend);
   random_stream random(1);
   packed_batch batch;
   batch.add(bench::random_tokens(random, lm.config, prompt));

@@ -9,8 +9,7 @@
 namespace program {
 
 void tenants_program::add(CLI::App& app) {
-  common_flags::add(app);
-  add_bit_for_bit(app);
+  inference_flags::add(app);
   app.add_option("--tenants", tenants, "how many there are, of which Zipf's law draws")->capture_default_str();
   app.add_option("--beams", beams, "of each request")->check(CLI::Range(1, 64))->capture_default_str();
   app.add_option("--requests", requests)->check(CLI::PositiveNumber)->capture_default_str();

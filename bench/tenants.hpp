@@ -20,7 +20,7 @@ namespace program {
 using namespace iapt;
 
 /// The program, as its flags describe it.
-struct tenants_program : common_flags {
+struct tenants_program : inference_flags {
   static constexpr auto purpose = "Measures an engine that serves many tenants.";
   std::vector<std::size_t> tenants = {1, 16, 256, 2000};
   std::vector<extent> beams = {1, 3};
@@ -130,7 +130,7 @@ nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, Met
 
 template <class Backend>
 int tenants_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(false));
+  const auto lm = load(backend);
   using lm_type = causal_lm<float, Backend>;
   const lm_type& backbone = lm;
   const auto print = [](const char* method, extent parameters, nlohmann::ordered_json found) {

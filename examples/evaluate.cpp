@@ -9,12 +9,9 @@
 namespace program {
 
 void evaluate_program::add(CLI::App& app) {
-  common_flags::add(app);
-  app.add_option("--adapter", adapter, "folder of an adapter, of train or of PEFT")->check(not_empty());
-  app.add_flag("--merge", merge, "add a LoRA adapter to the weights first");
+  adapted_flags::add(app);
   app.add_option("--data", data, "JSONL to measure on")->required()->check(not_empty());
   app.add_option("--metric", metric)->check(CLI::IsMember({"exact", "loss", "choice"}))->capture_default_str();
-  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--limit", limit, "examples at most; 0: all")->check(between<std::size_t>(0));
   app.add_option("--max-new", max_new, "tokens of an answer at most")
       ->check(between<extent>(1, 1000000))

@@ -11,10 +11,9 @@ namespace program {
 using namespace iapt;
 
 /// The program, as its flags describe it. The last line of standard output is one JSON object.
-struct evaluate_program : common_flags {
+struct evaluate_program : adapted_flags {
   static constexpr auto purpose = "Measures a language model on JSONL.";
-  std::string adapter, data, metric = "loss", write;
-  bool merge = false, expand_weights = false;
+  std::string data, metric = "loss", write;
   std::size_t limit = 0;
   extent max_new = 256, beams = 1;
 
@@ -98,7 +97,7 @@ nlohmann::ordered_json measure(const Model& lm, const Method& method, const eval
 
 template <class Backend>
 int evaluate_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
+  const auto lm = load(backend);
   const auto result = with_adapter(
       lm, adapter, merge, [&](const auto& model, const auto& method) { return measure(model, method, *this); });
   std::cout << result.dump() << '\n';

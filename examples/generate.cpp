@@ -9,12 +9,9 @@
 namespace program {
 
 void generate_program::add(CLI::App& app) {
-  common_flags::add(app);
-  app.add_option("--adapter", adapter, "folder of an adapter, of train or of PEFT")->check(not_empty());
-  app.add_flag("--merge", merge, "add a LoRA adapter to the weights first");
+  adapted_flags::add(app);
   app.add_option("--prompt", prompt, "the text to continue")->required();
   app.add_flag("--chat", chat, "the prompt is a user's message: put it through the model's chat template");
-  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--max-new", options.max_new, "tokens at most")
       ->check(between<extent>(1, 1000000))
       ->capture_default_str();

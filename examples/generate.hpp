@@ -8,11 +8,11 @@ using namespace iapt;
 
 /// The program, as its flags describe it. Only the generated text goes to standard output; log-probabilities follow on
 /// standard error, one object of JSON a token.
-struct generate_program : common_flags {
+struct generate_program : adapted_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
-  std::string adapter, prompt;
+  std::string prompt;
   std::vector<std::string> stop;
-  bool chat = false, merge = false, expand_weights = false;
+  bool chat = false;
   generation_options options;
 
   void add(CLI::App& app);
@@ -34,7 +34,7 @@ inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_t
 
 template <class Backend>
 int generate_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend, frozen_weights<Backend>(expand_weights));
+  const auto lm = load(backend);
   generation_options limits = options;
   limits.stop = stop_tokens(lm);
   std::vector<token_id> tokens;

@@ -9,12 +9,10 @@
 namespace program {
 
 void serve_program::add(CLI::App& app) {
-  common_flags::add(app);
-  add_bit_for_bit(app);
+  inference_flags::add(app);
   app.add_option("--adapters", adapters, "folder whose folders are the tenants' adapters, by their names")
       ->required()
       ->check(not_empty());
-  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_option("--host", host, "address to listen on; 0.0.0.0: all")->check(not_empty())->capture_default_str();
   app.add_option("--port", port, "port to listen on; 0: any that is free")
       ->check(between<int>(0, 65535))

@@ -16,11 +16,11 @@ namespace program {
 using namespace iapt;
 
 /// The program, as its flags describe it.
-struct serve_program : common_flags {
+struct serve_program : inference_flags {
   static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's interface.";
   std::string adapters, host = "127.0.0.1", keys;
   int port = 8080;
-  bool expand_weights = false, share_late = false, share_nothing = false;
+  bool share_late = false, share_nothing = false;
   extent kv_budget = 1024, adapter_budget = 1024;                                              // MiB
   extent max_running = 32, max_queue = 64, max_tokens = 4096, max_body = 1024, timeout = 600;  // KiB, seconds
 
@@ -36,7 +36,7 @@ class server {
  public:
   server(const serve_program& flags, Backend& backend)
       : flags_(flags),
-        lm_(load_causal_lm<float>(flags.model, backend, frozen_weights<Backend>(flags.expand_weights))),
+        lm_(flags.load(backend)),
         stop_(stop_tokens(lm_)),
         keys_(flags.keys),
         service_(lm_,

@@ -19,10 +19,12 @@ std::map<std::string, int (*)(const Program&)>& devices() {
 /// @throws iapt::device_error if they ask for what it has not
 template <class Backend, class Program>
 Backend backend_for(const Program& program) {
+  bool bit_for_bit = false;
+  if constexpr (requires { program.bit_for_bit; }) bit_for_bit = program.bit_for_bit;
   if constexpr (requires { Backend({.batch_invariant = true}); }) {
-    return Backend({.threads = program.threads, .batch_invariant = program.bit_for_bit});
+    return Backend({.threads = program.threads, .batch_invariant = bit_for_bit});
   } else {
-    if (program.bit_for_bit)
+    if (bit_for_bit)
       throw iapt::device_error("--bit-for-bit: --device " + program.device + " has no such option; eigen has");
     if constexpr (requires(const Backend& backend) { backend.threads(); })
       return Backend({.threads = program.threads});

@@ -16,10 +16,16 @@ inline void common_flags::add(CLI::App& app) {
       ->check(between<int>(0, 1024))
       ->capture_default_str();
 }
-/// For programs whose results could depend on what is computed together.
-inline void common_flags::add_bit_for_bit(CLI::App& app) {
+inline void inference_flags::add(CLI::App& app) {
+  common_flags::add(app);
+  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
   app.add_flag("--bit-for-bit", bit_for_bit,
                "no result depends, in any bit, on what is computed beside it; slower, and --device eigen alone has it");
+}
+inline void adapted_flags::add(CLI::App& app) {
+  inference_flags::add(app);
+  app.add_option("--adapter", adapter, "folder of an adapter, of train or of PEFT")->check(not_empty());
+  app.add_flag("--merge", merge, "add a LoRA adapter to the weights first");
 }
 
 /// The main function of a program: flags, what they mean together, and the run.

@@ -20,17 +20,26 @@ namespace program {
 struct common_flags {
   std::string model, device = "eigen";
   int threads = 0;
-  bool bit_for_bit = false;
   void add(CLI::App& app);
-  void add_bit_for_bit(CLI::App& app);
 };
-
-/// Weights as the file has them, where the machine is no slower for it.
-template <class Backend>
-iapt::load_options frozen_weights(bool expand) {
-  const bool stored = Backend::streams_quantised && !expand;
-  return {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded};
-}
+/// And those that train no model.
+struct inference_flags : common_flags {
+  bool bit_for_bit = false, expand_weights = false;
+  void add(CLI::App& app);
+  /// The model, its weights as the file has them where the machine is no slower for it.
+  template <class Backend>
+  auto load(Backend& backend) const {
+    const bool stored = Backend::streams_quantised && !expand_weights;
+    return iapt::load_causal_lm<float>(model, backend,
+                                       {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded});
+  }
+};
+/// And those that take an adapter.
+struct adapted_flags : inference_flags {
+  std::string adapter;
+  bool merge = false;
+  void add(CLI::App& app);
+};
 
 /// What was given of the flags that methods have, by name; empty where it was not.
 using method_flags = std::map<std::string, std::string>;
