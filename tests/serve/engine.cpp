@@ -221,6 +221,26 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == 40);
 }
 
+namespace {
+
+/// A method that nobody should write.
+struct late_with_delta {
+  using matrix = tensor<double, 2, test_backend>;
+  extent soft_tokens() const { return 1; }
+  placement where() const { return placement::late; }
+  template <class Context>
+  key_values<double, test_backend> prefix(Context&, int, const decoder_layer<double, test_backend>&, const matrix&,
+                                          const std::vector<row_span>&, const matrix&) const {
+    return {};
+  }
+  template <class Context>
+  matrix delta(Context&, site, const matrix&) const {
+    return {};
+  }
+};
+
+}  // namespace
+
 TEST_CASE("an engine refuses what it could never read", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
@@ -233,6 +253,7 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
   };
   CHECK(refused({}, {}).find("at least 1 are needed") != std::string::npos);
   CHECK(refused({1}, {}, late).find("at least 2 are needed") != std::string::npos);
+  CHECK(refused({1, 2}, {}, share_method(lm, late_with_delta{})).find("may not change them") != std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
   CHECK(refused({1}, {.max_new = 21}).find("take 21 rows of the cache, which has 20") != std::string::npos);
   CHECK(refused({1, 2}, {.max_new = 17}, late).find("take 21 rows") != std::string::npos);

@@ -49,10 +49,7 @@ class any_method_of final : public any_method<T, Backend> {
   using typename any_method<T, Backend>::matrix;
   /// Takes it over.
   explicit any_method_of(Method method) : method_(std::move(method)) {
-    static_assert(
-        !requires(site s) { method_.scale(s); } && !requires(site s) { method_.bias(s); } &&
-            !requires { requires Method::reads_raw_states; },
-        "a batch of many methods has the hooks prefix and delta alone");
+    static_assert(!has_other_hooks, "a batch of many methods has the hooks prefix and delta alone");
   }
   extent soft_tokens() const override { return soft_token_count(method_); }
   placement where() const override { return stands_late(method_) ? placement::late : placement::front; }
@@ -76,6 +73,11 @@ class any_method_of final : public any_method<T, Backend> {
   }
 
  private:
+  static constexpr bool has_other_hooks = requires(const Method& m, site where) { m.scale(where); }
+  || requires(const Method& m, site where) { m.bias(where); }
+  || requires(const Method& m, inference<Backend>& ctx, const matrix& x) { m.input(ctx, x); }
+  || requires(const Method& m, inference<Backend>& ctx, const matrix& x) { m.after(ctx, 0, sublayer::attention, x, x); }
+  || requires { requires Method::reads_raw_states; };
   Method method_;
 };
 

@@ -68,6 +68,10 @@ class engine {
     if (extent(request.prompt.size()) < needed)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                         std::to_string(needed) + " are needed");
+    if (request.late() && request.method->has_delta())
+      throw error(
+          "engine: late soft tokens and additions to linear maps in one method: rows before the soft tokens are "
+          "shared with the bare model, so it may not change them");
     for (const token_id token : request.prompt) check_token(token, lm_.config);
     if (const extent most = capacity(); request.rows() > most)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
