@@ -21,7 +21,7 @@ template <class Backend, class Program>
 Backend backend_for(const Program& program) {
   bool bit_for_bit = false;
   if constexpr (requires { program.bit_for_bit; }) bit_for_bit = program.bit_for_bit;
-  if constexpr (requires { Backend({.batch_invariant = true}); }) {
+  if constexpr (requires(const Backend& backend) { backend.batch_invariant(); }) {
     return Backend({.threads = program.threads, .batch_invariant = bit_for_bit});
   } else {
     if (bit_for_bit)

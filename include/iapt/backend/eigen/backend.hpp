@@ -51,6 +51,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// Number of threads in use.
   int threads() const { return threads_; }
+  /// Whether rows have bits of their own; see eigen_options.
+  bool batch_invariant() const { return batch_invariant_; }
   /// Whether an elementwise loop over rows of so many columns goes row by row, not flat through all of them: it makes
   /// the end of what it goes through number by number, and functions of one number round otherwise than those of packs.
   template <class T>
