@@ -83,4 +83,28 @@ TEST_CASE("blocks are held until memory is needed, those used longest ago least"
   CHECK(index.find({}, tokens, 4) == blocks{own[0]});  // a sequence has it
 }
 
+TEST_CASE("a block that two read at once is known once", "[serve]") {
+  test_backend backend = with_threads(1);
+  cache_type cache{backend,
+                   {.layers = 1, .heads = {2, 1, 2}},
+                   {.sequences = 3, .blocks = 8, .block_rows = 2, .blocks_of_sequence = 5}};
+  index_type index(cache);
+  const std::vector<token_id> tokens{1, 2, 3, 4, 5, 6, 7, 8};
+  const auto grow = [&](extent sequence, extent rows) {  // to so many rows
+    cache.reserve(sequence, rows);                       // none is filled: the index does not ask
+    index.add({}, tokens, sequence, rows);
+  };
+  grow(0, 4), grow(1, 4), grow(1, 6);  // the third block of one stands behind the second of the other
+  cache.clear(0);
+  index.make_room(cache.free_blocks() + 1);  // which is forgotten
+  grow(1, 8);
+  CHECK_THROWS_AS(cache.hold(cache.block(1, 2)), shape_error);
+  cache.clear(1);
+  for (extent free = cache.free_blocks() + 1; free <= 8; ++free) {
+    index.make_room(free);
+    for (const std::int32_t block : index.find({}, tokens, 8)) CHECK(cache.idle(block));
+    CHECK(cache.free_blocks() + cache.idle_blocks() == 8);
+  }
+}
+
 }  // namespace iapt::test

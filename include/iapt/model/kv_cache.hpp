@@ -123,9 +123,12 @@ class kv_cache {
     taken_[sequence] = 0, next_position_[sequence] = 0;
     for (auto& layer : filled_) layer[sequence] = 0;
   }
+  /// Whether it is held.
+  bool held(std::int32_t block) const { return held_[block]; }
   /// Keeps a block when no sequence has it any more.
+  /// @throws shape_error if it is held already: whoever thinks that it is theirs would free it
   void hold(std::int32_t block) {
-    if (held_[block]) return;
+    if (held_[block]) throw shape_error("kv_cache: block " + std::to_string(block) + " is held twice");
     held_[block] = true, ++users_[block];
   }
   /// Ends that.

@@ -68,10 +68,10 @@ class engine {
     if (extent(request.prompt.size()) < needed)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                         std::to_string(needed) + " are needed");
-    if (request.late() && request.method->has_delta())
+    if (request.late() && (request.method->has_delta() || request.method->shares_soft_tokens()))
       throw error(
-          "engine: late soft tokens and additions to linear maps in one method: rows before the soft tokens are "
-          "shared with the bare model, so it may not change them");
+          "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
+          "before them are the bare model's, and each prompt's have positions of their own");
     for (const token_id token : request.prompt) check_token(token, lm_.config);
     if (const extent most = capacity(); request.rows() > most)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
@@ -129,20 +129,20 @@ class engine {
     end_unwanted();
     admit();
     if (running_.empty()) return false;
-    const mixed_pass<T, Backend> next(choose_shares(), memory_.cache());
-    tensor<T, 2, Backend> logits;
     try {
-      logits = lm_.read(next.plan(), memory_.cache(), next.method());
+      const mixed_pass<T, Backend> next(choose_shares(), memory_.cache());
+      const auto logits = lm_.read(next.plan(), memory_.cache(), next.method());
+      last_pass_ = {};
+      for (const share& s : next.shares()) {
+        (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
+        memory_.read(s);
+      }
+      take(logits, next.shares());
     } catch (...) {
+      std::erase_if(running_, [](const auto& j) { return j->done; });
       while (!running_.empty()) preempt();
       throw;
     }
-    last_pass_ = {};
-    for (const share& s : next.shares()) {
-      (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
-      memory_.read(s);
-    }
-    take(logits, next.shares());
     return true;
   }
 

@@ -41,13 +41,14 @@ class engine_memory {
     for (const engine_line& line : j.lines)
       blocks += std::max<extent>(0, cache_.blocks_for(line.size() + j.request.soft_tokens()) -
                                         cache_.blocks_for(cache_.filled(0, line.place)));
-    return blocks + j.request.options.beams - extent(j.lines.size());
+    return blocks + j.request.options.beams - 1;
   }
   /// Gives a request its places, and a line of the tokens that it has. Beams begin anew: their way is the same again.
   void begin(job& j) {
     const extent beams = j.request.options.beams;
     j.places.assign(places_.end() - beams, places_.end());
     places_.resize(places_.size() - std::size_t(beams));
+    j.spare = j.places;
     if (beams > 1) j.beams.emplace(j.request.options);
     engine_line line{j.request.prompt, next_place(j)};
     line.tokens.insert(line.tokens.end(), j.generated.begin(), j.generated.end());
@@ -80,7 +81,8 @@ class engine_memory {
   /// A pass has read a share: others may share what it filled.
   void read(const share& s) {
     engine_line& line = *s.line;
-    if (!std::exchange(s.of->begun, true)) reused_tokens_ += std::size_t(line.read);
+    s.of->begun = true;
+    if (!std::exchange(s.of->counted, true)) reused_tokens_ += std::size_t(line.read);
     line.read = s.to;
     const extent rows = s.of->in_scope(cache_.filled(0, line.place));
     if (!shares_ || rows / cache_.size().block_rows == line.known) return;
@@ -89,7 +91,7 @@ class engine_memory {
   }
   /// The same line again with a place of its own, of those that its request has; a block must be available.
   engine_line copy(job& j, const engine_line& line) {
-    index_.make_room(1);
+    index_.make_room(cache_.filled(0, line.place) % cache_.size().block_rows ? 1 : 0);
     engine_line own = line;
     own.place = next_place(j);
     cache_.fork(line.place, own.place);
@@ -98,19 +100,19 @@ class engine_memory {
   /// Gives back what a line has; its request keeps the place.
   void leave(job& j, const engine_line& line) {
     cache_.clear(line.place);
-    j.places.push_back(line.place);
+    j.spare.push_back(line.place);
   }
   /// Gives back all that a request has.
   void release(job& j) {
-    for (const engine_line& line : j.lines) leave(j, line);
+    for (const extent place : j.places) cache_.clear(place);
     places_.insert(places_.end(), j.places.begin(), j.places.end());
-    j.places.clear(), j.lines.clear(), j.begun = false;
+    j.places.clear(), j.spare.clear(), j.lines.clear(), j.begun = false;
   }
 
  private:
   static extent next_place(job& j) {
-    const extent place = j.places.back();
-    j.places.pop_back();
+    const extent place = j.spare.back();
+    j.spare.pop_back();
     return place;
   }
 

@@ -65,7 +65,9 @@ struct engine_job {
   std::vector<token_id> generated = {};   ///< what has come
   std::optional<beam_search> beams = {};  ///< of more than one, instead
   std::vector<engine_line> lines = {};    ///< none while it waits, then one, or as many as beams live
-  std::vector<extent> places = {};        ///< of the cache, that it has for lines to come
+  std::vector<extent> places = {};        ///< of the cache, that it has
+  std::vector<extent> spare = {};         ///< of them, for lines to come
+  bool counted = false;                   ///< whether what others had read for it has been counted
   bool begun = false;                     ///< whether a pass has read some of it
   bool done = false;                      ///< whether it has ended
 

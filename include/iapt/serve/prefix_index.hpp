@@ -23,8 +23,8 @@ struct prefix_scope {
 };
 
 /// Finds full blocks by the tokens that they and all blocks before them were read from: exactly, not by a hash of them.
-/// It holds what it knows until the blocks are needed; those that were used longest ago go first, and of blocks that
-/// follow each other the last.
+/// It holds what it knows, each block once, until the blocks are needed; those that were used longest ago go first, and
+/// of blocks that follow each other the last.
 template <class T, class Backend>
 class prefix_index {
  public:
@@ -50,10 +50,13 @@ class prefix_index {
   void add(const prefix_scope& scope, std::span<const token_id> tokens, extent sequence, extent most_rows) {
     std::vector<entry> all;
     for (walk at{scope, tokens, rows()}; at.end <= most_rows && at.has_tokens(); at.next(all.back()->second.number)) {
-      const auto [one, is_new] = nodes_.try_emplace(at.key);
-      if (is_new) {
-        one->second = {cache_.block(sequence, at.end / rows() - 1), ++numbers_, used_.insert(used_.end(), one)};
-        cache_.hold(one->second.block);
+      entry one = nodes_.find(at.key);
+      if (one == nodes_.end()) {
+        const std::int32_t block = cache_.block(sequence, at.end / rows() - 1);
+        if (cache_.held(block)) break;  // known already, behind another block that was forgotten
+        one = nodes_.try_emplace(at.key).first;
+        one->second = {block, ++numbers_, used_.insert(used_.end(), one)};
+        cache_.hold(block);
       }
       all.push_back(one);
     }

@@ -181,6 +181,13 @@ void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T
     for (int p = 0; p < Packs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
 }
 
+/// Columns [from, n) of one row of c (m, n) += a (m, k) · b (k, n), one by one; a function of its own as add_rest is.
+template <class T>
+[[gnu::noinline]] void add_rest_of_columns(extent from, extent n, extent k, const T* a, matrix_ref<const T> b, T* c) {
+  for (extent l = 0; l < k; ++l)
+    for (extent j = from; j < n; ++j) c[j] += b.data[l * b.stride + j] * a[l];
+}
+
 /// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on how many rows there
 /// are, nor on how k is cut.
 template <class T>
@@ -192,9 +199,7 @@ void sum_products(extent m, extent n, extent k, matrix_ref<const T> a, matrix_re
     for (; column + packs * width <= n; column += packs * width) sum_tile<Rows, packs>(column, k, a, b, c);
     for (; column + width <= n; column += width) sum_tile<Rows, 1>(column, k, a, b, c);
     for (int i = 0; column < n && i < Rows; ++i)
-      for (extent l = 0; l < k; ++l)
-        for (extent j = column; j < n; ++j)
-          c.data[i * c.stride + j] += b.data[l * b.stride + j] * a.data[i * a.stride + l];
+      add_rest_of_columns(column, n, k, a.data + i * a.stride, b, c.data + i * c.stride);
     a.data += Rows * a.stride, c.data += Rows * c.stride, m -= Rows;
   };
   while (m >= rows) strip(std::integral_constant<int, rows>{});
