@@ -97,8 +97,10 @@ class server {
     http_.set_tcp_nodelay(true);
     // Of other methods the library would read bodies of any length.
     http_.set_pre_routing_handler([](const httplib::Request& from, httplib::Response& to) {
-      if (from.method == "GET" || from.method == "POST" || from.method == "HEAD")
-        return httplib::Server::HandlerResponse::Unhandled;
+      const bool gets = from.method == "GET" || from.method == "HEAD";
+      if (gets && !from.has_header("Content-Length") && !from.has_header("Transfer-Encoding"))
+        connection::here().whole();  // of others the library leaves bodies unread
+      if (gets || from.method == "POST") return httplib::Server::HandlerResponse::Unhandled;
       refuse(to, openai_error(405, "use GET or POST"));
       return httplib::Server::HandlerResponse::Handled;
     });

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace program {
 
@@ -40,9 +41,11 @@ class connection : public httplib::Stream {
   /// That of the request that this thread answers.
   static connection& here() { return *here_; }
 
-  /// Waits for the next request, a moment at a time while `go_on()`; false if none will come.
+  /// Waits for the next request, a moment at a time while `go_on()`; false if none will come, or the last one was not
+  /// `whole()`: what was left of it would be taken for a request, perhaps of another client of a proxy.
   template <class F>
   bool next(const F& go_on) {
+    if (!std::exchange(whole_, false)) return false;
     taken_ = 0;
     const auto until = clock::now() + limits_.silence;
     while (!broken_ && at_ == filled_ && go_on() && clock::now() < until)
@@ -50,9 +53,12 @@ class connection : public httplib::Stream {
     give(limits_.arriving);
     return !broken_ && is_readable_now();
   }
+  /// The request has been read to its end.
+  void whole() { whole_ = true; }
   /// From now on there is so much time for what is left of the request and its answer.
   void give(std::chrono::seconds time) { until_ = clock::now() + time; }
-  /// Whether the client has left: it sends no more, or the connection has failed.
+  /// Whether the client has left: the connection has failed, or it sends no more. One that ends its own side and still
+  /// waits for an answer cannot be told from one that has gone.
   bool gone() const {
     ::pollfd one{socket_, POLLRDHUP, 0};
     return ::poll(&one, 1, 0) > 0;
@@ -102,7 +108,8 @@ class connection : public httplib::Stream {
   const connection_limits& limits_;
   std::array<char, 4096> buffer_;
   std::size_t at_ = 0, filled_ = 0, taken_ = 0;
-  bool broken_ = false;  // what comes next cannot be told from what was left of a request
+  bool broken_ = false;  // no more can be read or written
+  bool whole_ = true;
   clock::time_point until_ = {};
 };
 

@@ -34,8 +34,8 @@ inline void refuse_as_thrown(const httplib::Request&, httplib::Response& to, std
   }
 }
 
-/// All of a body, whatever becomes of its request: the next one follows it on the same connection. What counts is its
-/// length when it is unpacked, which no header tells.
+/// All of a body, after which the next request may follow on the same connection. What counts is its length when it is
+/// unpacked, which no header tells.
 /// @throws iapt::openai_error if it is longer than `most` bytes, or a form
 inline std::string read_body(const httplib::Request& from, const httplib::Response& to,
                              const httplib::ContentReader& body, std::size_t most) {
@@ -49,6 +49,7 @@ inline std::string read_body(const httplib::Request& from, const httplib::Respon
   if (!fits || to.status == 413)
     throw iapt::openai_error(413, "the body is larger than " + std::to_string(most) + " bytes");
   if (!whole) throw iapt::openai_error(400, "the body cannot be read");
+  connection::here().whole();
   return all;
 }
 

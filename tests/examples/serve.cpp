@@ -186,6 +186,21 @@ TEST_CASE("serve: what sends slowly or without end does not keep its connection"
   CHECK(server.ask("/healthz").status == 200);
 }
 
+TEST_CASE("serve: what is left of a request is not taken for one", "[examples][model]") {
+  const server_parts given;
+  if (!given) return;
+  const temporary_folder folder;
+  const running_server server(*given.program, given.arguments(folder.path()));
+  const auto answers = [&](const std::string& method, const std::string& header) {
+    return shell("{ printf '" + method + " /healthz HTTP/1.1\\r\\nHost: x\\r\\n" + header +
+                 "\\r\\nGET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; sleep 1; } | timeout 20 curl -s -N telnet://" +
+                 server.address() + " | grep -c ^HTTP");
+  };
+  CHECK(answers("GET", "").find("2") == 0);
+  CHECK(answers("GET", "Content-Length: 34\\r\\n").find("1") == 0);
+  CHECK(answers("DELETE", "Content-Length: 34\\r\\n").find("1") == 0);
+}
+
 TEST_CASE("serve: each tenant gets what `generate` gives alone, while all others are served", "[examples][model]") {
   const server_parts given;
   const auto alone = require_program("generate");
