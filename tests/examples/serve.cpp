@@ -194,7 +194,8 @@ TEST_CASE("serve: what is left of a request is not taken for one", "[examples][m
   const auto answers = [&](const std::string& method, const std::string& header) {
     return shell("{ printf '" + method + " /healthz HTTP/1.1\\r\\nHost: x\\r\\n" + header +
                  "\\r\\nGET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; sleep 1; } | timeout 20 curl -s -N telnet://" +
-                 server.address() + " | grep -c ^HTTP");
+                 server.address() + " | grep -c ^HTTP")
+        .text;
   };
   CHECK(answers("GET", "").find("2") == 0);
   CHECK(answers("GET", "Content-Length: 34\\r\\n").find("1") == 0);
