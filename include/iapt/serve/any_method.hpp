@@ -99,12 +99,11 @@ class mixed_method {
 
   /// Rows and soft tokens of the sequences that have one method.
   struct part {
-    const any_method<T, Backend>* method;     ///< theirs
-    row_span rows;                            ///< of the pass
-    row_span soft;                            ///< among the pass's soft tokens
-    std::vector<row_span> instructions = {};  ///< rows that their soft tokens are written from
-    std::optional<row_numbers<Backend>> kept =
-        {};  ///< the rows of the cache that these are, where they are not the pass's
+    const any_method<T, Backend>* method;           ///< theirs
+    row_span rows;                                  ///< of the pass
+    row_span soft;                                  ///< among the pass's soft tokens
+    std::vector<row_span> instructions = {};        ///< rows that their soft tokens are written from
+    std::optional<row_numbers<Backend>> kept = {};  ///< which of the cache's these are, where not the pass's
   };
   std::vector<part> parts = {};                 ///< in the order of their rows
   extent soft_rows = 0;                         ///< soft tokens of the pass

@@ -65,7 +65,7 @@ class beam_search {
       const candidate& c = all[rank];
       beam_hypothesis one = living_[c.from];
       one.score = c.score;
-      one.stopped = std::find(options_->stop.begin(), options_->stop.end(), c.token) != options_->stop.end();
+      one.stopped = options_->stops_at(c.token);
       if (one.stopped) {
         if (rank < width) finish(std::move(one));
         continue;

@@ -24,6 +24,8 @@ struct generation_options {
   extent beams = 1;                              ///< hypotheses that are followed side by side (`beam_search`)
   double length_penalty = 1;                     ///< of beams: a hypothesis of n tokens is worth log p / n to this
 
+  /// Whether a token ends it.
+  bool stops_at(token_id token) const { return std::find(stop.begin(), stop.end(), token) != stop.end(); }
   /// Refuses what makes no sense.
   /// @throws error naming the option
   void check() const {

@@ -80,8 +80,8 @@ class engine {
                         " rows of the cache, which has " + std::to_string(most) + " for one request");
     // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
     // made.
-    const extent block = options_.cache.block_rows, shared = (request.rows() - request.options.max_new) / block;
-    const extent own = (request.rows() + block - 1) / block - shared + 1;
+    const extent shared = (request.rows() - request.options.max_new) / options_.cache.block_rows;
+    const extent own = cache().blocks_for(request.rows()) - shared + 1;
     if (beams > 1 && shared + beams * own > options_.cache.blocks)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens and " +
                         std::to_string(beams) + " beams of " + std::to_string(request.options.max_new) + " take " +
@@ -139,7 +139,7 @@ class engine {
       }
       take(logits, next.shares());
     } catch (...) {
-      std::erase_if(running_, [](const auto& j) { return j->done; });
+      forget_ended();
       while (!running_.empty()) preempt();
       throw;
     }
@@ -159,6 +159,9 @@ class engine {
     });
     for (const auto& j : running_)
       if (unwanted(*j)) end(*j, finish_reason::cancelled);
+    forget_ended();
+  }
+  void forget_ended() {
     std::erase_if(running_, [](const auto& j) { return j->done; });
   }
   // Gives waiting requests places, in their order, while there are blocks for all of their tokens.
@@ -196,18 +199,20 @@ class engine {
       const extent left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
       memory_.reuse(j);  // others may have read more since it was admitted
-      const auto next = [&](engine_line& line) { return share::next(j, line, left, options_.cache.keeps_states); };
-      const extent rows = next(j.lines[0]).rows();
+      std::vector<share> own;
+      for (engine_line& line : j.lines) own.push_back(share::next(j, line, left, options_.cache.keeps_states));
+      const extent rows = own[0].rows();
       if (rows > 1 && prompt_rows > 0 && rows > left) continue;  // in one pass, but not in this one
       extent needed = 0;
-      for (engine_line& line : j.lines) needed += memory_.blocks_for(next(line));
+      for (const share& s : own) needed += memory_.blocks_for(s);
       copies += j.request.options.beams - 1;
       while (needed + copies > memory_.available() && i + 1 < running_.size()) preempt();
       if (needed + copies > memory_.available()) {
         preempt();  // it is the last itself; those before it go on
         break;
       }
-      for (engine_line& line : j.lines) shares.push_back(next(line)), memory_.reserve(shares.back());
+      for (const share& s : own) memory_.reserve(s);
+      shares.insert(shares.end(), own.begin(), own.end());
       if (rows > 1) prompt_rows += rows;
     }
     return shares;
@@ -223,7 +228,7 @@ class engine {
       job& j = *s.of;
       if (!j.beams) {
         asked.push_back(&j);
-        wanted.push_back({&j.request.options, {j.request.prompt, j.generated}, row});
+        wanted.push_back({&j.request.options, {j.request.prompt, j.generated()}, row});
       } else if (s.line == &j.lines[0]) {
         searches.push_back({&j, row});
       }
@@ -232,17 +237,16 @@ class engine {
     const auto chosen = choose_tokens(sample_, logits, wanted);
     for (std::size_t i = 0; i < asked.size(); ++i) take(*asked[i], chosen[i]);
     for (const auto& [j, first] : searches) search(*j, logits.slice(first, first + extent(j->lines.size())));
-    std::erase_if(running_, [](const auto& j) { return j->done; });
+    forget_ended();
   }
   void take(job& j, const std::optional<chosen_token>& one) {
     const generation_options& o = j.request.options;
     if (!one) return end(j, finish_reason::failed);
-    if (std::find(o.stop.begin(), o.stop.end(), one->token) != o.stop.end()) return end(j, finish_reason::stop);
-    j.generated.push_back(one->token);
+    if (o.stops_at(one->token)) return end(j, finish_reason::stop);
     j.lines[0].tokens.push_back(one->token);
     if (j.request.seen && !j.request.seen(*one))
       end(j, finish_reason::cancelled);
-    else if (extent(j.generated.size()) >= o.max_new)
+    else if (extent(j.generated().size()) >= o.max_new)
       end(j, finish_reason::length);
   }
   // The beams of a request go one token on.   logits (lines, V)

@@ -43,16 +43,15 @@ class engine_memory {
                                         cache_.blocks_for(cache_.filled(0, line.place)));
     return blocks + j.request.options.beams - 1;
   }
-  /// Gives a request its places, and a line of the tokens that it has. Beams begin anew: their way is the same again.
+  /// Gives a request its places, and a line of the tokens that it has.
   void begin(job& j) {
     const extent beams = j.request.options.beams;
     j.places.assign(places_.end() - beams, places_.end());
     places_.resize(places_.size() - std::size_t(beams));
     j.spare = j.places;
     if (beams > 1) j.beams.emplace(j.request.options);
-    engine_line line{j.request.prompt, next_place(j)};
-    line.tokens.insert(line.tokens.end(), j.generated.begin(), j.generated.end());
-    j.lines.push_back(std::move(line));
+    if (j.lines.empty()) j.lines.push_back({j.request.prompt});
+    j.lines[0].place = next_place(j);
     reuse(j);
   }
   /// Lets a request that nothing was read for begin with the blocks that others have read, but for one token at least.
@@ -102,11 +101,13 @@ class engine_memory {
     cache_.clear(line.place);
     j.spare.push_back(line.place);
   }
-  /// Gives back all that a request has.
+  /// Gives back all that a request has; it keeps its tokens. Beams will begin anew: their way is the same again.
   void release(job& j) {
     for (const extent place : j.places) cache_.clear(place);
     places_.insert(places_.end(), j.places.begin(), j.places.end());
-    j.places.clear(), j.spare.clear(), j.lines.clear(), j.begun = false;
+    j.places.clear(), j.spare.clear(), j.begun = false;
+    if (j.beams) j.lines.clear();
+    for (engine_line& line : j.lines) line = {std::move(line.tokens)};
   }
 
  private:

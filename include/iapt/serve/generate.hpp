@@ -82,7 +82,7 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
     for (const generated_token& one : next) {
       const generation_options& own = options[one.prompt];
       auto& answer = answers[one.prompt];
-      if (own.max_new < 1 || std::find(own.stop.begin(), own.stop.end(), one.token) != own.stop.end()) continue;
+      if (own.max_new < 1 || own.stops_at(one.token)) continue;
       answer.push_back(one.token);
       const bool wanted = !seen || seen(one);
       if (wanted && extent(answer.size()) < own.max_new)

@@ -50,7 +50,7 @@ struct engine_request {
 /// A sequence of a request at work: its only one, or one of those that a beam search follows.
 struct engine_line {
   std::vector<token_id> tokens;  ///< the prompt, then what was generated
-  extent place;                  ///< sequence of the cache
+  extent place = -1;             ///< sequence of the cache; -1 while its request waits
   extent read = 0;               ///< of its tokens, into the cache
   extent known = 0;              ///< blocks that others may find
 
@@ -62,19 +62,18 @@ struct engine_line {
 template <class T, class Backend>
 struct engine_job {
   engine_request<T, Backend> request;     ///< what is asked
-  std::vector<token_id> generated = {};   ///< what has come
   std::optional<beam_search> beams = {};  ///< of more than one, instead
-  std::vector<engine_line> lines = {};    ///< none while it waits, then one, or as many as beams live
+  std::vector<engine_line> lines = {};    ///< none before it begins, then one, or as many as beams live
   std::vector<extent> places = {};        ///< of the cache, that it has
   std::vector<extent> spare = {};         ///< of them, for lines to come
   bool counted = false;                   ///< whether what others had read for it has been counted
   bool begun = false;                     ///< whether a pass has read some of it
   bool done = false;                      ///< whether it has ended
 
-  /// Number of tokens that it begins with.
-  extent size() const { return prompt_size() + extent(generated.size()); }
   /// Number of tokens of the prompt.
   extent prompt_size() const { return extent(request.prompt.size()); }
+  /// What came so far of one that has no beams.
+  std::span<const token_id> generated() const { return std::span(lines[0].tokens).subspan(request.prompt.size()); }
   /// Rows of the cache, of so many, that hold what `request.scope()` says.
   extent in_scope(extent rows) const { return request.late() ? std::min(rows, prompt_size() - 1) : rows; }
 };
