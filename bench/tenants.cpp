@@ -11,7 +11,9 @@ namespace program {
 void tenants_program::add(CLI::App& app) {
   inference_flags::add(app);
   app.add_option("--tenants", tenants, "how many there are, of which Zipf's law draws")->capture_default_str();
-  app.add_option("--beams", beams, "of each request")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--beams", beams, "of each request")
+      ->check(CLI::Range(extent(1), iapt::generation_options::most_beams))
+      ->capture_default_str();
   app.add_option("--requests", requests)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--at-once", at_once, "requests in a pass")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--shortest", shortest, "tokens of a prompt")->check(CLI::PositiveNumber)->capture_default_str();

@@ -132,6 +132,13 @@ struct attention_tile {
     }
     return rows;
   }
+  /// Writes a row's result, values that weights of this sum were added up with, and its log_sum.
+  void write(extent r, const T* values, T top, T sum) const {
+    const row<const T> from{values};
+    const row<T> to{a.y + at(r)};
+    lone_group<T, pack<T>>{}.each(size, [&](auto e) { to[e] = from(e) * (1 / sum); });
+    a.log_sum[sum_at(r)] = top + std::log(sum);
+  }
   /// scores (rows, keys) = q · kᵀ, −∞ where a query may not look. q is a gathered tile, scaled.
   void scores(const T* q, const key_block<T>& block, T* scores) const {
     const extent k_width = a.layout.kv_heads * size, rows = task.rows();
@@ -152,6 +159,17 @@ struct attention_tile {
     }
   }
 };
+
+/// Makes weights of one query's scores, exp(score − top) each; their sum.
+template <class T>
+T weigh(row<T> scores, extent keys, T top) {
+  return lone_group<T, pack<T>>{}.sum(keys, [&](auto j) {
+    using std::exp;
+    const auto weight = exp(scores(j) - top);
+    scores[j] = weight;
+    return weight;
+  });
+}
 
 /// One tile: y and log_sum, by a running softmax over blocks of keys.
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
@@ -176,12 +194,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
         continue;
       }
       const T shrink = std::exp(greatest[r] - top);
-      sum[r] = sum[r] * shrink + group.sum(block.count, [&](auto j) {
-        using std::exp;
-        const auto weight = exp(score(j) - top);
-        score[j] = weight;
-        return weight;
-      });
+      sum[r] = sum[r] * shrink + weigh(score, block.count, top);
       if (shrink != T(1)) group.each(E, [&](auto e) { result[e] = result(e) * shrink; });
       greatest[r] = top;
     }
@@ -191,11 +204,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
     else
       eigen_matmul<T>(rows, E, block.count, weights, values, {y.data(), E}, true);
   });
-  for (extent r = 0; r < rows; ++r) {
-    const row<T> from{y.data() + r * E}, to{a.y + tile.at(r)};
-    group.each(E, [&](auto e) { to[e] = from(e) * (1 / sum[r]); });
-    a.log_sum[tile.sum_at(r)] = greatest[r] + std::log(sum[r]);
-  }
+  for (extent r = 0; r < rows; ++r) tile.write(r, y.data() + r * E, greatest[r], sum[r]);
 }
 
 /// One tile as attention_forward makes it, query by query: all of a query's scores stand side by side, the softmax is
@@ -223,26 +232,17 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
       dot_products<T>(heads, 0, block.count, E, {q.data() + i * heads * E, E}, dense_rows<T>{block.k, k_width},
                       {to, most}, false);
     });
-    T sum[attention_rows];
+    T top[attention_rows], sum[attention_rows];
     for (extent h = 0; h < heads; ++h) {
       const row<T> score{scores.data() + h * most};
-      const T top = group.max(keys, -std::numeric_limits<T>::infinity(), [&](auto j) { return score(j); });
-      sum[h] = group.sum(keys, [&](auto j) {
-        using std::exp;
-        const auto weight = exp(score(j) - top);
-        score[j] = weight;
-        return weight;
-      });
-      a.log_sum[tile.sum_at(i * heads + h)] = top + std::log(sum[h]);
+      top[h] = group.max(keys, -std::numeric_limits<T>::infinity(), [&](auto j) { return score(j); });
+      sum[h] = weigh(score, keys, top[h]);
     }
     std::fill(y.begin(), y.end(), T(0));
     each_block([&](const key_block<T>& block, const T* weights) {
       sum_products<T>(heads, E, block.count, {weights, most}, {block.v, k_width}, {y.data(), E});
     });
-    for (extent h = 0; h < heads; ++h) {
-      const row<T> from{y.data() + h * E}, to{a.y + tile.at(i * heads + h)};
-      group.each(E, [&](auto e) { to[e] = from(e) * (1 / sum[h]); });
-    }
+    for (extent h = 0; h < heads; ++h) tile.write(i * heads + h, y.data() + h * E, top[h], sum[h]);
   }
 }
 

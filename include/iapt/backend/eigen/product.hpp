@@ -192,8 +192,8 @@ template <class T>
 /// are, nor on how k is cut.
 template <class T>
 void sum_products(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
-  constexpr int rows = 3, packs = 4,
-                width = pack<T>::width;  // as many sums as sixteen registers hold beside what they read
+  constexpr int width = pack<T>::width;
+  constexpr int rows = 3, packs = 4;  // as many sums as sixteen registers hold beside what they read
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     extent column = 0;
     for (; column + packs * width <= n; column += packs * width) sum_tile<Rows, packs>(column, k, a, b, c);
