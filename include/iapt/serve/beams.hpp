@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,13 +27,10 @@ std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backen
                                                        const std::vector<std::vector<token_id>>& prompts,
                                                        std::span<const generation_options> options,
                                                        const token_listener& seen = {}) {
-  if (options.size() != prompts.size())
-    throw shape_error("generate_with_beams: options for " + std::to_string(options.size()) + " of " +
-                      std::to_string(prompts.size()) + " prompts");
+  check_options("generate_with_beams", prompts, options);
   constexpr extent block = 16;  // small: a beam that parts from another one copies what it has of its last
   cache_size size{.sequences = 0, .blocks = 0, .block_rows = block, .blocks_of_sequence = 0};
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    options[i].check();
     const extent rows = extent(prompts[i].size()) + soft_token_count(method) + std::max<extent>(options[i].max_new, 0);
     size.sequences += options[i].beams;
     size.blocks += options[i].beams * (rows / block + 2);

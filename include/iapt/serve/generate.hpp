@@ -26,6 +26,17 @@ struct generated_token {
 /// (`stop_matcher`).
 using token_listener = std::function<bool(const generated_token&)>;
 
+/// Refuses options of prompts that `who` cannot continue.
+/// @throws shape_error if there are not options for each prompt
+/// @throws error naming an option that makes no sense
+inline void check_options(const std::string& who, const std::vector<std::vector<token_id>>& prompts,
+                          std::span<const generation_options> options) {
+  if (options.size() != prompts.size())
+    throw shape_error(who + ": options for " + std::to_string(options.size()) + " of " +
+                      std::to_string(prompts.size()) + " prompts");
+  for (const generation_options& own : options) own.check();
+}
+
 /// Continues prompts, all in one batch. What is drawn for one of them does not depend on the others.
 /// @param lm the model
 /// @param method what it is adapted with, or the bare method
@@ -41,15 +52,12 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
                                             const std::vector<std::vector<token_id>>& prompts,
                                             std::span<const generation_options> options,
                                             const token_listener& seen = {}) {
-  if (options.size() != prompts.size())
-    throw shape_error("generate: options for " + std::to_string(options.size()) + " of " +
-                      std::to_string(prompts.size()) + " prompts");
+  check_options("generate", prompts, options);
   std::vector<std::vector<token_id>> answers(prompts.size());
   if (prompts.empty()) return answers;
   packed_batch batch;
   extent longest = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    options[i].check();
     if (options[i].beams > 1)
       throw error("generate: of several beams, generate_with_beams has the best (serve/beams.hpp)");
     batch.add(prompts[i]);
