@@ -31,6 +31,8 @@ TEST_CASE("streams are reproducible and differ by seed and by stream", "[core]")
 }
 
 TEST_CASE("uniform numbers stay inside, fill and balance (0, 1)", "[core]") {
+  STATIC_REQUIRE(unit_number(0) == 0x1p-53);
+  STATIC_REQUIRE(unit_number(~std::uint64_t(0)) == 1 - 0x1p-53);
   random_stream stream(3);
   double total = 0, least = 1, greatest = 0;
   for (int i = 0; i < 100000; ++i) {

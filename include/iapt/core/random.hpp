@@ -25,6 +25,9 @@ constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t s
   return x;
 }
 
+/// The number in (0, 1), never an end, that a random word stands for: the middle of one of 2^52 equal parts.
+constexpr double unit_number(std::uint64_t word) { return (double(word >> 12) + 0.5) * 0x1p-52; }
+
 /// A sequence of random numbers, named by a seed and a stream: two streams of one seed are independent.
 class random_stream {
  public:
@@ -36,7 +39,7 @@ class random_stream {
     return std::uint64_t(x[1]) << 32 | x[0];
   }
   /// Uniform in (0, 1), never an end.
-  constexpr double uniform() { return (double(bits() >> 11) + 0.5) * 0x1p-53; }
+  constexpr double uniform() { return unit_number(bits()); }
   /// Uniform in 0..n-1; n is at least 1.
   constexpr std::uint64_t below(std::uint64_t n) {
     const std::uint64_t limit = -n % n;  // words under it would favour the small results
