@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <span>
 #include <sstream>
@@ -151,16 +152,20 @@ class sampler {
 
   void keep_top_k(extent k) {
     if (k == 0 || k >= extent(kept_.size())) return;
-    ranked_ = kept_;
-    std::nth_element(ranked_.begin(), ranked_.begin() + (k - 1), ranked_.end(), likelier);
-    keep_at_least(ranked_[std::size_t(k - 1)].log_probability);
+    ranked_.resize(std::size_t(k));
+    std::partial_sort_copy(kept_.begin(), kept_.end(), ranked_.begin(), ranked_.end(), likelier);
+    keep_at_least(ranked_.back().log_probability);
   }
   // Searches the last token that is needed among ever fewer, of which the likelier half is told from the other; those
-  // before them weigh less than what is wanted. So nothing is sorted.
+  // before them weigh less than what is wanted. So nothing is sorted. Tokens so unlikely that all could go if all were
+  // like them, which most are, are left out from the start.
   void keep_top_p(double p) {
     if (p == 1) return;
-    double wanted = p * weight(kept_);
-    ranked_ = kept_;
+    const double all = weight(kept_), least = std::log((1 - p) * all / double(kept_.size()));
+    double wanted = p * all;
+    ranked_.clear();
+    std::copy_if(kept_.begin(), kept_.end(), std::back_inserter(ranked_),
+                 [least](const scored_token& one) { return one.log_probability >= least; });
     std::span<scored_token> among = ranked_;
     while (among.size() > 1) {
       const auto half = among.size() / 2;
