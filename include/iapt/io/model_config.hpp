@@ -10,6 +10,7 @@
 #include "iapt/io/failure.hpp"
 #include "iapt/io/gguf.hpp"
 #include "iapt/model/config.hpp"
+#include "iapt/text/json.hpp"
 
 namespace iapt {
 
@@ -19,19 +20,13 @@ class config_json {
   /// Parses the text.
   /// @throws io_error if it is not a JSON object
   static config_json parse(std::string_view text, const std::string& file) {
-    constexpr int deepest = 64;  // whatever prints a value goes down into it
-    const auto shallow = [&](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
-      if (depth > deepest)
-        throw io_error(file + ": the configuration is nested over " + std::to_string(deepest) + " deep");
-      return true;
-    };
     try {
-      return {nlohmann::json::parse(text.begin(), text.end(), shallow), file};
+      return {parse_json(text), file};
     } catch (const nlohmann::json::parse_error& failure) {
       refuse_file(file, failure.byte, std::string("the configuration is not valid JSON: ") + failure.what());
     } catch (const nlohmann::json::exception& failure) {
       throw io_error(file + ": the configuration is not usable JSON: " + failure.what());
-    }
+    } catch (const error& failure) { throw io_error(file + ": the configuration " + failure.what()); }
   }
   /// Whether a key is there and not null.
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }

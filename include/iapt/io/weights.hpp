@@ -19,6 +19,7 @@
 #include "iapt/io/mapped_file.hpp"
 #include "iapt/io/safetensors.hpp"
 #include "iapt/io/tensor_table.hpp"
+#include "iapt/text/json.hpp"
 
 namespace iapt {
 
@@ -28,13 +29,9 @@ namespace iapt {
 /// @throws io_error if it is damaged, or a shard is not a plain file name (so that nothing outside the folder is read)
 inline std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& file) {
   using nlohmann::json;
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
-    if (depth > 8) throw io_error(file + ": the index is nested too deep");
-    return true;
-  };
   std::map<std::string, std::string> shards;
   try {
-    const json index = json::parse(text.begin(), text.end(), shallow);
+    const json index = parse_json(text);
     for (const auto& [name, shard] : index.at("weight_map").items()) {
       const auto& target = shard.get_ref<const std::string&>();
       if (target.empty() || target == "." || target == ".." ||
@@ -43,6 +40,8 @@ inline std::map<std::string, std::string> parse_shard_index(std::string_view tex
                        " is not a plain file name; shards must lie beside the index");
       shards.emplace(name, target);
     }
+  } catch (const io_error&) { throw; } catch (const error& failure) {
+    throw io_error(file + ": the index " + failure.what());
   } catch (const json::parse_error& failure) {
     refuse_file(file, failure.byte, std::string("the index is not valid JSON: ") + failure.what());
   } catch (const json::exception& failure) {

@@ -11,6 +11,7 @@
 
 #include "iapt/core/error.hpp"
 #include "iapt/core/shape.hpp"
+#include "iapt/text/json.hpp"
 
 namespace iapt {
 
@@ -44,7 +45,11 @@ class openai_reader {
 
   /// Of a body.
   /// @throws openai_error if it is no JSON object
-  explicit openai_reader(std::string_view body) : all_(json::parse(body, nullptr, false)) {
+  explicit openai_reader(std::string_view body) {
+    try {
+      all_ = parse_json(body);
+    } catch (const json::exception&) {
+    } catch (const error& failure) { throw openai_error(400, std::string("the body ") + failure.what()); }
     if (!all_.is_object()) throw openai_error(400, "the body must be a JSON object");
   }
   /// A parameter; null where it is not given.

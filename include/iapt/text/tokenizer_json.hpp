@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "iapt/core/error.hpp"
+#include "iapt/text/json.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
 namespace iapt {
@@ -40,11 +41,13 @@ class tokenizer_json_reader {
   /// Parses JSON. @throws io_error with the byte offset
   static nlohmann::json parse(std::string_view text, const std::string& source) {
     try {
-      return nlohmann::json::parse(text);
+      return parse_json(text);
     } catch (const nlohmann::json::parse_error& e) {
       throw io_error(source + ": byte " + std::to_string(e.byte) + ": not valid JSON (" + e.what() +
                      "); the file is damaged or not a tokenizer's");
-    } catch (const nlohmann::json::exception& e) { throw io_error(source + ": not usable JSON (" + e.what() + ")"); }
+    } catch (const nlohmann::json::exception& e) {
+      throw io_error(source + ": not usable JSON (" + e.what() + ")");
+    } catch (const error& e) { throw io_error(source + ": " + e.what()); }
   }
 
  private:
