@@ -53,6 +53,25 @@ TEST_CASE("small models of each family give the logits of transformers", "[model
   }
 }
 
+TEST_CASE("ids that pad a model's vocabulary are of no text", "[model]") {
+  test_backend backend = with_threads(1);
+  const temporary_folder folder;
+  for (const char* name : {"config.json", "model.safetensors"})
+    std::filesystem::copy_file(test_data(std::string("models/llama_grouped/") + name), folder.path() / name);
+  nlohmann::json words{
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
+      {"decoder", {{"type", "ByteLevel"}}},
+      {"model", {{"type", "BPE"}, {"vocab", {{"a", 0}, {"b", 1}}}, {"merges", nlohmann::json::array()}}}};
+  folder.write("tokenizer.json", words.dump());
+  const auto lm = load_causal_lm<float>(folder.path(), backend);
+  CHECK(lm.config.vocabulary == 128);
+  CHECK(lm.tokenizer().encode("ab") == std::vector<token_id>{0, 1});
+  CHECK(lm.tokenizer().decode({{0, 127, 1}}) == "ab");
+  words["model"]["vocab"]["c"] = 128;
+  folder.write("tokenizer.json", words.dump());
+  CHECK_THROWS_WITH(load_causal_lm<float>(folder.path(), backend), has_text("has 129 tokens, the model only 128"));
+}
+
 TEST_CASE("what is not known is refused", "[model]") {
   test_backend backend = with_threads(1);
   const auto message = [&](const char* name) -> std::string {

@@ -126,11 +126,12 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
     throw io_error(path.string() +
                    ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
   auto lm = load_backbone<T>(path, backend, options);
-  tokenizer words(load_tokenizer_spec(path));
-  if (extent(words.size()) > lm.config.vocabulary)
-    throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.size()) + " tokens, the model only " +
-                   std::to_string(lm.config.vocabulary));
-  return {std::move(lm), std::move(words), path.string()};
+  tokenizer_spec words = load_tokenizer_spec(path);
+  if (extent(words.tokens.size()) > lm.config.vocabulary)
+    throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.tokens.size()) +
+                   " tokens, the model only " + std::to_string(lm.config.vocabulary));
+  words.tokens.resize(std::size_t(lm.config.vocabulary));  // rows that pad a model's vocabulary are of no text
+  return {std::move(lm), tokenizer(std::move(words)), path.string()};
 }
 
 }  // namespace iapt
