@@ -157,29 +157,49 @@ class server {
       if (api_keys::allows(grant, name)) list.push_back(about(name));
     to.set_content(text({{"object", "list"}, {"data", list}}), "application/json");
   }
-  engine_request<float, Backend> prepare(const openai_request& asked) {
-    engine_request<float, Backend> request{.prompt = asked.encode(lm_), .options = asked.options};
-    request.options.stop = stop_;
+  // What the engine is asked for each answer.
+  std::vector<engine_request<float, Backend>> prepare(const openai_request& asked) {
+    if (std::size_t(asked.answers()) > service_.most())
+      throw openai_error(400,
+                         "of " + std::to_string(asked.answers()) + " answers at most " +
+                             std::to_string(service_.most()) + " may be asked for at once here",
+                         asked.choices > 1 ? "n" : "prompt");
+    if (asked.options.beams > flags_.max_running)
+      throw openai_error(400, "best_of must be at most " + std::to_string(flags_.max_running) + " here", "best_of");
+    engine_request<float, Backend> request;
     try {
       if (asked.model != name_) request.method = store_.get(asked.model);
     } catch (const unknown_tenant&) { require_model({}, ""); } catch (const io_error& failure) {
       throw openai_error(422, std::string("the adapter cannot be used: ") + failure.what(), "model", "bad_adapter");
     }
-    const extent taken = extent(request.prompt.size()) + request.soft_tokens();
+    std::vector<engine_request<float, Backend>> all;
+    for (std::vector<token_id>& prompt : asked.encode(lm_)) {
+      request.prompt = std::move(prompt);
+      const extent most = longest_answer(asked, extent(request.prompt.size()) + request.soft_tokens());
+      for (extent i = 0; i < asked.choices; ++i) {
+        request.options = asked.options_of(extent(all.size()));
+        request.options.max_new = most;
+        auto& stop = request.options.stop;
+        if (!asked.ignore_eos) stop.insert(stop.end(), stop_.begin(), stop_.end());
+        all.push_back(request);
+      }
+    }
+    return all;
+  }
+  // In tokens, behind so many positions.
+  extent longest_answer(const openai_request& asked, extent taken) const {
+    const extent wanted = asked.max_tokens.value_or(1);
     extent room = service_.capacity();
     if (lm_.config.max_positions > 0) room = std::min(room, lm_.config.max_positions);
-    room -= taken;
-    if (room < 1 || asked.max_tokens.value_or(1) > room)
+    if (wanted > room - taken)
       throw openai_error(400,
-                         "prompt and soft tokens take " + std::to_string(taken) + " of " +
-                             std::to_string(room + taken) + " positions, too many for an answer of " +
-                             std::to_string(asked.max_tokens.value_or(1)) + " tokens",
+                         "prompt and soft tokens take " + std::to_string(taken) + " of " + std::to_string(room) +
+                             " positions, too many for an answer of " + std::to_string(wanted) + " tokens",
                          asked.chat ? "messages" : "prompt", "context_length_exceeded");
-    if (asked.max_tokens.value_or(1) > flags_.max_tokens)
+    if (wanted > flags_.max_tokens)
       throw openai_error(400, "max_tokens must be at most " + std::to_string(flags_.max_tokens) + " here",
                          "max_tokens");
-    request.options.max_new = asked.max_tokens.value_or(std::min(room, flags_.max_tokens));
-    return request;
+    return asked.max_tokens.value_or(std::min(room - taken, flags_.max_tokens));
   }
 
   // ---- the answer ----
@@ -190,29 +210,34 @@ class server {
     const auto& grant = granted(from);
     const auto asked = openai_request::parse(json, chat);
     require_model(grant, asked.model);
-    auto request = prepare(asked);
-    const extent prompt = extent(request.prompt.size());
+    auto requests = prepare(asked);
+    extent prompts = 0;  // tokens, each prompt's once
+    for (std::size_t i = 0; i < requests.size(); i += std::size_t(asked.choices))
+      prompts += extent(requests[i].prompt.size());
     const auto channel = std::make_shared<answer_channel>(asked, lm_.tokenizer());
     const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
-    request.seen = [channel](const chosen_token& one) { return channel->put(one); };
-    request.finished = [channel](finish_reason why) { channel->end(why); };
-    request.wanted = [channel, deadline] { return channel->wanted() && clock::now() < deadline; };
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      requests[i].seen = [channel, i](const chosen_token& one) { return channel->put(i, one); };
+      requests[i].finished = [channel, i](finish_reason why) { channel->end(i, why); };
+      requests[i].wanted = [channel, deadline] { return channel->wanted() && clock::now() < deadline; };
+    }
+    const std::shared_ptr<answer_channel> reader(channel.get(), [channel, held](auto* read) { read->leave(); });
     try {
-      service_.submit(std::move(request));
+      service_.submit(std::move(requests));
     } catch (const queue_full&) {
       to.set_header("Retry-After", "1");
       throw openai_error(429, "too many requests wait; try again later", "", "rate_limit_exceeded");
     } catch (const service_draining&) {
       throw openai_error(503, "the server is shutting down");
     } catch (const error& failure) { throw openai_error(400, failure.what(), chat ? "messages" : "prompt"); }
-    // Until something has come the status is still open, so what fails by then is told by it.
-    auto first = first_news(*channel);
-    if (first.end) require_answer(*first.end);
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    write_answer(to, std::make_shared<openai_answer>(asked, lm_.tokenizer(), std::to_string(++number_), now),
-                 asked.stream, prompt, channel, std::move(first), held);
+    const auto shape = std::make_shared<openai_answer>(asked, lm_.tokenizer(), std::to_string(++number_), now);
+    if (asked.stream)
+      stream_answer(to, shape, prompts, reader);
+    else
+      to.set_content(whole_answer(*shape, prompts, *reader), "application/json");
   }
-  // Held while a request is answered.
+  // Held while a request of HTTP is answered.
   std::shared_ptr<void> hold() {
     ++answering_;
     return {this, [this](void*) { --answering_; }};
@@ -227,7 +252,7 @@ class server {
   service<float, Backend> service_;
   adapter_store<float, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer
-  std::atomic<int> answering_ = 0;         // requests
+  std::atomic<int> answering_ = 0;         // requests of HTTP
   http_server http_;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "answer_channel.hpp"
 #include "connection.hpp"
@@ -63,50 +64,63 @@ inline const char* require_answer(iapt::finish_reason why) {
   throw iapt::openai_error(500, "the answer cannot be computed: its numbers are not finite, or the device failed");
 }
 
-/// The first that comes of an answer, for which the status is still open. Until then nothing is written, so the
-/// connection is looked at: a client that leaves while its request waits gives its place to another.
+/// What comes next of the answers, while nothing is written yet: so a client that leaves, perhaps while its request
+/// waits, is noticed here, and gives its place to another.
 /// @throws iapt::openai_error if the client has left
-inline answer_channel::news first_news(answer_channel& channel) {
+inline std::vector<answer_channel::news> next_news(answer_channel& channel) {
   for (;;) {
-    auto first = channel.take(moment);
-    if (first.tokens > 0 || first.end) return first;
-    if (!connection::here().gone()) continue;
-    channel.leave();
-    throw iapt::openai_error(499, "the client has left");  // the status by which others count it, too
+    if (connection::here().gone())
+      throw iapt::openai_error(499, "the client has left");  // the status by which others count it, too
+    if (auto news = channel.take(moment); !news.empty()) return news;
   }
 }
 
-/// Writes an answer as it comes: the connection calls back until it has ended, so that it is noticed when the client
-/// has gone. Until the first token has come the status is open, so what fails by then is told by it; later a stream
-/// ends with an error, and a whole answer is broken off.
-/// @param shape of the answer's objects
-/// @param first what has come
-/// @param held until all is written
-inline void write_answer(httplib::Response& to, std::shared_ptr<iapt::openai_answer> shape, bool stream,
-                         iapt::extent prompt, std::shared_ptr<answer_channel> channel, answer_channel::news first,
-                         std::shared_ptr<void> held) {
-  auto next = [=, all = iapt::answer_piece(), news = std::move(first), begun = false](std::size_t,
-                                                                                      httplib::DataSink& sink) mutable {
-    const auto send = [&](const std::string& part) { return part.empty() || sink.write(part.data(), part.size()); };
-    if (begun) news = channel->take(moment);
-    if (!sink.is_writable()) return false;
-    if (stream && !begun && !send(shape->opening())) return false;
-    begun = true;
-    if (stream && !send(shape->next(news.piece))) return false;
-    if (!stream) all.append(std::move(news.piece));
-    if (!news.end) return true;
-    const iapt::token_usage took{.prompt = prompt, .generated = news.tokens};
+/// The piece in some news.
+/// @throws iapt::openai_error if its answer has failed
+inline iapt::answer_piece piece_of(answer_channel::news& news) {
+  if (news.end) news.piece.reason = require_answer(*news.end);
+  return std::move(news.piece);
+}
+
+/// All answers, once they have come.
+/// @param prompt tokens of the prompts
+/// @throws iapt::openai_error if one has failed, or the client has left
+inline std::string whole_answer(iapt::openai_answer& shape, iapt::extent prompt, answer_channel& channel) {
+  std::vector<iapt::answer_piece> all(shape.answers());
+  while (!channel.done())
+    for (auto& one : next_news(channel)) all[one.index].append(piece_of(one));
+  return shape.whole(all, {.prompt = prompt, .generated = channel.tokens()});
+}
+
+/// Writes answers as they come: the connection calls back until they have ended, so that it is noticed when the client
+/// has gone. What fails before the first token is told by the status, later by an error that ends the stream.
+/// @param shape of the objects
+/// @param prompt tokens of the prompts
+/// @param channel kept until all is written
+/// @throws iapt::openai_error if one has failed before anything came, or the client has left
+inline void stream_answer(httplib::Response& to, std::shared_ptr<iapt::openai_answer> shape, iapt::extent prompt,
+                          std::shared_ptr<answer_channel> channel) {
+  std::string first = shape->opening();
+  for (auto& one : next_news(*channel)) first += shape->next(one.index, piece_of(one));
+  const auto next = [=, text = std::move(first)](std::size_t, httplib::DataSink& sink) mutable {
+    bool ends = channel->done();
     try {
-      const char* reason = require_answer(*news.end);
-      if (!send(stream ? shape->ending(reason, took) : shape->whole(all, reason, took))) return false;
+      if (text.empty() && !ends) {
+        for (auto& one : channel->take(moment)) text += shape->next(one.index, piece_of(one));
+        ends = channel->done();
+      }
+      if (ends) text += shape->ending({.prompt = prompt, .generated = channel->tokens()});
     } catch (const iapt::openai_error& failure) {
-      if (!stream || !send(iapt::openai_answer::event(failure.body()))) return false;
+      text += iapt::openai_answer::event(failure.body()), ends = true;
+    } catch (const std::exception& failure) {  // nobody else would catch it
+      text += iapt::openai_answer::event(iapt::openai_error(500, failure.what()).body()), ends = true;
     }
-    sink.done();
+    const std::string part = std::exchange(text, {});
+    if (!sink.is_writable() || !(part.empty() || sink.write(part.data(), part.size()))) return false;
+    if (ends) sink.done();
     return true;
   };
-  to.set_chunked_content_provider(stream ? "text/event-stream" : "application/json", std::move(next),
-                                  [channel, held = std::move(held)](bool) { channel->leave(); });
+  to.set_chunked_content_provider("text/event-stream", next);
 }
 
 }  // namespace program

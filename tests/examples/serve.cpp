@@ -41,6 +41,37 @@ TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[exa
   CHECK(stopped.object()["choices"][0]["text"] == " Pa");
   CHECK(stopped.object()["choices"][0]["finish_reason"] == "stop");
 
+  // Several prompts, several answers to each, and a beam search.
+  const auto texts = [](const reply& all) {
+    std::vector<std::string> found;
+    const json object = all.object();
+    for (const json& choice : object["choices"]) {
+      CHECK(choice["index"] == found.size());
+      found.push_back(choice["text"]);
+    }
+    return found;
+  };
+  const auto several = [&](const std::string& prompts, const std::string& more) {
+    return ask("/v1/completions",
+               R"({"model": ")" + bare_model + R"(", "max_tokens": 4, "prompt": )" + prompts + more + "}");
+  };
+  const std::string france = "\"The capital of France is\"", italy = "\"The capital of Italy is\"";
+  const reply both = several("[" + france + ", " + italy + "]", R"(, "temperature": 0)");
+  CHECK(texts(both) == std::vector<std::string>{" Paris.\n\n", texts(several(italy, R"(, "temperature": 0)"))[0]});
+  CHECK(both.object()["usage"] == json({{"prompt_tokens", 10}, {"completion_tokens", 8}, {"total_tokens", 18}}));
+  const reply drawn = several(france, R"(, "n": 3, "seed": 5, "temperature": 1.5)");
+  CHECK(drawn.object()["usage"]["prompt_tokens"] == 5);
+  for (int i = 0; i < 3; ++i)
+    CHECK(texts(several(france, R"(, "temperature": 1.5, "seed": )" + std::to_string(5 + i)))[0] == texts(drawn)[i]);
+  std::vector<std::string> pieces(3);
+  for (const json& part : events(several(france, R"(, "n": 3, "seed": 5, "temperature": 1.5, "stream": true)").body))
+    pieces.at(part["choices"][0]["index"]) += part["choices"][0]["text"];
+  CHECK(pieces == texts(drawn));
+  CHECK(texts(several(france, R"(, "use_beam_search": true, "best_of": 3)")).size() == 1);
+  CHECK(several(france, R"(, "use_beam_search": true, "best_of": 33)").param() == "best_of");
+  CHECK(several(france, R"(, "n": 97)").param() == "n");
+  CHECK(texts(several(france, R"(, "temperature": 0, "stop_token_ids": [30])"))[0] == " Paris");  // "."
+
   const std::string chat = R"({"model": ")" + bare_model +
                            R"(", "messages": [{"role": "user", "content": "Say hello."}], "temperature": 0,
                               "max_tokens": 5)";
@@ -90,7 +121,10 @@ TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[exa
   }
   CHECK(ask("/v1/completions", "{").status == 400);
   CHECK(ask("/v1/completions", std::string(60000, '[')).status == 400);
-  CHECK(ask("/v1/completions", completion(bare_model, 1, R"(, "n": 2)")).param() == "n");
+  CHECK(ask("/v1/chat/completions", R"({"model": "x", "messages": [{"role": "user", "content": [{"type": )" +
+                                        std::string(30000, '[') + std::string(30000, ']') + "}]}]}")
+            .status == 400);
+  CHECK(ask("/v1/completions", completion(bare_model, 1, R"(, "n": 0)")).param() == "n");
   CHECK(ask("/v1/completions", completion(bare_model, 1, R"(, "top_p": 2)")).param() == "top_p");
   CHECK(ask("/v1/completions", completion(bare_model, 101)).param() == "max_tokens");
   CHECK(ask("/v1/completions", completion(bare_model, 100000)).object()["error"]["code"] == "context_length_exceeded");
@@ -167,6 +201,21 @@ TEST_CASE("serve: a client that leaves while its request waits gives its place t
   }
   CHECK(server.metric("http_responses_total{status=\"499\"}") == 4);
   server.kill();
+}
+
+TEST_CASE("serve: an answer that takes too long is an error, whole or in pieces", "[examples][model]") {
+  const server_parts given;
+  if (!given) return;
+  const temporary_folder folder;
+  const running_server server(*given.program, given.arguments(folder.path()) + " --timeout 1");
+  const reply whole = server.ask("/v1/completions", endless(4000));
+  CHECK(whole.status == 503);
+  CHECK(whole.object()["error"]["code"] == "timeout");
+  const reply streamed = server.ask("/v1/completions", endless(4000, R"(, "stream": true)"), "-N");
+  CHECK(streamed.status == 200);
+  CHECK_THAT(streamed.body,
+             has_text(R"(data: {"error":{"message":"the time for this request is over")") && !has_text("[DONE]"));
+  CHECK(server.reaches("cache_blocks_free", server.metric("cache_blocks")));
 }
 
 TEST_CASE("serve: what sends slowly or without end does not keep its connection", "[examples][model]") {

@@ -38,6 +38,26 @@ def check_completion(client, model):
     assert cut.finish_reason == "stop" and cut.text == choice.text[:choice.text.index(choice.text[2:4])]
 
 
+def check_several(client, model):
+    """Several prompts, several answers to each: what each gets alone, with the seeds that follow the one given."""
+    ask = dict(model=model, max_tokens=6, temperature=1.2)
+    prompts = ["The capital of France is", "1, 2, 3,"]
+    whole = client.completions.create(**ask, prompt=prompts, n=2, seed=3)
+    assert [choice.index for choice in whole.choices] == [0, 1, 2, 3]
+    alone = [client.completions.create(**ask, prompt=prompt, seed=seed).choices[0].text
+             for prompt in prompts for seed in (3, 4)]
+    assert [choice.text for choice in whole.choices] == alone
+    shown = [""] * 4
+    for part in client.completions.create(**ask, prompt=prompts, n=2, seed=3, stream=True):
+        shown[part.choices[0].index] += part.choices[0].text
+    assert shown == alone
+    chat = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi!"}], n=3, max_tokens=4)
+    assert len(chat.choices) == 3 and chat.usage.completion_tokens <= 12
+    beams = client.completions.create(model=model, prompt=prompts[0], max_tokens=6,
+                                      extra_body={"use_beam_search": True, "best_of": 3})
+    assert len(beams.choices) == 1 and beams.choices[0].text
+
+
 def check_chat(client, model):
     ask = dict(model=model, messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}])
     whole = client.chat.completions.create(**ask, max_completion_tokens=8, temperature=0, logprobs=True, top_logprobs=3)
@@ -68,7 +88,7 @@ def check_forgery(client, model):
 
 def check_refusals(client, model):
     ask = dict(model=model, prompt="x", max_tokens=1)
-    for parameter, value in dict(n=2, top_p=2, temperature=-1, logprobs=99, stop=[""], max_tokens=0).items():
+    for parameter, value in dict(n=0, top_p=2, temperature=-1, logprobs=99, stop=[""], max_tokens=0).items():
         refusal = expect(openai.BadRequestError, lambda: client.completions.create(**{**ask, parameter: value}))
         assert refusal.param == parameter, (parameter, refusal.param)
     refusal = expect(openai.NotFoundError, lambda: client.completions.create(**{**ask, "model": "../x"}))
@@ -102,6 +122,7 @@ def main():
     models = check_models(client)
     for model in models:
         check_completion(client, model)
+        check_several(client, model)
         check_chat(client, model)
     check_forgery(client, models[0])
     check_refusals(client, models[0])

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iapt/serve/openai_answer.hpp"
 
+#include <array>
+
 #include "data/byte_tokenizer.hpp"
 #include "support/catch.hpp"
 
@@ -43,11 +45,13 @@ std::string stream_of(const openai_request& request, const tokenizer& words, con
   openai_answer shape(request, words, "7", 1000);
   std::string stream = shape.opening();
   for (const auto& one : tokens_of(text)) {
-    stream += shape.next(answer.next(one));
+    stream += shape.next(0, answer.next(one));
     if (answer.stopped()) break;
   }
-  stream += shape.next(answer.finish());
-  return stream + shape.ending("stop", {.prompt = 3, .generated = 4});
+  answer_piece last = answer.finish();
+  last.reason = "stop";
+  stream += shape.next(0, last);
+  return stream + shape.ending({.prompt = 3, .generated = 4});
 }
 
 }  // namespace
@@ -89,7 +93,8 @@ TEST_CASE("openai: whole answers, with log-probabilities in each interface's sha
     answer_text answer(request, words);
     answer_piece all;
     for (const auto& one : tokens_of(text)) all.append(answer.next(one));
-    return json::parse(openai_answer(request, words, "7", 1000).whole(all, "length", {3, 4}));
+    all.reason = "length";
+    return json::parse(openai_answer(request, words, "7", 1000).whole({all}, {3, 4}));
   };
   const json plain = whole(request_of(true), "ab");
   CHECK(plain["object"] == "chat.completion");
@@ -113,6 +118,47 @@ TEST_CASE("openai: whole answers, with log-probabilities in each interface's sha
   CHECK(listed["token_logprobs"] == json({-0.5, -0.5}));
   CHECK(listed["text_offset"] == json({0, 1}));
   CHECK(listed["top_logprobs"][1] == json({{"b", -0.5}, {"z", -2}}));
+}
+
+TEST_CASE("openai: several answers are told apart by their index", "[serve]") {
+  const tokenizer words = byte_tokenizer();
+  for (const bool chat : {false, true}) {
+    const auto request = request_of(chat, chat ? R"(, "n": 2, "logprobs": true)" : R"(, "n": 2, "logprobs": 0)");
+    const std::array<std::string, 2> texts{"abc", "xy"};
+    std::vector<answer_piece> all(2);
+    openai_answer shape(request, words, "7", 1000), whole_shape(request, words, "7", 1000);
+    std::string stream = shape.opening();
+    for (std::size_t at = 0; at < 3; ++at)
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (at >= texts[i].size()) continue;
+        answer_piece piece{texts[i].substr(at, 1), tokens_of(texts[i].substr(at, 1))};
+        if (at + 1 == texts[i].size()) piece.reason = i ? "stop" : "length";
+        stream += shape.next(i, piece);
+        all[i].append(piece);
+      }
+    const json whole = json::parse(whole_shape.whole(all, {3, 5}));
+    REQUIRE(whole["choices"].size() == 2);
+    std::array<std::string, 2> shown, reasons;
+    std::array<json, 2> offsets{json::array(), json::array()};
+    for (const json& event : events_of(stream + shape.ending({3, 5}))) {
+      const json& choice = event["choices"][0];
+      const std::size_t i = choice["index"];
+      REQUIRE(i < 2);
+      shown[i] += chat ? choice["delta"].value("content", "") : choice["text"].get<std::string>();
+      if (choice["finish_reason"].is_string()) reasons[i] = choice["finish_reason"];
+      if (!chat && choice["logprobs"].is_object()) offsets[i].push_back(choice["logprobs"]["text_offset"][0]);
+    }
+    CHECK(shown == texts);
+    CHECK(reasons == std::array<std::string, 2>{"length", "stop"});
+    for (std::size_t i = 0; i < 2; ++i) {
+      const json& choice = whole["choices"][i];
+      CHECK(choice["index"] == i);
+      CHECK((chat ? choice["message"]["content"] : choice["text"]) == texts[i]);
+      CHECK(choice["finish_reason"] == reasons[i]);
+      if (!chat) CHECK(choice["logprobs"]["text_offset"] == offsets[i]);
+    }
+    if (!chat) CHECK(offsets[0] == json({0, 1, 2}));
+  }
 }
 
 }  // namespace iapt::test

@@ -96,7 +96,15 @@ TEST_CASE("service: a full queue and a wrong request are refused where they are 
   CHECK(message_of<error>([&] { served.submit(all[6].request({1}, 40)); }).find("which has 32") != std::string::npos);
   {
     const held_service held(served);
-    for (std::size_t i = 0; i < 5; ++i) served.submit(all[i].request({1, 2}, 4));
+    const auto together = [&](std::size_t from, std::size_t to) {
+      std::vector<request_type> requests;
+      for (std::size_t i = from; i < to; ++i) requests.push_back(all[i].request({1, 2}, 4));
+      return requests;
+    };
+    served.submit(together(0, 4));
+    CHECK_THROWS_AS(served.submit(together(4, 6)), queue_full);  // all or none
+    CHECK(served.load().waiting == 4);
+    served.submit(together(4, 5));
     CHECK_THROWS_AS(served.submit(all[5].request({1, 2}, 4)), queue_full);
     CHECK(served.load().waiting == 5);
   }
@@ -126,7 +134,9 @@ TEST_CASE("service: what nobody wants any more ends, waiting or running, and fre
   }
   for (std::size_t i = 0; i < all.size(); ++i) {
     CAPTURE(i);
-    CHECK(all[i].end.get_future().get() == (i % 2 || i == 2 ? finish_reason::cancelled : finish_reason::length));
+    CHECK(all[i].end.get_future().get() == (i % 2    ? finish_reason::cancelled
+                                            : i == 2 ? finish_reason::failed
+                                                     : finish_reason::length));
   }
   CHECK(all[1].answer.size() == 1);
   CHECK(all[7].answer.empty());

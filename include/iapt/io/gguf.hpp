@@ -173,7 +173,8 @@ class gguf_file {
     std::tie(tensor.type, tensor.type_name) = gguf_tensor_type(reader.number<std::uint32_t>("type of tensor"));
     if (!stored_size(tensor.type.value_or(dtype::u8), tensor.shape))
       refuse("shape " + to_text(tensor.shape) + " is not possible for type " + tensor.type_name);
-    tensor.offset = reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, which follows the header
+    tensor.offset =
+        reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, which follows the header
     return tensor;
   }
 

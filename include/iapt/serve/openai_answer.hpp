@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of OpenAI's interface: from tokens to text up to a stop string, and to JSON, whole or in pieces.
+// Answers in OpenAI's interface: from tokens to text up to a stop string, and to JSON, whole or in pieces.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -20,18 +20,20 @@ namespace iapt {
 struct answer_piece {
   std::string text = {};                  ///< that can be shown
   std::vector<chosen_token> tokens = {};  ///< that came with it, where log-probabilities are asked for
+  const char* reason = nullptr;           ///< OpenAI's word for why it is the last, if it is
 
   /// Joins the piece behind it.
   void append(answer_piece next) {
     text += next.text;
     std::move(next.tokens.begin(), next.tokens.end(), std::back_inserter(tokens));
+    reason = next.reason;
   }
 };
 
 /// The text of an answer, token by token.
 class answer_text {
  public:
-  /// Of a request.
+  /// One of those to a request.
   answer_text(const openai_request& request, const tokenizer& words)
       : decoder_(words), until_(request.stop), lists_(request.options.log_probabilities) {}
   /// What a token adds to it.
@@ -58,11 +60,11 @@ class answer_text {
 
 /// Tokens that a request took.
 struct token_usage {
-  extent prompt = 0;     ///< read
-  extent generated = 0;  ///< the token that stopped the answer is not one of them
+  extent prompt = 0;     ///< of its prompts
+  extent generated = 0;  ///< of its answers; a token that stopped one is not one of them
 };
 
-/// The objects of one answer.
+/// The objects that answer a request.
 class openai_answer {
  public:
   using json = nlohmann::ordered_json;  ///< in the order in which OpenAI writes it
@@ -73,41 +75,53 @@ class openai_answer {
       : words_(words),
         chat_(request.chat),
         lists_(request.options.log_probabilities.has_value()),
-        usage_(request.include_usage) {
+        usage_(request.include_usage),
+        offsets_(std::size_t(request.answers())) {
     head_ = {
         {"id", (chat_ ? "chatcmpl-" : "cmpl-") + id}, {"object", ""}, {"created", created}, {"model", request.model}};
   }
 
-  /// All of an answer.
-  std::string whole(const answer_piece& all, const char* reason, const token_usage& took) {
-    json choice{{"index", 0}};
-    if (chat_)
-      choice["message"] = {{"role", "assistant"}, {"content", all.text}, {"refusal", nullptr}};
-    else
-      choice["text"] = all.text;
-    choice["logprobs"] = log_probabilities(all.tokens);
-    choice["finish_reason"] = reason;
-    json found = with(chat_ ? "chat.completion" : "text_completion", std::move(choice));
+  /// Number of answers.
+  std::size_t answers() const { return offsets_.size(); }
+  /// All answers.
+  std::string whole(const std::vector<answer_piece>& all, const token_usage& took) {
+    json choices = json::array();
+    for (const answer_piece& one : all) {
+      const std::size_t index = choices.size();
+      json choice{{"index", index}};
+      if (chat_)
+        choice["message"] = {{"role", "assistant"}, {"content", one.text}, {"refusal", nullptr}};
+      else
+        choice["text"] = one.text;
+      choice["logprobs"] = log_probabilities(index, one.tokens);
+      choice["finish_reason"] = one.reason;
+      choices.push_back(std::move(choice));
+    }
+    json found = with(chat_ ? "chat.completion" : "text_completion", std::move(choices));
     found["usage"] = usage(took);
     return text(found);
   }
   /// What a stream begins with, perhaps nothing.
   std::string opening() {
-    return chat_ ? chunk({{"role", "assistant"}, {"content", ""}}, "", {}, nullptr) : std::string();
+    std::string found;
+    for (std::size_t i = 0; chat_ && i < offsets_.size(); ++i)
+      found += chunk(i, {{"role", "assistant"}, {"content", ""}}, {}, nullptr);
+    return found;
   }
-  /// A piece of a stream, nothing where it has nothing to tell.
-  std::string next(const answer_piece& piece) {
-    if (piece.text.empty() && piece.tokens.empty()) return "";
-    return chunk({{"content", piece.text}}, piece.text, piece.tokens, nullptr);
+  /// A piece of one of the answers in a stream, nothing where it has nothing to tell.
+  std::string next(std::size_t index, const answer_piece& piece) {
+    std::string found;
+    if (!piece.text.empty() || !piece.tokens.empty()) found += chunk(index, {{"content", piece.text}}, piece, nullptr);
+    if (piece.reason) found += chunk(index, json::object(), {}, piece.reason);
+    return found;
   }
   /// What a stream ends with.
-  std::string ending(const char* reason, const token_usage& took) {
-    std::string found = chunk(json::object(), "", {}, reason);
+  std::string ending(const token_usage& took) {
+    std::string found;
     if (usage_) {
-      json last = with(stream_object(), {});
-      last["choices"] = json::array();
+      json last = with(stream_object(), json::array());
       last["usage"] = usage(took);
-      found += event(text(last));
+      found = event(text(last));
     }
     return found + event("[DONE]");
   }
@@ -116,21 +130,23 @@ class openai_answer {
 
  private:
   const char* stream_object() const { return chat_ ? "chat.completion.chunk" : "text_completion"; }
-  json with(const char* object, json choice) const {
+  json with(const char* object, json choices) const {
     json found = head_;
     found["object"] = object;
-    found["choices"] = json::array({std::move(choice)});
+    found["choices"] = std::move(choices);
     return found;
   }
-  std::string chunk(json delta, const std::string& shown, const std::vector<chosen_token>& tokens, json reason) {
-    json choice{{"index", 0}};
+  std::string chunk(std::size_t index, json delta, const answer_piece& piece, json reason) {
+    json choice{{"index", index}};
     if (chat_)
       choice["delta"] = std::move(delta);
     else
-      choice["text"] = shown;
-    choice["logprobs"] = tokens.empty() ? json() : log_probabilities(tokens);
+      choice["text"] = piece.text;
+    choice["logprobs"] = piece.tokens.empty() ? json() : log_probabilities(index, piece.tokens);
     choice["finish_reason"] = std::move(reason);
-    return event(text(with(stream_object(), std::move(choice))));
+    json choices = json::array();
+    choices.push_back(std::move(choice));
+    return event(text(with(stream_object(), std::move(choices))));
   }
   static json usage(const token_usage& took) {
     return {{"prompt_tokens", took.prompt},
@@ -141,9 +157,9 @@ class openai_answer {
   static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
   std::string word(token_id token) const { return words_.decode({{token}}); }
 
-  json log_probabilities(const std::vector<chosen_token>& tokens) {
+  json log_probabilities(std::size_t index, const std::vector<chosen_token>& tokens) {
     if (!lists_) return nullptr;
-    return chat_ ? of_chat(tokens) : of_completion(tokens);
+    return chat_ ? of_chat(tokens) : of_completion(tokens, offsets_[index]);
   }
   json of_chat(const std::vector<chosen_token>& tokens) const {
     const auto entry = [&](token_id token, double value) {
@@ -163,7 +179,7 @@ class openai_answer {
     }
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
-  json of_completion(const std::vector<chosen_token>& tokens) {
+  json of_completion(const std::vector<chosen_token>& tokens, extent& offset) const {
     json names = json::array(), values = json::array(), tops = json::array(), offsets = json::array();
     for (const chosen_token& one : tokens) {
       const std::string name = word(one.token);
@@ -171,8 +187,8 @@ class openai_answer {
       for (const scored_token& other : one.log_probabilities->top) top[word(other.token)] = other.log_probability;
       top[name] = one.log_probabilities->chosen;  // which OpenAI lists too, though it be unlikely
       names.push_back(name), values.push_back(one.log_probabilities->chosen), tops.push_back(std::move(top));
-      offsets.push_back(offset_);
-      for (const char c : name) offset_ += (c & 0xC0) != 0x80;  // characters
+      offsets.push_back(offset);
+      for (const char c : name) offset += (c & 0xC0) != 0x80;  // characters
     }
     return {{"tokens", names}, {"token_logprobs", values}, {"top_logprobs", tops}, {"text_offset", offsets}};
   }
@@ -180,7 +196,7 @@ class openai_answer {
   const tokenizer& words_;
   bool chat_, lists_, usage_;
   json head_;
-  extent offset_ = 0;  // of the next token's text, in characters
+  std::vector<extent> offsets_;  // of the next token's text in each answer, in characters
 };
 
 }  // namespace iapt

@@ -3,12 +3,14 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "iapt/serve/choice.hpp"
@@ -17,39 +19,57 @@
 
 namespace iapt {
 
+/// A prompt of /v1/completions: text, or tokens.
+using openai_prompt = std::variant<std::string, std::vector<token_id>>;
+
 /// What is asked of /v1/completions or /v1/chat/completions.
-/// @par Source OpenAI's API reference; top_k, min_p and repetition_penalty as in vLLM's server
+/// @par Source OpenAI's API reference; top_k, min_p, repetition_penalty, stop_token_ids and ignore_eos as in vLLM's
+/// server, use_beam_search, whose width is best_of, and length_penalty as in its versions before 0.6.3
 struct openai_request {
-  bool chat = false;                                              ///< whether it has messages, or a prompt
+  bool chat = false;                                              ///< whether it has messages, or prompts
   std::string model = {};                                         ///< the tenant
   std::vector<chat_message> messages = {};                        ///< of a chat
-  std::string prompt = {};                                        ///< of a completion
-  std::vector<token_id> prompt_tokens = {};                       ///< of a completion, in place of `prompt`
-  generation_options options = {.sampling = {.temperature = 1}};  ///< but for the stop tokens
+  std::vector<openai_prompt> prompts = {};                        ///< of completions
+  extent choices = 1;                                             ///< answers to each prompt
+  generation_options options = {.sampling = {.temperature = 1}};  ///< of the first, but for the model's stop tokens
   std::optional<extent> max_tokens = {};                          ///< what options.max_new becomes, where it is given
   std::vector<std::string> stop = {};                             ///< stop strings
-  bool stream = false;                                            ///< whether the answer comes in pieces
+  bool ignore_eos = false;                                        ///< whether the model's stop tokens end nothing
+  bool stream = false;                                            ///< whether answers come in pieces
   bool include_usage = false;                                     ///< whether a stream ends with what it took
 
   static constexpr std::size_t most_stop_strings = 4;  ///< as in OpenAI's interface
+  static constexpr extent most_choices = 128;          ///< as in OpenAI's interface
 
   /// Reads a body. A parameter that is not known and not off is refused: it would change what is answered.
   /// @throws openai_error naming the parameter that is wrong
   static openai_request parse(std::string_view body, bool chat);
 
-  /// The prompt's tokens. Special tokens in a message are plain text: only the template writes turns.
+  /// Number of answers: those to one prompt stand together.
+  extent answers() const { return (chat ? 1 : extent(prompts.size())) * choices; }
+  /// The options of one of them: each to a prompt has a seed of its own.
+  generation_options options_of(extent answer) const {
+    generation_options own = options;
+    own.sampling.seed += std::uint64_t(answer % choices);
+    return own;
+  }
+  /// The tokens of each prompt. Special tokens in a message are plain text: only the template writes turns.
   /// @param lm a `language_model`
-  /// @throws openai_error if it cannot be encoded, or has no tokens
+  /// @throws openai_error if one cannot be encoded, or has no tokens
   template <class Model>
-  std::vector<token_id> encode(const Model& lm) const {
+  std::vector<std::vector<token_id>> encode(const Model& lm) const {
     const char* param = chat ? "messages" : "prompt";
+    std::vector<std::vector<token_id>> all;
     try {
-      std::vector<token_id> tokens = chat                    ? lm.chat().encode(lm.tokenizer(), messages, true)
-                                     : prompt_tokens.empty() ? lm.tokenizer().encode(prompt)
-                                                             : prompt_tokens;
-      if (!tokens.empty()) return tokens;
+      if (chat) all.push_back(lm.chat().encode(lm.tokenizer(), messages, true));
+      for (const openai_prompt& one : prompts) {
+        const auto* tokens = std::get_if<std::vector<token_id>>(&one);
+        all.push_back(tokens ? *tokens : lm.tokenizer().encode(std::get<std::string>(one)));
+      }
     } catch (const error& failure) { throw openai_error(400, failure.what(), param); }
-    throw openai_error(400, "the prompt has no tokens", param);
+    for (const auto& tokens : all)
+      if (tokens.empty()) throw openai_error(400, "a prompt has no tokens", param);
+    return all;
   }
 };
 
@@ -67,84 +87,120 @@ inline std::string openai_content(const nlohmann::json& content, const std::stri
   return text;
 }
 
-inline openai_request openai_request::parse(std::string_view body, bool chat) {
-  openai_reader from(body);
-  openai_request r{.chat = chat};
+/// A chat's messages.
+inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
   const auto need = openai_reader::need;
-  from.into("model", r.model);
-  need(!r.model.empty(), "model", "the name of a model");
-  if (chat) {
-    const auto& messages = from.take("messages");
-    need(messages.is_array() && !messages.empty(), "messages", "an array of at least one message");
-    for (std::size_t i = 0; i < messages.size(); ++i) {
-      const std::string name = "messages[" + std::to_string(i) + "]";
-      const auto& one = messages[i];
-      need(one.is_object() && one.contains("role") && one["role"].is_string() && one.contains("content"), name,
-           "an object with role and content");
-      std::string role = one["role"];
-      if (role == "developer") role = "system";  // its newer name
-      need(role == "system" || role == "user" || role == "assistant", name + ".role", "system, user or assistant");
-      r.messages.push_back({role, openai_content(one["content"], name + ".content")});
-      for (const auto& [key, value] : one.items())
-        need(key == "role" || key == "content" || key == "name" || value.is_null() || value.empty(), name,
-             "of text alone, without " + key.substr(0, 64));
-    }
+  need(given.is_array() && !given.empty(), "messages", "an array of at least one message");
+  std::vector<chat_message> messages;
+  for (const auto& one : given) {
+    const std::string name = "messages[" + std::to_string(messages.size()) + "]";
+    need(one.is_object() && one.contains("role") && one["role"].is_string() && one.contains("content"), name,
+         "an object with role and content");
+    std::string role = one["role"];
+    if (role == "developer") role = "system";  // its newer name
+    need(role == "system" || role == "user" || role == "assistant", name + ".role", "system, user or assistant");
+    messages.push_back({role, openai_content(one["content"], name + ".content")});
+    for (const auto& [key, value] : one.items())
+      need(key == "role" || key == "content" || key == "name" || value.is_null() || value.empty(), name,
+           "of text alone, without " + key.substr(0, 64));
+  }
+  return messages;
+}
+
+/// Whether it is an array of tokens, perhaps empty.
+inline bool is_tokens(const nlohmann::json& given) {
+  return given.is_array() && std::all_of(given.begin(), given.end(), [](const auto& one) {
+           return one.is_number_integer() && one >= 0 && one <= INT32_MAX;
+         });
+}
+
+/// Prompts of completions: a string, an array of tokens, or an array of these.
+inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
+  const auto prompt = [&](const nlohmann::json& one) -> openai_prompt {
+    if (one.is_string()) return one.get<std::string>();
+    openai_reader::need(is_tokens(one) && !one.empty(), "prompt", "a string, an array of tokens, or an array of these");
+    return one.get<std::vector<token_id>>();
+  };
+  if (!given.is_array() || given.empty() || given[0].is_number()) return {prompt(given)};
+  std::vector<openai_prompt> all;
+  std::transform(given.begin(), given.end(), std::back_inserter(all), prompt);
+  return all;
+}
+
+/// How tokens are chosen, and how many choices there are.
+inline void openai_choice(openai_reader& from, openai_request& r) {
+  const auto need = openai_reader::need;
+  generation_options& o = r.options;
+  sampling_options& s = o.sampling;
+  std::optional<extent> choices, width, top_k;
+  from.into("n", choices, 1, openai_request::most_choices);
+  r.choices = choices.value_or(1);
+  bool beams = false;
+  from.into("use_beam_search", beams);
+  if (beams) {
+    need(r.choices == 1, "n", "1 with use_beam_search, whose width is best_of");
+    from.into("best_of", width, 1, generation_options::most_beams);
+    need(width.has_value(), "best_of", "given with use_beam_search: it is the width");
+    from.into("length_penalty", o.length_penalty);
+    o.beams = *width, s.temperature = 0;
   } else {
-    const auto* prompt = &from.take("prompt");
-    if (prompt->is_array() && prompt->size() == 1 && !(*prompt)[0].is_number()) prompt = &(*prompt)[0];
-    const bool tokens =
-        prompt->is_array() && !prompt->empty() && std::all_of(prompt->begin(), prompt->end(), [](const auto& one) {
-          return one.is_number_integer() && one >= 0 && one <= INT32_MAX;
-        });
-    need(prompt->is_string() || tokens, "prompt", "one string, or one array of tokens");
-    if (tokens)
-      prompt->get_to(r.prompt_tokens);
-    else
-      prompt->get_to(r.prompt);
+    from.only("best_of", r.choices);
   }
 
-  sampling_options& s = r.options.sampling;
   // Each is judged where it has just been read: so the message's parameter is the one that is wrong.
-  const auto sampling = [&](const char* name, auto& to) {
+  const auto sampling = [&](const char* name, double& to) {
     from.into(name, to);
     try {
-      s.check();
+      o.check();
     } catch (const error& failure) { throw openai_error(400, failure.what(), name); }
   };
   sampling("temperature", s.temperature), sampling("top_p", s.top_p), sampling("min_p", s.min_p);
   sampling("frequency_penalty", s.frequency_penalty), sampling("presence_penalty", s.presence_penalty);
   sampling("repetition_penalty", s.repetition_penalty);
-  std::optional<extent> top_k;
   from.into("top_k", top_k, -1, INT32_MAX);
   s.top_k = std::max<extent>(top_k.value_or(0), 0);
   const auto& seed = from.take("seed");
   need(seed.is_null() || seed.is_number_integer(), "seed", "a whole number");
-  s.seed = seed.is_null() ? std::uint64_t(std::random_device()()) << 32 | std::random_device()()
-                          : seed.template get<std::uint64_t>();
+  s.seed =
+      seed.is_null() ? std::uint64_t(std::random_device()()) << 32 | std::random_device()() : seed.get<std::uint64_t>();
+}
 
+/// Where answers end.
+inline void openai_end(openai_reader& from, openai_request& r) {
+  const auto need = openai_reader::need;
   from.into("max_tokens", r.max_tokens, 1, INT32_MAX);
-  if (chat) from.into("max_completion_tokens", r.max_tokens, 1, INT32_MAX);
-  if (!chat && !r.max_tokens) r.max_tokens = 16;  // OpenAI's default
+  if (r.chat) from.into("max_completion_tokens", r.max_tokens, 1, INT32_MAX);
+  if (!r.chat && !r.max_tokens) r.max_tokens = 16;  // OpenAI's default
   const auto& stop = from.take("stop");
   if (stop.is_string()) r.stop = {stop};
   if (stop.is_array())
     for (const auto& one : stop)
       need(one.is_string(), "stop", "a string or an array of strings"), r.stop.push_back(one);
   need(stop.is_null() || stop.is_string() || stop.is_array(), "stop", "a string or an array of strings");
-  need(r.stop.size() <= most_stop_strings, "stop", "at most " + std::to_string(most_stop_strings) + " strings");
+  need(r.stop.size() <= openai_request::most_stop_strings, "stop",
+       "at most " + std::to_string(openai_request::most_stop_strings) + " strings");
   need(std::find(r.stop.begin(), r.stop.end(), "") == r.stop.end(), "stop", "of strings that are not empty");
+  if (const auto& tokens = from.take("stop_token_ids"); !tokens.is_null()) {
+    need(is_tokens(tokens), "stop_token_ids", "an array of tokens");
+    tokens.get_to(r.options.stop);
+  }
+  from.into("ignore_eos", r.ignore_eos);
+}
 
-  if (chat) {
+/// What is told beside the text, and in which pieces.
+inline void openai_shape(openai_reader& from, openai_request& r) {
+  const auto need = openai_reader::need;
+  auto& alternatives = r.options.log_probabilities;
+  if (r.chat) {
     bool wanted = false;
     from.into("logprobs", wanted);
-    from.into("top_logprobs", r.options.log_probabilities, 0, most_alternatives);
-    need(wanted || !r.options.log_probabilities, "top_logprobs", "given with logprobs alone");
-    if (wanted && !r.options.log_probabilities) r.options.log_probabilities = 0;
+    from.into("top_logprobs", alternatives, 0, most_alternatives);
+    need(wanted || !alternatives, "top_logprobs", "given with logprobs alone");
+    if (wanted && !alternatives) alternatives = 0;
   } else {
-    from.into("logprobs", r.options.log_probabilities, 0, most_alternatives);
-    from.only("best_of", 1), from.only("echo", false), from.only("suffix", "");
+    from.into("logprobs", alternatives, 0, most_alternatives);
+    from.only("echo", false), from.only("suffix", "");
   }
-  from.only("n", 1);
   from.into("stream", r.stream);
   if (const auto& about = from.take("stream_options"); !about.is_null()) {
     need(about.is_object() && r.stream, "stream_options", "an object, with stream alone");
@@ -152,9 +208,22 @@ inline openai_request openai_request::parse(std::string_view body, bool chat) {
     need(usage == about.end() || usage->is_boolean(), "stream_options", "an object with a boolean include_usage");
     r.include_usage = usage != about.end() && *usage;
   }
-  from.only("response_format", {{"type", "text"}});
+  from.only("response_format", {{"type", "text"}}), from.only("modalities", {"text"}), from.only("tool_choice", "none");
+}
+
+inline openai_request openai_request::parse(std::string_view body, bool chat) {
+  openai_reader from(body);
+  openai_request r{.chat = chat};
+  from.into("model", r.model);
+  openai_reader::need(!r.model.empty(), "model", "the name of a model");
+  if (chat)
+    r.messages = openai_messages(from.take("messages"));
+  else
+    r.prompts = openai_prompts(from.take("prompt"));
+  openai_choice(from, r), openai_end(from, r), openai_shape(from, r);
   // What changes no answer here.
-  for (const char* name : {"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key"})
+  for (const char* name :
+       {"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"})
     from.take(name);
   from.finish();
   return r;

@@ -9,6 +9,8 @@
 #include <exception>
 #include <functional>
 #include <future>
+#include <iterator>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -69,7 +71,7 @@ struct service_load {
 };
 
 /// Answers requests of any thread. Listeners are called from the service's own thread and should be quick; one that
-/// throws ends its own request.
+/// throws fails its own request.
 template <class T, class Backend>
 class service {
  public:
@@ -90,36 +92,34 @@ class service {
   service(const service&) = delete;
   service& operator=(const service&) = delete;
 
-  /// Takes a request, whose listeners will hear of it.
+  /// Takes requests, all or none, whose listeners will hear of them.
   /// @throws queue_full if too many wait
   /// @throws service_draining after `drain`
-  /// @throws shape_error, error if it could never be answered, as `engine::check` says
-  void submit(request_type request) {
-    engine_.check(request);
-    const std::size_t tokens = request.prompt.size();
-    request.seen = [this, own = std::move(request.seen)](const chosen_token& one) {
-      ++generated_tokens_;
-      try {
-        return !own || own(one);
-      } catch (...) { return false; }
-    };
-    request.finished = [this, own = std::move(request.finished)](finish_reason why) {
-      try {
-        if (own) own(why);
-      } catch (...) {}  // it has ended anyway
-      const std::lock_guard lock(mutex_);
-      --taken_;
-      changed_.notify_all();
-    };
+  /// @throws shape_error, error if one could never be answered, as `engine::check` says
+  void submit(std::vector<request_type> requests) {
+    std::size_t tokens = 0;
+    for (request_type& request : requests) {
+      engine_.check(request);
+      tokens += request.prompt.size();
+      listen(request);
+    }
     const std::lock_guard lock(mutex_);
     if (draining_) throw service_draining("service: no more requests are taken");
-    if (const auto most = std::size_t(options_.engine.cache.sequences) + options_.max_queue; taken_ >= most)
-      throw queue_full("service: " + std::to_string(taken_) +
-                       " requests are being answered or wait, the most there may be");
-    arrived_.push_back(std::move(request));
-    ++taken_, load_.prompt_tokens += tokens;
+    if (taken_ + requests.size() > most())
+      throw queue_full("service: " + std::to_string(taken_) + " requests are being answered or wait, of at most " +
+                       std::to_string(most()));
+    taken_ += requests.size(), load_.prompt_tokens += tokens;
+    std::move(requests.begin(), requests.end(), std::back_inserter(arrived_));
     changed_.notify_all();
   }
+  /// Takes one request, as above.
+  void submit(request_type request) {
+    std::vector<request_type> one;
+    one.push_back(std::move(request));
+    submit(std::move(one));
+  }
+  /// Most requests that there may be at a time.
+  std::size_t most() const { return std::size_t(options_.engine.cache.sequences) + options_.max_queue; }
   /// Takes no more requests, and waits until all have ended.
   void drain() {
     std::unique_lock lock(mutex_);
@@ -156,6 +156,24 @@ class service {
   extent capacity() const { return engine_.capacity(); }
 
  private:
+  // Puts what the service itself must hear before a request's own listeners.
+  void listen(request_type& request) {
+    const auto thrown = std::make_shared<bool>(false);
+    request.seen = [this, thrown, own = std::move(request.seen)](const chosen_token& one) {
+      ++generated_tokens_;
+      try {
+        return !own || own(one);
+      } catch (...) { return *thrown = true, false; }
+    };
+    request.finished = [this, thrown, own = std::move(request.finished)](finish_reason why) {
+      try {
+        if (own) own(*thrown ? finish_reason::failed : why);
+      } catch (...) {}  // it has ended anyway
+      const std::lock_guard lock(mutex_);
+      --taken_;
+      changed_.notify_all();
+    };
+  }
   void work() {
     bool busy = false;
     std::unique_lock lock(mutex_);
