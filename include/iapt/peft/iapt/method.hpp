@@ -59,12 +59,9 @@ class iapt_method {
   /// @throws shape_error if the options make no method or the start text is too short
   template <class S>
   static iapt_method make(const causal_lm<S, backend_type>& lm, const iapt_options& options) {
-    using T = value_type;
-    using Backend = backend_type;
     options.check();
     iapt_method method{options};
-    Backend& backend = lm.backend();
-    std::vector<tensor<S, 2, Backend>> states;
+    std::vector<tensor<S, 2, backend_type>> states;
     if (options.start != prompt_start::random) {
       packed_batch text;
       text.add(options.start_text);
@@ -72,46 +69,28 @@ class iapt_method {
     }
     const extent from =
         options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
-    for (extent l = 0; l < lm.config.layers; ++l) {
-      const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
-      const layer_start<T, S, Backend> start{
-          lm.layers[l],
-          states.empty() ? tensor<T, 2, Backend>{} : unit_rows<T>(states[l].slice(from, from + options.soft_tokens)),
-          stream(2)};
-      method.generators.push_back(Generator::make(backend, options, start, stream(0), stream(1)));
-      Generator& generator = method.generators.back();
-      generator.visit([](const char*, auto& x, tensor_role role) {
-        if (x && role != tensor_role::fixed) x.track();
-      });
-      if (l % options.share == 0) continue;
-      std::vector<tensor<T, 2, Backend>> first;  // of this layer's group
-      method.generators[l / options.share * options.share].visit([&](const char*, auto& x, tensor_role role) {
-        if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, tensor<T, 2, Backend>>)
-          if (role == tensor_role::shared) first.push_back(x);
-      });
-      std::size_t next = 0;
-      generator.visit([&](const char*, auto& x, tensor_role role) {
-        if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, tensor<T, 2, Backend>>)
-          if (role == tensor_role::shared) x = first[next++];
-      });
-    }
+    for (extent l = 0; l < lm.config.layers; ++l)
+      method.add_layer(
+          lm, states.empty() ? matrix() : unit_rows<value_type>(states[l].slice(from, from + options.soft_tokens)));
     return method;
   }
   /// The method that a file holds.
   /// @throws io_error if it does not fit the model
   template <class S, class File>
-  static iapt_method read(const causal_lm<S, backend_type>& lm, iapt_options options, const File& file) {
-    // The sizes say how much memory is taken, so the file must bear them out first.
+  static iapt_method read(const causal_lm<S, backend_type>& lm, const iapt_options& options, const File& file) {
+    iapt_options sizes = options;
+    sizes.start = prompt_start::random;  // the file has no text, and needs none
+    sizes.check();
+    // The sizes say how much memory is taken, so the file must bear them out: here, and layer by layer.
     file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
-    options.start = prompt_start::random;
-    if (file.has("layers.0.base")) {  // make room for it; the numbers come from the file
-      options.start = prompt_start::text;
-      options.start_text.assign(options.soft_tokens, 0);
+    const bool has_base = file.has("layers.0.base");
+    iapt_method method{options};
+    for (extent l = 0; l < lm.config.layers; ++l) {
+      method.add_layer(lm, has_base ? matrix(lm.backend(), {options.soft_tokens, lm.config.hidden}) : matrix());
+      method.visit_layer(std::size_t(l), [&](const std::string& name, auto& x, tensor_role) {
+        upload(x, file.template read<value_type>(name, {x.shape().begin(), x.shape().end()}));
+      });
     }
-    iapt_method method = make(lm, options);
-    method.visit([&](const std::string& name, auto& x, tensor_role) {
-      upload(x, file.template read<value_type>(name, {x.shape().begin(), x.shape().end()}));
-    });
     return method;
   }
   /// Adds all that a file must hold.
@@ -139,11 +118,7 @@ class iapt_method {
   /// f(name, tensor, role) for every tensor that a file must hold, shared ones once.
   template <class F>
   void visit(F f) {
-    for (std::size_t l = 0; l < generators.size(); ++l)
-      generators[l].visit([&](const char* part, auto& x, tensor_role role) {
-        if (role == tensor_role::shared && l % options.share != 0) return;
-        if (x) f("layers." + std::to_string(l) + "." + part, x, role);
-      });
+    for (std::size_t l = 0; l < generators.size(); ++l) visit_layer(l, f);
   }
   /// What is trained.
   parameter_list<value_type, backend_type> parameters() {
@@ -154,6 +129,38 @@ class iapt_method {
                     role == tensor_role::coefficients ? parameter_group::coefficients : parameter_group::weights);
     });
     return list;
+  }
+
+ private:
+  // The next layer's generator, at its start.   base (P, D), or empty
+  template <class S>
+  void add_layer(const causal_lm<S, backend_type>& lm, const matrix& base) {
+    const std::size_t l = generators.size();
+    const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
+    const layer_start<value_type, S, backend_type> start{lm.layers[l], base, stream(2)};
+    generators.push_back(Generator::make(lm.backend(), options, start, stream(0), stream(1)));
+    generators[l].visit([](const char*, auto& x, tensor_role role) {
+      if (x && role != tensor_role::fixed) x.track();
+    });
+    const auto shared = [&](std::size_t layer) {
+      std::vector<matrix*> found;
+      generators[layer].visit([&](const char*, auto& x, tensor_role role) {
+        if constexpr (std::same_as<std::remove_cvref_t<decltype(x)>, matrix>)
+          if (role == tensor_role::shared) found.push_back(&x);
+      });
+      return found;
+    };
+    const std::size_t first = l / std::size_t(options.share) * std::size_t(options.share);  // of its group
+    if (first == l) return;
+    const auto from = shared(first), to = shared(l);
+    for (std::size_t i = 0; i < to.size(); ++i) *to[i] = *from[i];
+  }
+  template <class F>
+  void visit_layer(std::size_t l, F f) {
+    generators[l].visit([&](const char* part, auto& x, tensor_role role) {
+      if (role == tensor_role::shared && l % std::size_t(options.share) != 0) return;
+      if (x) f("layers." + std::to_string(l) + "." + part, x, role);
+    });
   }
 };
 
