@@ -124,7 +124,8 @@ class adapter_reader {
         std::filesystem::exists(folder / "adapter_model.bin"))
       throw io_error((folder / "adapter_model.bin").string() +
                      ": is a Python pickle, which may run any code; save the adapter again as safetensors");
-    return safetensors_file::open(folder / (peft ? "adapter_model.safetensors" : "adapter.safetensors"));
+    return safetensors_file::open(folder / (peft ? "adapter_model.safetensors" : "adapter.safetensors"),
+                                  file_bytes::copied);
   }
   // The fingerprint of its backbone; PEFT's own files have none.
   std::string backbone() const {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole file as read-only memory, read by the system when its pages are first touched.
+// A whole file as read-only memory: mapped, so that the system reads its pages when they are first touched, or copied.
 #pragma once
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -16,27 +17,31 @@
 
 namespace iapt {
 
-/// A file mapped into memory for as long as the object lives. Its length is what it was when opened: a file that
-/// another program cuts shorter meanwhile ends the process with SIGBUS, as with every mapping. Replace files, do not
-/// shorten them (`atomic_file` does so).
+/// How a file comes into memory.
+enum class file_bytes {
+  mapped,  ///< the file's own pages: nothing is read that is not asked for, but nobody may shorten the file meanwhile
+  copied   ///< its bytes as they are now: for files that come from others
+};
+
+/// A file in memory for as long as the object lives. Its length is what it was when opened: a mapped file that another
+/// program cuts shorter meanwhile ends the process with SIGBUS, as with every mapping. Replace files, do not shorten
+/// them (`atomic_file` does so).
 class mapped_file {
  public:
-  /// Maps the file.
-  /// @throws io_error if it is missing, unreadable, empty, or not a regular file
-  explicit mapped_file(const std::filesystem::path& path) : path_(path.string()) {
+  /// Maps or copies the file.
+  /// @throws io_error if it is missing, unreadable, empty, or not a regular file, or is cut shorter while it is copied
+  explicit mapped_file(const std::filesystem::path& path, file_bytes how = file_bytes::mapped) : path_(path.string()) {
     const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not blocking: it may be a pipe
     if (file < 0) refuse_call(path_, "open");
     try {
-      map(file);
+      map(file, how);
     } catch (...) {
-      ::close(file);
+      ::close(file), unmap();
       throw;
     }
     ::close(file);  // the mapping outlives the descriptor
   }
-  ~mapped_file() {
-    if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-  }
+  ~mapped_file() { unmap(); }
   mapped_file(mapped_file&& other) noexcept
       : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}  ///< takes the mapping over
   mapped_file& operator=(mapped_file&& other) noexcept {                           ///< swaps the mappings
@@ -50,16 +55,28 @@ class mapped_file {
   const std::string& path() const { return path_; }
 
  private:
-  void map(int file) {
+  void map(int file, file_bytes how) {
     struct stat facts {};
     if (::fstat(file, &facts) != 0) refuse_call(path_, "examine");
     if (S_ISDIR(facts.st_mode)) throw io_error(path_ + ": is a folder, expected a file");
     if (!S_ISREG(facts.st_mode)) throw io_error(path_ + ": is not a regular file");
     if (facts.st_size == 0) throw io_error(path_ + ": byte 0: the file is empty; was its download cut off?");
     const auto size = static_cast<std::size_t>(facts.st_size);
-    void* start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    const bool copies = how == file_bytes::copied;
+    void* start = copies ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                         : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
     if (start == MAP_FAILED) refuse_call(path_, "map " + std::to_string(size) + " bytes into memory");
     bytes_ = {static_cast<const std::byte*>(start), size};
+    for (std::size_t done = 0; copies && done < size;) {
+      const ::ssize_t got = ::read(file, static_cast<std::byte*>(start) + done, size - done);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) refuse_call(path_, "read");
+      if (got == 0) throw io_error(path_ + ": was cut shorter while it was read; replace files, do not rewrite them");
+      done += std::size_t(got);
+    }
+  }
+  void unmap() {
+    if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
   }
 
   std::string path_;
@@ -69,7 +86,7 @@ class mapped_file {
 /// The text of a whole file.
 /// @throws io_error if it cannot be read
 inline std::string read_text_file(const std::filesystem::path& path) {
-  const mapped_file file(path);
+  const mapped_file file(path, file_bytes::copied);
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 

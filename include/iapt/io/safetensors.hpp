@@ -30,14 +30,14 @@ inline std::optional<dtype> safetensors_type(std::string_view name) {
 }
 
 /// A safetensors file, opened and checked as the format demands: every tensor has as many bytes as its type and shape
-/// need, and together they fill the file without gap or overlap. Copies share the mapping.
+/// need, and together they fill the file without gap or overlap. Copies of the object share its memory.
 /// @par Source the format's description at github.com/huggingface/safetensors
 class safetensors_file {
  public:
-  /// Maps a file and reads its header.
+  /// Maps or copies a file and reads its header.
   /// @throws io_error if it is missing or damaged
-  static safetensors_file open(const std::filesystem::path& path) {
-    auto file = std::make_shared<const mapped_file>(path);
+  static safetensors_file open(const std::filesystem::path& path, file_bytes how = file_bytes::mapped) {
+    auto file = std::make_shared<const mapped_file>(path, how);
     return safetensors_file(file->bytes(), file->path(), file);
   }
   /// Reads the header of a file in memory, which must outlive everything that refers to it.
