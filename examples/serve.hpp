@@ -139,9 +139,11 @@ class server {
     throw openai_error(401, "a key that is known is needed: Authorization: Bearer KEY", "", "invalid_api_key");
   }
   void require_model(const api_keys::grant& grant, const std::string& name) const {
-    if (!api_keys::allows(grant, name) || !(name == name_ || store_.has(name)))
-      throw openai_error(404, "the model \"" + name.substr(0, 256) + "\" does not exist, or is not yours", "model",
-                         "model_not_found");
+    if (!api_keys::allows(grant, name) || !(name == name_ || store_.has(name))) throw no_model(name);
+  }
+  static openai_error no_model(const std::string& name) {
+    return {404, "the model \"" + name.substr(0, 256) + "\" does not exist, or is not yours", "model",
+            "model_not_found"};
   }
   static json about(const std::string& name) {
     return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "iapt"}};
@@ -169,7 +171,7 @@ class server {
     engine_request<float, Backend> request;
     try {
       if (asked.model != name_) request.method = store_.get(asked.model);
-    } catch (const unknown_tenant&) { require_model({}, ""); } catch (const io_error& failure) {
+    } catch (const unknown_tenant&) { throw no_model(asked.model); } catch (const io_error& failure) {
       throw openai_error(422, std::string("the adapter cannot be used: ") + failure.what(), "model", "bad_adapter");
     }
     std::vector<engine_request<float, Backend>> all;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include "data/byte_tokenizer.hpp"
@@ -67,14 +68,71 @@ TEST_CASE("tenants come, change and go while others are served", "[serve]") {
   const auto first = store.get("a");
   CHECK(store.bytes() == bytes);
   write(lm, folder.path() / "a", 2);
-  std::filesystem::last_write_time(folder.path() / "a" / "adapter_config.json",
-                                   std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
   const auto second = store.get("a");
   CHECK(second != first);
   CHECK(store.bytes() == 2 * bytes);
+  CHECK(store.get("a") == second);
+  // The weights alone, by a tool that keeps times.
+  const auto weights = folder.path() / "a" / "adapter_model.safetensors";
+  const auto time = std::filesystem::last_write_time(weights);
+  std::filesystem::copy_file(weights, folder.path() / "copy");
+  std::filesystem::rename(folder.path() / "copy", weights);
+  std::filesystem::last_write_time(weights, time);
+  CHECK(store.get("a") != second);
   std::filesystem::remove_all(folder.path() / "a");
   CHECK_THROWS_AS(store.get("a"), unknown_tenant);
   CHECK(store.tenants().empty());
+}
+
+TEST_CASE("an adapter that changes while it is read is read anew", "[serve]") {
+  test_backend backend = with_threads(1);
+  const lm_type lm = small(backend);
+  const temporary_folder folder;
+  const std::size_t bytes = write(lm, folder.path() / "a");
+  std::function<void()> meanwhile;
+  int readings = 0;
+  store_type store(lm, folder.path(), 1 << 20, [&](const auto& read) {
+    ++readings;
+    if (readings % 2) meanwhile();  // half of all were written after their configuration was seen
+    read();
+  });
+  meanwhile = [&] { write(lm, folder.path() / "a", 3); };
+  (void)store.get("a");
+  CHECK(readings == 2);
+  CHECK(store.bytes() == 3 * bytes);
+  (void)store.get("a");
+  CHECK(readings == 2);
+  write(lm, folder.path() / "a", 2);
+  meanwhile = [&] { folder.write("a/adapter_config.json", "{"), readings = 10; };  // and then stays as it is
+  CHECK_THROWS_AS(store.get("a"), io_error);
+  write(lm, folder.path() / "b", 2);
+  readings = 0;
+  meanwhile = [&] { std::filesystem::remove_all(folder.path() / "b"); };
+  CHECK_THROWS_AS(store.get("b"), unknown_tenant);
+}
+
+TEST_CASE("an adapter can be saved again and again while it is asked for", "[serve]") {
+  test_backend backend = with_threads(1);
+  const lm_type lm = small(backend);
+  const temporary_folder folder;
+  const std::size_t bytes = write(lm, folder.path() / "a");
+  store_type store(lm, folder.path(), 1 << 20);
+  std::atomic<bool> saved = false;
+  std::thread writer([&] {
+    test_backend own = with_threads(1);
+    const lm_type same = small(own);
+    for (int i = 0; i < 60; ++i) write(same, folder.path() / "a", 1 + i % 3);
+    saved = true;
+  });
+  int refused = 0;
+  while (!saved) try {
+      (void)store.get("a");
+    } catch (const io_error& e) { ++refused; WARN(e.what()); }
+  writer.join();
+  CHECK(refused == 0);
+  (void)store.get("a");
+  CHECK(store.bytes() == 3 * bytes);
+  CHECK(store.tenants() == names{"a"});
 }
 
 TEST_CASE("no name leads out of the folder", "[serve]") {
@@ -85,11 +143,13 @@ TEST_CASE("no name leads out of the folder", "[serve]") {
   write(lm, folder.path() / "tenants" / "a");
   write(lm, folder.path() / "tenants" / "a" / "best");
   write(lm, folder.path() / "tenants" / ".hidden");
+  write(lm, folder.path() / "tenants" / "a.partial");
+  write(lm, folder.path() / "tenants" / "a.old");
   store_type store(lm, folder.path() / "tenants", 1 << 20);
   using namespace std::string_literals;
   for (const std::string& name :
        {""s, "."s, ".."s, "../secret"s, "a/best"s, "a/"s, "/"s, (folder.path() / "secret").string(), ".hidden"s,
-        "a\0b"s, "a\0"s, "..\\secret"s, "a\n"s, std::string(5000, 'x'), "\xFF"s}) {
+        "a.partial"s, "a.old"s, "a\0b"s, "a\0"s, "..\\secret"s, "a\n"s, std::string(5000, 'x'), "\xFF"s}) {
     CAPTURE(name);
     CHECK_THROWS_AS(store.get(name), unknown_tenant);
     CHECK_FALSE(store.has(name));

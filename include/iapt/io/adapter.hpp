@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adapter folders: adapter_config.json and the tensors beside it, in our own format or in that of Hugging Face's PEFT.
 #pragma once
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -18,6 +19,9 @@ namespace iapt {
 
 /// Version of the library that writes adapters.
 inline constexpr const char* library_version = "0.1.0";
+
+/// The files of an adapter's folder: the configuration, and tensors in our format or in PEFT's.
+inline constexpr std::array adapter_files{"adapter_config.json", "adapter.safetensors", "adapter_model.safetensors"};
 
 /// Whether PEFT has the method, too, and adapters of it are in PEFT's format.
 template <class Method>

@@ -104,6 +104,9 @@ class atomic_folder {
   bool committed_ = false;
 };
 
+/// Whether a folder of this name is one that a writer works on, or was killed at.
+inline bool is_unfinished_name(std::string_view name) { return name.ends_with(".partial") || name.ends_with(".old"); }
+
 /// Refuses to have a folder replaced that holds something else than what is about to be written.
 /// @param folder may be missing or empty
 /// @param files that folders of the kind have: the first always, the others perhaps

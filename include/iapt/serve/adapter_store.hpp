@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adapters of many tenants: read from a folder when they are first asked for, the least recently used dropped.
 #pragma once
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <semaphore>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,7 +36,8 @@ struct unknown_tenant : io_error {
 /// thread may ask. An adapter is read on the thread that asks for it first, while others that ask for it wait.
 ///
 /// A tenant's name comes from outside, so only a plain name of a folder leads anywhere. Requests at work hold their
-/// adapters themselves, so one that is dropped frees its memory when the last of them has ended.
+/// adapters themselves, so one that is dropped frees its memory when the last of them has ended. At most four are read
+/// at a time, which count only once they are there.
 template <class T, class Backend>
 class adapter_store {
  public:
@@ -50,38 +60,35 @@ class adapter_store {
     std::vector<std::string> names;
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored))
-      if (std::string name = entry.path().filename().string(); is_name(name) && has_adapter(entry.path()))
-        names.push_back(std::move(name));
+      if (std::string name = entry.path().filename().string(); has(name)) names.push_back(std::move(name));
     std::sort(names.begin(), names.end());
     return names;
   }
   /// Whether there is such a tenant now.
-  bool has(const std::string& tenant) const { return is_name(tenant) && has_adapter(folder_ / tenant); }
+  bool has(const std::string& tenant) const { return find(tenant).has_value(); }
 
   /// A tenant's adapter, as its folder is now.
   /// @throws unknown_tenant if there is none
   /// @throws io_error if it is refused, saying why
   method_type get(const std::string& tenant) {
-    if (!has(tenant)) throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
-    const auto folder = adapter_folder(folder_ / tenant);
-    const auto written = std::filesystem::last_write_time(folder / "adapter_config.json");
+    const state now = require(tenant);
     std::promise<method_type> ours;
     std::shared_future<method_type> found;
     std::uint64_t number;
     {
       const std::lock_guard lock(mutex_);
       entry& own = entries_[tenant];
-      const bool there = own.adapter.valid() && own.written == written;
-      if (!there) own = {ours.get_future().share(), written, ++clock_};
+      const bool there = own.adapter.valid() && own.as == now;
+      if (!there) own = {ours.get_future().share(), now, ++clock_};
       own.used = ++clock_, number = own.number;
       if (there) found = own.adapter;
     }
     if (found.valid()) return found.get();
     try {
-      auto [method, bytes] = load(folder);
-      ours.set_value(method);
-      keep(tenant, number, bytes);
-      return method;
+      auto read = load(tenant, now);
+      ours.set_value(read.method);
+      keep(tenant, number, read);
+      return read.method;
     } catch (...) {
       ours.set_exception(std::current_exception());
       const std::lock_guard lock(mutex_);
@@ -103,46 +110,87 @@ class adapter_store {
   }
 
  private:
+  // What tells one writing of an adapter from another: folder, and of its files identity, length and time.
+  struct state {
+    std::filesystem::path folder;
+    std::array<std::array<std::int64_t, 5>, 3> files = {};
+    bool operator==(const state&) const = default;
+  };
   struct entry {
     std::shared_future<method_type> adapter = {};
-    std::filesystem::file_time_type written = {};  // what was read
-    std::uint64_t number = 0;                      // tells one reading from the next
-    std::uint64_t used = 0;                        // greater: later
-    std::size_t bytes = 0;                         // 0 while it is read
+    state as = {};             // that it was read in
+    std::uint64_t number = 0;  // tells one reading from the next
+    std::uint64_t used = 0;    // greater: later
+    std::size_t bytes = 0;     // 0 while it is read
+  };
+  struct reading {
+    method_type method = {};
+    std::size_t bytes = 0;
+    state as = {};
   };
 
-  // One part of a path, which leads neither up nor to what is hidden.
+  // One part of a path, which leads neither up nor to what is hidden, nor to what is being written.
   static bool is_name(const std::string& name) {
-    return !name.empty() && name[0] != '.' && std::none_of(name.begin(), name.end(), [](unsigned char c) {
-      return c < ' ' || c == '/' || c == '\\' || c == 0x7F;
-    });
+    return !name.empty() && name[0] != '.' && !is_unfinished_name(name) &&
+           std::none_of(name.begin(), name.end(),
+                        [](unsigned char c) { return c < ' ' || c == '/' || c == '\\' || c == 0x7F; });
   }
-  static bool has_adapter(const std::filesystem::path& folder) {
-    std::error_code none;  // also of a name that is too long
-    for (const char* inside : {"", "best", "last"})
-      if (std::filesystem::is_regular_file(folder / inside / "adapter_config.json", none)) return true;
-    return false;
+  static std::array<std::int64_t, 5> facts_of(const std::filesystem::path& file) {
+    struct stat facts {};
+    if (::stat(file.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) return {};
+    return {std::int64_t(facts.st_ino), std::int64_t(facts.st_size), std::int64_t(facts.st_mtim.tv_sec),
+            std::int64_t(facts.st_mtim.tv_nsec), 1};
   }
-  std::pair<method_type, std::size_t> load(const std::filesystem::path& folder) const {
-    std::pair<method_type, std::size_t> found;
+  std::optional<state> find(const std::string& tenant) const {
+    if (!is_name(tenant)) return {};
+    for (const char* inside : {"", "best", "last"}) {
+      state found{folder_ / tenant / inside};
+      for (std::size_t i = 0; i < found.files.size(); ++i) found.files[i] = facts_of(found.folder / adapter_files[i]);
+      if (found.files[0] != decltype(facts_of(""))()) return found;
+    }
+    return {};
+  }
+  state require(const std::string& tenant) const {
+    if (auto found = find(tenant)) return *std::move(found);
+    throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
+  }
+
+  // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another.
+  reading load(const std::string& tenant, state as) {
+    for (int tries = 1;; ++tries) {
+      reading found{.as = as};
+      std::exception_ptr failure;
+      try {
+        load(found);
+      } catch (const std::exception&) { failure = std::current_exception(); }
+      const state now = require(tenant);
+      if (now == std::exchange(as, now) || tries == 8) {
+        if (failure) std::rethrow_exception(failure);
+        return found;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1 << tries));  // who writes it may need the time
+    }
+  }
+  void load(reading& found) {
+    readers_.acquire();
+    const std::shared_ptr<void> reader(nullptr, [this](void*) { readers_.release(); });
     const auto read = [&] {
-      with_adapter(lm_, folder, [&](auto method) {
-        found.second = sizeof(T) * std::size_t(std::max<extent>(parameter_count(method.parameters()), 1));
-        found.first = share_method(lm_, std::move(method));
+      with_adapter(lm_, found.as.folder, [&](auto method) {
+        found.bytes = sizeof(T) * std::size_t(std::max<extent>(parameter_count(method.parameters()), 1));
+        found.method = share_method(lm_, std::move(method));
       });
     };
     run_ ? run_(read) : read();
-    if (found.second > budget_)
-      throw io_error(folder.string() + ": the adapter takes " + std::to_string(found.second) +
+    if (found.bytes > budget_)
+      throw io_error(found.as.folder.string() + ": the adapter takes " + std::to_string(found.bytes) +
                      " bytes, more than the " + std::to_string(budget_) + " that there are for all");
-    return found;
   }
   // Counts an adapter that was read, and drops others until all fit.
-  void keep(const std::string& tenant, std::uint64_t number, std::size_t bytes) {
+  void keep(const std::string& tenant, std::uint64_t number, const reading& read) {
     const std::lock_guard lock(mutex_);
     const auto own = entries_.find(tenant);
     if (own == entries_.end() || own->second.number != number) return;  // it was replaced meanwhile
-    own->second.bytes = bytes;
+    own->second.bytes = read.bytes, own->second.as = read.as;
     while (held() > budget_) {
       auto oldest = own;
       for (auto one = entries_.begin(); one != entries_.end(); ++one)
@@ -161,7 +209,8 @@ class adapter_store {
   std::filesystem::path folder_;
   std::size_t budget_;
   runner run_;
-  mutable std::mutex mutex_;  // of what follows
+  std::counting_semaphore<> readers_{4};  // adapters that are read are not in the budget yet
+  mutable std::mutex mutex_;              // of what follows
   std::map<std::string, entry> entries_;
   std::uint64_t clock_ = 0;
 };
