@@ -127,7 +127,10 @@ TEST_CASE("an adapter can be saved again and again while it is asked for", "[ser
   int refused = 0;
   while (!saved) try {
       (void)store.get("a");
-    } catch (const io_error& e) { ++refused; WARN(e.what()); }
+    } catch (const io_error& e) {
+      ++refused;
+      WARN(e.what());
+    }
   writer.join();
   CHECK(refused == 0);
   (void)store.get("a");

@@ -127,6 +127,21 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
   CHECK(preemptions > 0);
 }
 
+TEST_CASE("a search that gave its blocks back waits until there are as many again", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  engine<double, test_backend> server(
+      lm, {.cache = {.sequences = 6, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 20}});
+  for (const extent beams : {1, 1, 4})
+    server.submit({.prompt = small_tokens(16, std::uint64_t(beams)),
+                   .options = {.max_new = beams > 1 ? 28 : 50, .beams = beams}});
+  extent rows = 0;
+  for (std::size_t passes = 0; server.step(); rows += server.last_pass().answers) REQUIRE(++passes < 1000);
+  CHECK(server.preemptions() > 0);  // 17 blocks for each of the long ones, 32 for the beams
+  CHECK(server.preemptions() < 3);
+  CHECK(rows < 2 * 50 + 3 * 4 * 28);
+}
+
 TEST_CASE("beams are transformers', with PEFT's adapters too", "[serve]") {
   test_backend backend = with_threads(1);
   const auto cases = nlohmann::json::parse(read_text_file(test_data("beams.json")));

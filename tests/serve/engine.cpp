@@ -253,11 +253,24 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
   };
   CHECK(refused({}, {}).find("at least 1 are needed") != std::string::npos);
   CHECK(refused({1}, {}, late).find("at least 2 are needed") != std::string::npos);
+  using short_reader =
+      prompt_generator<double, test_backend, first_pooler<double, test_backend>,
+                       rational_activation<double, test_backend>, key_value_space<double, test_backend>>;
+  for (const placement where : {placement::front, placement::late}) {
+    const auto first =
+        share_method(lm, make_iapt<short_reader>(
+                             lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random}));
+    const std::string least = where == placement::late ? "at least 3" : "at least 2";
+    CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
+  }
+  CHECK_THROWS_AS(engine_type(lm, {.rows_in_pass = 0}), error);
   CHECK(refused({1, 2}, {}, share_method(lm, late_with_delta{})).find("rows before them are the bare model") !=
         std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
-  CHECK(refused({1}, {.max_new = 21}).find("take 21 rows of the cache, which has 20") != std::string::npos);
-  CHECK(refused({1, 2}, {.max_new = 17}, late).find("take 21 rows") != std::string::npos);
+  CHECK(refused({1}, {.max_new = 21}).find("an answer of 21 take more rows of the cache than the 20 that it has") !=
+        std::string::npos);
+  CHECK(refused({1, 2}, {.max_new = 17}, late).find("take more rows") != std::string::npos);
+  CHECK(refused({1}, {.max_new = INT64_MAX}).find("take more rows") != std::string::npos);
   CHECK(refused({1}, {.max_new = 2, .sampling = {.temperature = -1}}).find("temperature") != std::string::npos);
   CHECK(refused({1}, {.max_new = 2, .log_probabilities = 21}).find("21") != std::string::npos);
   CHECK(refused({1}, {.beams = 3}).find("3 beams, but it has places for 2") != std::string::npos);

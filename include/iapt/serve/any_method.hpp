@@ -26,6 +26,8 @@ class any_method {
   virtual extent soft_tokens() const = 0;
   /// Where the soft tokens stand.
   virtual placement where() const = 0;
+  /// Rows that soft tokens must be written from, at least; 1 where none are.
+  virtual extent shortest_instruction() const = 0;
   /// Whether all sequences have the same soft tokens.
   virtual bool shares_soft_tokens() const = 0;
   /// Whether it adds to the results of linear maps.
@@ -53,6 +55,10 @@ class any_method_of final : public any_method<T, Backend> {
   }
   extent soft_tokens() const override { return soft_token_count(method_); }
   placement where() const override { return stands_late(method_) ? placement::late : placement::front; }
+  extent shortest_instruction() const override {
+    if constexpr (requires { method_.shortest_instruction(); }) return method_.shortest_instruction();
+    return 1;
+  }
   bool shares_soft_tokens() const override { return iapt::shares_soft_tokens<Method>; }
   bool has_delta() const override {
     return requires(inference<Backend> & ctx, site s, const matrix& x) { method_.delta(ctx, s, x); };

@@ -51,8 +51,12 @@ class engine {
   using request_type = engine_request<T, Backend>;  ///< what it takes
 
   /// For a model, which must outlive it.
+  /// @throws error if a pass could read no rows
+  /// @throws shape_error if the cache could hold none
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
-      : lm_(lm), options_(options), memory_(lm, options.cache, options.share_prefixes) {}
+      : lm_(lm), options_(options), memory_(lm, options.cache, options.share_prefixes) {
+    if (options.rows_in_pass < 1) throw error("engine: rows_in_pass must be at least 1");
+  }
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
@@ -60,7 +64,7 @@ class engine {
   /// @throws shape_error if it could not be read even alone, naming what is too long
   /// @throws error naming an option that makes no sense
   void check(const request_type& request) const {
-    const extent needed = request.late() ? 2 : 1, beams = request.options.beams;
+    const extent needed = request.shortest_prompt(), beams = request.options.beams;
     request.options.check();
     if (beams > options_.cache.sequences)
       throw shape_error("engine: " + std::to_string(beams) + " beams, but it has places for " +
@@ -73,11 +77,11 @@ class engine {
           "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
           "before them are the bare model's, and each prompt's have positions of their own");
     for (const token_id token : request.prompt) check_token(token, lm_.config);
-    if (const extent most = capacity(); request.rows() > most)
+    if (const extent most = capacity(); request.options.max_new > most || request.rows() > most)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
                         std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
-                        std::to_string(request.options.max_new) + " take " + std::to_string(request.rows()) +
-                        " rows of the cache, which has " + std::to_string(most) + " for one request");
+                        std::to_string(request.options.max_new) + " take more rows of the cache than the " +
+                        std::to_string(most) + " that it has for one request");
     // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
     // made.
     const extent shared = (request.rows() - request.options.max_new) / options_.cache.block_rows;
@@ -124,7 +128,7 @@ class engine {
   }
 
   /// One pass; false if there is nothing to do. Listeners are called from it.
-  /// @throws device_error if the machine fails; all requests then wait to be read again
+  /// @throws device_error if the machine fails, or whatever a method throws; all requests then wait to be read again
   bool step() {
     end_unwanted();
     admit();

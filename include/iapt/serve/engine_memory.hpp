@@ -35,13 +35,17 @@ class engine_memory {
 
   /// Whether there are places for a request.
   bool has_places(const job& j) const { return j.request.options.beams <= extent(places_.size()); }
-  /// Blocks that a request still needs for the tokens that it has, one more for each further beam.
+  /// Blocks that a request still needs for the tokens that it has, one more for each further beam. A search that begins
+  /// anew needs them as far as it has been.
   extent missing(const job& j) const {
+    const extent soft = j.request.soft_tokens(), beams = j.request.options.beams;
     extent blocks = 0;
     for (const engine_line& line : j.lines)
-      blocks += std::max<extent>(0, cache_.blocks_for(line.size() + j.request.soft_tokens()) -
+      blocks += std::max<extent>(0, cache_.blocks_for(std::max(line.size(), j.reached) + soft) -
                                         cache_.blocks_for(cache_.filled(0, line.place)));
-    return blocks + j.request.options.beams - 1;
+    const extent shared = (j.prompt_size() + soft) / cache_.size().block_rows;
+    const extent own = j.lines.size() == 1 ? cache_.blocks_for(j.reached + soft) - shared : 0;
+    return blocks + (beams - 1) * std::max<extent>(1, own);
   }
   /// Gives a request its places, and a line of the tokens that it has.
   void begin(job& j) {
@@ -106,7 +110,7 @@ class engine_memory {
     for (const extent place : j.places) cache_.clear(place);
     places_.insert(places_.end(), j.places.begin(), j.places.end());
     j.places.clear(), j.spare.clear(), j.begun = false;
-    if (j.beams) j.lines.clear();
+    if (j.beams) j.reached = std::max(j.reached, j.lines[0].size()), j.lines.clear();
     for (engine_line& line : j.lines) line = {std::move(line.tokens)};
   }
 

@@ -26,7 +26,7 @@ enum class finish_reason {
 /// What one tenant asks for.
 template <class T, class Backend>
 struct engine_request {
-  std::vector<token_id> prompt;                        ///< at least one token; two where soft tokens stand late
+  std::vector<token_id> prompt;                        ///< of at least `shortest_prompt` tokens
   generation_options options = {};                     ///< length, stop tokens, sampling
   shared_method<T, Backend> method = {};               ///< the tenant's; null: the bare model
   std::function<bool(const chosen_token&)> seen = {};  ///< hears of each token; returns whether it goes on
@@ -35,6 +35,8 @@ struct engine_request {
 
   /// P; 0 without soft tokens.
   extent soft_tokens() const { return method ? method->soft_tokens() : 0; }
+  /// Tokens that a prompt must have: what its soft tokens are written from, and one to read behind them.
+  extent shortest_prompt() const { return (method ? method->shortest_instruction() : 1) + (late() ? 1 : 0); }
   /// Whether there are soft tokens, and late.
   bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
   /// Rows of a cache for the prompt, the soft tokens and an answer; the answer's last token is never read.
@@ -66,6 +68,7 @@ struct engine_job {
   std::vector<engine_line> lines = {};    ///< none before it begins, then one, or as many as beams live
   std::vector<extent> places = {};        ///< of the cache, that it has
   std::vector<extent> spare = {};         ///< of them, for lines to come
+  extent reached = 0;                     ///< tokens of each beam when its blocks were given back
   bool counted = false;                   ///< whether what others had read for it has been counted
   bool begun = false;                     ///< whether a pass has read some of it
   bool done = false;                      ///< whether it has ended

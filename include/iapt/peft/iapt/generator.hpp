@@ -26,6 +26,7 @@ struct prompt_generator {
   using value_type = T;                                                ///< type of the numbers
   using backend_type = Backend;                                        ///< machine it runs on
   static constexpr bool reads_raw_states = Input == state_input::raw;  ///< which states it wants
+  static constexpr bool needs_rows = Pooler::needs_rows;               ///< whether an instruction must have P rows
   static constexpr const char* input_name = name_of(Input);            ///< in files
   static constexpr const char* pooler_name = Pooler::name;             ///< in files
   static constexpr const char* activation_name = Activation::name;     ///< in files

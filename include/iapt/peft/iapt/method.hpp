@@ -101,6 +101,8 @@ class iapt_method {
 
   /// P
   extent soft_tokens() const { return options.soft_tokens; }
+  /// Rows that an instruction must have.
+  extent shortest_instruction() const { return Generator::needs_rows ? options.soft_tokens : 1; }
   /// Front or late.
   placement where() const { return options.where; }
   /// Keys and values of a layer's soft tokens (B·P, G·E).

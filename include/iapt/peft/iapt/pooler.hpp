@@ -18,6 +18,7 @@ namespace iapt {
 template <class T, class Backend>
 struct self_attention_pooler {
   static constexpr auto name = "self_attention";  ///< in files
+  static constexpr bool needs_rows = false;       ///< whether an instruction must have P rows
   tensor<T, 2, Backend> scores;                   ///< (R, P)
 
   /// Random scores of variance 1/R.
@@ -74,7 +75,8 @@ inline std::vector<std::int32_t> end_rows(const std::vector<row_span>& rows, ext
 /// Soft token i is the mean of the i-th part of the rows.
 template <class T, class Backend>
 struct mean_pooler : parameter_free_pooler<T, Backend, mean_pooler<T, Backend>> {
-  static constexpr auto name = "mean";  ///< in files
+  static constexpr auto name = "mean";       ///< in files
+  static constexpr bool needs_rows = false;  ///< whether an instruction must have P rows
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
@@ -85,7 +87,8 @@ struct mean_pooler : parameter_free_pooler<T, Backend, mean_pooler<T, Backend>> 
 /// Soft token i is the elementwise maximum of the i-th part of the rows.
 template <class T, class Backend>
 struct max_pooler : parameter_free_pooler<T, Backend, max_pooler<T, Backend>> {
-  static constexpr auto name = "max";  ///< in files
+  static constexpr auto name = "max";        ///< in files
+  static constexpr bool needs_rows = false;  ///< whether an instruction must have P rows
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
@@ -96,7 +99,8 @@ struct max_pooler : parameter_free_pooler<T, Backend, max_pooler<T, Backend>> {
 /// The first P rows.
 template <class T, class Backend>
 struct first_pooler : parameter_free_pooler<T, Backend, first_pooler<T, Backend>> {
-  static constexpr auto name = "first";  ///< in files
+  static constexpr auto name = "first";     ///< in files
+  static constexpr bool needs_rows = true;  ///< whether an instruction must have P rows
   /// u (N, R) -> (B·P, R)
   /// @throws shape_error if an instruction has fewer than P rows
   template <class Context>
@@ -108,7 +112,8 @@ struct first_pooler : parameter_free_pooler<T, Backend, first_pooler<T, Backend>
 /// The last P rows.
 template <class T, class Backend>
 struct last_pooler : parameter_free_pooler<T, Backend, last_pooler<T, Backend>> {
-  static constexpr auto name = "last";  ///< in files
+  static constexpr auto name = "last";      ///< in files
+  static constexpr bool needs_rows = true;  ///< whether an instruction must have P rows
   /// u (N, R) -> (B·P, R)
   /// @throws shape_error if an instruction has fewer than P rows
   template <class Context>
