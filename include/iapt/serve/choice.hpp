@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/backend/host_loop.hpp"
 #include "iapt/serve/logits.hpp"
 #include "iapt/serve/sampler.hpp"
 
@@ -55,33 +56,48 @@ struct chosen_token {
   std::optional<token_log_probabilities> log_probabilities = {};  ///< where they are asked for
 };
 
-/// The next token by some rows of logits (M, V); none where a row is not finite. Simply the likeliest ones are found
-/// where the logits lie; of the others, rows are copied to the host.
-/// @throws error naming an option that makes no sense
-template <class T, class Backend>
-std::vector<std::optional<chosen_token>> choose_tokens(sampler& sample, const tensor<T, 2, Backend>& logits,
-                                                       std::span<const token_choice> wanted) {
-  std::vector<std::int32_t> likeliest_of_rows;
-  if (std::any_of(wanted.begin(), wanted.end(), [](const token_choice& one) { return one.simple(); }))
-    likeliest_of_rows = row_argmax(logits);
-  const auto choose = [&](const token_choice& one) -> std::optional<chosen_token> {
-    if (one.simple()) {
-      const token_id token = likeliest_of_rows[std::size_t(one.row)];
-      if (token < 0) return {};
-      return chosen_token{token};
+/// Chooses the next tokens of many requests; it keeps memory between calls, no more.
+class token_chooser {
+ public:
+  /// The next token by some rows of logits (M, V); none where a row is not finite. Simply the likeliest ones are found
+  /// where the logits lie; of the others, rows are copied to the host, whose threads share them.
+  /// @throws error naming an option that makes no sense
+  template <class T, class Backend>
+  std::vector<std::optional<chosen_token>> operator()(const tensor<T, 2, Backend>& logits,
+                                                      std::span<const token_choice> wanted) {
+    std::vector<std::optional<chosen_token>> chosen(wanted.size());
+    std::vector<std::int32_t> likeliest_of_rows;
+    std::vector<std::size_t> others;
+    std::vector<std::vector<T>> rows;  // of these
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const extent row = wanted[i].row;
+      if (wanted[i].simple()) {
+        if (likeliest_of_rows.empty()) likeliest_of_rows = row_argmax(logits);
+        if (const token_id token = likeliest_of_rows[std::size_t(row)]; token >= 0) chosen[i] = chosen_token{token};
+      } else {
+        others.push_back(i), rows.push_back(to_host(logits.slice(row, row + 1)));
+      }
     }
-    const std::vector<T> values = to_host(logits.slice(one.row, one.row + 1));
-    const std::span<const T> row(values);
+    const auto parts = std::min<std::size_t>(others.size(), std::size_t(host_threads(logits.backend())));
+    samplers_.resize(std::max(samplers_.size(), parts));
+    host_loop(int(parts), extent(parts), [&](extent part) {
+      for (auto i = std::size_t(part); i < others.size(); i += parts)
+        chosen[others[i]] = choose(samplers_[std::size_t(part)], std::span<const T>(rows[i]), wanted[others[i]]);
+    });
+    return chosen;
+  }
+
+ private:
+  template <class T>
+  static std::optional<chosen_token> choose(sampler& sample, std::span<const T> row, const token_choice& one) {
     try {
       chosen_token chosen{sample(row, one.options->sampling, one.so_far)};
       if (const auto count = one.options->log_probabilities)
         chosen.log_probabilities = log_probabilities(row, chosen.token, *count);
       return chosen;
     } catch (const numeric_error&) { return {}; }
-  };
-  std::vector<std::optional<chosen_token>> chosen;
-  for (const token_choice& one : wanted) chosen.push_back(choose(one));
-  return chosen;
-}
+  }
+  std::vector<sampler> samplers_;  // of the threads
+};
 
 }  // namespace iapt

@@ -238,7 +238,7 @@ class engine {
       }
       ++row;
     }
-    const auto chosen = choose_tokens(sample_, logits, wanted);
+    const auto chosen = choose_(logits, wanted);
     for (std::size_t i = 0; i < asked.size(); ++i) take(*asked[i], chosen[i]);
     for (const auto& [j, first] : searches) search(*j, logits.slice(first, first + extent(j->lines.size())));
     forget_ended();
@@ -292,7 +292,8 @@ class engine {
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
   pass_rows last_pass_;
   std::size_t preemptions_ = 0;
-  sampler sample_;
+  token_chooser choose_;
+  sampler sample_;  // of searches
 };
 
 }  // namespace iapt

@@ -67,7 +67,7 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   std::vector<extent> active(prompts.size());  // prompts that go on
   std::iota(active.begin(), active.end(), extent(0));
   std::optional<decoder<T, Backend, Method>> reader;  // of these
-  sampler sample;
+  token_chooser next_tokens;
 
   // The next token of each, by its row of the logits (M, V).
   const auto choose = [&](const tensor<T, 2, Backend>& logits) {
@@ -76,7 +76,7 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
       wanted.push_back(
           {&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}, extent(wanted.size())});
     std::vector<generated_token> next;
-    for (auto& one : choose_tokens(sample, logits, wanted)) {
+    for (auto& one : next_tokens(logits, wanted)) {
       const auto prompt = std::size_t(active[next.size()]);
       if (!one) throw numeric_error("generate: the logits of prompt " + std::to_string(prompt) + " are not finite");
       next.push_back({prompt, one->token, std::move(one->log_probabilities)});

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <exception>
 #include <string>
 
 #include "iapt/backend/concept.hpp"
@@ -15,6 +14,7 @@
 #include "iapt/backend/eigen/pack.hpp"
 #include "iapt/backend/eigen/product.hpp"
 #include "iapt/backend/group.hpp"
+#include "iapt/backend/host_loop.hpp"
 #include "iapt/backend/openmp_threads.hpp"
 #include "iapt/backend/pool.hpp"
 #include "iapt/core/error.hpp"
@@ -253,21 +253,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>
   void parallel(extent n, extent work, F f) {
-    if (threads_ == 1 || n < 2 || work < 8192) {
-      for (extent k = 0; k < n; ++k) f(k);
-      return;
-    }
-    std::exception_ptr failure;  // none may leave the region
-#pragma omp parallel for num_threads(threads_) schedule(static)
-    for (extent k = 0; k < n; ++k) {
-      try {
-        f(k);
-      } catch (...) {
-#pragma omp critical(iapt_failure)
-        failure = std::current_exception();
-      }
-    }
-    if (failure) std::rethrow_exception(failure);
+    host_loop(work < 8192 ? 1 : threads_, n, f);
   }
   int threads_;
   bool batch_invariant_;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A loop on the host's threads.
+#pragma once
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <exception>
+
+#include "iapt/core/shape.hpp"
+
+namespace iapt {
+
+/// Calls f(k) for each k from 0 to n - 1, on so many threads: each has a part of them, one behind the other.
+/// @throws whatever f throws, one of them where it throws in several calls
+template <class F>
+void host_loop(int threads, extent n, F f) {
+  if (threads == 1 || n < 2) {
+    for (extent k = 0; k < n; ++k) f(k);
+    return;
+  }
+  std::exception_ptr failure;  // none may leave the region
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (extent k = 0; k < n; ++k) {
+    try {
+      f(k);
+    } catch (...) {
+#pragma omp critical(iapt_failure)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// Threads of the host that what is computed beside a backend may use: its own where it runs on the host, else as many
+/// as OpenMP would take.
+template <class Backend>
+int host_threads([[maybe_unused]] const Backend& backend) {
+  if constexpr (requires { backend.threads(); }) {
+    return backend.threads();
+  } else {
+#if defined(_OPENMP)
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+  }
+}
+
+}  // namespace iapt
