@@ -22,6 +22,10 @@ void tenants_program::add(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
   app.add_option("--new", fresh, "tokens to decode")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--temperature", temperature, "0: the likeliest token, as beams want")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--top-p", top_p)->check(CLI::Range(1e-6, 1.0))->capture_default_str();
   app.add_option("--soft-tokens", soft_tokens)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--bottleneck", bottleneck)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--rank", rank, "of LoRA; 7 has about as many parameters as a bottleneck of 64")

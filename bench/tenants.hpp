@@ -26,6 +26,7 @@ struct tenants_program : inference_flags {
   std::vector<extent> beams = {1, 3};
   extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, alike = 513, soft_tokens = 4,
          bottleneck = 64, rank = 7;
+  double temperature = 0, top_p = 1;
 
   void add(CLI::App& app);
   template <class Backend>
@@ -73,7 +74,9 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
   const double start = bench::now();
   for (std::size_t i = 0; i < trace.prompts.size(); ++i)
     server.submit({.prompt = trace.prompts[i],
-                   .options = {.max_new = f.fresh, .beams = beams},
+                   .options = {.max_new = f.fresh,
+                               .sampling = {.temperature = f.temperature, .top_p = f.top_p, .seed = i},
+                               .beams = beams},
                    .method = tenant_count ? methods[trace.tenants[i]] : nullptr,
                    .seen = [&, seen = false](const chosen_token&) mutable {
                      ++tokens;

@@ -63,13 +63,12 @@ class server {
     http_.hold(1024);
     std::atomic<bool> ended = false;
     std::thread listener([&] { http_.listen_after_bind(), ended = true; });
+    const std::shared_ptr<void> listening(nullptr, [&](void*) { http_.stop(), listener.join(); });
     std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << port << std::endl;
     for (rest idle(std::chrono::seconds(5)); !signal.raised() && !ended; std::this_thread::sleep_for(moment))
       if (const auto now = service_.load(); idle.begins(now.prompt_tokens, now.running + now.waiting == 0)) tidy();
     service_.drain();
     while (answering_ > 0) std::this_thread::sleep_for(moment);  // stop() breaks off what is being written
-    http_.stop();
-    listener.join();
     return 0;
   }
 
