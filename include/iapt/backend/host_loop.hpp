@@ -11,25 +11,28 @@
 
 namespace iapt {
 
-/// Calls f(k) for each k from 0 to n - 1, on so many threads: each has a part of them, one behind the other.
+/// Calls f(k) for each k from 0 to n - 1, on so many threads: each has a part of them, one behind the other. Without
+/// OpenMP there is one.
 /// @throws whatever f throws, one of them where it throws in several calls
 template <class F>
-void host_loop(int threads, extent n, F f) {
-  if (threads == 1 || n < 2) {
-    for (extent k = 0; k < n; ++k) f(k);
+void host_loop([[maybe_unused]] int threads, extent n, F f) {
+#if defined(_OPENMP)
+  if (threads > 1 && n > 1) {
+    std::exception_ptr failure;  // none may leave the region
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (extent k = 0; k < n; ++k) {
+      try {
+        f(k);
+      } catch (...) {
+#pragma omp critical(iapt_failure)
+        failure = std::current_exception();
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
     return;
   }
-  std::exception_ptr failure;  // none may leave the region
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (extent k = 0; k < n; ++k) {
-    try {
-      f(k);
-    } catch (...) {
-#pragma omp critical(iapt_failure)
-      failure = std::current_exception();
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+#endif
+  for (extent k = 0; k < n; ++k) f(k);
 }
 
 /// Threads of the host that what is computed beside a backend may use: its own where it runs on the host, else as many
