@@ -26,13 +26,17 @@ inline void refuse_as_library(const httplib::Request&, httplib::Response& to) {
                          : to.status == 413 ? "the body is too large"
                                             : "the request cannot be read"});
 }
-/// Answers with what a handler has thrown.
-inline void refuse_as_thrown(const httplib::Request&, httplib::Response& to, std::exception_ptr thrown) {
+/// What a client is told of something that was thrown.
+inline iapt::openai_error refusal_of(std::exception_ptr thrown) {
   try {
     std::rethrow_exception(thrown);
-  } catch (const iapt::openai_error& refusal) { refuse(to, refusal); } catch (const std::exception& failure) {
-    refuse(to, {500, failure.what()});
+  } catch (const iapt::openai_error& refusal) { return refusal; } catch (const std::exception& failure) {
+    return {500, failure.what()};
   }
+}
+/// Answers with what a handler has thrown.
+inline void refuse_as_thrown(const httplib::Request&, httplib::Response& to, std::exception_ptr thrown) {
+  refuse(to, refusal_of(thrown));
 }
 
 /// All of a body, after which the next request may follow on the same connection. What counts is its length when it is
@@ -110,10 +114,8 @@ inline void stream_answer(httplib::Response& to, std::shared_ptr<iapt::openai_an
         ends = channel->done();
       }
       if (ends) text += shape->ending({.prompt = prompt, .generated = channel->tokens()});
-    } catch (const iapt::openai_error& failure) {
-      text += iapt::openai_answer::event(failure.body()), ends = true;
-    } catch (const std::exception& failure) {  // nobody else would catch it
-      text += iapt::openai_answer::event(iapt::openai_error(500, failure.what()).body()), ends = true;
+    } catch (...) {  // nobody else would catch it
+      text += iapt::openai_answer::event(refusal_of(std::current_exception()).body()), ends = true;
     }
     const std::string part = std::exchange(text, {});
     if (!sink.is_writable() || !(part.empty() || sink.write(part.data(), part.size()))) return false;

@@ -4,8 +4,11 @@
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "iapt/io/atomic_file.hpp"
@@ -29,12 +32,17 @@ concept known_to_peft = requires {
   Method::peft_type;
 };
 
-/// The folder that holds an adapter: the one named, or the best of a run that was saved there.
+/// The folder that holds an adapter, if there is one: the one named, or the best of a run that was saved there.
+inline std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder) {
+  std::error_code none;  // also of a name that is too long
+  for (const std::filesystem::path& inside : {folder, folder / "best", folder / "last"})
+    if (std::filesystem::exists(inside / adapter_files[0], none)) return inside;
+  return {};
+}
+/// The same, where there must be one.
 /// @throws io_error if there is none
 inline std::filesystem::path adapter_folder(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder / "adapter_config.json")) return folder;
-  for (const char* inside : {"best", "last"})
-    if (std::filesystem::exists(folder / inside / "adapter_config.json")) return folder / inside;
+  if (auto found = find_adapter(folder)) return *std::move(found);
   throw io_error(folder.string() + ": there is no adapter: neither adapter_config.json nor best/adapter_config.json");
 }
 

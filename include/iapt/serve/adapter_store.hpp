@@ -113,7 +113,7 @@ class adapter_store {
   // What tells one writing of an adapter from another: folder, and of its files identity, length and time.
   struct state {
     std::filesystem::path folder;
-    std::array<std::array<std::int64_t, 5>, 3> files = {};
+    std::array<std::array<std::int64_t, 4>, adapter_files.size()> files = {};
     bool operator==(const state&) const = default;
   };
   struct entry {
@@ -135,24 +135,21 @@ class adapter_store {
            std::none_of(name.begin(), name.end(),
                         [](unsigned char c) { return c < ' ' || c == '/' || c == '\\' || c == 0x7F; });
   }
-  static std::array<std::int64_t, 5> facts_of(const std::filesystem::path& file) {
-    struct stat facts {};
-    if (::stat(file.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) return {};
-    return {std::int64_t(facts.st_ino), std::int64_t(facts.st_size), std::int64_t(facts.st_mtim.tv_sec),
-            std::int64_t(facts.st_mtim.tv_nsec), 1};
+  std::optional<std::filesystem::path> find(const std::string& tenant) const {
+    auto found = is_name(tenant) ? find_adapter(folder_ / tenant) : std::nullopt;
+    std::error_code none;
+    if (found && !std::filesystem::is_regular_file(*found / adapter_files[0], none)) found.reset();
+    return found;
   }
-  std::optional<state> find(const std::string& tenant) const {
-    if (!is_name(tenant)) return {};
-    for (const char* inside : {"", "best", "last"}) {
-      state found{folder_ / tenant / inside};
-      for (std::size_t i = 0; i < found.files.size(); ++i) found.files[i] = facts_of(found.folder / adapter_files[i]);
-      if (found.files[0] != decltype(facts_of(""))()) return found;
-    }
-    return {};
-  }
+  // As the tenant's folder is now; the facts of a file that is not there are 0.
   state require(const std::string& tenant) const {
-    if (auto found = find(tenant)) return *std::move(found);
-    throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
+    auto found = find(tenant);
+    if (!found) throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
+    state now{*std::move(found)};
+    for (std::size_t i = 0; i < adapter_files.size(); ++i)
+      if (struct stat facts{}; ::stat((now.folder / adapter_files[i]).c_str(), &facts) == 0)
+        now.files[i] = {std::int64_t(facts.st_ino), facts.st_size, facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec};
+    return now;
   }
 
   // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another.
