@@ -130,13 +130,15 @@ struct attention_op {
   void backward(Backend& b, const Y& y, const X&... x) const {
     auto a = arrays(x...);
     a.y = const_cast<T*>(y.data()), a.log_sum = const_cast<compute_type<T>*>(log_sum.data());
+    bool zeros = true;
     const auto adjoint = [&](const auto& operand) {
       const auto [d, accumulates] = operand.adjoint();
       if (d && !accumulates) b.zero(d, operand.size());
+      zeros = zeros && !(d && accumulates);
       return d;
     };
     const std::array<T*, sizeof...(X)> d{adjoint(x)...};
-    attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr};
+    attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr, zeros};
     if constexpr (sizeof...(X) == 5) to.dprefix_k = d[3], to.dprefix_v = d[4];
     b.attention_adjoint(a, to, pattern.template plan<T>(b, layout));
   }

@@ -11,6 +11,20 @@
 
 namespace iapt {
 
+/// Sequences that a fused kernel of the machine's has see their own rows, of which there are many. Tiles then see to
+/// what else there is, the past and the soft tokens.
+struct fused_sequences {
+  extent count = 0;                       ///< how many
+  extent longest = 0;                     ///< rows of the longest
+  const std::int32_t *lengths = nullptr,  ///< rows of each
+      *query_offsets = nullptr,           ///< where each one's queries begin, in numbers, and where the last one's end
+          *key_offsets = nullptr,         ///< the same for keys and values
+              *sum_offsets = nullptr;     ///< the same for the rows' sums
+  /// `more` of them, from number `first` on.
+  fused_sequences part(extent first, extent more) const {
+    return {more, longest, lengths + first, query_offsets + first, key_offsets + first, sum_offsets + first};
+  }
+};
 /// Queries of a tile. The rows of a sequence and key/value head are its queries, each with all the heads that share the
 /// key/value head: row r is query r / (H/G), head r % (H/G).
 struct attention_query_tile {
@@ -20,6 +34,7 @@ struct attention_query_tile {
       split,       ///< which of the groups that share the tiles of keys among them
       splits,      ///< how many there are
       partial;     ///< where their results of the first row go, if there are several
+  bool own;        ///< whether the sequence's own rows are among the keys, or a fused kernel has seen to them
 };
 /// A row whose keys were shared among several groups.
 struct attention_split_row {
@@ -98,12 +113,12 @@ struct attention_tiles {
   IAPT_DEVICE extent place(const attention_rows_of& at, extent i) const {
     return (at.s.begin + at.query(i)) * a.layout.heads + at.kv_head * at.shared + (at.from + i) % at.shared;
   }
-  /// Calls f(keys), a tile of them at a time, for all that a tile of queries may see: the past, the soft tokens, the
-  /// own rows so far.
+  /// Calls f(keys), a tile of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
+  /// the own rows so far if `own` says so.
   template <class F>
-  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, F f) const {
+  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, F f) const {
     const extent last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
-    for (int kind = 0; kind < 3; ++kind) {
+    for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
       const T *const k = kind == 0   ? a.past_k
                          : kind == 1 ? a.prefix_k
                                      : a.k,
@@ -181,10 +196,15 @@ struct attention_forward_tile {
     C *y = group.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
-    group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
-    group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
+    if (t.own) {
+      group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
+      group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
+    } else {  // as if the own rows were one key, and had been seen
+      tiles.load_queries(group, y, tiles.a.y, at, C(1));
+      group.each(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, r.at)], sum[r.at] = 1; });
+    }
     extent turn = 0;
-    tiles.each_key_tile(at, [&](const attention_key_range<T>& range) {
+    tiles.each_key_tile(at, t.own, [&](const attention_key_range<T>& range) {
       if (turn++ % t.splits != t.split) return;  // another group's
       const int keys = int(range.count);
       tiles.load_keys(group, kv, range.k, keys);
@@ -215,8 +235,8 @@ struct attention_forward_tile {
           [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
       group.barrier();
     });
+    group.barrier();  // for what stood there first, where this group had no keys
     if (t.splits > 1) {
-      group.barrier();  // for the zeros, where this group had no keys
       C* const partial = tiles.partial + t.partial * (E + 2);
       group.each(rows * E, [&](auto n) {
         const int r = int(n.at) / E, e = int(n.at) % E;

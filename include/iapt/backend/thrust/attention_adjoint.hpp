@@ -70,7 +70,7 @@ struct attention_query_adjoint_tile {
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
     group.each(edge * stride, [&](auto n) { dq[n.at] = 0; });
-    tiles.each_key_tile(at, [&](const attention_key_range<T>& range) {
+    tiles.each_key_tile(at, t.own, [&](const attention_key_range<T>& range) {
       tiles.load_keys(group, key, range.k, range.count);
       tiles.load_keys(group, value, range.v, range.count);
       group.barrier();
@@ -82,6 +82,7 @@ struct attention_query_adjoint_tile {
           [&](int j, int l) { return key[l * stride + j]; }, [&](int i, int j, C more) { dq[i * stride + j] += more; });
       group.barrier();
     });
+    group.barrier();  // where there are no keys, for the zeros
     group.each(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       T& to = tiles.d.dq[tiles.place(at, r) * E + e];

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "iapt/backend/concept.hpp"
@@ -16,64 +18,32 @@ namespace iapt {
 template <class Backend>
 class attention_plan {
  public:
-  /// Cuts sequences into tiles of `edge` rows and as many keys.
+  /// Cuts sequences into tiles of `edge` rows and as many keys. With `fuses` the machine has a fused kernel, which
+  /// takes over what sequences of many rows see of themselves.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
-                 const past_blocks& blocks, int edge)
-      : layout_(layout), edge_(edge), block_(blocks.rows), table_(on(backend, blocks.table)) {
-    std::vector<attention_query_tile> queries, shares;
-    std::vector<attention_split_row> split_rows;
-    for (extent s = 0; s < extent(segments.size()); ++s) {
-      rows_ = std::max(rows_, segments[s].begin + segments[s].count);
-      const extent rows = segments[s].count * (layout.heads / layout.kv_heads);
-      const extent splits = segments[s].count <= few_queries ? few_queries_splits : 1;
-      for (extent g = 0; g < layout.kv_heads; ++g)
-        for (extent from = 0; from < rows; from += edge) {
-          queries.push_back({s, g, from, 0, 1, 0});
-          const extent count = std::min<extent>(edge, rows - from);
-          for (extent r = 0; splits > 1 && r < count; ++r)
-            split_rows.push_back({s, g, from + r, partial_rows_ + r, count, splits});
-          for (extent split = 0; split < splits; ++split) {
-            shares.push_back({s, g, from, split, splits, partial_rows_});
-            if (splits > 1) partial_rows_ += count;
-          }
-        }
-    }
-    std::vector<attention_key_tile> keys;
-    std::vector<std::int32_t> seers;
-    const auto add_keys = [&](extent begin, extent end, extent first_seer, bool soft) {
-      for (extent from = begin; from < end; from += edge)
-        for (extent g = 0; g < layout.kv_heads; ++g)
-          keys.push_back(
-              {from, std::min<extent>(edge, end - from), g, first_seer, extent(seers.size()) - first_seer, soft});
-    };
-    for (extent s = 0; s < extent(segments.size()); ++s) {
-      seers.push_back(std::int32_t(s));
-      add_keys(segments[s].begin, segments[s].begin + segments[s].count, extent(seers.size()) - 1, false);
-    }
-    // Soft tokens may be shared: between two neighbouring ends of ranges, all are seen by the same sequences.
-    std::vector<extent> ends;
-    for (const attention_segment& s : segments)
-      if (s.prefix_count) ends.insert(ends.end(), {s.prefix_begin, s.prefix_begin + s.prefix_count});
-    std::sort(ends.begin(), ends.end());
-    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-    for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
-      const extent first_seer = extent(seers.size());
-      for (extent s = 0; s < extent(segments.size()); ++s)
-        if (segments[s].prefix_begin <= ends[i] && ends[i] < segments[s].prefix_begin + segments[s].prefix_count)
-          seers.push_back(std::int32_t(s));
-      if (first_seer < extent(seers.size())) add_keys(ends[i], ends[i + 1], first_seer, true);
-    }
+                 const past_blocks& blocks, int edge, bool fuses)
+      : layout_(layout), edge_(edge), fuses_(fuses), block_(blocks.rows), table_(on(backend, blocks.table)) {
+    for (const attention_segment& s : segments) rows_ = std::max(rows_, s.begin + s.count);
+    // A fused kernel counts numbers with 32 bits.
+    if (rows_ * layout.heads * layout.head_size > INT32_MAX) fuses_ = false;
+    plan_fused(backend, segments);
+    plan_queries(backend, segments);
+    plan_keys(backend, segments);
     segments_ = on(backend, std::vector(segments.begin(), segments.end()));
-    queries_ = on(backend, queries), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows),
-    keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
 
   /// Other sequences, which differ in their past alone; the table has as many places as before.
+  /// @throws shape_error if a sequence has a past that nothing was planned for
   void replace(const std::vector<attention_segment>& others, const past_blocks& blocks) {
+    for (std::size_t s = 0; s < others.size(); ++s)
+      if (is_fused(others[s]) && others[s].past_count && !has_past_[s])
+        throw shape_error("attention: sequence " + std::to_string(s) + " had no past when its tiles were planned");
     segments_->backend().upload(segments_->write(), others.data(), segments_->size());
     if (table_->size()) table_->backend().upload(table_->write(), blocks.table.data(), table_->size());
   }
 
+  /// Sequences whose own rows are a fused kernel's.
+  const fused_sequences& fused() const { return fused_; }
   /// Number of tiles of queries.
   extent query_tiles() const { return queries_->size(); }
   /// Number of groups that the forward takes: several for a tile of few queries, which share its keys.
@@ -112,11 +82,92 @@ class attention_plan {
     if (!x.empty()) backend.upload(copy->write(), x.data(), extent(x.size()));
     return copy;
   }
+  bool is_fused(const attention_segment& s) const { return fuses_ && s.count > few_queries; }
+  void plan_fused(Backend& backend, std::span<const attention_segment> segments) {
+    std::vector<std::int32_t> lengths, places[3];  // of queries, keys, sums
+    const extent widths[] = {layout_.heads * layout_.head_size, layout_.kv_heads * layout_.head_size, layout_.heads};
+    extent end = 0;
+    for (const attention_segment& s : segments) {
+      if (!is_fused(s)) continue;
+      lengths.push_back(std::int32_t(s.count));
+      fused_.longest = std::max(fused_.longest, s.count);
+      for (int i = 0; i < 3; ++i) places[i].push_back(std::int32_t(s.begin * widths[i]));
+      end = s.begin + s.count;
+    }
+    if (lengths.empty()) return;
+    for (int i = 0; i < 3; ++i) places[i].push_back(std::int32_t(end * widths[i]));
+    fused_.count = extent(lengths.size());
+    std::vector<std::int32_t> all = std::move(lengths);
+    for (const auto& some : places) all.insert(all.end(), some.begin(), some.end());
+    fused_places_ = on(backend, all);
+    fused_.lengths = fused_places_->data();
+    fused_.query_offsets = fused_.lengths + fused_.count;
+    fused_.key_offsets = fused_.query_offsets + fused_.count + 1;
+    fused_.sum_offsets = fused_.key_offsets + fused_.count + 1;
+  }
+  void plan_queries(Backend& backend, std::span<const attention_segment> segments) {
+    std::vector<attention_query_tile> queries, shares;
+    std::vector<attention_split_row> split_rows;
+    const extent together = layout_.heads / layout_.kv_heads;
+    for (extent s = 0; s < extent(segments.size()); ++s) {
+      const attention_segment& segment = segments[s];
+      const extent rows = segment.count * together, splits = segment.count <= few_queries ? few_queries_splits : 1;
+      const bool own = !is_fused(segment);
+      has_past_.push_back(segment.past_count > 0);
+      for (extent g = 0; g < layout_.kv_heads; ++g)
+        for (extent from = 0; from < rows; from += edge_) {
+          const extent count = std::min<extent>(edge_, rows - from);
+          const bool soft = segment.prefix_count && (from + count - 1) / together >= segment.prefix_from;
+          if (!own && !soft && !segment.past_count) continue;  // there is nothing else to see
+          queries.push_back({s, g, from, 0, 1, 0, own});
+          for (extent r = 0; splits > 1 && r < count; ++r)
+            split_rows.push_back({s, g, from + r, partial_rows_ + r, count, splits});
+          for (extent split = 0; split < splits; ++split) {
+            shares.push_back({s, g, from, split, splits, partial_rows_, own});
+            if (splits > 1) partial_rows_ += count;
+          }
+        }
+    }
+    queries_ = on(backend, queries), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows);
+  }
+  void plan_keys(Backend& backend, std::span<const attention_segment> segments) {
+    std::vector<attention_key_tile> keys;
+    std::vector<std::int32_t> seers;
+    const auto add_keys = [&](extent begin, extent end, extent first_seer, bool soft) {
+      for (extent from = begin; from < end; from += edge_)
+        for (extent g = 0; g < layout_.kv_heads; ++g)
+          keys.push_back(
+              {from, std::min<extent>(edge_, end - from), g, first_seer, extent(seers.size()) - first_seer, soft});
+    };
+    for (extent s = 0; s < extent(segments.size()); ++s) {
+      if (is_fused(segments[s])) continue;
+      seers.push_back(std::int32_t(s));
+      add_keys(segments[s].begin, segments[s].begin + segments[s].count, extent(seers.size()) - 1, false);
+    }
+    // Soft tokens may be shared: between two neighbouring ends of ranges, all are seen by the same sequences.
+    std::vector<extent> ends;
+    for (const attention_segment& s : segments)
+      if (s.prefix_count) ends.insert(ends.end(), {s.prefix_begin, s.prefix_begin + s.prefix_count});
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+    for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
+      const extent first_seer = extent(seers.size());
+      for (extent s = 0; s < extent(segments.size()); ++s)
+        if (segments[s].prefix_begin <= ends[i] && ends[i] < segments[s].prefix_begin + segments[s].prefix_count)
+          seers.push_back(std::int32_t(s));
+      if (first_seer < extent(seers.size())) add_keys(ends[i], ends[i + 1], first_seer, true);
+    }
+    keys_ = on(backend, keys), seers_ = on(backend, seers);
+  }
   // While decoding a sequence has one query: its keys are shared among as many groups, whatever is decoded beside it.
   static constexpr extent few_queries = 4, few_queries_splits = 16;
   head_layout layout_;
   int edge_;
+  bool fuses_;
   extent rows_ = 0, partial_rows_ = 0;
+  fused_sequences fused_;
+  stored<std::int32_t> fused_places_;
+  std::vector<bool> has_past_;  // of each sequence
   stored<attention_segment> segments_;
   stored<attention_query_tile> queries_, shares_;
   stored<attention_split_row> split_rows_;

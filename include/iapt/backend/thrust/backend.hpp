@@ -24,7 +24,8 @@ namespace iapt {
 
 /// How a host system of Thrust is used.
 struct thrust_options {
-  int threads = 0;  ///< threads of thrust::omp; 0: as many as OpenMP would take. thrust::cpp has one
+  int threads = 0;               ///< threads of thrust::omp; 0: as many as OpenMP would take. thrust::cpp has one
+  bool fused_attention = false;  ///< let Eigen's attention stand in for a GPU's fused kernels
 };
 
 /// Row kernel k, by one thread, number by number.
@@ -54,7 +55,8 @@ class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
 
   /// Takes no memory yet.
   explicit thrust_backend(thrust_options options = {})
-      : products_({.threads = std::same_as<System, thrust::cpp::tag> ? 1 : options.threads}) {}
+      : products_({.threads = std::same_as<System, thrust::cpp::tag> ? 1 : options.threads}),
+        fused_attention_(options.fused_attention) {}
   ~thrust_backend() { this->trim(); }
 
   /// Number of threads in use.
@@ -125,8 +127,31 @@ class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
     else
       widened_matmul(m, n, k, a, b, c, accumulate);
   }
+  /// Whether Eigen's attention stands in for a fused kernel.
+  template <class T>
+  bool fuses(const head_layout&) const {
+    return fused_attention_ && std::floating_point<T>;
+  }
+  /// Lets sequences see their own rows, causally.
+  template <class T>
+  void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
+    if constexpr (std::floating_point<T>) products_.attention(arrays, own_rows(arrays, sequences));
+  }
+  /// Its adjoints.
+  template <class T>
+  void fused_attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
+                               const fused_sequences& sequences) {
+    if constexpr (std::floating_point<T>) products_.attention_adjoint(arrays, adjoints, own_rows(arrays, sequences));
+  }
 
  private:
+  template <class T>
+  auto own_rows(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
+    std::vector<attention_segment> segments(std::size_t(sequences.count));
+    for (std::size_t s = 0; s < segments.size(); ++s)
+      segments[s] = {.begin = sequences.sum_offsets[s] / arrays.layout.heads, .count = sequences.lengths[s]};
+    return products_.template plan_attention<T>(arrays.layout, segments, {});
+  }
   // A product of what is stored in fewer bits: summed in float, rounded once.
   template <class T>
   void widened_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
@@ -146,6 +171,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
     for (extent i = 0; i < m; ++i) std::copy_n(sum.data() + i * n, n, c.data + i * c.stride);
   }
   eigen_backend products_;
+  bool fused_attention_;
 };
 static_assert(backend_like<thrust_backend<thrust::cpp::tag>>);
 static_assert(backend_like<thrust_backend<thrust::omp::tag>>);

@@ -61,15 +61,27 @@ class thrust_loops : public memory_pool<Self> {
   void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
     self().groups(count, w.columns, expand_row<T>{w, rows, to});
   }
+  /// Whether the machine has a fused kernel for sequences that see their own rows: one that has hides these three.
+  template <class T>
+  bool fuses(const head_layout&) const {
+    return false;
+  }
+  /// Lets sequences see their own rows, causally.
+  template <class T>
+  void fused_attention(const attention_arrays<T>&, const fused_sequences&) {}
+  /// Its adjoints, of the log_sum and the results that there are in the end.
+  template <class T>
+  void fused_attention_adjoint(const attention_arrays<T>&, const attention_adjoints<T>&, const fused_sequences&) {}
   /// How the attention of some sequences is divided.
   template <class T>
   attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
                                       const past_blocks& blocks) {
-    return {self(), layout, segments, blocks, attention_edge<T>(layout)};
+    return {self(), layout, segments, blocks, attention_edge<T>(layout), self().template fuses<T>(layout)};
   }
   /// Causal attention; see attention_forward_tile.
   template <class T>
   void attention(const attention_arrays<T>& arrays, const attention_plan<Self>& plan) {
+    if (plan.fused().count) self().fused_attention(arrays, plan.fused());
     buffer<compute_type<T>, Self> partial(self(), plan.partial_rows() * (arrays.layout.head_size + 2));
     const auto tiles = plan.forward_tiles(arrays, partial.write());
     self().groups(plan.shares(), plan.work(), attention_forward_tile<T>{tiles});
@@ -80,6 +92,8 @@ class thrust_loops : public memory_pool<Self> {
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                          const attention_plan<Self>& plan) {
+    if (plan.fused().count) self().fused_attention_adjoint(arrays, adjoints, plan.fused());
+    if (plan.query_tiles() + plan.key_tiles() == 0) return;
     buffer<compute_type<T>, Self> delta(self(), plan.rows() * arrays.layout.heads);
     const auto tiles = plan.tiles(arrays, adjoints, delta.write());
     self().groups(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
