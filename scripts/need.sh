@@ -42,3 +42,23 @@ download_wheel() {
   trap 'rm -rf "$work"' EXIT
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --dest "$work" "$1" >&2
 }
+
+# fetch_headers PACKAGE HEADER FOLDER: brings to FOLDER the headers that a Python package carries, those beside and
+# below HEADER's, which is named as it is included. The script ends with FOLDER printed.
+fetch_headers() {
+  if [ ! -f "$3/$2" ]; then
+    echo "iapt: fetching the headers of $1" >&2
+    download_wheel "$1" "$(dirname "$3")"
+    python3 - "$work" "$2" <<'PYTHON'
+import glob, os, pathlib, sys, zipfile
+work, header = pathlib.Path(sys.argv[1]), sys.argv[2]
+with zipfile.ZipFile(glob.glob(str(work / "*.whl"))[0]) as wheel:
+    names = wheel.namelist()
+    root = next(n[:-len(header)] for n in names if n.endswith("/" + header) and "include" in n)
+    wheel.extractall(work / "wheel", [n for n in names if n.startswith(root)])
+os.rename(work / "wheel" / root, work / "headers")
+PYTHON
+    mv -T "$work/headers" "$3" 2>/dev/null || [ -f "$3/$2" ] # another run may have been faster
+  fi
+  echo "$3"
+}

@@ -12,6 +12,7 @@ if ! command -v nvcc >/dev/null; then
 fi
 need "${build_needs[@]}" catch2 libbenchmark-dev
 model=$(bash scripts/fetch_model.sh)
+bash scripts/fetch_cudnn_frontend.sh >/dev/null
 cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_TEST_CUDA_ARCHITECTURES=90-real \
   "-DCMAKE_CUDA_FLAGS=-Werror all-warnings"
 cmake --build --preset cuda --parallel "${JOBS:-$(nproc)}"

@@ -15,19 +15,24 @@
 #include <unordered_map>
 #include <utility>
 
+#if IAPT_CUDNN
+#include "iapt/backend/cuda/cudnn_attention.cuh"
+#endif
 #include "iapt/backend/cuda/error.cuh"
 #include "iapt/backend/cuda/group.cuh"
 #include "iapt/backend/cuda/product.cuh"
 #include "iapt/backend/cuda/recording.cuh"
 #include "iapt/backend/cuda/staging.cuh"
 #include "iapt/backend/thrust/loops.hpp"
+#include "iapt/expr/loops.hpp"
 
 namespace iapt {
 
 /// Which GPU is used, and how.
 struct cuda_options {
-  int device = 0;         ///< its number
-  bool blocking = false;  ///< wait for every operation, so that a fault is blamed on the one that made it
+  int device = 0;               ///< its number
+  bool blocking = false;        ///< wait for every operation, so that a fault is blamed on the one that made it
+  bool fused_attention = true;  ///< cuDNN's attention for bfloat16, where the program has it and it is for the heads
 };
 
 /// A GPU as a backend, for one host thread, which has it as its current device from here on. Everything is queued in
@@ -208,8 +213,69 @@ class cuda_backend : public thrust_loops<cuda_backend> {
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream_.get()), "matmul");
     queued("matmul");
   }
+#if IAPT_CUDNN
+  /// Whether cuDNN's attention is for numbers of type T and such heads.
+  template <class T>
+  bool fuses(const head_layout& layout) {
+    if (!std::same_as<T, bfloat16> || !options_.fused_attention) return false;
+    if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(stream_.get());
+    return cudnn_->knows(layout);
+  }
+  /// Lets sequences see their own rows, causally.
+  template <class T>
+  void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
+    if constexpr (std::same_as<T, bfloat16>)
+      each_part(arrays.layout, sequences, false, [&](const auto&... part) { cudnn_->forward(part..., arrays); });
+  }
+  /// Its adjoints.
+  template <class T>
+  void fused_attention_adjoint(const attention_arrays<T>& arrays, attention_adjoints<T> adjoints,
+                               const fused_sequences& sequences) {
+    if constexpr (std::same_as<T, bfloat16>) {
+      if (!adjoints.dq && !adjoints.dk && !adjoints.dv) return;
+      // cuDNN writes over what is there, and leaves nothing out.
+      const extent queries = sequences.rows * arrays.layout.heads * arrays.layout.head_size;
+      const extent keys = sequences.rows * arrays.layout.kv_heads * arrays.layout.head_size;
+      overwritten dq(*this, adjoints.dq, queries, adjoints.zeros), dk(*this, adjoints.dk, keys, adjoints.zeros),
+          dv(*this, adjoints.dv, keys, adjoints.zeros);
+      each_part(arrays.layout, sequences, true,
+                [&](const auto&... part) { cudnn_->adjoint(part..., arrays, adjoints); });
+      dq.add(), dk.add(), dv.add();
+    }
+  }
+#endif
 
  private:
+#if IAPT_CUDNN
+  // Memory that may be written over, in the place of some where there are adjoints already, or that is missing.
+  struct overwritten {
+    cuda_backend& backend;
+    bfloat16* const wanted;
+    const extent size;
+    bfloat16* own = nullptr;
+    overwritten(cuda_backend& b, bfloat16*& p, extent n, bool zeros) : backend(b), wanted(p), size(n) {
+      if (p && zeros) return;
+      p = own = backend.take<bfloat16>(size);
+      backend.zero(own, size);
+    }
+    ~overwritten() {
+      if (own) backend.give(own, size);
+    }
+    void add() {
+      if (own && wanted) backend.grid(1, size, fold_chunks<bfloat16>{{own}, {wanted}, 1, size, true});
+    }
+  };
+  template <class F>
+  void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
+    for (extent done = 0; done < sequences.count;) {
+      const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
+      buffer<std::uint8_t, cuda_backend> workspace(*this, extent(cudnn_->workspace_bytes(shape)));
+      f(shape, sequences.part(done, shape.sequences), workspace.write());
+      done += shape.sequences;
+    }
+    queued("fused attention");
+  }
+#endif
   // Takes memory from a recording until its end.
   struct recording_scope {
     std::shared_ptr<recording_memory>& current;
@@ -257,6 +323,9 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   std::unique_ptr<CUstream_st, end_stream> stream_;
   std::unique_ptr<cublas_products> products_;
   std::unique_ptr<staging_memory> staging_;
+#if IAPT_CUDNN
+  std::unique_ptr<cudnn_attention> cudnn_;  // from the first attention in bfloat16 on
+#endif
   std::shared_ptr<recording_memory> recording_;  // where memory comes from now, if not the pool
   std::unordered_map<void*, std::shared_ptr<recording_memory>> recorded_;  // memory that is out, and where it belongs
   bool capturing_ = false;

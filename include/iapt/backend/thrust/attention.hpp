@@ -16,13 +16,14 @@ namespace iapt {
 struct fused_sequences {
   extent count = 0;                       ///< how many
   extent longest = 0;                     ///< rows of the longest
+  extent rows = 0;                        ///< of the packed arrays, up to the last of theirs
   const std::int32_t *lengths = nullptr,  ///< rows of each
       *query_offsets = nullptr,           ///< where each one's queries begin, in numbers, and where the last one's end
           *key_offsets = nullptr,         ///< the same for keys and values
               *sum_offsets = nullptr;     ///< the same for the rows' sums
   /// `more` of them, from number `first` on.
   fused_sequences part(extent first, extent more) const {
-    return {more, longest, lengths + first, query_offsets + first, key_offsets + first, sum_offsets + first};
+    return {more, longest, rows, lengths + first, query_offsets + first, key_offsets + first, sum_offsets + first};
   }
 };
 /// Queries of a tile. The rows of a sequence and key/value head are its queries, each with all the heads that share the

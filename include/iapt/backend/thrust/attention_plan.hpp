@@ -86,16 +86,15 @@ class attention_plan {
   void plan_fused(Backend& backend, std::span<const attention_segment> segments) {
     std::vector<std::int32_t> lengths, places[3];  // of queries, keys, sums
     const extent widths[] = {layout_.heads * layout_.head_size, layout_.kv_heads * layout_.head_size, layout_.heads};
-    extent end = 0;
     for (const attention_segment& s : segments) {
       if (!is_fused(s)) continue;
       lengths.push_back(std::int32_t(s.count));
       fused_.longest = std::max(fused_.longest, s.count);
       for (int i = 0; i < 3; ++i) places[i].push_back(std::int32_t(s.begin * widths[i]));
-      end = s.begin + s.count;
+      fused_.rows = std::max(fused_.rows, s.begin + s.count);
     }
     if (lengths.empty()) return;
-    for (int i = 0; i < 3; ++i) places[i].push_back(std::int32_t(end * widths[i]));
+    for (int i = 0; i < 3; ++i) places[i].push_back(std::int32_t(fused_.rows * widths[i]));
     fused_.count = extent(lengths.size());
     std::vector<std::int32_t> all = std::move(lengths);
     for (const auto& some : places) all.insert(all.end(), some.begin(), some.end());

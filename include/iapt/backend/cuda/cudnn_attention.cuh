@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuDNN's fused attention, for sequences that see their own rows. What is declared here is defined in
+// cudnn_attention_source.cuh, which one translation unit of a program includes: NVIDIA's headers take a compiler half a
+// minute. In CMake that unit comes with iapt::cuda.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <compare>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "iapt/backend/concept.hpp"
+#include "iapt/backend/thrust/attention.hpp"
+
+namespace iapt {
+
+/// What cuDNN compiles a kernel for, which takes seconds. So there are few of them: sequences are done in parts of
+/// 1, 2, 4, 8..., and are as long as the next power of two.
+struct cudnn_shape {
+  extent sequences,  ///< how many there are, B
+      longest;       ///< rows of a sequence at most, S
+  extent heads,      ///< query heads, H
+      kv_heads,      ///< key/value heads, G
+      head_size;     ///< numbers in a head, E
+  bool adjoint;      ///< the adjoint, or the forward
+  /// As many of `count` sequences as fit: what the adjoint keeps for its fixed order is B·H·S² numbers.
+  static cudnn_shape of(const head_layout& layout, extent longest, extent count, bool adjoint) {
+    constexpr extent most = extent(1) << 28;  // bytes
+    cudnn_shape shape{1, 128, layout.heads, layout.kv_heads, layout.head_size, adjoint};
+    while (shape.longest < longest) shape.longest *= 2;
+    const extent each = adjoint ? layout.heads * shape.longest * shape.longest * 2 : 0;
+    while (shape.sequences * 2 <= count && shape.sequences * 2 * each <= most) shape.sequences *= 2;
+    return shape;
+  }
+  /// An order, for a table of them.
+  auto operator<=>(const cudnn_shape&) const = default;
+};
+
+/// Causal attention in bfloat16, scaled by 1/√E, of sequences to their own rows, and its adjoint in a fixed order.
+/// @par Source Dao 2023, "FlashAttention-2"
+class cudnn_attention {
+ public:
+  /// Opens cuDNN on the current device.
+  /// @throws device_error if it cannot be
+  explicit cudnn_attention(cudaStream_t stream);
+  ~cudnn_attention();
+  cudnn_attention(const cudnn_attention&) = delete;
+  cudnn_attention& operator=(const cudnn_attention&) = delete;
+
+  /// Whether it is for such heads, on this device: from Hopper on, heads of a multiple of 16, at most 128, numbers.
+  bool knows(const head_layout& layout) const;
+  /// Memory that a run needs, in bytes. Compiles the kernel if it is the first of its shape.
+  /// @throws device_error naming the shape if cuDNN knows no way
+  std::size_t workspace_bytes(const cudnn_shape& shape);
+  /// y and log_sum of the shape's number of sequences.
+  /// @throws device_error if cuDNN fails
+  void forward(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
+               const attention_arrays<bfloat16>& arrays);
+  /// dq, dk and dv, which are written over.
+  /// @throws device_error if cuDNN fails
+  void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
+               const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints);
+  /// Why cuDNN knows no way on a device that need not be here; empty if it does. The device is cuDNN's own description
+  /// in JSON, and its compute capability (90 for Hopper).
+  static std::string refusal(const cudnn_shape& shape, std::string_view device, int capability);
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace iapt
