@@ -4,7 +4,8 @@
 # models, gradients and training against the Eigen backend, determinism, memory, errors; the small suite again under
 # compute-sanitizer. Needs CUDA 13, CMake 3.25 and a C++ compiler, and the headers of Eigen and Catch2 2: installed, or
 # in .deps/include/eigen3 and .deps/include/catch2 (docs/gpu.md). What needs files and text is tested where
-# nlohmann-json and PCRE2 are there. tests/gpu.sh [STAGE...]: some of build, test and check; all without an argument.
+# nlohmann-json and PCRE2 are there, cuDNN's attention where cuDNN and .deps/cudnn_frontend are. tests/gpu.sh [STAGE...]:
+# some of build, test and check; all without an argument.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/local/cuda/bin
@@ -47,6 +48,7 @@ if wanted check; then
     attention="causal attention*,attention with*,attention over*,sequences may*,gradients of attention"
     sanitize memcheck test_expr.cuda
     sanitize memcheck test_ops.cuda "$attention,rms_norm,cross_entropy*,attention_pool,argmax*,the backbone*"
+    sanitize memcheck test_ops.cuda "a fused kernel*"
     sanitize racecheck test_ops.cuda "causal attention*,attention with*,rms_norm,attention_pool"
     sanitize synccheck test_ops.cuda "$attention,attention_pool"
   else

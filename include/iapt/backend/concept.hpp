@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a machine must offer: memory, two kinds of loops, products and attention. Nothing else knows a machine.
 #pragma once
+#include <compare>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -60,8 +61,8 @@ struct head_layout {
   extent heads = 1;      ///< H
   extent kv_heads = 1;   ///< G, a divisor of H
   extent head_size = 1;  ///< E
-  /// Whether they are the same.
-  bool operator==(const head_layout&) const = default;
+  /// Whether they are the same, and an order.
+  auto operator<=>(const head_layout&) const = default;
 };
 
 /// What an attention reads and writes. Rows are contiguous: (N, H·E) for queries and results, (·, G·E) for keys and

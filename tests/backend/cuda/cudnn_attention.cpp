@@ -22,19 +22,22 @@ constexpr const char* hopper = R"({"cudaDeviceId": 0, "deviceVer": 900, "driverV
 
 TEST_CASE("there are few shapes to compile kernels for", "[backend][no_device]") {
   const head_layout layout{32, 8, 128};
-  CHECK((cudnn_shape::of(layout, 1, 1, false) == cudnn_shape{1, 128, 32, 8, 128, false}));
-  CHECK((cudnn_shape::of(layout, 513, 11, false) == cudnn_shape{8, 1024, 32, 8, 128, false}));
-  // 2²⁸ bytes hold what the adjoint keeps of 16 sequences of 512 rows, or of one of 2048.
-  CHECK((cudnn_shape::of(layout, 512, 100, true) == cudnn_shape{16, 512, 32, 8, 128, true}));
-  CHECK((cudnn_shape::of(layout, 512, 7, true) == cudnn_shape{4, 512, 32, 8, 128, true}));
-  CHECK((cudnn_shape::of(layout, 3000, 7, true) == cudnn_shape{1, 4096, 32, 8, 128, true}));
+  CHECK((cudnn_shape::of(layout, 1, 1, false) == cudnn_shape{1, 128, 8, layout, false}));
+  CHECK((cudnn_shape::of(layout, 513, 11, false) == cudnn_shape{8, 1024, 8, layout, false}));
+  // 2²⁸ bytes hold what the adjoint keeps of 16 sequences of 512 rows, of one of 2048, of a quarter of one of 4096.
+  CHECK((cudnn_shape::of(layout, 512, 100, true) == cudnn_shape{16, 512, 8, layout, true}));
+  CHECK((cudnn_shape::of(layout, 512, 7, true) == cudnn_shape{4, 512, 8, layout, true}));
+  CHECK((cudnn_shape::of(layout, 2048, 7, true) == cudnn_shape{1, 2048, 8, layout, true}));
+  CHECK((cudnn_shape::of(layout, 3000, 7, true) == cudnn_shape{1, 4096, 2, layout, true}));
+  CHECK(cudnn_shape::of(layout, 3000, 7, true).heads() == 8);
+  CHECK((cudnn_shape::of({9, 3, 64}, 8192, 7, true) == cudnn_shape{1, 8192, 1, {9, 3, 64}, true}));
 }
 
 TEST_CASE("cuDNN knows a way on Hopper for all that it is asked for", "[backend][no_device]") {
   std::vector<head_layout> layouts{{32, 32, 128}, {9, 3, 64}};  // a 7B Llama's, SmolLM2's
   for (extent size = 16; size <= 128; size += 16) layouts.push_back({8, 2, size});
   for (const head_layout& layout : layouts)
-    for (const extent longest : {5, 512, 4096})
+    for (const extent longest : {5, 512, 8192})
       for (const bool adjoint : {false, true}) {
         CAPTURE(layout.heads, layout.head_size, longest, adjoint);
         const std::string refusal = cudnn_attention::refusal(cudnn_shape::of(layout, longest, 8, adjoint), hopper, 90);
@@ -47,10 +50,9 @@ TEST_CASE("cuDNN knows a way on Hopper for all that it is asked for", "[backend]
 }
 
 TEST_CASE("what cuDNN has no way for, it says", "[backend][no_device]") {
-  const cudnn_shape odd{1, 128, 4, 4, 7, false};
-  CHECK(cudnn_attention::refusal(odd, hopper, 90) != "");
-  CHECK(cudnn_attention::refusal({1, 128, 4, 4, 64, true}, hopper, 80) != "");  // Ampere: no packed sums
-  CHECK(cudnn_attention::refusal({1, 128, 4, 4, 64, false}, "{}", 90) != "");
+  CHECK(cudnn_attention::refusal({1, 128, 4, {4, 4, 7}, false}, hopper, 90) != "");
+  CHECK(cudnn_attention::refusal({1, 128, 4, {4, 4, 64}, true}, hopper, 80) != "");  // Ampere: no packed sums
+  CHECK(cudnn_attention::refusal({1, 128, 4, {4, 4, 64}, false}, "{}", 90) != "");
 }
 
 }  // namespace iapt::test

@@ -270,7 +270,8 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     for (extent done = 0; done < sequences.count;) {
       const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
       buffer<std::uint8_t, cuda_backend> workspace(*this, extent(cudnn_->workspace_bytes(shape)));
-      f(shape, sequences.part(done, shape.sequences), workspace.write());
+      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads)
+        f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
       done += shape.sequences;
     }
     queued("fused attention");

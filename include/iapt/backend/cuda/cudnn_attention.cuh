@@ -19,19 +19,23 @@ namespace iapt {
 /// What cuDNN compiles a kernel for, which takes seconds. So there are few of them: sequences are done in parts of
 /// 1, 2, 4, 8..., and are as long as the next power of two.
 struct cudnn_shape {
-  extent sequences,  ///< how many there are, B
-      longest;       ///< rows of a sequence at most, S
-  extent heads,      ///< query heads, H
-      kv_heads,      ///< key/value heads, G
-      head_size;     ///< numbers in a head, E
-  bool adjoint;      ///< the adjoint, or the forward
-  /// As many of `count` sequences as fit: what the adjoint keeps for its fixed order is B·H·S² numbers.
+  extent sequences,    ///< how many there are, B
+      longest,         ///< rows of a sequence at most, S
+      kv_heads;        ///< key/value heads that are done, with the query heads that share them
+  head_layout layout;  ///< of the rows in memory
+  bool adjoint;        ///< the adjoint, or the forward
+  /// Query heads that are done, H.
+  extent heads() const { return kv_heads * layout.heads / layout.kv_heads; }
+  /// As many of `count` sequences as fit, or as many heads of one: what the adjoint keeps for its fixed order is B·H·S²
+  /// numbers.
   static cudnn_shape of(const head_layout& layout, extent longest, extent count, bool adjoint) {
     constexpr extent most = extent(1) << 28;  // bytes
-    cudnn_shape shape{1, 128, layout.heads, layout.kv_heads, layout.head_size, adjoint};
+    cudnn_shape shape{1, 128, layout.kv_heads, layout, adjoint};
     while (shape.longest < longest) shape.longest *= 2;
-    const extent each = adjoint ? layout.heads * shape.longest * shape.longest * 2 : 0;
-    while (shape.sequences * 2 <= count && shape.sequences * 2 * each <= most) shape.sequences *= 2;
+    const extent head = adjoint ? shape.longest * shape.longest * 2 : 0;
+    for (extent parts = 2; parts <= layout.kv_heads && shape.heads() * head > most; ++parts)
+      if (layout.kv_heads % parts == 0) shape.kv_heads = layout.kv_heads / parts;
+    while (shape.sequences * 2 <= count && shape.sequences * 2 * shape.heads() * head <= most) shape.sequences *= 2;
     return shape;
   }
   /// An order, for a table of them.
@@ -54,13 +58,13 @@ class cudnn_attention {
   /// Memory that a run needs, in bytes. Compiles the kernel if it is the first of its shape.
   /// @throws device_error naming the shape if cuDNN knows no way
   std::size_t workspace_bytes(const cudnn_shape& shape);
-  /// y and log_sum of the shape's number of sequences.
+  /// y and log_sum of the shape's number of sequences and heads, from `kv_head` on.
   /// @throws device_error if cuDNN fails
-  void forward(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
+  void forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays);
-  /// dq, dk and dv, which are written over.
+  /// dq, dk and dv of the same, which are written over.
   /// @throws device_error if cuDNN fails
-  void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
+  void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints);
   /// Why cuDNN knows no way on a device that need not be here; empty if it does. The device is cuDNN's own description
   /// in JSON, and its compute capability (90 for Hopper).

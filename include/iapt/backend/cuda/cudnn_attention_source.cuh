@@ -9,7 +9,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
 #include <map>
 #include <unordered_map>
 #include <vector>
@@ -42,8 +41,8 @@ enum tensor_number : std::int64_t {
 
 inline std::string to_text(const cudnn_shape& s) {
   return "attention" + std::string(s.adjoint ? "'s adjoint" : "") + " of " + std::to_string(s.sequences) +
-         " sequences of up to " + std::to_string(s.longest) + " rows, " + std::to_string(s.heads) + " heads, " +
-         std::to_string(s.kv_heads) + " key/value heads of " + std::to_string(s.head_size);
+         " sequences of up to " + std::to_string(s.longest) + " rows, " + std::to_string(s.heads()) + " heads, " +
+         std::to_string(s.kv_heads) + " key/value heads of " + std::to_string(s.layout.head_size);
 }
 /// @throws device_error if a call of cuDNN's frontend failed
 inline void check(fe::error_t status, const cudnn_shape& shape) {
@@ -67,48 +66,52 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
   const auto length = integers(lengths, s.sequences);
   const auto query_at = integers(query_offsets, s.sequences + 1), key_at = integers(key_offsets, s.sequences + 1),
              sum_at = integers(sum_offsets, s.sequences + 1);
-  // (B, heads, S, size) with the strides of packed rows.
-  const auto packed = [&](auto& x, tensor_number number, extent heads, extent size, const tensor_attributes& offsets) {
+  // (B, heads, S, size) with the strides of packed rows, which have `all` heads.
+  const auto packed = [&](auto& x, tensor_number number, extent heads, extent all, extent size,
+                          const tensor_attributes& offsets) {
     x.set_uid(number)
         .set_dim({s.sequences, heads, s.longest, size})
-        .set_stride({s.longest * heads * size, size, heads * size, 1})
+        .set_stride({s.longest * all * size, size, all * size, 1})
         .set_ragged_offset(offsets);
   };
-  const auto input = [&](tensor_number number, extent heads, const tensor_attributes& offsets) {
+  const extent size = s.layout.head_size;
+  const auto queries = [&](auto& x, tensor_number number) {
+    packed(x, number, s.heads(), s.layout.heads, size, query_at);
+  };
+  const auto keys = [&](auto& x, tensor_number number) {
+    packed(x, number, s.kv_heads, s.layout.kv_heads, size, key_at);
+  };
+  const auto log_sums = [&](auto& x) {
+    x.set_data_type(fe::DataType_t::FLOAT);
+    packed(x, sums, s.heads(), s.layout.heads, 1, sum_at);
+  };
+  const auto input = [&](const auto& describe, auto... number) {
     fe::graph::Tensor_attributes x;
-    packed(x, number, heads, s.head_size, offsets);
+    describe(x, number...);
     return graph.tensor(x);
   };
-  const auto output = [&](const tensor_attributes& x, tensor_number number, extent heads,
-                          const tensor_attributes& offsets) {
+  const auto output = [&](const tensor_attributes& x, const auto& describe, auto... number) {
     x->set_output(true);
-    packed(*x, number, heads, s.head_size, offsets);
+    describe(*x, number...);
   };
   const auto see = [&](auto attributes) {
-    attributes.set_attn_scale(float(1 / std::sqrt(double(s.head_size))))
+    attributes.set_attn_scale(float(1 / std::sqrt(double(size))))
         .set_padding_mask(true)
         .set_seq_len_q(length)
         .set_seq_len_kv(length)
         .set_causal_mask(true);
     return attributes;
   };
-  const auto in_q = input(q, s.heads, query_at), in_k = input(k, s.kv_heads, key_at),
-             in_v = input(v, s.kv_heads, key_at);
+  const auto in_q = input(queries, q), in_k = input(keys, k), in_v = input(keys, v);
   if (!s.adjoint) {
     const auto [result, log_sum] =
         graph.sdpa(in_q, in_k, in_v, see(fe::graph::SDPA_attributes().set_name("forward").set_generate_stats(true)));
-    output(result, y, s.heads, query_at);
-    log_sum->set_output(true).set_data_type(fe::DataType_t::FLOAT);
-    packed(*log_sum, sums, s.heads, 1, sum_at);
+    output(result, queries, y), output(log_sum, log_sums);
   } else {
-    const auto result = input(y, s.heads, query_at), dresult = input(dy, s.heads, query_at);
-    fe::graph::Tensor_attributes log_sum;
-    log_sum.set_data_type(fe::DataType_t::FLOAT);
-    packed(log_sum, sums, s.heads, 1, sum_at);
-    auto how = see(fe::graph::SDPA_backward_attributes().set_name("adjoint"));
-    how.set_deterministic_algorithm(true);
-    const auto [to_q, to_k, to_v] = graph.sdpa_backward(in_q, in_k, in_v, result, dresult, graph.tensor(log_sum), how);
-    output(to_q, dq, s.heads, query_at), output(to_k, dk, s.kv_heads, key_at), output(to_v, dv, s.kv_heads, key_at);
+    const auto how = see(fe::graph::SDPA_backward_attributes().set_name("adjoint").set_deterministic_algorithm(true));
+    const auto [to_q, to_k, to_v] =
+        graph.sdpa_backward(in_q, in_k, in_v, input(queries, y), input(queries, dy), input(log_sums), how);
+    output(to_q, queries, dq), output(to_k, keys, dk), output(to_v, keys, dv);
   }
 }
 
@@ -123,19 +126,23 @@ struct cudnn_attention::state {
   ~state() {
     if (handle) cudnnDestroy(handle);
   }
-  void run(const cudnn_shape& shape, const fused_sequences& s, void* workspace, const attention_arrays<bfloat16>& a,
-           std::unordered_map<std::int64_t, void*> places) {
+  // `adjoints` for the adjoint alone.
+  void run(const cudnn_shape& shape, const fused_sequences& s, extent kv_head, void* workspace,
+           const attention_arrays<bfloat16>& a, const attention_adjoints<bfloat16>* adjoints) {
     using namespace cudnn_detail;
-    const auto readable = [](const auto* p) { return const_cast<void*>(static_cast<const void*>(p)); };
-    places.insert({{lengths, readable(s.lengths)},
-                   {query_offsets, readable(s.query_offsets)},
-                   {key_offsets, readable(s.key_offsets)},
-                   {sum_offsets, readable(s.sum_offsets)},
-                   {q, readable(a.q)},
-                   {k, readable(a.k)},
-                   {v, readable(a.v)},
-                   {y, a.y},
-                   {sums, a.log_sum}});
+    const extent head = kv_head * shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
+    const auto at = [](const auto* p, extent n) { return const_cast<void*>(static_cast<const void*>(p + n)); };
+    std::unordered_map<std::int64_t, void*> places{
+        {lengths, at(s.lengths, 0)},         {query_offsets, at(s.query_offsets, 0)},
+        {key_offsets, at(s.key_offsets, 0)}, {sum_offsets, at(s.sum_offsets, 0)},
+        {q, at(a.q, head * size)},           {k, at(a.k, kv_head * size)},
+        {v, at(a.v, kv_head * size)},        {y, at(a.y, head * size)},
+        {sums, at(a.log_sum, head)}};
+    if (adjoints)
+      places.insert({{dy, at(adjoints->dy, head * size)},
+                     {dq, at(adjoints->dq, head * size)},
+                     {dk, at(adjoints->dk, kv_head * size)},
+                     {dv, at(adjoints->dv, kv_head * size)}});
     check(graphs.at(shape)->execute(handle, places, workspace), shape);
   }
 };
@@ -171,16 +178,15 @@ std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   return state_->workspaces.emplace(shape, std::size_t(bytes)).first->second;
 }
 
-void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
-                              const attention_arrays<bfloat16>& arrays) {
-  state_->run(shape, sequences, workspace, arrays, {});
+void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+                              void* workspace, const attention_arrays<bfloat16>& arrays) {
+  state_->run(shape, sequences, kv_head, workspace, arrays, nullptr);
 }
 
-void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, void* workspace,
-                              const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints) {
-  using namespace cudnn_detail;
-  state_->run(shape, sequences, workspace, arrays,
-              {{dy, const_cast<bfloat16*>(adjoints.dy)}, {dq, adjoints.dq}, {dk, adjoints.dk}, {dv, adjoints.dv}});
+void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+                              void* workspace, const attention_arrays<bfloat16>& arrays,
+                              const attention_adjoints<bfloat16>& adjoints) {
+  state_->run(shape, sequences, kv_head, workspace, arrays, &adjoints);
 }
 
 std::string cudnn_attention::refusal(const cudnn_shape& shape, std::string_view device, int capability) {
