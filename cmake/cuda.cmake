@@ -6,22 +6,25 @@ option(IAPT_CUDNN "Take attention from cuDNN where it and its C++ frontend are f
 
 # cuDNN's attention, a part of iapt::cuda: compiled once, for NVIDIA's headers are much to read.
 function(iapt_find_cudnn)
-  find_path(IAPT_CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-  find_library(IAPT_CUDNN_LIBRARY cudnn HINTS "${CUDAToolkit_LIBRARY_DIR}")
-  find_path(IAPT_CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
-            PATHS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../.deps/cudnn_frontend/include")
-  mark_as_advanced(IAPT_CUDNN_INCLUDE_DIR IAPT_CUDNN_LIBRARY IAPT_CUDNN_FRONTEND_INCLUDE_DIR)
   if(NOT IAPT_CUDNN)
     return()
-  elseif(NOT IAPT_CUDNN_INCLUDE_DIR OR NOT IAPT_CUDNN_LIBRARY OR NOT IAPT_CUDNN_FRONTEND_INCLUDE_DIR)
-    message(STATUS "iapt: no cuDNN 9 or no cuDNN frontend (scripts/fetch_cudnn_frontend.sh brings it): "
-                   "attention on a GPU is our own kernel alone")
+  endif()
+  find_path(IAPT_CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(IAPT_CUDNN_LIBRARY cudnn HINTS "${CUDAToolkit_LIBRARY_DIR}")
+  find_path(IAPT_CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend/backend/device_properties.h # since 1.12
+            HINTS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../.deps/cudnn_frontend/include")
+  mark_as_advanced(IAPT_CUDNN_INCLUDE_DIR IAPT_CUDNN_LIBRARY IAPT_CUDNN_FRONTEND_INCLUDE_DIR)
+  if(NOT IAPT_CUDNN_INCLUDE_DIR OR NOT IAPT_CUDNN_LIBRARY OR NOT IAPT_CUDNN_FRONTEND_INCLUDE_DIR OR NOT TARGET CUDA::nvrtc)
+    message(STATUS "iapt: no cuDNN 9 or no cuDNN frontend (IAPT_CUDNN_FRONTEND_INCLUDE_DIR; PyPI's "
+                   "nvidia-cudnn-frontend has it): attention on a GPU is our own kernel alone")
     return()
   endif()
   set(unit "${CMAKE_CURRENT_BINARY_DIR}/iapt_cudnn.cpp")
   file(CONFIGURE OUTPUT "${unit}" CONTENT "#include <iapt/backend/cuda/cudnn_attention_source.cuh>\n")
   add_library(iapt_cudnn STATIC EXCLUDE_FROM_ALL "${unit}")
-  target_link_libraries(iapt_cudnn PRIVATE iapt::core PUBLIC "${IAPT_CUDNN_LIBRARY}" CUDA::cudart CUDA::nvrtc)
+  set_target_properties(iapt_cudnn PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(iapt_cudnn PRIVATE $<TARGET_NAME_IF_EXISTS:iapt::core>
+                                   PUBLIC "${IAPT_CUDNN_LIBRARY}" CUDA::cudart CUDA::nvrtc)
   target_include_directories(iapt_cudnn SYSTEM PRIVATE "${IAPT_CUDNN_FRONTEND_INCLUDE_DIR}" "${IAPT_CUDNN_INCLUDE_DIR}")
   target_compile_options(iapt_cudnn PRIVATE -O0) # it only calls, and takes a compiler half a minute as it is
   target_link_libraries(iapt_cuda INTERFACE iapt_cudnn)

@@ -21,10 +21,10 @@ constexpr head_layout layout{6, 2, 16};
 /// Calls f(backend, T()) for the type of number that the backend has a fused kernel for, if it has one.
 template <class Backend, class F>
 void with_fused_type(F f) {
-  if constexpr (requires(Backend b) { b.template fuses<double>(layout); }) {
+  if constexpr (requires(Backend b) { b.template most_fused_rows<double>(layout); }) {
     Backend backend({.fused_attention = true});
-    if (backend.template fuses<double>(layout)) return f(backend, double());
-    if (backend.template fuses<bfloat16>(layout)) return f(backend, bfloat16());
+    if (backend.template most_fused_rows<double>(layout)) return f(backend, double());
+    if (backend.template most_fused_rows<bfloat16>(layout)) return f(backend, bfloat16());
     WARN("skipped: no fused attention here, " << backend.description());
   }
 }
@@ -99,6 +99,23 @@ TEST_CASE("a fused kernel and tiles together are what tiles alone are", "[ops]")
         }
         CHECK((run<T>(true, p, again) == fused));  // the order of its sums is fixed
       }
+  });
+}
+
+TEST_CASE("a plan is of one type of number, and has tiles for what is too long for a fused kernel", "[ops]") {
+  with_fused_type<test_backend>([]<class T>(auto& backend, T) {
+    const attention_pattern<test_backend> pattern(std::vector<attention_segment>{{.begin = 0, .count = 9}});
+    // Two types that are computed in float; one is fused, the other is not.
+    using fused = std::conditional_t<std::same_as<T, double>, float, T>;
+    using other = std::conditional_t<std::same_as<T, double>, bfloat16, float>;
+    CHECK(pattern.template plan<fused>(backend, layout).fused().count == 1);
+    CHECK(pattern.template plan<fused>(backend, layout).query_tiles() == 0);
+    CHECK(pattern.template plan<other>(backend, layout).fused().count == 0);
+    const extent most = backend.template most_fused_rows<T>(layout);
+    const attention_pattern<test_backend> two(
+        std::vector<attention_segment>{{.begin = 0, .count = most}, {.begin = most, .count = most + 1}});
+    CHECK(two.template plan<T>(backend, layout).fused().count == 1);
+    CHECK(two.template plan<T>(backend, layout).fused().longest == most);
   });
 }
 

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "iapt/backend/thrust/backend.hpp"
@@ -65,6 +66,7 @@ class fiber_block {
   }
 
  private:
+  fiber_block() { std::iota(order_.begin(), order_.end(), 0); }
   static constexpr std::size_t stack_bytes = 256 << 10;
   struct fiber {
     ucontext_t context;
@@ -88,7 +90,7 @@ class fiber_block {
     std::abort();
   }
   std::array<fiber, threads> fibers_;
-  std::array<int, threads> order_{0, 1, 2, 3, 4};
+  std::array<int, threads> order_;
   alignas(16) std::array<double, threads> values_;
   ucontext_t caller_;
   std::uint64_t seed_ = 1;

@@ -91,7 +91,7 @@ struct attention_adjoints {
       *dv;         ///< of the own values
   T *dprefix_k,    ///< of the keys of the soft tokens
       *dprefix_v;  ///< of their values
-  bool zeros;      ///< whether there are zeros in all of them yet, so that they may be overwritten
+  bool zeros;      ///< whether dq, dk and dv are zeros yet, so that they may be overwritten
 };
 
 /// Work that is done again and again, where a machine does it each time anew.

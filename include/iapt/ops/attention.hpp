@@ -43,7 +43,8 @@ class attention_pattern {
   const past_blocks& blocks() const { return shared_->blocks; }
   /// Other sequences, which differ in their past alone. Copies see it, too, and the plan is kept. Not between a
   /// recorded statement and its backward.
-  /// @throws shape_error if anything else differs, or the blocks are of another size or number
+  /// @throws shape_error if anything else differs, or the blocks are of another size or number, or a sequence that a
+  ///                     fused kernel sees to had no past when it was planned
   void replace(std::vector<attention_segment> segments, past_blocks blocks = {}) {
     std::vector<attention_segment> same = segments;
     for (std::size_t s = 0; s < std::min(same.size(), shared_->segments.size()); ++s)
@@ -57,10 +58,9 @@ class attention_pattern {
   /// How the backend goes about it, for numbers of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
-    if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout ||
-        shared_->bytes != sizeof(compute_type<T>)) {
+    if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout || shared_->bytes != sizeof(T)) {
       shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments, shared_->blocks));
-      shared_->backend = &backend, shared_->layout = layout, shared_->bytes = sizeof(compute_type<T>);
+      shared_->backend = &backend, shared_->layout = layout, shared_->bytes = sizeof(T);
     }
     return *shared_->plan;
   }
@@ -130,15 +130,16 @@ struct attention_op {
   void backward(Backend& b, const Y& y, const X&... x) const {
     auto a = arrays(x...);
     a.y = const_cast<T*>(y.data()), a.log_sum = const_cast<compute_type<T>*>(log_sum.data());
-    bool zeros = true;
-    const auto adjoint = [&](const auto& operand) {
-      const auto [d, accumulates] = operand.adjoint();
-      if (d && !accumulates) b.zero(d, operand.size());
-      zeros = zeros && !(d && accumulates);
-      return d;
+    std::array<T*, sizeof...(X)> d;
+    std::array<bool, sizeof...(X)> zeros;
+    std::size_t number = 0;
+    const auto prepare = [&](const auto& operand) {
+      const auto [p, accumulates] = operand.adjoint();
+      if (p && !accumulates) b.zero(p, operand.size());
+      zeros[number] = !(p && accumulates), d[number++] = p;
     };
-    const std::array<T*, sizeof...(X)> d{adjoint(x)...};
-    attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr, zeros};
+    (prepare(x), ...);
+    attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr, zeros[0] && zeros[1] && zeros[2]};
     if constexpr (sizeof...(X) == 5) to.dprefix_k = d[3], to.dprefix_v = d[4];
     b.attention_adjoint(a, to, pattern.template plan<T>(b, layout));
   }

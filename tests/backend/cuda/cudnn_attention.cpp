@@ -33,6 +33,16 @@ TEST_CASE("there are few shapes to compile kernels for", "[backend][no_device]")
   CHECK((cudnn_shape::of({9, 3, 64}, 8192, 7, true) == cudnn_shape{1, 8192, 1, {9, 3, 64}, true}));
 }
 
+TEST_CASE("what is not for cuDNN", "[backend][no_device]") {
+  CHECK(cudnn_attention::knows({32, 8, 128}, 90));
+  CHECK(!cudnn_attention::knows({32, 8, 256}, 90));
+  CHECK(!cudnn_attention::knows({32, 8, 24}, 90));
+  CHECK(!cudnn_attention::knows({32, 8, 128}, 80));
+  CHECK(!cudnn_attention::knows({32, 8, 128}, 120));
+  CHECK(cudnn_shape::most_rows({32, 32, 128}) == 32768);
+  CHECK(cudnn_shape::most_rows({9, 3, 64}) == 16384);
+}
+
 TEST_CASE("cuDNN knows a way on Hopper for all that it is asked for", "[backend][no_device]") {
   std::vector<head_layout> layouts{{32, 32, 128}, {9, 3, 64}};  // a 7B Llama's, SmolLM2's
   for (extent size = 16; size <= 128; size += 16) layouts.push_back({8, 2, size});

@@ -75,7 +75,7 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
                                                 {.begin = 70, .count = 3, .prefix_begin = 2, .prefix_count = 6},
                                                 {.begin = 80, .count = 1, .prefix_begin = 20, .prefix_count = 9},
                                                 {.begin = 90, .count = 2}};
-  const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, {}, 8, false);
+  const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, {}, 8, 0);
   CHECK(plan.rows() == 92);
   CHECK(plan.query_tiles() == 18 + 1 + 1 + 1);
   CHECK(plan.shares() == 18 + 3 * 16);

@@ -16,7 +16,7 @@
 #include <utility>
 
 #if IAPT_CUDNN
-#include "iapt/backend/cuda/cudnn_attention.cuh"
+#include "iapt/backend/cuda/cudnn_loops.cuh"
 #endif
 #include "iapt/backend/cuda/error.cuh"
 #include "iapt/backend/cuda/group.cuh"
@@ -24,7 +24,6 @@
 #include "iapt/backend/cuda/recording.cuh"
 #include "iapt/backend/cuda/staging.cuh"
 #include "iapt/backend/thrust/loops.hpp"
-#include "iapt/expr/loops.hpp"
 
 namespace iapt {
 
@@ -35,10 +34,20 @@ struct cuda_options {
   bool fused_attention = true;  ///< cuDNN's attention for bfloat16, where the program has it and it is for the heads
 };
 
+#if IAPT_CUDNN
+/// What a GPU shares with other backends, and cuDNN's attention.
+template <class Self>
+using cuda_loops = cudnn_loops<Self>;
+#else
+/// What a GPU shares with other backends.
+template <class Self>
+using cuda_loops = thrust_loops<Self>;
+#endif
+
 /// A GPU as a backend, for one host thread, which has it as its current device from here on. Everything is queued in
 /// one stream, so memory that comes back can be handed out at once; the host waits in download() alone. A result
 /// repeats bit for bit on one kind of GPU.
-class cuda_backend : public thrust_loops<cuda_backend> {
+class cuda_backend : public cuda_loops<cuda_backend> {
  public:
   using work_type = cuda_work;  ///< of repeat()
 
@@ -65,6 +74,10 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   std::string description() const {
     return std::string(device_.name) + ", " + std::to_string(device_.totalGlobalMem >> 20) + " MiB";
   }
+  /// How it is used.
+  const cuda_options& options() const { return options_; }
+  /// Its compute capability; 90 for Hopper.
+  int capability() const { return device_.major * 10 + device_.minor; }
   /// The stream that everything is queued in.
   cudaStream_t stream() const { return stream_.get(); }
   /// Where Thrust's algorithms run.
@@ -140,6 +153,12 @@ class cuda_backend : public thrust_loops<cuda_backend> {
   /// Waits for all that was queued.
   /// @throws device_error if any of it has failed
   void wait(const std::string& operation = "wait") { check(cudaStreamSynchronize(stream_.get()), operation); }
+  /// Notes that an operation was queued, for the blame of a fault that comes up later.
+  /// @throws device_error if every operation is waited for, and this one has failed
+  void queued(const char* operation) {
+    last_ = operation;
+    if (options_.blocking) wait(readable_name(operation));
+  }
 
   /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
   /// stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for all.
@@ -213,70 +232,8 @@ class cuda_backend : public thrust_loops<cuda_backend> {
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream_.get()), "matmul");
     queued("matmul");
   }
-#if IAPT_CUDNN
-  /// Whether cuDNN's attention is for numbers of type T and such heads.
-  template <class T>
-  bool fuses(const head_layout& layout) {
-    if (!std::same_as<T, bfloat16> || !options_.fused_attention) return false;
-    if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(stream_.get());
-    return cudnn_->knows(layout);
-  }
-  /// Lets sequences see their own rows, causally.
-  template <class T>
-  void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
-    if constexpr (std::same_as<T, bfloat16>)
-      each_part(arrays.layout, sequences, false, [&](const auto&... part) { cudnn_->forward(part..., arrays); });
-  }
-  /// Its adjoints.
-  template <class T>
-  void fused_attention_adjoint(const attention_arrays<T>& arrays, attention_adjoints<T> adjoints,
-                               const fused_sequences& sequences) {
-    if constexpr (std::same_as<T, bfloat16>) {
-      if (!adjoints.dq && !adjoints.dk && !adjoints.dv) return;
-      // cuDNN writes over what is there, and leaves nothing out.
-      const extent queries = sequences.rows * arrays.layout.heads * arrays.layout.head_size;
-      const extent keys = sequences.rows * arrays.layout.kv_heads * arrays.layout.head_size;
-      overwritten dq(*this, adjoints.dq, queries, adjoints.zeros), dk(*this, adjoints.dk, keys, adjoints.zeros),
-          dv(*this, adjoints.dv, keys, adjoints.zeros);
-      each_part(arrays.layout, sequences, true,
-                [&](const auto&... part) { cudnn_->adjoint(part..., arrays, adjoints); });
-      dq.add(), dk.add(), dv.add();
-    }
-  }
-#endif
 
  private:
-#if IAPT_CUDNN
-  // Memory that may be written over, in the place of some where there are adjoints already, or that is missing.
-  struct overwritten {
-    cuda_backend& backend;
-    bfloat16* const wanted;
-    const extent size;
-    bfloat16* own = nullptr;
-    overwritten(cuda_backend& b, bfloat16*& p, extent n, bool zeros) : backend(b), wanted(p), size(n) {
-      if (p && zeros) return;
-      p = own = backend.take<bfloat16>(size);
-      backend.zero(own, size);
-    }
-    ~overwritten() {
-      if (own) backend.give(own, size);
-    }
-    void add() {
-      if (own && wanted) backend.grid(1, size, fold_chunks<bfloat16>{{own}, {wanted}, 1, size, true});
-    }
-  };
-  template <class F>
-  void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
-    for (extent done = 0; done < sequences.count;) {
-      const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
-      buffer<std::uint8_t, cuda_backend> workspace(*this, extent(cudnn_->workspace_bytes(shape)));
-      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads)
-        f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
-      done += shape.sequences;
-    }
-    queued("fused attention");
-  }
-#endif
   // Takes memory from a recording until its end.
   struct recording_scope {
     std::shared_ptr<recording_memory>& current;
@@ -314,19 +271,12 @@ class cuda_backend : public thrust_loops<cuda_backend> {
     cuda_check(status, "noticed at " + name + ", the last operation queued before was " + readable_name(last_) +
                            "; cuda_options{.blocking = true} finds the one to blame");
   }
-  void queued(const char* operation) {
-    last_ = operation;
-    if (options_.blocking) wait(readable_name(operation));
-  }
 
   cuda_options options_;
   cudaDeviceProp device_;
   std::unique_ptr<CUstream_st, end_stream> stream_;
   std::unique_ptr<cublas_products> products_;
   std::unique_ptr<staging_memory> staging_;
-#if IAPT_CUDNN
-  std::unique_ptr<cudnn_attention> cudnn_;  // from the first attention in bfloat16 on
-#endif
   std::shared_ptr<recording_memory> recording_;  // where memory comes from now, if not the pool
   std::unordered_map<void*, std::shared_ptr<recording_memory>> recorded_;  // memory that is out, and where it belongs
   bool capturing_ = false;

@@ -26,8 +26,14 @@ struct cudnn_shape {
   bool adjoint;        ///< the adjoint, or the forward
   /// Query heads that are done, H.
   extent heads() const { return kv_heads * layout.heads / layout.kv_heads; }
-  /// As many of `count` sequences as fit, or as many heads of one: what the adjoint keeps for its fixed order is B·H·S²
-  /// numbers.
+  /// Rows of the longest sequence that is worth the memory: 2 GiB for the adjoint of one key/value head.
+  static extent most_rows(const head_layout& layout) {
+    extent rows = 128;
+    while (layout.heads / layout.kv_heads * (4 * rows * rows) * 2 <= extent(1) << 31) rows *= 2;
+    return rows;
+  }
+  /// As many of `count` sequences as fit, or as many heads of one: for its fixed order the adjoint keeps B·H·S²
+  /// numbers, beside a few for each row.
   static cudnn_shape of(const head_layout& layout, extent longest, extent count, bool adjoint) {
     constexpr extent most = extent(1) << 28;  // bytes
     cudnn_shape shape{1, 128, layout.kv_heads, layout, adjoint};
@@ -46,6 +52,10 @@ struct cudnn_shape {
 /// @par Source Dao 2023, "FlashAttention-2"
 class cudnn_attention {
  public:
+  /// Whether it is for such heads on a device of such a compute capability (90 for Hopper): heads of a multiple of 16,
+  /// at most 128, numbers, on data centres' GPUs from Hopper on. Others lack a fixed order for packed rows.
+  static bool knows(const head_layout& layout, int capability);
+
   /// Opens cuDNN on the current device.
   /// @throws device_error if it cannot be
   explicit cudnn_attention(cudaStream_t stream);
@@ -53,8 +63,6 @@ class cudnn_attention {
   cudnn_attention(const cudnn_attention&) = delete;
   cudnn_attention& operator=(const cudnn_attention&) = delete;
 
-  /// Whether it is for such heads, on this device: from Hopper on, heads of a multiple of 16, at most 128, numbers.
-  bool knows(const head_layout& layout) const;
   /// Memory that a run needs, in bytes. Compiles the kernel if it is the first of its shape.
   /// @throws device_error naming the shape if cuDNN knows no way
   std::size_t workspace_bytes(const cudnn_shape& shape);

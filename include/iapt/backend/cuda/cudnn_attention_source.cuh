@@ -44,11 +44,11 @@ inline std::string to_text(const cudnn_shape& s) {
          " sequences of up to " + std::to_string(s.longest) + " rows, " + std::to_string(s.heads()) + " heads, " +
          std::to_string(s.kv_heads) + " key/value heads of " + std::to_string(s.layout.head_size);
 }
+/// What to do where cuDNN fails.
+inline constexpr auto way_out = "; cuda_options{.fused_attention = false} does without";
 /// @throws device_error if a call of cuDNN's frontend failed
 inline void check(fe::error_t status, const cudnn_shape& shape) {
-  if (status.is_bad())
-    throw device_error("cuda: cuDNN: " + to_text(shape) + ": " + status.get_message() +
-                       "; cuda_options{.fused_attention = false} does without");
+  if (status.is_bad()) throw device_error("cuda: cuDNN: " + to_text(shape) + ": " + status.get_message() + way_out);
 }
 
 /// The statement in cuDNN's terms. Rows are packed: where a sequence begins, an array says, in numbers.
@@ -61,6 +61,7 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
                             .set_uid(number)
                             .set_dim({count, 1, 1, 1})
                             .set_stride({1, 1, 1, 1})
+                            .set_alignment(sizeof(std::int32_t))
                             .set_data_type(fe::DataType_t::INT32));
   };
   const auto length = integers(lengths, s.sequences);
@@ -82,7 +83,7 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
     packed(x, number, s.kv_heads, s.layout.kv_heads, size, key_at);
   };
   const auto log_sums = [&](auto& x) {
-    x.set_data_type(fe::DataType_t::FLOAT);
+    x.set_data_type(fe::DataType_t::FLOAT).set_alignment(sizeof(float));
     packed(x, sums, s.heads(), s.layout.heads, 1, sum_at);
   };
   const auto input = [&](const auto& describe, auto... number) {
@@ -118,14 +119,13 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
 }  // namespace cudnn_detail
 
 struct cudnn_attention::state {
-  cudnnHandle_t handle = nullptr;
-  int capability = 0;
+  struct close {
+    void operator()(cudnnContext* handle) const { cudnnDestroy(handle); }
+  };
+  std::unique_ptr<cudnnContext, close> handle;
   std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs;
   std::map<cudnn_shape, std::size_t> workspaces;
 
-  ~state() {
-    if (handle) cudnnDestroy(handle);
-  }
   // `adjoints` for the adjoint alone.
   void run(const cudnn_shape& shape, const fused_sequences& s, extent kv_head, void* workspace,
            const attention_arrays<bfloat16>& a, const attention_adjoints<bfloat16>* adjoints) {
@@ -143,35 +143,34 @@ struct cudnn_attention::state {
                      {dq, at(adjoints->dq, head * size)},
                      {dk, at(adjoints->dk, kv_head * size)},
                      {dv, at(adjoints->dv, kv_head * size)}});
-    check(graphs.at(shape)->execute(handle, places, workspace), shape);
+    check(graphs.at(shape)->execute(handle.get(), places, workspace), shape);
   }
 };
 
+bool cudnn_attention::knows(const head_layout& layout, int capability) {
+  // Packed sums came with 9.9; on Blackwell the fixed order of packed rows with 9.18.
+  const bool device = capability / 10 == 9 || (capability / 10 == 10 && cudnnGetVersion() >= 91800);
+  return device && cudnnGetVersion() >= 90900 && layout.head_size % 16 == 0 && layout.head_size <= 128;
+}
+
 cudnn_attention::cudnn_attention(cudaStream_t stream) : state_(std::make_unique<state>()) {
   const auto must = [](cudnnStatus_t status) {
-    if (status != CUDNN_STATUS_SUCCESS) throw device_error(std::string("cuda: cuDNN: ") + cudnnGetErrorString(status));
+    if (status != CUDNN_STATUS_SUCCESS)
+      throw device_error(std::string("cuda: cuDNN: ") + cudnnGetErrorString(status) + cudnn_detail::way_out);
   };
-  must(cudnnCreate(&state_->handle));
-  must(cudnnSetStream(state_->handle, stream));
-  int device = 0;
-  cudaDeviceProp properties;
-  if (cudaGetDevice(&device) == cudaSuccess && cudaGetDeviceProperties(&properties, device) == cudaSuccess)
-    state_->capability = properties.major * 10 + properties.minor;
+  cudnnHandle_t handle = nullptr;
+  must(cudnnCreate(&handle));
+  state_->handle.reset(handle);
+  must(cudnnSetStream(handle, stream));
 }
 cudnn_attention::~cudnn_attention() = default;
-
-bool cudnn_attention::knows(const head_layout& layout) const {
-  constexpr std::size_t packed_sums = 90900;  // version 9.9
-  return state_->capability >= 90 && cudnnGetVersion() >= packed_sums && layout.head_size % 16 == 0 &&
-         layout.head_size <= 128;
-}
 
 std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   const auto found = state_->workspaces.find(shape);
   if (found != state_->workspaces.end()) return found->second;
   auto graph = std::make_unique<cudnn_frontend::graph::Graph>();
   cudnn_detail::write_statement(*graph, shape);
-  cudnn_detail::check(graph->build(state_->handle, {cudnn_frontend::HeurMode_t::A}), shape);
+  cudnn_detail::check(graph->build(state_->handle.get(), {cudnn_frontend::HeurMode_t::A}), shape);
   std::int64_t bytes = 0;
   cudnn_detail::check(graph->get_workspace_size(bytes), shape);
   state_->graphs.emplace(shape, std::move(graph));

@@ -11,8 +11,8 @@
 
 namespace iapt {
 
-/// Sequences that a fused kernel of the machine's has see their own rows, of which there are many. Tiles then see to
-/// what else there is, the past and the soft tokens.
+/// Sequences of many rows that see their own rows by a fused kernel of the machine's. Tiles then see to what else there
+/// is, the past and the soft tokens.
 struct fused_sequences {
   extent count = 0;                       ///< how many
   extent longest = 0;                     ///< rows of the longest

@@ -18,14 +18,18 @@ namespace iapt {
 template <class Backend>
 class attention_plan {
  public:
-  /// Cuts sequences into tiles of `edge` rows and as many keys. With `fuses` the machine has a fused kernel, which
-  /// takes over what sequences of many rows see of themselves.
+  /// Cuts sequences into tiles of `edge` rows and as many keys. A fused kernel of the machine's takes over what
+  /// sequences of many rows, but at most `most_fused_rows`, see of themselves.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
-                 const past_blocks& blocks, int edge, bool fuses)
-      : layout_(layout), edge_(edge), fuses_(fuses), block_(blocks.rows), table_(on(backend, blocks.table)) {
+                 const past_blocks& blocks, int edge, extent most_fused_rows)
+      : layout_(layout),
+        edge_(edge),
+        most_fused_rows_(most_fused_rows),
+        block_(blocks.rows),
+        table_(on(backend, blocks.table)) {
     for (const attention_segment& s : segments) rows_ = std::max(rows_, s.begin + s.count);
     // A fused kernel counts numbers with 32 bits.
-    if (rows_ * layout.heads * layout.head_size > INT32_MAX) fuses_ = false;
+    if (rows_ * layout.heads * layout.head_size > INT32_MAX) most_fused_rows_ = 0;
     plan_fused(backend, segments);
     plan_queries(backend, segments);
     plan_keys(backend, segments);
@@ -82,7 +86,7 @@ class attention_plan {
     if (!x.empty()) backend.upload(copy->write(), x.data(), extent(x.size()));
     return copy;
   }
-  bool is_fused(const attention_segment& s) const { return fuses_ && s.count > few_queries; }
+  bool is_fused(const attention_segment& s) const { return s.count > few_queries && s.count <= most_fused_rows_; }
   void plan_fused(Backend& backend, std::span<const attention_segment> segments) {
     std::vector<std::int32_t> lengths, places[3];  // of queries, keys, sums
     const extent widths[] = {layout_.heads * layout_.head_size, layout_.kv_heads * layout_.head_size, layout_.heads};
@@ -162,8 +166,7 @@ class attention_plan {
   static constexpr extent few_queries = 4, few_queries_splits = 16;
   head_layout layout_;
   int edge_;
-  bool fuses_;
-  extent rows_ = 0, partial_rows_ = 0;
+  extent most_fused_rows_, rows_ = 0, partial_rows_ = 0;
   fused_sequences fused_;
   stored<std::int32_t> fused_places_;
   std::vector<bool> has_past_;  // of each sequence

@@ -127,10 +127,10 @@ class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
     else
       widened_matmul(m, n, k, a, b, c, accumulate);
   }
-  /// Whether Eigen's attention stands in for a fused kernel.
+  /// Rows of the longest sequence that Eigen's attention stands in for; 0 for numbers that it does not know.
   template <class T>
-  bool fuses(const head_layout&) const {
-    return fused_attention_ && std::floating_point<T>;
+  extent most_fused_rows(const head_layout&) const {
+    return fused_attention_ && std::floating_point<T> ? 100 : 0;  // some limit, as a GPU's kernels have one
   }
   /// Lets sequences see their own rows, causally.
   template <class T>

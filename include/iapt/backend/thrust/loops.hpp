@@ -61,10 +61,11 @@ class thrust_loops : public memory_pool<Self> {
   void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
     self().groups(count, w.columns, expand_row<T>{w, rows, to});
   }
-  /// Whether the machine has a fused kernel for sequences that see their own rows: one that has hides these three.
+  /// Rows of the longest sequence that the machine has a fused kernel for, to see its own rows; 0: it has none. One
+  /// that has hides these three.
   template <class T>
-  bool fuses(const head_layout&) const {
-    return false;
+  extent most_fused_rows(const head_layout&) const {
+    return 0;
   }
   /// Lets sequences see their own rows, causally.
   template <class T>
@@ -76,7 +77,7 @@ class thrust_loops : public memory_pool<Self> {
   template <class T>
   attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
                                       const past_blocks& blocks) {
-    return {self(), layout, segments, blocks, attention_edge<T>(layout), self().template fuses<T>(layout)};
+    return {self(), layout, segments, blocks, attention_edge<T>(layout), self().template most_fused_rows<T>(layout)};
   }
   /// Causal attention; see attention_forward_tile.
   template <class T>

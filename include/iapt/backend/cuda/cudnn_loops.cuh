@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuDNN's attention as a backend's fused kernel.
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "iapt/backend/cuda/cudnn_attention.cuh"
+#include "iapt/backend/thrust/loops.hpp"
+#include "iapt/expr/loops.hpp"
+
+namespace iapt {
+
+/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` also offers options(), capability(),
+/// stream() and queued().
+template <class Self>
+class cudnn_loops : public thrust_loops<Self> {
+ public:
+  /// Rows of the longest sequence that cuDNN's attention is for; 0 for numbers and heads that it is not for.
+  template <class T>
+  extent most_fused_rows(const head_layout& layout) const {
+    const bool wanted = std::same_as<T, bfloat16> && self().options().fused_attention;
+    return wanted && cudnn_attention::knows(layout, self().capability()) ? cudnn_shape::most_rows(layout) : 0;
+  }
+  /// Lets sequences see their own rows, causally.
+  template <class T>
+  void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
+    if constexpr (std::same_as<T, bfloat16>)
+      each_part(arrays.layout, sequences, false, [&](const auto&... part) { cudnn_->forward(part..., arrays); });
+  }
+  /// Its adjoints.
+  template <class T>
+  void fused_attention_adjoint(const attention_arrays<T>& arrays, attention_adjoints<T> adjoints,
+                               const fused_sequences& sequences) {
+    if constexpr (std::same_as<T, bfloat16>) {
+      if (!adjoints.dq && !adjoints.dk && !adjoints.dv) return;
+      const extent queries = sequences.rows * arrays.layout.heads * arrays.layout.head_size;
+      const extent keys = sequences.rows * arrays.layout.kv_heads * arrays.layout.head_size;
+      const overwritten dq(self(), adjoints.dq, queries, adjoints.zeros), dk(self(), adjoints.dk, keys, adjoints.zeros),
+          dv(self(), adjoints.dv, keys, adjoints.zeros);
+      each_part(arrays.layout, sequences, true,
+                [&](const auto&... part) { cudnn_->adjoint(part..., arrays, adjoints); });
+      dq.add(), dk.add(), dv.add();
+    }
+  }
+
+ private:
+  // cuDNN writes over what is there, and leaves nothing out: it gets memory of its own in the place of adjoints that
+  // hold something already, or that nobody asks for.
+  struct overwritten {
+    Self& backend;
+    bfloat16* const wanted;
+    std::optional<buffer<bfloat16, Self>> own;
+    overwritten(Self& b, bfloat16*& p, extent n, bool zeros) : backend(b), wanted(p) {
+      if (p && zeros) return;
+      own.emplace(backend, n);
+      p = own->write();
+      backend.zero(p, n);  // rows of no sequence
+    }
+    void add() const {
+      if (own && wanted)
+        backend.grid(1, own->size(), fold_chunks<bfloat16>{{own->data()}, {wanted}, 1, own->size(), true});
+    }
+  };
+  // f(shape, sequences, first key/value head, workspace) for each part that is done at once.
+  template <class F>
+  void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
+    if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(self().stream());
+    for (extent done = 0; done < sequences.count;) {
+      const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
+      buffer<std::uint8_t, Self> workspace(self(), extent(cudnn_->workspace_bytes(shape)));
+      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads)
+        f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
+      done += shape.sequences;
+    }
+    self().queued("fused attention");
+  }
+  Self& self() { return *static_cast<Self*>(this); }
+  const Self& self() const { return *static_cast<const Self*>(this); }
+  std::unique_ptr<cudnn_attention> cudnn_;  // from the first such attention on
+};
+
+}  // namespace iapt
