@@ -20,6 +20,7 @@ namespace iapt {
 namespace cudnn_detail {
 
 namespace fe = cudnn_frontend;
+/// A tensor of a graph.
 using tensor_attributes = std::shared_ptr<fe::graph::Tensor_attributes>;
 
 /// Numbers of a graph's tensors, by which a run finds their memory.
@@ -39,6 +40,7 @@ enum tensor_number : std::int64_t {
   dv
 };
 
+/// A shape in words.
 inline std::string to_text(const cudnn_shape& s) {
   return "attention" + std::string(s.adjoint ? "'s adjoint" : "") + " of " + std::to_string(s.sequences) +
          " sequences of up to " + std::to_string(s.longest) + " rows, " + std::to_string(s.heads()) + " heads, " +
@@ -118,15 +120,19 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
 
 }  // namespace cudnn_detail
 
+/// What is open, and what has been compiled.
 struct cudnn_attention::state {
+  /// Of a handle.
   struct close {
+    /// Closes it.
     void operator()(cudnnContext* handle) const { cudnnDestroy(handle); }
   };
-  std::unique_ptr<cudnnContext, close> handle;
-  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs;
-  std::map<cudnn_shape, std::size_t> workspaces;
+  std::unique_ptr<cudnnContext, close> handle;                                  ///< of cuDNN, with our stream
+  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs;  ///< compiled
+  std::map<cudnn_shape, std::size_t> workspaces;                                ///< bytes that each one needs
 
-  // `adjoints` for the adjoint alone.
+  /// One run; `adjoints` for the adjoint alone.
+  /// @throws device_error if cuDNN fails
   void run(const cudnn_shape& shape, const fused_sequences& s, extent kv_head, void* workspace,
            const attention_arrays<bfloat16>& a, const attention_adjoints<bfloat16>* adjoints) {
     using namespace cudnn_detail;
