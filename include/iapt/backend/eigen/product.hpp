@@ -99,11 +99,10 @@ struct decoded_rows {
   T number(extent j, extent l) const { return Format::template number<T>(data + j * stride, l); }
 };
 
-/// A sum and the products of numbers [l, k) of a row and row j of w, one by one. A function of its own, or a compiler
-/// might join products and sums in tiles of one size and not in others.
+/// A sum and the products of numbers [l, k) of a row and row j of w, one by one.
 template <class Weights, class T>
-[[gnu::noinline]] T add_rest(T sum, extent j, extent l, extent k, const T* a, Weights w) {
-  for (; l < k; ++l) sum += w.number(j, l) * a[l];
+T add_rest(T sum, extent j, extent l, extent k, const T* a, Weights w) {
+  for (; l < k; ++l) sum = multiply_add(w.number(j, l), a[l], sum);
   return sum;
 }
 
@@ -127,7 +126,7 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T
       for (int i = 0; i < Rows; ++i) {
         const P x = P::load(a.data + i * a.stride + l + p * P::width);
 #pragma GCC unroll 4
-        for (int q = 0; q < Columns; ++q) sums[i][q] = sums[i][q] + weights[q][p] * x;
+        for (int q = 0; q < Columns; ++q) sums[i][q] = multiply_add(weights[q][p], x, sums[i][q]);
       }
   }
   T totals[Rows][Columns];
@@ -174,18 +173,18 @@ void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T
     for (int p = 0; p < Packs; ++p) numbers[p] = P::load(b.data + l * b.stride + column + p * P::width);
     for (int i = 0; i < Rows; ++i) {
       const P factor(a.data[i * a.stride + l]);
-      for (int p = 0; p < Packs; ++p) sums[i][p] = sums[i][p] + numbers[p] * factor;
+      for (int p = 0; p < Packs; ++p) sums[i][p] = multiply_add(numbers[p], factor, sums[i][p]);
     }
   }
   for (int i = 0; i < Rows; ++i)
     for (int p = 0; p < Packs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
 }
 
-/// Columns [from, n) of one row of c (m, n) += a (m, k) · b (k, n), one by one; a function of its own as add_rest is.
+/// Columns [from, n) of one row of c (m, n) += a (m, k) · b (k, n), one by one.
 template <class T>
-[[gnu::noinline]] void add_rest_of_columns(extent from, extent n, extent k, const T* a, matrix_ref<const T> b, T* c) {
+void add_rest_of_columns(extent from, extent n, extent k, const T* a, matrix_ref<const T> b, T* c) {
   for (extent l = 0; l < k; ++l)
-    for (extent j = from; j < n; ++j) c[j] += b.data[l * b.stride + j] * a[l];
+    for (extent j = from; j < n; ++j) c[j] = multiply_add(b.data[l * b.stride + j], a[l], c[j]);
 }
 
 /// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on how many rows there
