@@ -2,8 +2,6 @@
 // Measures prefill and decoding: its flags.
 #include "generation.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "../examples/support/main.hpp"
 
 namespace program {
@@ -15,7 +13,5 @@ void generation_program::add(CLI::App& app) {
 }
 
 }  // namespace program
-
-static const program::device<program::generation_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::generation_program>(argc, argv); }

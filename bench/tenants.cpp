@@ -2,8 +2,6 @@
 // Measures an engine that serves many tenants: its flags.
 #include "tenants.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "../examples/support/main.hpp"
 
 namespace program {
@@ -34,7 +32,5 @@ void tenants_program::add(CLI::App& app) {
 }
 
 }  // namespace program
-
-static const program::device<program::tenants_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::tenants_program>(argc, argv); }

@@ -2,8 +2,6 @@
 // Measures training steps: its flags.
 #include "training_step.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "../examples/support/main.hpp"
 
 namespace program {
@@ -18,7 +16,5 @@ void training_step_program::add(CLI::App& app) {
 }
 
 }  // namespace program
-
-static const program::device<program::training_step_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::training_step_program>(argc, argv); }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices: on Eigen
-# by itself, on each of the others by a translation unit that is made here of NAME.hpp and the backend's header.
+# Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices, on each by
+# a translation unit that is made here of NAME.hpp and the backend's header.
 find_path(IAPT_CLI11_INCLUDE_DIR CLI/CLI.hpp)
 find_package(benchmark QUIET)
 
@@ -33,8 +33,8 @@ if(TARGET httplib::httplib AND IAPT_BUILD_EXAMPLES)
   unset(CMAKE_REQUIRED_FLAGS)
 endif()
 
-# Other devices: name, type, header, language.
-set(devices "")
+# Devices: name, type, header, language.
+set(devices "eigen|iapt::eigen_backend|iapt/backend/eigen/backend.hpp|cpp")
 if(TARGET iapt::thrust AND TARGET OpenMP::OpenMP_CXX)
   list(APPEND devices "thrust|iapt::thrust_backend<thrust::omp::tag>|iapt/backend/thrust/backend.hpp|cpp")
 endif()
@@ -42,28 +42,42 @@ if(IAPT_CUDA)
   list(APPEND devices "cuda|iapt::cuda_backend|iapt/backend/cuda/backend.cuh|cu")
 endif()
 
-function(iapt_add_device target folder device type header suffix)
-  set(unit "${PROJECT_BINARY_DIR}/devices/${target}_${device}.${suffix}")
-  file(CONFIGURE OUTPUT "${unit}" CONTENT "\
-// ${target} on the device ${device}.
-#include <${header}>
-
-#include \"${folder}/${target}.hpp\"
-#include \"examples/support/device.hpp\"
-
-static const program::device<program::${target}_program, ${type}> here(\"${device}\");
-")
-  target_sources(${target} PRIVATE "${unit}")
-  if(suffix STREQUAL "cpp" AND CMAKE_BUILD_TYPE STREQUAL "Test") # its tests are few, and short
-    set_source_files_properties("${unit}" PROPERTIES COMPILE_OPTIONS -O1)
-  endif()
+# iapt_add_device(NAME PROGRAMS FOLDER DEVICE TYPE HEADER LANGUAGE): NAME_DEVICE, what programs are on a device.
+function(iapt_add_device name programs folder device type header suffix)
+  set(text "#include <${header}>\n\n")
+  foreach(program IN LISTS programs)
+    string(APPEND text "#include \"${folder}/${program}.hpp\"\n")
+  endforeach()
+  string(APPEND text "#include \"examples/support/device.hpp\"\n\n")
+  foreach(program IN LISTS programs)
+    string(APPEND text "static const program::device<program::${program}_program, ${type}> ${program}(\"${device}\");\n")
+  endforeach()
+  set(unit "${PROJECT_BINARY_DIR}/devices/${name}_${device}.${suffix}")
+  file(CONFIGURE OUTPUT "${unit}" CONTENT "${text}")
+  add_library(${name}_${device} OBJECT "${unit}")
+  target_link_libraries(${name}_${device} PRIVATE program_base $<TARGET_NAME_IF_EXISTS:iapt::${device}>)
+  foreach(program IN LISTS programs)
+    target_link_libraries(${program} PRIVATE ${name}_${device})
+    target_link_libraries(${name}_${device} PRIVATE $<TARGET_NAME_IF_EXISTS:program_base_${program}>)
+  endforeach()
 endfunction()
+
+# What all programs are compiled and linked with, and what some are beside that.
+add_library(program_base INTERFACE)
+target_link_libraries(program_base INTERFACE iapt::iapt iapt_warnings)
+target_include_directories(program_base INTERFACE "${PROJECT_SOURCE_DIR}")
+target_include_directories(program_base SYSTEM INTERFACE "${IAPT_CLI11_INCLUDE_DIR}")
+if(IAPT_HTTPLIB_FITS)
+  add_library(program_base_serve INTERFACE)
+  target_link_libraries(program_base_serve INTERFACE httplib::httplib)
+endif()
 
 function(iapt_add_programs folder)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
   if(sources AND NOT IAPT_CLI11_INCLUDE_DIR)
     message(FATAL_ERROR "iapt: ${folder}/ needs CLI11 (Debian: libcli11-dev; elsewhere set IAPT_CLI11_INCLUDE_DIR)")
   endif()
+  set(on_devices "")
   foreach(source IN LISTS sources)
     cmake_path(GET source STEM name)
     if(name STREQUAL "serve" AND NOT IAPT_HTTPLIB_FITS)
@@ -72,29 +86,26 @@ function(iapt_add_programs folder)
       continue()
     endif()
     add_executable(${name} "${source}")
-    target_link_libraries(${name} PRIVATE iapt::iapt iapt_warnings ${ARGN})
-    if(name STREQUAL "serve")
-      target_link_libraries(${name} PRIVATE httplib::httplib)
-    endif()
-    target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
-    target_include_directories(${name} SYSTEM PRIVATE "${IAPT_CLI11_INCLUDE_DIR}")
+    target_link_libraries(${name} PRIVATE program_base $<TARGET_NAME_IF_EXISTS:program_base_${name}> ${ARGN})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${folder}")
     if(EXISTS "${PROJECT_SOURCE_DIR}/${folder}/${name}.hpp")
-      foreach(device IN LISTS devices)
-        if(folder STREQUAL "bench" AND device MATCHES "^thrust") # nobody asks how fast a stand-in is
-          continue()
-        endif()
-        string(REPLACE "|" ";" device "${device}")
-        iapt_add_device(${name} ${folder} ${device})
-      endforeach()
-      foreach(library iapt::thrust iapt::cuda)
-        if(TARGET ${library})
-          target_link_libraries(${name} PRIVATE ${library})
-        endif()
-      endforeach()
-      set_property(GLOBAL APPEND PROPERTY iapt_programs_on_devices ${name})
+      list(APPEND on_devices ${name})
     endif()
   endforeach()
+  foreach(device IN LISTS devices)
+    if(folder STREQUAL "bench" AND device MATCHES "^thrust") # nobody asks how fast a stand-in is
+      continue()
+    endif()
+    string(REPLACE "|" ";" device "${device}")
+    if(IAPT_BATCH) # together they are compiled sooner, and each carries the others
+      iapt_add_device(${folder} "${on_devices}" ${folder} ${device})
+    else()
+      foreach(name IN LISTS on_devices)
+        iapt_add_device(${name} ${name} ${folder} ${device})
+      endforeach()
+    endif()
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY iapt_programs_on_devices ${on_devices})
 endfunction()
 
 if(IAPT_BUILD_EXAMPLES)

@@ -2,8 +2,6 @@
 // Measures a model on JSONL, with or without an adapter: its flags. evaluate.hpp says what happens.
 #include "evaluate.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "support/main.hpp"
 
 namespace program {
@@ -28,7 +26,5 @@ void evaluate_program::settle() {
 }
 
 }  // namespace program
-
-static const program::device<program::evaluate_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::evaluate_program>(argc, argv); }

@@ -2,8 +2,6 @@
 // Continues a prompt, with or without an adapter: its flags. generate.hpp says what happens.
 #include "generate.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "support/main.hpp"
 
 namespace program {
@@ -58,7 +56,5 @@ void generate_program::settle() const {
 }
 
 }  // namespace program
-
-static const program::device<program::generate_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::generate_program>(argc, argv); }

@@ -2,8 +2,6 @@
 // Serves a model and its tenants' adapters over HTTP: its flags. serve.hpp says what happens.
 #include "serve.hpp"
 
-#include <iapt/backend/eigen/backend.hpp>
-
 #include "support/main.hpp"
 
 namespace program {
@@ -35,7 +33,5 @@ void serve_program::add(CLI::App& app) {
 }
 
 }  // namespace program
-
-static const program::device<program::serve_program, iapt::eigen_backend> here("eigen");
 
 int main(int argc, char** argv) { return program::main_of<program::serve_program>(argc, argv); }

@@ -60,6 +60,4 @@ void train_program::settle() {
 
 }  // namespace program
 
-static const program::device<program::train_program, iapt::eigen_backend> here("eigen");
-
 int main(int argc, char** argv) { return program::main_of<program::train_program>(argc, argv); }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every source names its licence, no file names somebody's machine, and long ones are pointed out."""
+"""Every source names its licence, a test's namespace is its path, no file names somebody's machine, and long ones are
+pointed out."""
 import pathlib
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 
 SOURCES = {".hpp", ".cuh", ".cpp", ".cu", ".py", ".sh", ".cmake"}
 TEXT = SOURCES | {".txt", ".json", ".md", ".in", ""}
+TEST = re.compile(r"tests/(?!support/|fuzz/|consumer/|compile_fail/)(.+)\.cpp$")
 DATA = ("tests/data/", "tests/fuzz/corpus/")  # other people's words may say anything
 MACHINE = re.compile(r"(?<![\w.}/-])/(?:work|tmp|opt|home|root|Users)/\w")
 LINES, BYTES = 300, 1 << 20
@@ -39,6 +41,10 @@ def check(root):
             problems.append(f"{name}:1: no SPDX line")
         if path.suffix in {".hpp", ".cuh"} and "#pragma once" not in lines:
             problems.append(f"{name}:1: no #pragma once")
+        if test := TEST.match(name):
+            own = "namespace iapt::test::" + test[1].replace("/", "_")
+            if own + " {" not in lines:
+                problems.append(f"{name}:1: tests are compiled together, so it needs its own {own}")
         problems += [f"{name}:{number}: a path of one machine: {line.strip()}"
                      for number, line in enumerate(lines, 1) if MACHINE.search(line)]
         if path.suffix in SOURCES and len(lines) > LINES:

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/need.sh
+jobs=${JOBS:-$(nproc)}
 export PATH=$PATH:/usr/local/cuda/bin
 if ! command -v nvcc >/dev/null; then
   echo "skipped: no nvcc (CUDA 13 or later), so nothing of the GPU's code was compiled"
@@ -14,8 +15,8 @@ need "${build_needs[@]}" catch2 libbenchmark-dev
 model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cudnn_frontend.sh >/dev/null
 cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_TEST_CUDA_ARCHITECTURES=90-real \
-  "-DCMAKE_CUDA_FLAGS=-Werror all-warnings"
-cmake --build --preset cuda --parallel "${JOBS:-$(nproc)}"
+  "-DCMAKE_CUDA_FLAGS=-Werror all-warnings" "-DIAPT_BATCH=$((64 / jobs + 1))"
+cmake --build --preset cuda --parallel "$jobs"
 ctest --test-dir build/cuda --output-on-failure -R '^without_a_gpu$' --no-tests=error
 # Where a GPU is missing a program says so, and says which devices it has.
 if said=$(build/cuda/examples/generate --device cuda --model "$model" --prompt x 2>&1); then

@@ -28,7 +28,8 @@ if wanted build; then
   configure() {
     cmake -S . -B build/gpu -G "$generator" -DCMAKE_BUILD_TYPE=Test -DCMAKE_CXX_FLAGS=-march=native \
       -DCMAKE_CXX_FLAGS_TEST=-O2 -DCMAKE_CUDA_FLAGS_TEST=-O2 -DCMAKE_CUDA_ARCHITECTURES=native \
-      -DIAPT_CUDA=ON -DIAPT_BUILD_EXAMPLES=OFF -DIAPT_BUILD_BENCH=OFF -DIAPT_CHECK_DOCS=OFF "$@"
+      -DIAPT_CUDA=ON "-DIAPT_BATCH=$((64 / $(nproc) + 1))" -DIAPT_BUILD_EXAMPLES=OFF -DIAPT_BUILD_BENCH=OFF \
+      -DIAPT_CHECK_DOCS=OFF "$@"
   }
   configure -DIAPT_TEXT=$text || { [ $text = ON ] && configure -DIAPT_TEXT=OFF; } # headers alone are no packages
   cmake --build build/gpu --target cuda_tests --parallel "$(nproc)"
@@ -43,14 +44,14 @@ if wanted check; then
   if command -v compute-sanitizer >/dev/null; then
     sanitize() {
       step "compute-sanitizer, $1"
-      compute-sanitizer --tool "$1" --error-exitcode 9 "build/gpu/tests/$2" "${@:3}" || status=$?
+      compute-sanitizer --tool "$1" --error-exitcode 9 build/gpu/tests/test_all.cuda "$2" || status=$?
     }
     attention="causal attention*,attention with*,attention over*,sequences may*,gradients of attention"
-    sanitize memcheck test_expr.cuda
-    sanitize memcheck test_ops.cuda "$attention,rms_norm,cross_entropy*,attention_pool,argmax*,the backbone*"
-    sanitize memcheck test_ops.cuda "a fused kernel*"
-    sanitize racecheck test_ops.cuda "causal attention*,attention with*,rms_norm,attention_pool"
-    sanitize synccheck test_ops.cuda "$attention,attention_pool"
+    sanitize memcheck "[expr]"
+    sanitize memcheck "$attention,rms_norm,cross_entropy*,attention_pool,argmax*,the backbone*"
+    sanitize memcheck "a fused kernel*"
+    sanitize racecheck "causal attention*,attention with*,rms_norm,attention_pool"
+    sanitize synccheck "$attention,attention_pool"
   else
     echo "skipped: no compute-sanitizer"
   fi

@@ -15,7 +15,7 @@ model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cccl.sh >/dev/null
 
 step "build"
-cmake --preset test "-DIAPT_TEST_MODEL=$model"
+cmake --preset test "-DIAPT_TEST_MODEL=$model" "-DIAPT_BATCH=$((64 / jobs + 1))"
 cmake --build --preset test --parallel "$jobs"
 
 step "test"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs whose code for each device is a translation unit of its own: train.cpp has Eigen's, the build makes one of
-// train.hpp and Thrust's backend, and so on, and each makes itself known here.
+// Programs whose code for each device is a translation unit of its own: the build makes one of train.hpp and Eigen's
+// backend, one of train.hpp and Thrust's, and so on, and each makes itself known here.
 #pragma once
 #include <iapt/core/error.hpp>
 #include <map>
@@ -33,7 +33,7 @@ Backend backend_for(const Program& program) {
   }
 }
 
-/// Makes a device known: `static const program::device<Program, Backend> here("eigen");`.
+/// Makes a device known: `static const program::device<Program, Backend> train("eigen");`.
 template <class Program, class Backend>
 struct device {
   explicit device(const char* name) {

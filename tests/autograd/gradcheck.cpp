@@ -4,7 +4,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::autograd_gradcheck {
 namespace {
 
 /// y = x³ with a gradient that is wrong by a factor.
@@ -59,4 +59,4 @@ TEST_CASE("gradcheck of something without parameters", "[autograd]") {
                   numeric_error);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::autograd_gradcheck

@@ -8,7 +8,7 @@
 #include "iapt/ops/rms_norm.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::autograd_tape {
 
 TEST_CASE("one statement is one entry, and a statement of constants is none", "[autograd]") {
   test_backend backend = with_threads(1);
@@ -222,4 +222,4 @@ TEST_CASE("steps of one size take no new memory", "[autograd]") {
   CHECK(backend.bytes_in_use() == in_use);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::autograd_tape

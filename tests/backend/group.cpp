@@ -7,7 +7,7 @@
 #include "iapt/backend/eigen/pack.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_group {
 namespace {
 
 template <class Group, class T>
@@ -38,4 +38,4 @@ TEMPLATE_TEST_CASE("a group visits every column once; its sums and maxima", "[ba
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_group

@@ -7,7 +7,7 @@
 #include "iapt/core/error.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_host_loop {
 
 TEST_CASE("a loop on the host calls each once, and throws what is thrown", "[backend]") {
   for (const int threads : {1, 2, 5})
@@ -25,4 +25,4 @@ TEST_CASE("a loop on the host calls each once, and throws what is thrown", "[bac
   CHECK(host_threads(with_threads(3)) >= 1);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_host_loop

@@ -8,7 +8,7 @@
 #include "iapt/core/random.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_pool {
 namespace {
 
 /// Counts what it gets from the system.
@@ -85,4 +85,4 @@ TEST_CASE("sizes that vary from step to step do not pile up", "[backend]") {
   CHECK(pool.most <= pool.peak_bytes() * 5 / 4);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_pool

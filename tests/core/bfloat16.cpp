@@ -6,7 +6,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_bfloat16 {
 
 TEST_CASE("bfloat16 holds every number of eight bits of precision exactly", "[core]") {
   for (float x : {0.f, -0.f, 1.f, -1.5f, 255.f, 0x1.fep100f, 0x1p-126f, 0x1p-133f, HUGE_VALF, -HUGE_VALF})
@@ -24,4 +24,4 @@ TEST_CASE("bfloat16 rounds to the nearest, of two to the even one", "[core]") {
   static_assert(float(bfloat16(3.f)) == 3.f);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_bfloat16

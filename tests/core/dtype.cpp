@@ -6,7 +6,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_dtype {
 
 TEST_CASE("every element type has a name of its own", "[core]") {
   CHECK(name_of(dtype::f64) == "F64");
@@ -40,4 +40,4 @@ TEST_CASE("bfloat16 is the upper half of a float", "[core]") {
   CHECK(std::isnan(bfloat16_to_float(0x7fc0)));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_dtype

@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_error {
 
 TEMPLATE_TEST_CASE("every error is an iapt::error with its message", "[core]", shape_error, device_error, io_error,
                    numeric_error) {
@@ -15,4 +15,4 @@ TEMPLATE_TEST_CASE("every error is an iapt::error with its message", "[core]", s
   STATIC_REQUIRE(std::is_base_of_v<std::runtime_error, TestType>);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_error

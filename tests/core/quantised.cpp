@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/quantised.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_quantised {
 
 TEST_CASE("a block written by hand", "[core]") {
   std::byte block[20] = {};  // q4_1: d = 2, m = -1; element 3 is 5, element 19 is 10
@@ -43,4 +43,4 @@ TEST_CASE("rows expand to their numbers", "[core]") {
   CHECK_FALSE(is_quantised(dtype::i8));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_quantised

@@ -5,7 +5,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_random {
 
 // The generator's known answers, as its authors publish them with their code (Random123, kat_vectors).
 TEST_CASE("philox: known answers", "[core]") {
@@ -84,4 +84,4 @@ TEST_CASE("random and constant tensors", "[core]") {
   CHECK(to_host(filled(backend, extents<1>{2}, 3.f)) == std::vector<float>{3, 3});
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_random

@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_shape {
 
 TEST_CASE("extents: their number of elements and their text", "[core]") {
   CHECK(element_count(extents<0>{}) == 1);
@@ -15,4 +15,4 @@ TEST_CASE("extents: their number of elements and their text", "[core]") {
   CHECK(to_text(extents<2>{23, 576}) == "(23, 576)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_shape

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_tensor {
 
 TEST_CASE("numbers go to a backend and come back", "[core]") {
   test_backend backend = with_threads(1), other = with_threads(1);
@@ -105,4 +105,4 @@ TEST_CASE("memory goes back with the last handle", "[core]") {
   CHECK(backend.bytes_in_use() == 0);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_tensor

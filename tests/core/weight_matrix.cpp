@@ -4,7 +4,7 @@
 #include "support/check.hpp"
 #include "support/quantised.hpp"
 
-namespace iapt::test {
+namespace iapt::test::core_weight_matrix {
 
 using matrix = weight_matrix<double, test_backend>;
 
@@ -57,4 +57,4 @@ TEST_CASE("bytes that are no quantised matrix", "[core]") {
   CHECK(message_of<shape_error>([&] { w.expanded(1, 3); }) == "expanded: rows 1 to 3 of (2, 32)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::core_weight_matrix

@@ -5,8 +5,8 @@
 
 #include "support/catch.hpp"
 
+namespace iapt::test::data_batches {
 namespace {
-using namespace iapt;
 std::vector<example> some_examples(std::size_t count) {
   std::vector<example> all;
   for (std::size_t i = 0; i < count; ++i)
@@ -86,3 +86,5 @@ TEST_CASE("a loop of one's own sees every example in each epoch", "[data]") {
   CHECK(sizes == std::vector<std::size_t>{2, 2, 1, 2, 2, 1});
   CHECK(firsts == std::multiset<token_id>{0, 0, 1, 1, 2, 2, 3, 3, 4, 4});
 }
+
+}  // namespace iapt::test::data_batches

@@ -6,8 +6,7 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using iapt::test::has_text;
+namespace iapt::test::data_choices {
 
 TEST_CASE("questions with choices are read", "[data]") {
   const test::temporary_folder folder;
@@ -61,3 +60,5 @@ TEST_CASE("questions whose prompt is too short for a method are bad lines", "[da
   CHECK_THAT(test::io_message([&] { load_choices(path, words, {.shortest_instruction = 2}); }),
              has_text("q.jsonl:1: the instruction has 1 token(s)"));
 }
+
+}  // namespace iapt::test::data_choices

@@ -6,10 +6,8 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
+namespace iapt::test::data_jsonl {
 namespace {
-
-using namespace iapt;
-using iapt::test::has_text;
 
 std::string shown(const tokenizer& words, const std::vector<token_id>& tokens) { return words.decode(tokens); }
 
@@ -169,3 +167,5 @@ TEST_CASE("instructions that are too short for a method are bad lines, and cutti
              }),
              has_text("left out"));
 }
+
+}  // namespace iapt::test::data_jsonl

@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 
+namespace iapt::test::examples_make_sql_data {
 namespace {
 
 /// What the quickstart writes.
@@ -156,3 +157,5 @@ TEST_CASE("sql data: words", "[examples]") {
       sql::make_examples(sql::parse_domains("wine/wines | name | year: 1..2;"), 9, false, iapt::random_stream(0)),
       iapt::error);
 }
+
+}  // namespace iapt::test::examples_make_sql_data

@@ -7,8 +7,7 @@
 #include "support/shell.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt::test;
-
+namespace iapt::test::examples_programs {
 namespace {
 
 /// Runs a program with arguments, and perhaps a redirection.
@@ -243,3 +242,5 @@ TEST_CASE("generate: draws repeat by their seed, a stop string is not shown, log
   CHECK_THAT(line, starts_with(R"({"token":" Paris","id":7042,"logprob":-0.258)"));
   CHECK_THAT(line, has_text(R"("top_logprobs":[{"token":" Paris","id":7042,"logprob":-0.258)"));
 }
+
+}  // namespace iapt::test::examples_programs

@@ -8,8 +8,8 @@
 #include "support/moved.hpp"
 #include "support/running_server.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
+namespace iapt::test::examples_serve {
+
 using namespace std::chrono_literals;
 
 TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[examples][model]") {
@@ -298,3 +298,5 @@ TEST_CASE("serve: each tenant gets what `generate` gives alone, while all others
   }
   server.kill();
 }
+
+}  // namespace iapt::test::examples_serve

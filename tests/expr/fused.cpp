@@ -7,7 +7,7 @@
 #include "iapt/ops/rational.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_fused {
 namespace {
 
 /// y = a·b·c, to see an operation of three operands.
@@ -108,4 +108,4 @@ TEST_CASE("a repeated number is a constant of the other operands' type", "[expr]
   CHECK(as_expression<float>(0.1).c == 0.1f);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_fused

@@ -6,7 +6,7 @@
 #include "iapt/backend/eigen/pack.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_lane {
 
 TEST_CASE("a row reads and writes one number or a pack of neighbours", "[expr]") {
   float numbers[40];
@@ -39,4 +39,4 @@ TEST_CASE("a list holds values of any types, two of the same type too", "[expr]"
   CHECK(at<1>(d) == 2.0);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_lane

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_loops {
 
 TEST_CASE("row sums: chunks of 32 rows, folded in order, stored or added", "[expr]") {
   for (extent rows : {0, 1, 32, 33, 100}) {
@@ -42,4 +42,4 @@ TEST_CASE("row sums give their memory back", "[expr]") {
   CHECK_FALSE((accumulates || !sum));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_loops

@@ -4,7 +4,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_lowered {
 
 TEST_CASE("an operand of the statement's extents: stored, then added", "[expr]") {
   double x[] = {1, 2}, dx[] = {10, 20};
@@ -66,4 +66,4 @@ TEST_CASE("an operation delivers nothing where nobody wants it", "[expr]") {
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_lowered

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_operation {
 namespace {
 
 /// y = first · second of two scalars: the least that a structured operation must say.
@@ -63,4 +63,4 @@ TEST_CASE("a structured operation is inert, runs once, and keeps what its gradie
   CHECK(values_of(b.gradient()) == std::vector<double>{9});
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_operation

@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::expr_scalar_math {
 
 TEMPLATE_TEST_CASE("functions of one number", "[expr]", float, double) {
   using T = TestType;
@@ -18,4 +18,4 @@ TEMPLATE_TEST_CASE("functions of one number", "[expr]", float, double) {
   CHECK(where_positive(T(-1), T(5), T(6)) == 6);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::expr_scalar_math

@@ -10,7 +10,7 @@
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iapt::test {
+namespace iapt::test::io_adapter {
 namespace {
 
 using method_type = iapt_method<key_value_generator<float, test_backend>>;
@@ -197,4 +197,4 @@ TEST_CASE("adapters that would be computed wrongly are refused", "[model]") {
   CHECK_THAT(io_message([&] { with_adapter(biases, folder, nothing); }), has_text("\"prompt_embeddings\""));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::io_adapter

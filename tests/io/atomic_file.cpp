@@ -8,10 +8,7 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
-
+namespace iapt::test::io_atomic_file {
 namespace {
 auto file_count(const std::filesystem::path& folder) {
   return std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator());
@@ -62,3 +59,5 @@ TEST_CASE("an atomic file that cannot be written says so and leaves nothing", "[
   CHECK_THAT(io_message([&] { write_text_file("/dev/null", "x"); }), has_text("/dev/null: is not a file"));
   CHECK(file_count(folder.path()) == 1);
 }
+
+}  // namespace iapt::test::io_atomic_file

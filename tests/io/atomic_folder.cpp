@@ -8,9 +8,8 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_atomic_folder {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -82,3 +81,5 @@ TEST_CASE("an atomic folder refuses to replace a file", "[io]") {
   CHECK_THAT(io_message([&] { atomic_folder next(name); }), has_text("is not a folder"));
   CHECK_THAT(io_message([&] { atomic_folder next(folder.path() / "no" / "x"); }), has_text("cannot create"));
 }
+
+}  // namespace iapt::test::io_atomic_folder

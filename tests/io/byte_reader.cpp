@@ -6,9 +6,7 @@
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_byte_reader {
 
 TEST_CASE("a byte reader reads in order", "[io]") {
   const std::string bytes = byte_string().number(std::uint32_t(7)).number(-1.5).text("abc").number(std::uint64_t(2));
@@ -29,3 +27,5 @@ TEST_CASE("a byte reader does not step over the end", "[io]") {
   CHECK(reader.take(1, "x").size() == 1);
   CHECK(reader.take(0, "nothing").empty());
 }
+
+}  // namespace iapt::test::io_byte_reader

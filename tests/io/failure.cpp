@@ -6,8 +6,7 @@
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
+namespace iapt::test::io_failure {
 
 TEST_CASE("texts of files are made fit for a terminal", "[io]") {
   CHECK(in_quotes("a\x1b[2J\n\x7f") == "\"a?[2J??\"");
@@ -18,3 +17,5 @@ TEST_CASE("messages of broken files and of refused calls", "[io]") {
   CHECK(io_message([] { refuse_file("f", 24, "no"); }) == "f: byte 24: no");
   CHECK(io_message([] { refuse_call("f", "open", ENOENT); }) == "f: cannot open: No such file or directory");
 }
+
+}  // namespace iapt::test::io_failure

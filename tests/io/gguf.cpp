@@ -12,10 +12,7 @@
 #include "support/model.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
-
+namespace iapt::test::io_gguf {
 namespace {
 
 using u32 = std::uint32_t;
@@ -193,3 +190,5 @@ TEST_CASE("a GGUF file with a damaged byte is read or refused", "[io]") {
       if (said != "nothing thrown") CHECK_THAT(said, has_text("m.gguf: byte "));
     }
 }
+
+}  // namespace iapt::test::io_gguf

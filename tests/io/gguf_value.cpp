@@ -9,9 +9,7 @@
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_gguf_value {
 
 TEST_CASE("metadata of every type as gguf-py wrote it", "[io]") {
   const auto file = gguf_file::open(test_data("io/quantised.gguf"));
@@ -55,3 +53,5 @@ TEST_CASE("a metadata value of another kind is refused by name", "[io]") {
   CHECK_THAT(io_message([&] { file.get<std::vector<int>>("t.u8"); }), has_text("found u8 200"));
   CHECK_THAT(io_message([&] { file.get<std::vector<int>>("t.nested"); }), has_text("found array of 2 array"));
 }
+
+}  // namespace iapt::test::io_gguf_value

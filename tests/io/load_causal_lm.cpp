@@ -11,7 +11,7 @@
 #include "support/model.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iapt::test {
+namespace iapt::test::io_load_causal_lm {
 namespace {
 
 nlohmann::json stored(const std::string& name) { return nlohmann::json::parse(read_text_file(test_data(name))); }
@@ -186,4 +186,4 @@ TEST_CASE("a real model in bfloat16, with an adapter in float", "[model]") {
   if (const auto path = require_model()) check_bfloat16<test_backend>(*path);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::io_load_causal_lm

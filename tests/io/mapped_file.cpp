@@ -12,9 +12,7 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_mapped_file {
 
 TEST_CASE("a file in memory shows the bytes, and moves", "[io]") {
   const temporary_folder folder;
@@ -52,3 +50,5 @@ TEST_CASE("what cannot be mapped is refused with path and reason", "[io]") {
   REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
   CHECK_THAT(message(folder.path() / "pipe"), has_text("pipe: is not a regular file"));
 }
+
+}  // namespace iapt::test::io_mapped_file

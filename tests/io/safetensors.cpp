@@ -8,10 +8,7 @@
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
-
+namespace iapt::test::io_safetensors {
 namespace {
 byte_string file(std::string_view header, std::size_t data) {
   byte_string bytes;
@@ -86,3 +83,5 @@ TEST_CASE("types that are not supported are listed, and refused when read", "[io
              has_text("its type F8_E5M2 is not supported"));
   CHECK(opened.tensors().find("b")->bytes.size() == 2);
 }
+
+}  // namespace iapt::test::io_safetensors

@@ -7,10 +7,7 @@
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
-
+namespace iapt::test::io_safetensors_header {
 namespace {
 std::string message(std::string_view json) {
   return io_message([&] { safetensors_events::read(json, "f", 8); });
@@ -73,3 +70,5 @@ TEST_CASE("headers that are not of the format", "[io]") {
   CHECK_THAT(message("{\"\xff\":{}}"), has_text("not valid JSON"));
   CHECK_THAT(message("{\"a\":" + std::string(100000, '[')), has_text("byte 14: unexpected array"));
 }
+
+}  // namespace iapt::test::io_safetensors_header

@@ -10,9 +10,7 @@
 #include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_safetensors_writer {
 
 TEST_CASE("what is written is read back", "[io]") {
   const temporary_folder folder;
@@ -76,3 +74,5 @@ TEST_CASE("what cannot be written leaves the old file", "[io]") {
   CHECK_THROWS_AS(write_safetensors(path, {to_store("x", {-1}, std::span(one))}), shape_error);
   CHECK(contents(path) == "old");
 }
+
+}  // namespace iapt::test::io_safetensors_writer

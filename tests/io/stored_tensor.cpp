@@ -11,9 +11,7 @@
 #include "support/io_errors.hpp"
 #include "support/model.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
+namespace iapt::test::io_stored_tensor {
 
 TEST_CASE("stored sizes", "[io]") {
   using shape = std::vector<extent>;
@@ -108,3 +106,5 @@ TEST_CASE("what cannot be read is refused", "[io]") {
   copy_into(integer, std::span(&copy, 1));
   CHECK(copy == 5);
 }
+
+}  // namespace iapt::test::io_stored_tensor

@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-using namespace iapt;
+namespace iapt::test::io_tensor_table {
 
 TEST_CASE("a tensor table keeps order and finds names", "[io]") {
   tensor_table table;
@@ -20,3 +20,5 @@ TEST_CASE("a tensor table keeps order and finds names", "[io]") {
   CHECK(table.nearest("blk.1.a") == "blk.1.b");
   CHECK(table.nearest("zzz") == "blk.1.b");
 }
+
+}  // namespace iapt::test::io_tensor_table

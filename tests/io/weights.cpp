@@ -11,10 +11,7 @@
 #include "support/model.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-using iapt::test::has_text;
-
+namespace iapt::test::io_weights {
 namespace {
 
 void write_one(const std::filesystem::path& path, const std::string& name, float value) {
@@ -128,3 +125,5 @@ TEST_CASE("SmolLM2 has gguf-py's values", "[io][model]") {
   CHECK(model.all().size() == 272);
   CHECK(elements == 134515008);
 }
+
+}  // namespace iapt::test::io_weights

@@ -5,7 +5,7 @@
 
 #include "model/methods.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_causal_lm {
 namespace {
 
 /// Reads prompts, then token after token of the sequences that are not at their ends.
@@ -174,4 +174,4 @@ TEST_CASE("a decode that is refused leaves the cache as it was", "[model]") {
   CHECK_THAT(message_of<shape_error>([&] { lm.prefill(prompts, small); }), has_text("no sequence 2 among 2"));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_causal_lm

@@ -3,7 +3,7 @@
 #include "iapt/autograd/gradcheck.hpp"
 #include "model/methods.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_causal_lm_hooks {
 namespace {
 
 /// Rows `at` of the embedded tokens become trained ones.
@@ -199,4 +199,4 @@ TEST_CASE("layers that are run again give the same bits from a shorter tape", "[
   same_bits(with_soft_tokens(backend, placement::late));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_causal_lm_hooks

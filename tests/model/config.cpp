@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_config {
 namespace {
 
 transformer_config good() {
@@ -32,4 +32,4 @@ TEST_CASE("a configuration that makes none names the number", "[model]") {
   CHECK(message([](auto& c) { c.heads.head_size = 7; }) == start + "the head size must be even, found 7");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_config

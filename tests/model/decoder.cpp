@@ -3,7 +3,7 @@
 
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_decoder {
 
 TEST_CASE("a decoder's steps are those of decoding anew, bit for bit", "[model]") {
   test_backend backend = with_threads(2);
@@ -67,4 +67,4 @@ TEST_CASE("a decoder refuses before it changes anything", "[model]") {
   CHECK(cache.next_position(1) == 4);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_decoder

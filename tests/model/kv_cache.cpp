@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_kv_cache {
 namespace {
 
 using cache_type = kv_cache<double, test_backend>;
@@ -132,4 +132,4 @@ TEST_CASE("a sequence begins as another one and shares its full blocks", "[model
   CHECK(cache.free_blocks() == 5);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_kv_cache

@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_packed_batch {
 namespace {
 
 std::vector<std::array<extent, 3>> places(const packed_batch& batch) {
@@ -35,4 +35,4 @@ TEST_CASE("without a response the last row is wanted, and there is no target", "
   CHECK(batch.targets.empty());
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_packed_batch

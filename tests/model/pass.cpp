@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::model_pass {
 namespace {
 
 /// 5 6 7 | 8 9 and 1 2 |
@@ -119,4 +119,4 @@ TEST_CASE("batches that cannot be planned", "[model]") {
   CHECK(message(batch, 1) == "token -1 is not in the vocabulary of 9");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::model_pass

@@ -3,7 +3,7 @@
 
 #include "nn/by_loops.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_attention {
 namespace {
 
 /// Two sequences at positions that are not their rows' numbers.
@@ -88,4 +88,4 @@ TEST_CASE("the attention half: what does not fit", "[nn]") {
         "attention: a sequence of rows 5 to 9 reaches outside of queries (9, 24), its past or its soft tokens");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_attention

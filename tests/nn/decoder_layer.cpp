@@ -3,7 +3,7 @@
 
 #include "nn/by_loops.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_decoder_layer {
 namespace {
 
 using layer_type = decoder_layer<double, test_backend>;
@@ -101,4 +101,4 @@ TEST_CASE("a layer: rows that do not fit", "[nn]") {
         "add: extents differ: (6, 9) in a statement of (6, 10)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_decoder_layer

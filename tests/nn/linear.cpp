@@ -3,7 +3,7 @@
 
 #include "nn/by_loops.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_linear {
 namespace {
 
 /// A method that writes soft tokens and leaves the maps alone.
@@ -83,4 +83,4 @@ TEST_CASE("linear: rows of another length", "[nn]") {
   CHECK(message_of<shape_error>([&] { map(ctx, x, bare{}, here); }) == message);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_linear

@@ -3,7 +3,7 @@
 
 #include "nn/by_loops.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_mlp {
 
 TEST_CASE("the gated feed-forward: down(silu(gate(x)) · up(x))", "[nn]") {
   test_backend backend = with_threads(2);
@@ -48,4 +48,4 @@ TEST_CASE("the feed-forward: rows of another length", "[nn]") {
         }) == "matmul: inner extents differ: (2, 9) × (12, 10) transposed");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_mlp

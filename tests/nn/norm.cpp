@@ -3,7 +3,7 @@
 
 #include "nn/by_loops.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_norm {
 
 TEST_CASE("the norm layer has a weight and an epsilon of its own", "[nn]") {
   test_backend backend = with_threads(2);
@@ -27,4 +27,4 @@ TEST_CASE("the norm layer: rows of another length", "[nn]") {
   CHECK(message_of<shape_error>([&] { norm(ctx, x); }) == "rms_norm: rows of (2, 6) with a weight of (5)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_norm

@@ -6,7 +6,7 @@
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_parameter {
 
 TEST_CASE("a list of parameters has what is there, in order", "[nn]") {
   test_backend backend = with_threads(1);
@@ -41,4 +41,4 @@ TEST_CASE("a parameter shares numbers and adjoint with the tensor that is used",
   CHECK_FALSE(x.has_gradient());
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_parameter

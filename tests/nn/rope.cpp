@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::nn_rope {
 namespace {
 
 using kind = rope_options::kind;
@@ -78,4 +78,4 @@ TEST_CASE("angles are computed in double whatever the type", "[nn]") {
   CHECK(turns[1] == float(std::sin(100003 * 0.1)));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::nn_rope

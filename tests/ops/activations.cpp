@@ -4,7 +4,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_activations {
 namespace {
 
 double silu_of(double x) { return x / (1 + std::exp(-x)); }
@@ -57,4 +57,4 @@ TEST_CASE("activations far out stay finite", "[ops]") {
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_activations

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_argmax {
 namespace {
 
 template <class T>
@@ -43,4 +43,4 @@ TEST_CASE("argmax of rows of nothing", "[ops]") {
         }) == "argmax: rows of (2, 0); a row must have from 1 to 2^24 numbers");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_argmax

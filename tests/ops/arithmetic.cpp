@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_arithmetic {
 
 TEST_CASE("sums, differences and products", "[ops]") {
   const auto f = [](const auto& a, const auto& b, const auto& c) { return (a + b) * c - a * 2 + 3 - b * c; };
@@ -49,4 +49,4 @@ TEST_CASE("extents of a statement must agree", "[ops]") {
         "add: extents differ: (3, 4) in a statement of (2, 3, 4)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_arithmetic

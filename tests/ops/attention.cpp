@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_attention {
 namespace {
 
 /// A packed attention: heads, sequences, and how many rows there are of each kind.
@@ -274,4 +274,4 @@ TEST_CASE("a pattern may change its past alone", "[ops]") {
   CHECK(pattern.segments()[1].past_count == 1);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_attention

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_attention_pool {
 namespace {
 
 auto pooled(const std::vector<row_span>& segments) {
@@ -61,4 +61,4 @@ TEST_CASE("attention_pool: what does not fit", "[ops]") {
         "attention_pool: rows 2 to 2 of 3; a segment needs at least one row");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_attention_pool

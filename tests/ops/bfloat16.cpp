@@ -11,7 +11,7 @@
 #include "iapt/ops/rotary.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_bfloat16 {
 namespace {
 
 /// Numbers that bfloat16 holds exactly, so that both types start from the same.
@@ -88,4 +88,4 @@ void check_backbone() {
 
 TEST_CASE("the backbone's operations in bfloat16", "[ops]") { check_backbone<test_backend>(); }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_bfloat16

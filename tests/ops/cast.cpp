@@ -4,7 +4,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_cast {
 
 TEST_CASE("a cast rounds, and its gradient arrives in the operand's type, added", "[ops]") {
   test_backend backend = with_threads(2);
@@ -28,4 +28,4 @@ TEST_CASE("a cast of no rows", "[ops]") {
   CHECK(ctx(cast<float>(upload_as<double>(backend, host_array<2>({0, 4})))).shape() == extents<2>{0, 4});
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_cast

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_cross_entropy {
 namespace {
 
 double row_loss(const host_array<2>& x, extent i, std::int32_t target) {
@@ -68,4 +68,4 @@ TEST_CASE("targets that do not fit the logits", "[ops]") {
   CHECK(shape_message(with({-1, 2}), random({2, 3})) == "cross_entropy: target -1 with logits of (2, 3)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_cross_entropy

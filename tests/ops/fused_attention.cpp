@@ -7,7 +7,7 @@
 #include "iapt/ops/attention.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_fused_attention {
 namespace {
 
 /// A packed attention; `past_rows` in one piece, or in blocks.
@@ -129,4 +129,4 @@ TEST_CASE("tiles that were not planned are not silently left out", "[ops]") {
   });
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_fused_attention

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_gather {
 namespace {
 
 auto rows_of(const std::vector<std::int32_t>& rows) {
@@ -45,4 +45,4 @@ TEST_CASE("gather: a row that is not there", "[ops]") {
   CHECK(shape_message(rows_of({-1}), random({3, 4})) == "gather: row -1 of (3, 4)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_gather

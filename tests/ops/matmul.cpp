@@ -4,7 +4,7 @@
 #include "iapt/ops/arithmetic.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_matmul {
 namespace {
 
 const auto plain = [](const auto& x, const auto& w) { return matmul(x, w); };
@@ -76,4 +76,4 @@ TEST_CASE("inner extents that differ", "[ops]") {
   CHECK(shape_message(plain, random({2, 3}), random({4, 5})) == "matmul: inner extents differ: (2, 3) × (4, 5)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_matmul

@@ -5,7 +5,7 @@
 #include "iapt/ops/activations.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_rational {
 namespace {
 
 const auto activation = [](const auto& x, const auto& a, const auto& b) { return rational(x, a, b); };
@@ -103,4 +103,4 @@ TEST_CASE("rational: coefficients of another length", "[ops]") {
   CHECK(shape_message(activation, random({2, 3}), random({7}), random({7})) == "coefficients: expected 5, found (7)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_rational

@@ -5,7 +5,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_reduce {
 namespace {
 
 const auto total = [](const auto& x) {
@@ -27,4 +27,4 @@ TEST_CASE("the sum of nothing is zero", "[ops]") {
   CHECK(values_of(ctx(sum(upload_as<float>(backend, random({0, 5}))))) == std::vector<double>{0});
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_reduce

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_repeat_columns {
 
 TEST_CASE("repeat_columns", "[ops]") {
   for (extent times : {1, 5, 64}) {
@@ -24,4 +24,4 @@ TEST_CASE("repeat_columns: not a negative number of times", "[ops]") {
   CHECK(shape_message(f, random({2, 3})) == "tensor: negative extent in (2, -3)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_repeat_columns

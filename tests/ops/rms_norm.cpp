@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_rms_norm {
 namespace {
 
 const auto norm = [](const auto& x, const auto& w) { return rms_norm(x, w, 1e-3); };
@@ -41,4 +41,4 @@ TEST_CASE("rms_norm: a weight of another length", "[ops]") {
   CHECK(shape_message(norm, random({2, 6}), random({5})) == "rms_norm: rows of (2, 6) with a weight of (5)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_rms_norm

@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_rotary {
 namespace {
 
 /// Cosines, then sines of random angles.
@@ -66,4 +66,4 @@ TEST_CASE("rotary: angles that do not fit", "[ops]") {
   CHECK(shape_message(f, random({3, 8}), random({3, 0})) == "rotary: rows of (3, 8) with angles of (3, 0)");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_rotary

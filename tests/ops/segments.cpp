@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_segments {
 
 TEST_CASE("bounds of spans", "[ops]") {
   test_backend backend = with_threads(1);
@@ -17,4 +17,4 @@ TEST_CASE("bounds of spans", "[ops]") {
   CHECK(message({4, 6}) == "pool: rows 4 to 6 of 5; a segment needs at least one row");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_segments

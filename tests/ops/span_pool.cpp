@@ -3,7 +3,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_span_pool {
 namespace {
 
 const std::vector<row_span> overlapping{{0, 4}, {3, 7}, {8, 9}, {0, 9}};
@@ -75,4 +75,4 @@ TEST_CASE("a span outside of the rows", "[ops]") {
             random({3, 2})) == "span_max: rows 1 to 1 of 3; a segment needs at least one row");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_span_pool

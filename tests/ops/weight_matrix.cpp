@@ -4,7 +4,7 @@
 #include "support/check.hpp"
 #include "support/quantised.hpp"
 
-namespace iapt::test {
+namespace iapt::test::ops_weight_matrix {
 namespace {
 
 // Quantised rows on the host, as double, and on a backend.
@@ -112,4 +112,4 @@ TEST_CASE("quantised weights whose inner extent differs", "[ops]") {
         "matmul: inner extents differ: (2, 3) × (3, 32) transposed\n      did you mean matmul(x, w)?");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::ops_weight_matrix

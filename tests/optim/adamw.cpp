@@ -10,10 +10,9 @@
 #include "support/catch.hpp"
 #include "support/model.hpp"
 
+namespace iapt::test::optim_adamw {
 namespace {
 
-using namespace iapt;
-using iapt::test::test_backend, iapt::test::with_threads;
 using trainable = parameter_list<double, test_backend>;
 
 tensor<double, 1, test_backend> tracked(test_backend& backend, const std::vector<double>& values) {
@@ -159,3 +158,5 @@ TEST_CASE("settings out of range are refused", "[optim]") {
   CHECK_THROWS_AS(optimizer({}, {.learning_rate = std::numeric_limits<double>::quiet_NaN()}), error);
   CHECK_THROWS_AS(optimizer({}, {.beta1 = 1}), error);
 }
+
+}  // namespace iapt::test::optim_adamw

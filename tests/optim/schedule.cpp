@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 
-using namespace iapt;
+namespace iapt::test::optim_schedule {
 
 TEST_CASE("linear decay is 1 behind the warm-up and 0 after the last step", "[optim]") {
   const schedule s{.shape = decay::linear, .steps = 10, .warm_up = 3};
@@ -38,3 +38,5 @@ TEST_CASE("decays have names", "[optim]") {
   CHECK(decay_of("cosine") == decay::cosine);
   CHECK_THROWS_WITH(decay_of("exponential"), iapt::test::has_text("exponential"));
 }
+
+}  // namespace iapt::test::optim_schedule

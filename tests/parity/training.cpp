@@ -3,7 +3,7 @@
 #include "parity/run.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::parity_training {
 namespace {
 
 // In full where the backend is a GPU; CI's hosts make do with fewer layers, words and steps.
@@ -68,4 +68,4 @@ TEST_CASE("the same run twice gives the same bits and returns its memory", "[par
   CHECK((once.trained == again.trained));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::parity_training

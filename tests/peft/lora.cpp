@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::peft_lora {
 TEST_CASE("LoRA starts as the bare model, and merged it is the same function", "[peft]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
@@ -77,4 +77,4 @@ TEST_CASE("the sites of LoRA", "[peft]") {
   CHECK(refused({.rank = 0}).find("r must be from 1") != std::string::npos);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::peft_lora

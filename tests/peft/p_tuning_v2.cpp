@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::peft_p_tuning_v2 {
 TEST_CASE("P-tuning v2 from a text starts as the model that has read the text", "[peft]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
@@ -52,4 +52,4 @@ TEST_CASE("P-tuning v2 refuses what makes no method", "[peft]") {
   CHECK(refused({.soft_tokens = 0}).find("num_virtual_tokens must be from 1") != std::string::npos);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::peft_p_tuning_v2

@@ -11,7 +11,7 @@
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_adapter_store {
 namespace {
 
 using lm_type = language_model<double, test_backend>;
@@ -207,4 +207,4 @@ TEST_CASE("many threads share one reading", "[serve]") {
   CHECK(small_store.bytes() <= 2 * bytes);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_adapter_store

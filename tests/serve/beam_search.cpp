@@ -11,7 +11,7 @@
 #include "support/model.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_beam_search {
 namespace {
 
 using tokens = std::vector<token_id>;
@@ -165,4 +165,4 @@ TEST_CASE("beams are transformers', with PEFT's adapters too", "[serve]") {
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_beam_search

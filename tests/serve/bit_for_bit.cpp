@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_bit_for_bit {
 namespace {
 
 constexpr extent new_tokens = 7;
@@ -98,4 +98,4 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   CHECK(check({.cache = other, .rows_in_pass = 24}, asked.size()) > 0);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_bit_for_bit

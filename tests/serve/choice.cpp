@@ -5,7 +5,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_choice {
 
 TEST_CASE("the tokens of many requests are those of each alone, on any number of threads", "[serve]") {
   constexpr extent rows = 9, vocabulary = 50;
@@ -49,4 +49,4 @@ TEST_CASE("the tokens of many requests are those of each alone, on any number of
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_choice

@@ -8,7 +8,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_engine {
 namespace {
 
 using lm_type = causal_lm<double, test_backend>;
@@ -280,4 +280,4 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
   CHECK(refused({1}, {.max_new = 20}) == "nothing thrown");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_engine

@@ -5,7 +5,7 @@
 
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_generate {
 
 namespace {
 
@@ -161,4 +161,4 @@ TEST_CASE("generation refuses options that make no sense before it reads", "[ser
   CHECK(refusal() == "generate: options for 2 of 3 prompts");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_generate

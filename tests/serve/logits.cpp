@@ -7,7 +7,7 @@
 #include "iapt/core/random.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_logits {
 
 namespace {
 
@@ -79,4 +79,4 @@ TEST_CASE("log-probabilities of what is not there are refused", "[serve]") {
   CHECK_THROWS_AS(log_probabilities(row(logits), 0, -1), shape_error);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_logits

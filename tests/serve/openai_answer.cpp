@@ -6,7 +6,7 @@
 #include "data/byte_tokenizer.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_openai_answer {
 namespace {
 
 using json = nlohmann::json;
@@ -161,4 +161,4 @@ TEST_CASE("openai: several answers are told apart by their index", "[serve]") {
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_openai_answer

@@ -4,7 +4,7 @@
 #include "data/byte_tokenizer.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_openai_request {
 namespace {
 
 /// What `encode` needs of a model.
@@ -215,4 +215,4 @@ TEST_CASE("openai: an error is an object of OpenAI's shape", "[serve]") {
         "{\"error\":{\"message\":\"later \uFFFD\",\"type\":\"server_error\",\"param\":null,\"code\":\"busy\"}}");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_openai_request

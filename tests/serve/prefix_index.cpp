@@ -4,7 +4,7 @@
 #include "support/catch.hpp"
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_prefix_index {
 namespace {
 
 using cache_type = kv_cache<double, test_backend>;
@@ -107,4 +107,4 @@ TEST_CASE("a block that two read at once is known once", "[serve]") {
   }
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_prefix_index

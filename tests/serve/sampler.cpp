@@ -10,7 +10,7 @@
 #include "support/check.hpp"
 #include "support/model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_sampler {
 
 namespace {
 
@@ -201,4 +201,4 @@ TEST_CASE("what cannot be sampled is refused", "[serve]") {
   CHECK(sample(std::span<const double>(huge), {.temperature = 1}, {}) == 1);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_sampler

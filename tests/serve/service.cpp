@@ -10,7 +10,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_service {
 namespace {
 
 using service_type = service<double, test_backend>;
@@ -206,4 +206,4 @@ TEST_CASE("a cache within a number of bytes", "[serve]") {
   CHECK_THROWS_AS(cache_within<float>(config, block - 1, 4), error);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_service

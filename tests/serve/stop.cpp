@@ -6,7 +6,7 @@
 #include "support/check.hpp"
 #include "text/reference.hpp"
 
-namespace iapt::test {
+namespace iapt::test::serve_stop {
 
 namespace {
 
@@ -136,4 +136,4 @@ TEST_CASE("a matcher begins anew, and refuses what would end everything or nothi
   CHECK_THAT(message_of<io_error>([] { stop_matcher({"\xC3"}); }), starts_with("stop: a stop string: byte 0 (0xC3)"));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::serve_stop

@@ -7,9 +7,7 @@
 
 #include "text/reference.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-
+namespace iapt::test::text_chat_template {
 namespace {
 
 void check_chats(const std::string& which, const tokenizer& words, bool rename_bos) {
@@ -108,3 +106,5 @@ TEST_CASE("templates and messages that are refused", "[text]") {
   CHECK_THROWS_WITH(turns.encode(tokenizer(spec), std::vector<chat_message>{{"user", "x"}}, false),
                     has_text("special token"));
 }
+
+}  // namespace iapt::test::text_chat_template

@@ -6,8 +6,7 @@
 
 #include "text/reference.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
+namespace iapt::test::text_stream_decoder {
 
 TEST_CASE("streamed pieces are whole characters and add up to the decoded text", "[text]") {
   const tokenizer words = small_tokenizer();
@@ -39,3 +38,5 @@ TEST_CASE("a character waits for its last byte", "[text]") {
   CHECK(stream.next(ids[0]).empty());
   CHECK(stream.finish() == utf8::replacement);
 }
+
+}  // namespace iapt::test::text_stream_decoder

@@ -11,8 +11,7 @@
 
 #include "text/reference.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
+namespace iapt::test::text_tokenizer {
 
 TEST_CASE("ids of hard texts, SmolLM2", "[text][model]") {
   const auto model = require_model();
@@ -210,3 +209,5 @@ TEST_CASE("a pattern that needs exponential time is stopped", "[text]") {
   const tokenizer words(spec);
   CHECK_THROWS_AS(words.encode(std::string(64, 'a')), io_error);
 }
+
+}  // namespace iapt::test::text_tokenizer

@@ -6,9 +6,7 @@
 
 #include "text/reference.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
-
+namespace iapt::test::text_tokenizer_gguf {
 namespace {
 
 // The metadata that a converter would make of the small tokenizer.
@@ -52,3 +50,5 @@ TEST_CASE("GGUF metadata that are refused", "[text]") {
   refused([](auto& g) { g.eos_token_id = 1 << 20; }, "eos_token_id");
   refused([](auto& g) { g.bos_token_id = -1; }, "bos_token_id");
 }
+
+}  // namespace iapt::test::text_tokenizer_gguf

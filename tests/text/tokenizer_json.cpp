@@ -5,8 +5,8 @@
 
 #include "text/reference.hpp"
 
-using namespace iapt;
-using namespace iapt::test;
+namespace iapt::test::text_tokenizer_json {
+
 using nlohmann::json;
 
 namespace {
@@ -83,3 +83,5 @@ TEST_CASE("tokenizer_config.json", "[text]") {
   CHECK_THROWS_WITH(read_tokenizer_config(spec, R"({"eos_token": 2})", "c.json"), has_text("eos_token"));
   CHECK_THROWS_AS(read_tokenizer_config(spec, "3", "c.json"), io_error);
 }
+
+}  // namespace iapt::test::text_tokenizer_json

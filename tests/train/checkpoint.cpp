@@ -6,9 +6,7 @@
 #include "support/temporary_folder.hpp"
 #include "train/toy.hpp"
 
-using namespace iapt;
-using iapt::test::has_text;
-using iapt::test::test_backend, iapt::test::with_threads;
+namespace iapt::test::train_checkpoint {
 
 TEST_CASE("a checkpoint gives everything back exactly", "[train]") {
   const test::temporary_folder folder;
@@ -70,3 +68,5 @@ TEST_CASE("damaged and foreign checkpoints are refused before anything changes",
   CHECK_THAT(refusal("{\"step\": \"x\"}"), has_text("is no checkpoint"));
   CHECK_THAT(test::io_message([&] { read_run(folder.path() / "none"); }), has_text("there is no such folder"));
 }
+
+}  // namespace iapt::test::train_checkpoint

@@ -4,8 +4,7 @@
 #include "support/catch.hpp"
 #include "train/toy.hpp"
 
-using namespace iapt;
-using iapt::test::test_backend, iapt::test::with_threads;
+namespace iapt::test::train_evaluate {
 
 TEST_CASE("the loss is the mean over response tokens, whatever goes through the model at once", "[train]") {
   test_backend backend = with_threads(1);
@@ -77,3 +76,5 @@ TEST_CASE("a model that has diverged is not given a loss", "[train]") {
   const auto examples = test::counting(3, 3);
   CHECK_THROWS_AS(evaluate(backend, model, method, std::span<const example>(examples)), numeric_error);
 }
+
+}  // namespace iapt::test::train_evaluate

@@ -4,8 +4,7 @@
 #include "support/catch.hpp"
 #include "train/toy.hpp"
 
-using namespace iapt;
-using iapt::test::test_backend, iapt::test::with_threads;
+namespace iapt::test::train_gradient {
 
 TEST_CASE("a batch cut into pieces has the same loss, tokens and gradient", "[train]") {
   test_backend backend = with_threads(1);
@@ -27,3 +26,5 @@ TEST_CASE("a batch cut into pieces has the same loss, tokens and gradient", "[tr
     for (std::size_t i = 0; i < whole.size(); ++i) CHECK(cut[i] == Approx(whole[i]).margin(1e-14));
   }
 }
+
+}  // namespace iapt::test::train_gradient

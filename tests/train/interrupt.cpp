@@ -10,7 +10,7 @@
 #include "iapt/backend/eigen/backend.hpp"
 #include "support/catch.hpp"
 
-using namespace iapt;
+namespace iapt::test::train_interrupt {
 
 TEST_CASE("the first signal leaves a mark, and the old handlers come back", "[train]") {
   struct sigaction before {
@@ -83,3 +83,5 @@ TEST_CASE("a signal in the middle of a product changes nothing", "[train]") {
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
 }
+
+}  // namespace iapt::test::train_interrupt

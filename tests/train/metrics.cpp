@@ -4,7 +4,7 @@
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
 
-using namespace iapt;
+namespace iapt::test::train_metrics {
 
 TEST_CASE("lines are appended at once, and resuming drops those of later steps", "[train]") {
   const test::temporary_folder folder;
@@ -42,3 +42,5 @@ TEST_CASE("a log without a file writes nowhere", "[train]") {
   log.write({{"step", 1}});
   CHECK_THROWS_AS(metrics_log("/dev/null/x", -1), io_error);
 }
+
+}  // namespace iapt::test::train_metrics

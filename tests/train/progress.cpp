@@ -3,8 +3,7 @@
 
 #include "support/catch.hpp"
 
-using namespace iapt;
-
+namespace iapt::test::train_progress {
 namespace {
 progress_state at(extent step) {
   return {.step = step, .steps = 100, .loss = 0.53219, .dev_loss = {}, .tokens_per_second = 185.7, .seconds_left = 83};
@@ -59,3 +58,5 @@ TEST_CASE("times read like a clock's", "[train]") {
   CHECK(clock_text(-1) == "?");
   CHECK(clock_text(1e300) == "?");
 }
+
+}  // namespace iapt::test::train_progress

@@ -8,7 +8,7 @@
 #include "support/model.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace iapt::test {
+namespace iapt::test::train_real_model {
 namespace {
 
 using model_type = language_model<float, test_backend>;
@@ -124,4 +124,4 @@ TEST_CASE("runs on a real model repeat, resume, and do not depend on the number 
   for (int i : {0, 1}) CHECK(one.losses[i] == Approx(two.losses[i]).epsilon(2e-4));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::train_real_model

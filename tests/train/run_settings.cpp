@@ -4,7 +4,7 @@
 #include "support/catch.hpp"
 #include "train/toy.hpp"
 
-using namespace iapt;
+namespace iapt::test::train_run_settings {
 
 TEST_CASE("a fingerprint changes with every token and every boundary", "[train]") {
   const auto examples = test::counting(5, 1);
@@ -31,3 +31,5 @@ TEST_CASE("settings hold what results depend on", "[train]") {
   CHECK(of({.subject = {{"model", "another"}}}) != start);
   CHECK(of({.resume = true}) == start);
 }
+
+}  // namespace iapt::test::train_run_settings

@@ -5,7 +5,7 @@
 #include "support/io_errors.hpp"
 #include "train/toy_run.hpp"
 
-namespace iapt::test {
+namespace iapt::test::train_trainer {
 
 TEST_CASE("a toy learns to count", "[train]") {
   toy_run<float> run;
@@ -171,4 +171,4 @@ TEST_CASE("metrics tell of every step and evaluation", "[train]") {
   CHECK(last["epoch"] == 3);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::train_trainer

@@ -4,7 +4,7 @@
 #include "support/io_errors.hpp"
 #include "train/toy_run.hpp"
 
-namespace iapt::test {
+namespace iapt::test::train_trainer_resume {
 
 TEST_CASE("a run that was interrupted and resumed equals one that never stopped", "[train]") {
   const bool bilevel = GENERATE(false, true);
@@ -113,4 +113,4 @@ TEST_CASE("other settings or other data cannot be resumed", "[train]") {
   CHECK_THROWS_AS(toy_run<double>{}(options), io_error);  // stored as float
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::train_trainer_resume

@@ -7,7 +7,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_cuda_backend {
 namespace {
 
 /// Writes where nothing is.
@@ -65,4 +65,4 @@ TEST_CASE("a fault is told at the next wait, and blamed on its operation where e
   CHECK(message.find("illegal") != std::string::npos);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_cuda_backend

@@ -6,7 +6,7 @@
 #if IAPT_CUDNN
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_cuda_cudnn_attention {
 namespace {
 
 /// An H100 as cuDNN describes devices.
@@ -65,5 +65,5 @@ TEST_CASE("what cuDNN has no way for, it says", "[backend][no_device]") {
   CHECK(cudnn_attention::refusal({1, 128, 4, {4, 4, 64}, false}, "{}", 90) != "");
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_cuda_cudnn_attention
 #endif

@@ -6,7 +6,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_eigen_attention {
 
 TEST_CASE("tiles cover every query of every head once", "[backend]") {
   const std::vector<attention_segment> segments{
@@ -62,4 +62,4 @@ TEST_CASE("whether sequences share soft tokens", "[backend]") {
   CHECK(overlap({{.prefix_count = 4}, {.prefix_count = 4}}));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_eigen_attention

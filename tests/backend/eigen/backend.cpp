@@ -7,7 +7,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_eigen_backend {
 namespace {
 
 /// Counts how often each number is visited, and by which threads.
@@ -104,4 +104,4 @@ TEST_CASE("more memory than there is", "[backend]") {
 }
 #endif
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_eigen_backend

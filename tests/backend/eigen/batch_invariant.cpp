@@ -7,7 +7,7 @@
 #include "support/check.hpp"
 #include "support/quantised.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_eigen_batch_invariant {
 namespace {
 
 constexpr eigen_options invariant{.threads = 2, .batch_invariant = true};
@@ -119,4 +119,4 @@ TEMPLATE_TEST_CASE("batch invariant: attention of a query, whatever is past, sof
   CHECK(rows_of(found, wide, 70, 1) != rows_of(whole, wide, 70, 1));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_eigen_batch_invariant

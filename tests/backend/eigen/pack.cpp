@@ -7,7 +7,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_eigen_pack {
 namespace {
 
 /// f of a pack at every number, against g of the number; to a few units in the last place.
@@ -70,4 +70,4 @@ TEMPLATE_TEST_CASE("exp of far numbers and of what is no number", "[backend]", f
   CHECK(std::isnan(exp(P(TestType(NAN))).v[0]));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_eigen_pack

@@ -4,7 +4,7 @@
 #include "support/check.hpp"
 #include "support/quantised.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_eigen_product {
 namespace {
 
 /// A stored matrix with unused numbers at the end of each row; what is outside must stay as it was.
@@ -117,4 +117,4 @@ TEST_CASE("what the product library refuses is told", "[backend]") {
 }
 #endif
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_eigen_product

@@ -10,7 +10,7 @@
 
 #include "support/check.hpp"
 
-namespace iapt::test {
+namespace iapt::test::backend_thrust_backend {
 namespace {
 
 int thread_number() {
@@ -100,4 +100,4 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
   for (std::size_t j = 0; j < soft.size(); ++j) CHECK(soft[j] == int(j < 8 || j >= 20));
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::backend_thrust_backend

@@ -4,7 +4,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::peft_iapt_activation_watch {
 
 TEST_CASE("a watch sees the arguments of the activations and how far their coefficients moved", "[peft]") {
   test_backend backend = with_threads(1);
@@ -41,4 +41,4 @@ TEST_CASE("a watch sees the arguments of the activations and how far their coeff
   CHECK(!method.watch_summary);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::peft_iapt_activation_watch

@@ -8,7 +8,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test {
+namespace iapt::test::peft_iapt_method {
 namespace {
 
 using lm_type = causal_lm<double, test_backend>;
@@ -193,4 +193,4 @@ TEST_CASE("instructions that are too short are refused", "[peft]") {
   CHECK_THROWS_AS(lm(run, batch, method), shape_error);
 }
 
-}  // namespace iapt::test
+}  // namespace iapt::test::peft_iapt_method
