@@ -33,7 +33,7 @@ Backend backend_for(const Program& program) {
   }
 }
 
-/// Makes a device known: `static const program::device<Program, Backend> train("eigen");`.
+/// Makes a device known: `static const program::device<Program, Backend> train_here("eigen");`.
 template <class Program, class Backend>
 struct device {
   explicit device(const char* name) {
