@@ -50,6 +50,8 @@ class kv_cache {
   const cache_size& size() const { return size_; }
   /// Number of sequences.
   extent sequences() const { return size_.sequences; }
+  /// Number of layers.
+  extent layers() const { return extent(layers_.size()); }
   /// All rows of one layer (blocks · block rows, G·E).
   const key_values<T, Backend>& layer(extent l) const { return layers_[l]; }
   /// What entered one layer, after its norm (blocks · block rows, D), if it is kept; of the rows that `keep` wrote.

@@ -37,6 +37,8 @@ enum class placement { front, late };
 
 /// The bare backbone: no hook at all. A method may have any of these members instead:
 ///   - `delta(ctx, site, x)`          a tensor added to the result of a linear map on x (N, in) -> (N, out)
+///   - `low_rank(site)`               the two thin matrices of which that tensor is the product, if it is at all sites;
+///                                    asked for where every row of a batch may have another method
 ///   - `scale(site)`                  a row (out) that multiplies the result
 ///   - `bias(site)`                   a row (out) added to the result
 ///     (each returns an empty handle where it leaves a site alone)

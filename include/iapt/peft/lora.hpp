@@ -16,6 +16,7 @@
 #include "iapt/model/causal_lm.hpp"
 #include "iapt/nn/parameter.hpp"
 #include "iapt/ops/cast.hpp"
+#include "iapt/ops/low_rank.hpp"
 #include "iapt/peft/option.hpp"
 
 namespace iapt {
@@ -157,6 +158,12 @@ class lora_method {
     if (!f.down) return {};
     const auto narrow = ctx(matmul(cast<T>(x), transposed(f.down)) * T(f.scale));
     return ctx(cast<S>(matmul(narrow, transposed(f.up))));
+  }
+  /// The two matrices of a site, as one pair among others; of rank 0 where it is left alone.
+  low_rank_map<T> low_rank(site where) const {
+    const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
+    if (!f.down) return {};
+    return {f.down.data(), f.up.data(), f.down.size(0), f.up.size(0), T(f.scale)};
   }
 
  private:

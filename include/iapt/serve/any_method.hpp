@@ -2,6 +2,7 @@
 // A method whose type is known at run time only, and a batch in which every sequence has its own.
 // Shapes: N rows of B sequences, G key/value heads, E numbers in a head, P soft tokens.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "iapt/autograd/tape.hpp"
 #include "iapt/model/causal_lm.hpp"
+#include "iapt/ops/low_rank.hpp"
 
 namespace iapt {
 
@@ -38,6 +40,10 @@ class any_method {
                                         const matrix& turns) const = 0;
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
   virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
+  /// Whether all that it adds are products with two thin matrices.
+  virtual bool is_low_rank() const = 0;
+  /// These matrices at a site; of rank 0 where it adds nothing.
+  virtual low_rank_map<compute_type<T>> low_rank(site where) const = 0;
 
  private:
   inline static std::atomic<std::uint64_t> last_number_ = 0;
@@ -77,6 +83,15 @@ class any_method_of final : public any_method<T, Backend> {
     else
       return {};
   }
+  bool is_low_rank() const override {
+    return requires(site s) { method_.low_rank(s); };
+  }
+  low_rank_map<compute_type<T>> low_rank(site where) const override {
+    if constexpr (requires { method_.low_rank(where); })
+      return method_.low_rank(where);
+    else
+      return {};
+  }
 
  private:
   static constexpr bool has_other_hooks = requires(const Method& m, site where) { m.scale(where); }
@@ -96,6 +111,49 @@ shared_method<T, Backend> share_method(const causal_lm<T, Backend>&, Method meth
   return std::make_shared<const any_method_of<T, Backend, Method>>(std::move(method));
 }
 
+/// The thin matrices of all sites, for a pass in which methods add products with such alone: a site's are found by two
+/// kernels, whatever the number of methods.
+template <class T, class Backend>
+class mixed_low_rank {
+ public:
+  using matrix = tensor<T, 2, Backend>;              ///< rows of numbers
+  using method_type = const any_method<T, Backend>;  ///< null: adds nothing
+
+  /// Of so many layers; row i of the pass has the method numbered which[i].
+  mixed_low_rank(Backend& backend, int layers, const std::vector<method_type*>& methods,
+                 const std::vector<std::int32_t>& which)
+      : methods_(extent(methods.size())), which_(from_host(backend, extents<1>{extent(which.size())}, which)) {
+    std::vector<map_type> maps;
+    for (int l = 0; l < layers; ++l)
+      for (std::size_t part = 0; part < projection_names.size(); ++part) {
+        place& here = places_.emplace_back();
+        for (method_type* method : methods) {
+          maps.push_back(method ? method->low_rank({l, projection(part)}) : map_type());
+          here.widest = std::max(here.widest, maps.back().rank), here.out = std::max(here.out, maps.back().out);
+        }
+      }
+    maps_ = std::make_shared<buffer<map_type, Backend>>(backend, extent(maps.size()));
+    backend.upload(maps_->write(), maps.data(), maps_->size());
+  }
+  /// What they add at a site.   x (N, in) -> (N, out), or an empty handle
+  matrix delta(site where, const matrix& x) const {
+    const std::size_t number = std::size_t(where.layer) * projection_names.size() + std::size_t(where.part);
+    const place& here = places_[number];
+    if (!here.widest) return {};
+    return low_rank_products(x.backend(), x, maps_->data() + extent(number) * methods_, which_, here.widest, here.out);
+  }
+
+ private:
+  using map_type = low_rank_map<compute_type<T>>;
+  struct place {
+    extent widest = 0, out = 0;
+  };
+  extent methods_;
+  tensor<std::int32_t, 1, Backend> which_;
+  std::vector<place> places_;
+  std::shared_ptr<buffer<map_type, Backend>> maps_;  // by site, then by method
+};
+
 /// The methods of one pass. Sequences of one method lie side by side, so that each of its products is one for all of
 /// them. Nothing is trained through it.
 template <class T, class Backend>
@@ -111,9 +169,29 @@ class mixed_method {
     std::vector<row_span> instructions = {};        ///< rows that their soft tokens are written from
     std::optional<row_numbers<Backend>> kept = {};  ///< which of the cache's these are, where not the pass's
   };
-  std::vector<part> parts = {};                 ///< in the order of their rows
-  extent soft_rows = 0;                         ///< soft tokens of the pass
-  const kv_cache<T, Backend>* cache = nullptr;  ///< that kept rows are of
+  std::vector<part> parts = {};                         ///< in the order of their rows
+  extent soft_rows = 0;                                 ///< soft tokens of the pass
+  const kv_cache<T, Backend>* cache = nullptr;          ///< that kept rows are of
+  std::optional<mixed_low_rank<T, Backend>> thin = {};  ///< what is added, where see_thin() found that this is all
+
+  /// Prepares the products of methods that have few rows each, if all that any adds are such with thin matrices. Where
+  /// the backend gives rows bits of their own, they are as of many rows.
+  void see_thin(Backend& backend, int layers) {
+    constexpr extent few = 16;  // up to which one kernel for all outweighs a matrix product for each
+    if constexpr (requires { backend.batch_invariant(); })
+      if (backend.batch_invariant()) return;
+    std::vector<const any_method<T, Backend>*> methods;
+    std::vector<std::int32_t> which;
+    bool any = false;
+    for (const part& p : parts) {
+      const bool adds = p.method && p.method->has_delta();
+      if (adds && (!p.method->is_low_rank() || p.rows.count() > few)) return;
+      any = any || adds;
+      which.insert(which.end(), std::size_t(p.rows.count()), std::int32_t(methods.size()));
+      methods.push_back(adds ? p.method : nullptr);
+    }
+    if (any) thin.emplace(backend, layers, methods, which);
+  }
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
   extent soft_tokens() const { return 0; }
@@ -135,6 +213,7 @@ class mixed_method {
   }
   /// What the methods add at a site.   x (N, in) -> (N, out), or an empty handle
   matrix delta(inference<Backend>& ctx, site where, const matrix& x) const {
+    if (thin) return thin->delta(where, x);
     matrix all;
     for (const part& p : parts) {
       if (!p.method || !p.method->has_delta()) continue;

@@ -128,6 +128,7 @@ class mixed_pass {
     for (const share& s : shares_) add(s, cache);
     for (std::size_t i = 0; i < kept_.size(); ++i)
       if (!kept_[i].empty()) method_.parts[i].kept.emplace(cache.layer(0).keys.backend(), kept_[i]);
+    method_.see_thin(cache.layer(0).keys.backend(), int(cache.layers()));
   }
   /// The shares, in the order of their rows.
   const std::vector<share>& shares() const { return shares_; }

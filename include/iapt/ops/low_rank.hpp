@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products with two thin matrices, others for each row: adapters of many tenants in one batch. Nothing is trained
+// through them.  Shapes: N rows; a map has rank r, at most R of all, `in` columns and `out` results.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "iapt/core/tensor.hpp"
+#include "iapt/expr/lane.hpp"
+
+namespace iapt {
+
+/// A linear map of low rank, as a kernel finds it: x -> scale · (x · downᵀ) · upᵀ.
+template <class T>
+struct low_rank_map {
+  const T *down = nullptr,  ///< (r, in)
+      *up = nullptr;        ///< (out, r)
+  extent rank = 0,          ///< r; 0 makes 0 of everything
+      out = 0;              ///< results
+  T scale = 0;              ///< of the product
+};
+
+/// Row kernel: narrow[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a group takes one number.
+template <class T>
+struct low_rank_narrow {
+  using value_type = T;            ///< type of one number
+  using real = compute_type<T>;    ///< what it is computed in
+  const T* x;                      ///< rows (N, in)
+  const low_rank_map<real>* maps;  ///< of which each row has one
+  const std::int32_t* which;       ///< which (N)
+  real* narrow;                    ///< result (N, R)
+  extent columns,                  ///< in
+      widest;                      ///< R
+  /// Number i·R + k.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent number) const {
+    const extent i = number / widest, k = number % widest;
+    const low_rank_map<real> map = maps[which[i]];
+    if (k >= map.rank) return;
+    const row<const T> in{x + i * columns};
+    const row<const real> weight{map.down + k * columns};
+    const real sum = group.sum(columns, [&](auto j) { return in[j] * weight[j]; });
+    group.once([&] { narrow[number] = map.scale * sum; });
+  }
+};
+
+/// Row kernel: y[i, j] = Σ_k narrow[i, k] · up[j, k], with the map of row i; a group takes one row.
+template <class T>
+struct low_rank_wide {
+  using value_type = T;            ///< type of one number
+  using real = compute_type<T>;    ///< what it is computed in
+  const real* narrow;              ///< what low_rank_narrow made (N, R)
+  const low_rank_map<real>* maps;  ///< of which each row has one
+  const std::int32_t* which;       ///< which (N)
+  T* y;                            ///< result (N, out)
+  extent columns,                  ///< out
+      widest;                      ///< R
+  /// Row i.
+  template <class Group>
+  IAPT_DEVICE void operator()(Group group, extent i) const {
+    const low_rank_map<real> map = maps[which[i]];
+    const real* const factors = narrow + i * widest;
+    const row<T> to{y + i * columns};
+    group.each(columns, [&]<class V>(lane<V> j) {
+      V sum(0);
+      for (extent k = 0; k < map.rank; ++k) sum = sum + column<const real>{map.up + k, map.rank}[j] * V(factors[k]);
+      to[j] = sum;
+    });
+  }
+};
+
+/// Each row through its own map.   x (N, in), which (N) -> (N, out)
+/// @par Source E. Hu et al. 2021, "LoRA"; the maps of one batch side by side: L. Chen et al. 2023, "Punica"
+template <class T, class Backend>
+tensor<T, 2, Backend> low_rank_products(Backend& backend, const tensor<T, 2, Backend>& x,
+                                        const low_rank_map<compute_type<T>>* maps,
+                                        const tensor<std::int32_t, 1, Backend>& which, extent widest, extent out) {
+  const extent n = x.size(0), in = x.size(1);
+  tensor<T, 2, Backend> y(backend, {n, out});
+  buffer<compute_type<T>, Backend> narrow(backend, n * widest);
+  backend.groups(n * widest, in, low_rank_narrow<T>{x.data(), maps, which.data(), narrow.write(), in, widest});
+  backend.groups(n, out * std::max<extent>(widest, 1),
+                 low_rank_wide<T>{narrow.data(), maps, which.data(), y.write(), out, widest});
+  return y;
+}
+
+}  // namespace iapt
