@@ -111,8 +111,8 @@ shared_method<T, Backend> share_method(const causal_lm<T, Backend>&, Method meth
   return std::make_shared<const any_method_of<T, Backend, Method>>(std::move(method));
 }
 
-/// The thin matrices of all sites, for a pass in which methods add products with such alone: a site's are found by two
-/// kernels, whatever the number of methods.
+/// The thin matrices of all sites, of methods that add products with such alone: a site's are made by two kernels,
+/// whatever the number of methods.
 template <class T, class Backend>
 class mixed_low_rank {
  public:
@@ -168,29 +168,28 @@ class mixed_method {
     row_span soft;                                  ///< among the pass's soft tokens
     std::vector<row_span> instructions = {};        ///< rows that their soft tokens are written from
     std::optional<row_numbers<Backend>> kept = {};  ///< which of the cache's these are, where not the pass's
+    bool thin = false;                              ///< whether what they add is among the pass's thin products
   };
   std::vector<part> parts = {};                         ///< in the order of their rows
   extent soft_rows = 0;                                 ///< soft tokens of the pass
   const kv_cache<T, Backend>* cache = nullptr;          ///< that kept rows are of
-  std::optional<mixed_low_rank<T, Backend>> thin = {};  ///< what is added, where see_thin() found that this is all
+  std::optional<mixed_low_rank<T, Backend>> thin = {};  ///< what the parts add that see_thin() found
 
-  /// Prepares the products of methods that have few rows each, if all that any adds are such with thin matrices. Where
-  /// the backend gives rows bits of their own, they are as of many rows.
+  /// Prepares the products with thin matrices of parts of few rows, which have two kernels for all of them. A backend
+  /// that gives rows bits of their own makes them as it makes those of many rows.
   void see_thin(Backend& backend, int layers) {
-    constexpr extent few = 16;  // up to which one kernel for all outweighs a matrix product for each
+    constexpr extent few = 16;  // up to which that outweighs a matrix product for each
     if constexpr (requires { backend.batch_invariant(); })
       if (backend.batch_invariant()) return;
     std::vector<const any_method<T, Backend>*> methods;
     std::vector<std::int32_t> which;
-    bool any = false;
-    for (const part& p : parts) {
-      const bool adds = p.method && p.method->has_delta();
-      if (adds && (!p.method->is_low_rank() || p.rows.count() > few)) return;
-      any = any || adds;
+    for (part& p : parts) {
+      p.thin = p.method && p.method->is_low_rank() && p.rows.count() <= few;
       which.insert(which.end(), std::size_t(p.rows.count()), std::int32_t(methods.size()));
-      methods.push_back(adds ? p.method : nullptr);
+      methods.push_back(p.thin ? p.method : nullptr);
     }
-    if (any) thin.emplace(backend, layers, methods, which);
+    if (std::any_of(parts.begin(), parts.end(), [](const part& p) { return p.thin; }))
+      thin.emplace(backend, layers, methods, which);
   }
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
@@ -213,10 +212,9 @@ class mixed_method {
   }
   /// What the methods add at a site.   x (N, in) -> (N, out), or an empty handle
   matrix delta(inference<Backend>& ctx, site where, const matrix& x) const {
-    if (thin) return thin->delta(where, x);
-    matrix all;
+    matrix all = thin ? thin->delta(where, x) : matrix();
     for (const part& p : parts) {
-      if (!p.method || !p.method->has_delta()) continue;
+      if (!p.method || p.thin || !p.method->has_delta()) continue;
       const bool alone = p.rows.begin == 0 && p.rows.end == x.size(0);
       const matrix own = p.method->delta(ctx, where, alone ? x : x.slice(p.rows.begin, p.rows.end));
       if (!own) continue;
