@@ -18,7 +18,7 @@ double error_of(const std::vector<extent>& ranks, extent rows, extent in, extent
     downs.push_back(random({ranks[m], in}, 2 + m)), ups.push_back(random({out, ranks[m]}, 20 + m));
     stored.push_back(upload_as<T>(backend, downs.back())), stored.push_back(upload_as<T>(backend, ups.back()));
     const auto& down = stored[stored.size() - 2];
-    maps.push_back({down.data(), stored.back().data(), ranks[m], out, T(0.5 + double(m))});
+    maps.push_back({down.data(), stored.back().data(), ranks[m], in, out, T(0.5 + double(m))});
   }
   buffer<low_rank_map<T>, test_backend> table(backend, extent(maps.size()));
   backend.upload(table.write(), maps.data(), table.size());

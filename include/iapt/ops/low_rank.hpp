@@ -16,6 +16,7 @@ struct low_rank_map {
   const T *down = nullptr,  ///< (r, in)
       *up = nullptr;        ///< (out, r)
   extent rank = 0,          ///< r; 0 makes 0 of everything
+      in = 0,               ///< columns
       out = 0;              ///< results
   T scale = 0;              ///< of the product
 };

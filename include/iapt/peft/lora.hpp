@@ -163,7 +163,7 @@ class lora_method {
   low_rank_map<T> low_rank(site where) const {
     const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
     if (!f.down) return {};
-    return {f.down.data(), f.up.data(), f.down.size(0), f.up.size(0), T(f.scale)};
+    return {f.down.data(), f.up.data(), f.down.size(0), f.down.size(1), f.up.size(0), T(f.scale)};
   }
 
  private:

@@ -129,24 +129,32 @@ class mixed_low_rank {
         place& here = places_.emplace_back();
         for (method_type* method : methods) {
           maps.push_back(method ? method->low_rank({l, projection(part)}) : map_type());
-          here.widest = std::max(here.widest, maps.back().rank), here.out = std::max(here.out, maps.back().out);
+          if (!maps.back().rank) continue;
+          if (!here.widest) here.in = maps.back().in, here.out = maps.back().out;
+          here.alike = here.alike && here.in == maps.back().in && here.out == maps.back().out;
+          here.widest = std::max(here.widest, maps.back().rank);
         }
       }
     maps_ = std::make_shared<buffer<map_type, Backend>>(backend, extent(maps.size()));
     backend.upload(maps_->write(), maps.data(), maps_->size());
   }
   /// What they add at a site.   x (N, in) -> (N, out), or an empty handle
+  /// @throws shape_error if a method's matrices are of another model's sizes
   matrix delta(site where, const matrix& x) const {
     const std::size_t number = std::size_t(where.layer) * projection_names.size() + std::size_t(where.part);
     const place& here = places_[number];
     if (!here.widest) return {};
+    if (!here.alike || here.in != x.size(1))
+      throw shape_error("an adapter's matrices for " + name_of(where) + " do not fit the model's rows, " +
+                        to_text(x.shape()));
     return low_rank_products(x.backend(), x, maps_->data() + extent(number) * methods_, which_, here.widest, here.out);
   }
 
  private:
   using map_type = low_rank_map<compute_type<T>>;
   struct place {
-    extent widest = 0, out = 0;
+    extent widest = 0, in = 0, out = 0;
+    bool alike = true;  // whether all maps are of these sizes
   };
   extent methods_;
   tensor<std::int32_t, 1, Backend> which_;
