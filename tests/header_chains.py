@@ -6,13 +6,14 @@ In a unit a header stands behind such alone as it includes itself, by whatever w
 all units compile means that each header compiles alone; includes must stand above what needs them.
 """
 import pathlib
-import re
 import sys
+
+from check_layers import INCLUDE
 
 
 def closures(folder, headers):
     """All that each header includes of the others, by whatever way."""
-    direct = {h: set(re.findall(r'#include [<"]([^>"]+)[>"]', (folder / h).read_text(encoding="utf-8"))) for h in headers}
+    direct = {h: set(INCLUDE.findall((folder / h).read_text(encoding="utf-8"))) for h in headers}
     known = {}
 
     def closure(header):

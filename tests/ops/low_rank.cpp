@@ -24,9 +24,9 @@ double error_of(const std::vector<extent>& ranks, extent rows, extent in, extent
   backend.upload(table.write(), maps.data(), table.size());
   std::vector<std::int32_t> which;
   for (extent i = 0; i < rows; ++i) which.push_back(std::int32_t(i * 5 % extent(ranks.size())));
-  const auto y =
-      low_rank_products(backend, upload_as<T>(backend, x), table.data(), from_host(backend, extents<1>{rows}, which),
-                        *std::max_element(ranks.begin(), ranks.end()), out);
+  const auto numbers = from_host(backend, extents<1>{rows}, which);
+  const extent widest = *std::max_element(ranks.begin(), ranks.end());
+  const auto y = low_rank_products(backend, upload_as<T>(backend, x), {table.data(), numbers.data(), widest}, out);
   REQUIRE(y.shape() == extents<2>{rows, out});
   std::vector<double> expected;
   for (extent i = 0; i < rows; ++i) {

@@ -21,22 +21,28 @@ struct low_rank_map {
   T scale = 0;              ///< of the product
 };
 
+/// Which map each row has, in a backend's memory.
+template <class T>
+struct low_rank_rows {
+  const low_rank_map<T>* maps;  ///< all of them
+  const std::int32_t* which;    ///< of row i (N)
+  extent widest;                ///< R
+};
+
 /// Row kernel: narrow[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a group takes one number.
 template <class T>
 struct low_rank_narrow {
-  using value_type = T;            ///< type of one number
-  using real = compute_type<T>;    ///< what it is computed in
-  const T* x;                      ///< rows (N, in)
-  const low_rank_map<real>* maps;  ///< of which each row has one
-  const std::int32_t* which;       ///< which (N)
-  real* narrow;                    ///< result (N, R)
-  extent columns,                  ///< in
-      widest;                      ///< R
+  using value_type = T;          ///< type of one number
+  using real = compute_type<T>;  ///< what it is computed in
+  const T* x;                    ///< rows (N, in)
+  low_rank_rows<real> rows;      ///< their maps
+  real* narrow;                  ///< result (N, R)
+  extent columns;                ///< in
   /// Number i·R + k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent number) const {
-    const extent i = number / widest, k = number % widest;
-    const low_rank_map<real> map = maps[which[i]];
+    const extent i = number / rows.widest, k = number % rows.widest;
+    const low_rank_map<real> map = rows.maps[rows.which[i]];
     if (k >= map.rank) return;
     const row<const T> in{x + i * columns};
     const row<const real> weight{map.down + k * columns};
@@ -48,19 +54,17 @@ struct low_rank_narrow {
 /// Row kernel: y[i, j] = Σ_k narrow[i, k] · up[j, k], with the map of row i; a group takes one row.
 template <class T>
 struct low_rank_wide {
-  using value_type = T;            ///< type of one number
-  using real = compute_type<T>;    ///< what it is computed in
-  const real* narrow;              ///< what low_rank_narrow made (N, R)
-  const low_rank_map<real>* maps;  ///< of which each row has one
-  const std::int32_t* which;       ///< which (N)
-  T* y;                            ///< result (N, out)
-  extent columns,                  ///< out
-      widest;                      ///< R
+  using value_type = T;          ///< type of one number
+  using real = compute_type<T>;  ///< what it is computed in
+  const real* narrow;            ///< what low_rank_narrow made (N, R)
+  low_rank_rows<real> rows;      ///< their maps
+  T* y;                          ///< result (N, out)
+  extent columns;                ///< out
   /// Row i.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent i) const {
-    const low_rank_map<real> map = maps[which[i]];
-    const real* const factors = narrow + i * widest;
+    const low_rank_map<real> map = rows.maps[rows.which[i]];
+    const real* const factors = narrow + i * rows.widest;
     const row<T> to{y + i * columns};
     group.each(columns, [&]<class V>(lane<V> j) {
       V sum(0);
@@ -70,18 +74,16 @@ struct low_rank_wide {
   }
 };
 
-/// Each row through its own map.   x (N, in), which (N) -> (N, out)
+/// Each row through its own map.   x (N, in) -> (N, out)
 /// @par Source E. Hu et al. 2021, "LoRA"; the maps of one batch side by side: L. Chen et al. 2023, "Punica"
 template <class T, class Backend>
 tensor<T, 2, Backend> low_rank_products(Backend& backend, const tensor<T, 2, Backend>& x,
-                                        const low_rank_map<compute_type<T>>* maps,
-                                        const tensor<std::int32_t, 1, Backend>& which, extent widest, extent out) {
+                                        const low_rank_rows<compute_type<T>>& rows, extent out) {
   const extent n = x.size(0), in = x.size(1);
   tensor<T, 2, Backend> y(backend, {n, out});
-  buffer<compute_type<T>, Backend> narrow(backend, n * widest);
-  backend.groups(n * widest, in, low_rank_narrow<T>{x.data(), maps, which.data(), narrow.write(), in, widest});
-  backend.groups(n, out * std::max<extent>(widest, 1),
-                 low_rank_wide<T>{narrow.data(), maps, which.data(), y.write(), out, widest});
+  buffer<compute_type<T>, Backend> narrow(backend, n * rows.widest);
+  backend.groups(narrow.size(), in, low_rank_narrow<T>{x.data(), rows, narrow.write(), in});
+  backend.groups(n, out * std::max<extent>(rows.widest, 1), low_rank_wide<T>{narrow.data(), rows, y.write(), out});
   return y;
 }
 

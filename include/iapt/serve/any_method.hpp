@@ -147,7 +147,8 @@ class mixed_low_rank {
     if (!here.alike || here.in != x.size(1))
       throw shape_error("an adapter's matrices for " + name_of(where) + " do not fit the model's rows, " +
                         to_text(x.shape()));
-    return low_rank_products(x.backend(), x, maps_->data() + extent(number) * methods_, which_, here.widest, here.out);
+    return low_rank_products(x.backend(), x, {maps_->data() + extent(number) * methods_, which_.data(), here.widest},
+                             here.out);
   }
 
  private:
@@ -189,15 +190,16 @@ class mixed_method {
     constexpr extent few = 16;  // up to which that outweighs a matrix product for each
     if constexpr (requires { backend.batch_invariant(); })
       if (backend.batch_invariant()) return;
+    bool any = false;
+    for (part& p : parts) any |= p.thin = p.method && p.method->is_low_rank() && p.rows.count() <= few;
+    if (!any) return;
     std::vector<const any_method<T, Backend>*> methods;
     std::vector<std::int32_t> which;
-    for (part& p : parts) {
-      p.thin = p.method && p.method->is_low_rank() && p.rows.count() <= few;
+    for (const part& p : parts) {
       which.insert(which.end(), std::size_t(p.rows.count()), std::int32_t(methods.size()));
       methods.push_back(p.thin ? p.method : nullptr);
     }
-    if (std::any_of(parts.begin(), parts.end(), [](const part& p) { return p.thin; }))
-      thin.emplace(backend, layers, methods, which);
+    thin.emplace(backend, layers, methods, which);
   }
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
