@@ -32,6 +32,25 @@ TEST_CASE("row sums: chunks of 32 rows, folded in order, stored or added", "[exp
   }
 }
 
+TEST_CASE("operands that overlap in different places do not share memory within a loop", "[expr]") {
+  test_backend backend = with_threads(2);
+  const auto x = tracked<double>(backend, host_array<2>({4, 3}));
+  {
+    row_sums<double, test_backend> sums(backend, 2, 3);
+    const auto place = [&](extent from) { return sums.whole_for(x.slice(from, from + 2)).first; };
+    double* const first = place(0);
+    CHECK(place(2) == first + 6);
+    CHECK(place(0) == first);
+    double* const apart = place(1);
+    CHECK((apart + 6 <= first || apart >= first + 12));
+    const std::vector<double> some{1, 2, 3, 4, 5, 6};
+    backend.upload(first, some.data(), 6), backend.upload(first + 6, some.data(), 6);
+    backend.upload(apart, some.data(), 6);
+    sums.finish();
+  }
+  CHECK(values_of(x.gradient()) == std::vector<double>{1, 2, 3, 5, 7, 9, 5, 7, 9, 4, 5, 6});
+}
+
 TEST_CASE("row sums give their memory back", "[expr]") {
   test_backend backend = with_threads(1);
   const auto x = tracked<double>(backend, host_array<1>({5}));

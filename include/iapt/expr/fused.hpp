@@ -74,7 +74,7 @@ auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
   if constexpr (Rank < R) {
     return spread_operand<T, Read>{{x.data()}, sums ? sums->partial_for(x) : row<compute_type<T>>{}};
   } else {
-    const auto [dx, accumulates] = sums ? x.adjoint() : std::pair<T*, bool>{};
+    const auto [dx, accumulates] = sums ? sums->whole_for(x) : std::pair<T*, bool>{};
     return whole_operand<T, Read>{{x.data()}, {dx}, accumulates};
   }
 }

@@ -99,6 +99,7 @@ class row_sums {
   row_sums& operator=(const row_sums&) = delete;
   ~row_sums() {
     for (const sum& s : sums_) backend_.give(s.partial, chunks() * s.width(columns_));
+    for (const auto& [own, y] : apart_) backend_.give(own, rows_ * columns_);
   }
 
   /// Number of rows.
@@ -109,6 +110,18 @@ class row_sums {
   extent chunks() const { return (rows_ + chunk_rows - 1) / chunk_rows; }
   /// Whether any sum is wanted.
   bool empty() const { return sums_.empty(); }
+  /// Where the adjoint of an operand of the statement's extents goes, and whether it is added to what is there. One
+  /// that overlaps another such in a different place gets memory apart, for threads of the loop would meet there.
+  template <class X>
+  std::pair<T*, bool> whole_for(const X& x) {
+    const auto [y, accumulates] = x.adjoint();
+    if (!y) return {nullptr, false};
+    const extent n = rows_ * columns_;
+    const auto meets = [&, to = y](const T* other) { return to != other && to < other + n && other < to + n; };
+    if (std::none_of(wholes_.begin(), wholes_.end(), meets)) return wholes_.push_back(y), std::pair(y, accumulates);
+    apart_.push_back({backend_.template take<T>(n), y});
+    return {apart_.back().first, false};
+  }
   /// Memory for the partial sums of a row-shaped operand, or of a table of `terms` coefficients; null for a constant.
   template <class X>
   row<partial_type> partial_for(const X& x, extent terms = 0) {
@@ -120,8 +133,10 @@ class row_sums {
     sums_.push_back(s);
     return {s.partial};
   }
-  /// Folds the partial sums into the adjoints, chunk by chunk in order.
+  /// Adds what stands apart, and folds the partial sums into the adjoints, chunk by chunk in order.
   void finish() {
+    for (const auto& [own, y] : apart_)
+      backend_.grid(1, rows_ * columns_, fold_chunks<T>{{own}, {y}, 1, rows_ * columns_, true});
     for (const sum& s : sums_) {
       const extent width = s.width(columns_);
       if (!s.terms) {
@@ -145,6 +160,8 @@ class row_sums {
   Backend& backend_;
   extent rows_, columns_;
   std::vector<sum> sums_;
+  std::vector<T*> wholes_;                // adjoints that the loop itself delivers
+  std::vector<std::pair<T*, T*>> apart_;  // own memory, and what it is added to
 };
 
 }  // namespace iapt
