@@ -48,6 +48,19 @@ TEST_CASE("a product inside a statement, and of a statement", "[ops]") {
   check_gradient(f, random({5, 6}), random({6, 6}, 2), random({6}, 3));
 }
 
+// A library may choose its way by the addresses as well, and must not keep to it where they are less even.
+TEST_CASE("the same product of rows that begin elsewhere", "[ops]") {
+  test_backend backend = with_threads(1);
+  const inference<test_backend> ctx(backend);
+  const auto x = upload_as<float>(backend, random({9, 5})), w = upload_as<float>(backend, random({8, 5}, 2));
+  const auto whole = values_of(ctx(by_rows(x, w)));
+  for (const extent begin : {0, 1, 3}) {
+    CAPTURE(begin);
+    const std::vector<double> expected(whole.begin() + begin * 8, whole.begin() + (begin + 6) * 8);
+    CHECK(difference(values_of(ctx(by_rows(x.slice(begin, begin + 6), w))), expected) <= 1e-6);
+  }
+}
+
 TEST_CASE("products with an extent of zero", "[ops]") {
   test_backend backend = with_threads(2);
   for (bool transposed_weight : {false, true}) {

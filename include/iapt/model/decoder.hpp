@@ -52,7 +52,10 @@ class decoder {
     std::vector<extent> positions;
     for (const extent sequence : sequences_) positions.push_back(cache_.next_position(sequence));
     upload(view_.turns, rotary_turn_values<T>(lm_.frequencies(), positions));
-    lm_.backend().repeat(work_, [&] { logits_ = compute(); });
+    lm_.backend().repeat(work_, [&] {
+      logits_ = {};  // their memory serves again: what is recorded takes none that is new
+      logits_ = compute();
+    });
     cache_.advance(sequences_);
     return logits_;
   }

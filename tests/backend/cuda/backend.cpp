@@ -56,7 +56,7 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
   CHECK((to_host(x) == std::vector<std::int32_t>(numbers.size(), 4)));
 }
 
-// The last of all: a fault leaves the device unusable for this process.
+// In a process of its own, which has no use of the device afterwards.
 TEST_CASE("a fault is told at the next wait, and blamed on its operation where every one is waited for",
           "[backend][fault]") {
   cuda_backend blocking({.blocking = true});

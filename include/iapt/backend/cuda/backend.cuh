@@ -217,8 +217,10 @@ class cuda_backend : public cuda_loops<cuda_backend> {
         cuda_check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
                    readable_name(typeid(F).name()));
     }
-    row_kernel<F><<<unsigned(n), group_threads<F>(), scratch, stream_.get()>>>(f);
-    check(cudaGetLastError(), typeid(F).name());
+    cudaLaunchConfig_t how{};
+    how.gridDim = unsigned(n), how.blockDim = group_threads<F>();
+    how.dynamicSmemBytes = scratch, how.stream = stream_.get();
+    check(cudaLaunchKernelEx(&how, row_kernel<F>, f), typeid(F).name());
     queued(typeid(F).name());
   }
   /// c (m, n) = or += a (m, k) · b (k, n).

@@ -47,9 +47,8 @@ struct lone_group_of {
 
 /// The host as a GPU's stand-in: its statements, row kernels and attention are those that a GPU runs, its products
 /// Eigen's. A result is the same bits for either system and any number of threads, but for the products' rounding.
-/// `GroupOf<F>` runs a row kernel F: a group is one thread, but a test may want several.
-template <class System, template <class> class GroupOf = lone_group_of>
-class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
+template <class System>
+class thrust_backend : public thrust_loops<thrust_backend<System>> {
  public:
   using work_type = immediate_work;  ///< of repeat()
 
@@ -109,7 +108,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System, GroupOf>> {
     extent share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
     T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
-    thrust::for_each_n(policy(), thrust::counting_iterator<extent>(0), n, GroupOf<F>{f, scratch, share});
+    thrust::for_each_n(policy(), thrust::counting_iterator<extent>(0), n, lone_group_of<F>{f, scratch, share});
     if (scratch) this->give(scratch, share * threads());
   }
   /// Runs a lane loop: f(r, lane) for every row and column.

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host waits for, and what it leaves on the device: a GPU that is not there can tell.
+#include IAPT_TEST_BACKEND_HEADER
+
+#if IAPT_SIMULATED_GPU
+#include "iapt/model/decoder.hpp"
+#include "iapt/ops/argmax.hpp"
+#include "iapt/optim/adamw.hpp"
+#include "iapt/peft/iapt/method.hpp"
+#include "support/small_model.hpp"
+
+namespace iapt::test::backend_cuda_waits {
+namespace {
+
+/// How often the host waits for the device while f runs.
+template <class F>
+std::size_t waits_in(F f) {
+  const std::size_t before = simulated_gpu::here().waits;
+  f();
+  return simulated_gpu::here().waits - before;
+}
+
+}  // namespace
+
+TEST_CASE("a training step waits once, and the run leaves nothing behind", "[backend]") {
+  const std::size_t before = simulated_gpu::here().bytes_in_use();
+  {
+    cuda_backend backend;
+    const auto lm = small_model<float>(backend);
+    auto method = make_iapt<key_value_generator<float, cuda_backend>>(
+        lm, {.soft_tokens = 2, .bottleneck = 5, .start = prompt_start::random});
+    adamw optimizer(method.parameters());
+    const packed_batch batch = two_sequences();
+    for (int step = 0; step < 3; ++step)
+      CHECK(waits_in([&] {
+              tape<cuda_backend> t(backend);
+              const auto loss = t(cross_entropy(lm(t, batch, method), row_numbers(backend, batch.targets)));
+              t.backward(loss);
+              optimizer.measure({1.0, 1.0});
+              to_host(loss);
+              optimizer.step();
+            }) == 1);
+  }
+  CHECK(simulated_gpu::here().bytes_in_use() == before);
+}
+
+TEST_CASE("a step of decoding waits once, and its recording leaves nothing behind", "[backend]") {
+  const std::size_t before = simulated_gpu::here().bytes_in_use();
+  {
+    cuda_backend backend;
+    const auto lm = small_model<float>(backend);
+    packed_batch batch;
+    batch.add(small_tokens(5, 1));
+    kv_cache<float, cuda_backend> cache(backend, lm.config, 1, 20);
+    lm.prefill(batch, cache);
+    const bare method;
+    decoder reader(lm, cache, {0}, method);
+    std::vector<token_id> tokens{3};
+    for (int step = 0; step < 6; ++step) CHECK(waits_in([&] { tokens = row_argmax(reader.step(tokens)); }) == 1);
+  }
+  CHECK(simulated_gpu::here().bytes_in_use() == before);
+}
+
+TEST_CASE("work that uploads or waits is not recorded, and the backend goes on", "[backend]") {
+  cuda_backend backend;
+  const tensor<float, 1, cuda_backend> x(backend, {4});
+  const auto message = [&](const auto& f) {
+    cuda_work work;
+    backend.repeat(work, f), backend.repeat(work, f);
+    return message_of<device_error>([&] { backend.repeat(work, f); });
+  };
+  CHECK(message([&] {
+          upload(x, std::vector<float>{1, 2, 3, 4});
+        }) == "cuda: recorded work must not read from the host");
+  CHECK(message([&] { to_host(x); }).find("not permitted when stream is capturing") != std::string::npos);
+  CHECK(to_host(x) == std::vector<float>{1, 2, 3, 4});
+}
+
+}  // namespace iapt::test::backend_cuda_waits
+#endif

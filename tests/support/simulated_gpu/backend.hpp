@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuda_backend as it is, for a host compiler, on a GPU that is not there: what the runtime, cuBLASLt and the threads of
+// a block would do is played (device.hpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ and thrust/ stand in for
+// NVIDIA's headers of these names). What is left untested is what nvcc and a GPU make of the same text.
+#pragma once
+#define __shared__ thread_local  // one for all threads of a block, for these are fibers of one thread
+#define __launch_bounds__(...)
+#define IAPT_SIMULATED_GPU 1  // tests may ask it
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "support/simulated_gpu/device.hpp"
+#include "support/simulated_gpu/thread_block.hpp"
+
+/// Which thread this is.
+inline const struct {
+  /// Its number in the block.
+  struct {
+    operator unsigned() const { return iapt::test::thread_block::here().thread(); }  ///< as CUDA has it
+  } x;
+} threadIdx;
+/// Which block this is.
+inline thread_local uint3 blockIdx;
+/// All threads of the block come here before one goes on.
+inline void __syncthreads() { iapt::test::thread_block::here().barrier(); }
+
+namespace iapt {
+/// Shared memory whose size a launch says; kernels declare it by this name.
+inline thread_local double2 scratch[(228 << 10) / sizeof(double2)];
+}  // namespace iapt
+
+/// As CUDA has it for nvcc.
+template <class F>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(F), cudaFuncAttribute attribute, int value) {
+  return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
+}
+/// Queues a kernel of one argument, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
+template <class F>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F), const F& f) {
+  using namespace iapt::test;
+  simulated_gpu& device = simulated_gpu::here();
+  const unsigned blocks = how->gridDim.x, threads = how->blockDim.x;
+  const std::size_t scratch = how->dynamicSmemBytes;
+  if (blocks == 0 || threads == 0 || threads > 1024) return device.fail(cudaErrorInvalidConfiguration);
+  const auto asked = device.scratch.find(reinterpret_cast<const void*>(kernel));
+  if (scratch > (asked == device.scratch.end() ? 48 << 10 : asked->second)) return device.fail(cudaErrorInvalidValue);
+  return device.queue(how->stream, [=] {
+    for (unsigned k = 0; k < blocks; ++k) {
+      blockIdx = {k, 0, 0};
+      std::memset(iapt::scratch, 0xff, scratch);
+      thread_block::here().run(threads, [&] { kernel(f); });
+    }
+  });
+}
+
+#include "iapt/backend/cuda/backend.cuh"

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// cuDNN's attention on a GPU that is not there: what its statement says, query by query.
+#include "iapt/backend/cuda/cudnn_attention.cuh"
+
+#include <cmath>
+#include <vector>
+
+#include "support/simulated_gpu/device.hpp"
+
+namespace iapt {
+namespace {
+
+/// One head of one sequence.
+struct head {
+  extent rows, size,  // S, E
+      query_stride,   // from a row of q, y, dq to the next
+      key_stride,     // from a row of k, v, dk to the next
+      sum_stride;     // from a row's log_sum to the next
+  const bfloat16 *q, *k, *v;
+  bfloat16* y;
+  float* log_sum;
+
+  double score(extent i, extent j) const {
+    double s = 0;
+    for (extent e = 0; e < size; ++e) s += double(q[i * query_stride + e]) * double(k[j * key_stride + e]);
+    return s / std::sqrt(double(size));
+  }
+  void forward() const {
+    std::vector<double> weights(rows), sums(size);
+    for (extent i = 0; i < rows; ++i) {
+      double most = -INFINITY, all = 0;
+      for (extent j = 0; j <= i; ++j) most = std::max(most, weights[j] = score(i, j));
+      for (extent j = 0; j <= i; ++j) all += weights[j] = std::exp(weights[j] - most);
+      for (extent e = 0; e < size; ++e) {
+        double sum = 0;
+        for (extent j = 0; j <= i; ++j) sum += weights[j] * double(v[j * key_stride + e]);
+        y[i * query_stride + e] = bfloat16(float(sum / all));
+      }
+      log_sum[i * sum_stride] = float(most + std::log(all));
+    }
+  }
+  // Adds to dk and dv, which query heads share; (S, E) both.
+  void adjoint(const bfloat16* dy, bfloat16* dq, std::vector<double>& dk, std::vector<double>& dv) const {
+    for (extent i = 0; i < rows; ++i) {
+      double delta = 0;
+      for (extent e = 0; e < size; ++e) delta += double(dy[i * query_stride + e]) * double(y[i * query_stride + e]);
+      std::vector<double> own(size);
+      for (extent j = 0; j <= i; ++j) {
+        const double weight = std::exp(score(i, j) - double(log_sum[i * sum_stride]));
+        double along = 0;
+        for (extent e = 0; e < size; ++e) along += double(dy[i * query_stride + e]) * double(v[j * key_stride + e]);
+        const double dscore = weight * (along - delta) / std::sqrt(double(size));
+        for (extent e = 0; e < size; ++e) {
+          own[e] += dscore * double(k[j * key_stride + e]);
+          dk[j * size + e] += dscore * double(q[i * query_stride + e]);
+          dv[j * size + e] += weight * double(dy[i * query_stride + e]);
+        }
+      }
+      for (extent e = 0; e < size; ++e) dq[i * query_stride + e] = bfloat16(float(own[e]));
+    }
+  }
+};
+/// Query head h of the shape, counted from its first, in a sequence.
+head head_of(const cudnn_shape& shape, const fused_sequences& s, extent sequence, extent h, extent kv_head,
+             const attention_arrays<bfloat16>& a) {
+  const head_layout& all = shape.layout;
+  const extent shared = all.heads / all.kv_heads, query = kv_head * shared + h, key = kv_head + h / shared;
+  return {s.lengths[sequence],
+          all.head_size,
+          all.heads * all.head_size,
+          all.kv_heads * all.head_size,
+          all.heads,
+          a.q + s.query_offsets[sequence] + query * all.head_size,
+          a.k + s.key_offsets[sequence] + key * all.head_size,
+          a.v + s.key_offsets[sequence] + key * all.head_size,
+          a.y + s.query_offsets[sequence] + query * all.head_size,
+          a.log_sum + s.sum_offsets[sequence] + query};
+}
+
+}  // namespace
+
+struct cudnn_attention::state {
+  cudaStream_t stream;
+};
+bool cudnn_attention::knows(const head_layout& layout, int capability) {
+  return capability == 90 && layout.head_size % 16 == 0 && layout.head_size <= 128;
+}
+cudnn_attention::cudnn_attention(cudaStream_t stream) : state_(new state{stream}) {}
+cudnn_attention::~cudnn_attention() = default;
+std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
+  return shape.adjoint ? std::size_t(shape.sequences * shape.heads() * shape.longest * shape.longest * 2) : 0;
+}
+void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void*,
+                              const attention_arrays<bfloat16>& arrays) {
+  test::simulated_gpu::here().queue(state_->stream, [=] {
+    for (extent s = 0; s < shape.sequences; ++s)
+      for (extent h = 0; h < shape.heads(); ++h) head_of(shape, sequences, s, h, kv_head, arrays).forward();
+  });
+}
+void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void*,
+                              const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints) {
+  test::simulated_gpu::here().queue(state_->stream, [=] {
+    const extent shared = shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
+    for (extent s = 0; s < shape.sequences; ++s)
+      for (extent g = 0; g < shape.kv_heads; ++g) {
+        const extent rows = sequences.lengths[s], key = sequences.key_offsets[s] + (kv_head + g) * size;
+        std::vector<double> dk(rows * size), dv(rows * size);
+        for (extent h = g * shared; h < (g + 1) * shared; ++h) {
+          const extent query = sequences.query_offsets[s] + (kv_head * shared + h) * size;
+          head_of(shape, sequences, s, h, kv_head, arrays).adjoint(adjoints.dy + query, adjoints.dq + query, dk, dv);
+        }
+        for (extent j = 0; j < rows; ++j)
+          for (extent e = 0; e < size; ++e) {
+            const extent at = key + j * shape.layout.kv_heads * size + e;
+            adjoints.dk[at] = bfloat16(float(dk[j * size + e])), adjoints.dv[at] = bfloat16(float(dv[j * size + e]));
+          }
+      }
+  });
+}
+
+}  // namespace iapt
