@@ -27,7 +27,7 @@ if wanted build; then
   step "build (files and text: $text)"
   configure() {
     cmake -S . -B build/gpu -G "$generator" -DCMAKE_BUILD_TYPE=Test -DCMAKE_CXX_FLAGS=-march=native \
-      -DCMAKE_CXX_FLAGS_TEST=-O2 -DCMAKE_CUDA_FLAGS_TEST=-O2 -DCMAKE_CUDA_ARCHITECTURES=native \
+      -DCMAKE_CXX_FLAGS_TEST=-O2 -DCMAKE_CUDA_FLAGS_TEST=-O1 -DCMAKE_CUDA_ARCHITECTURES=native \
       -DIAPT_CUDA=ON "-DIAPT_BATCH=$((64 / $(nproc) + 1))" -DIAPT_BUILD_EXAMPLES=OFF -DIAPT_BUILD_BENCH=OFF \
       -DIAPT_CHECK_DOCS=OFF "$@"
   }
