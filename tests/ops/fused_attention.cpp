@@ -60,6 +60,7 @@ TEST_CASE("a fused kernel and tiles together are what tiles alone are", "[ops]")
   const std::vector<problem> problems{
       {{{.begin = 0, .count = 70}, {.begin = 70, .count = 9}}, 79},
       {{{.begin = 0, .count = 3}, {.begin = 4, .count = 90}, {.begin = 100, .count = 1}}, 103},
+      {{{.begin = 0, .count = 40}, {.begin = 40, .count = 3}, {.begin = 43, .count = 20}}, 63},
       {{{.begin = 0, .count = 40, .prefix_begin = 0, .prefix_count = 4},
         {.begin = 40, .count = 5, .prefix_begin = 2, .prefix_count = 6},
         {.begin = 50, .count = 2, .prefix_begin = 0, .prefix_count = 8}},

@@ -46,8 +46,9 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F),
   if (blocks == 0 || threads == 0 || threads > 1024) return device.fail(cudaErrorInvalidConfiguration);
   const auto asked = device.scratch.find(reinterpret_cast<const void*>(kernel));
   if (scratch > (asked == device.scratch.end() ? 48 << 10 : asked->second)) return device.fail(cudaErrorInvalidValue);
+  device.check_argument(f);
   return device.queue(how->stream, [=] {
-    for (unsigned k = 0; k < blocks; ++k) {
+    for (unsigned k = blocks; k-- > 0;) {  // in no order that a kernel might rely on
       blockIdx = {k, 0, 0};
       std::memset(iapt::scratch, 0xff, scratch);
       thread_block::here().run(threads, [&] { kernel(f); });

@@ -3,6 +3,7 @@
 #include "iapt/backend/cuda/cudnn_attention.cuh"
 
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "support/simulated_gpu/device.hpp"
@@ -86,7 +87,9 @@ bool cudnn_attention::knows(const head_layout& layout, int capability) {
   return capability == 90 && layout.head_size % 16 == 0 && layout.head_size <= 128;
 }
 cudnn_attention::cudnn_attention(cudaStream_t stream) : state_(new state{stream}) {}
-cudnn_attention::~cudnn_attention() = default;
+cudnn_attention::~cudnn_attention() {
+  if (!test::simulated_gpu::here().streams.contains(state_->stream)) std::abort();  // it was closed too late
+}
 std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   return shape.adjoint ? std::size_t(shape.sequences * shape.heads() * shape.longest * shape.longest * 2) : 0;
 }

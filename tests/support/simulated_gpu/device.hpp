@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <type_traits>
 #include <vector>
 
 /// Work of a stream, in order.
@@ -54,6 +55,14 @@ class simulated_gpu {
   /// Bytes of all of it.
   static constexpr std::size_t bytes = std::size_t(16) << 30;
 
+  /// What a kernel gets is copied to the device as it stands, and may point nowhere but there.
+  template <class F>
+  void check_argument(F f) const {
+    static_assert(std::is_trivially_copyable_v<F>);
+    __builtin_clear_padding(&f);
+    check_argument(&f, sizeof f);
+  }
+  void check_argument(const void* kernel, std::size_t size) const;
   /// Puts work at the end of a stream, or of what is being recorded there.
   cudaError_t queue(CUstream_st* stream, std::function<void()> work);
   /// Runs what a stream has up to its piece `until`.

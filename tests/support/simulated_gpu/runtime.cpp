@@ -2,8 +2,10 @@
 // CUDA's runtime, as far as the library calls it, on a GPU that is not there.
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -67,6 +69,7 @@ bool simulated_gpu::release(void* p) {
   blocks_.erase(block);
   const auto at_rest = [](const CUstream_st* stream) { return stream->queue.empty(); };
   if (blocks_.empty() && std::all_of(streams.begin(), streams.end(), at_rest)) {  // begin anew: less to protect
+    mprotect(memory_, used_, PROT_NONE);
     madvise(memory_, used_, MADV_DONTNEED);
     idle_.clear(), used_ = 0;
   }
@@ -74,6 +77,18 @@ bool simulated_gpu::release(void* p) {
 }
 bool simulated_gpu::owns(const void* p, std::size_t size) const { return within(blocks_, p, size); }
 
+void simulated_gpu::check_argument(const void* kernel, std::size_t size) const {
+  for (std::size_t i = 0; i + sizeof(void*) <= size; i += sizeof(void*)) {
+    std::uintptr_t word;
+    std::memcpy(&word, static_cast<const std::byte*>(kernel) + i, sizeof word);
+    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto here = reinterpret_cast<std::uintptr_t>(memory_);
+    unsigned char there;
+    if (word >= here && word < here + bytes) continue;
+    if (mincore(reinterpret_cast<void*>(word / page * page), 1, &there) == 0)
+      refuse("a kernel's argument points to the host's memory");
+  }
+}
 cudaError_t simulated_gpu::queue(CUstream_st* stream, std::function<void()> work) {
   if (fault_ != cudaSuccess) return fail(fault_);
   if (stream->recording)

@@ -67,6 +67,9 @@ class cuda_backend : public cuda_loops<cuda_backend> {
   }
   ~cuda_backend() {
     cudaStreamSynchronize(stream_.get());
+#if IAPT_CUDNN
+    this->close_fused_attention();
+#endif
     trim();
   }
 

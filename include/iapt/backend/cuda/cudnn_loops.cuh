@@ -45,6 +45,10 @@ class cudnn_loops : public thrust_loops<Self> {
     }
   }
 
+ protected:
+  /// Closes cuDNN, which must not outlive the stream.
+  void close_fused_attention() { cudnn_.reset(); }
+
  private:
   // cuDNN writes over what is there, and leaves nothing out: it gets memory of its own in the place of adjoints that
   // hold something already, or that nobody asks for.

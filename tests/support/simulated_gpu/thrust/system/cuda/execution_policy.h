@@ -16,6 +16,7 @@ struct stream_policy : thrust::detail::execution_policy_base<stream_policy> {
 /// The last element first: no order is promised.
 template <class Iterator, class Size, class F>
 Iterator for_each_n(const stream_policy& policy, Iterator first, Size n, F f) {
+  simulated_gpu::here().check_argument(f);
   if (n > 0)
     simulated_gpu::here().queue(policy.stream, [=]() mutable {
       for (Size i = n; i > 0; --i) f(first[i - 1]);
