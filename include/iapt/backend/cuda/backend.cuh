@@ -155,12 +155,12 @@ class cuda_backend : public cuda_loops<cuda_backend> {
   }
   /// Waits for all that was queued.
   /// @throws device_error if any of it has failed
-  void wait(const std::string& operation = "wait") { check(cudaStreamSynchronize(stream_.get()), operation); }
+  void wait(const char* operation = "wait") { check(cudaStreamSynchronize(stream_.get()), operation); }
   /// Notes that an operation was queued, for the blame of a fault that comes up later.
   /// @throws device_error if every operation is waited for, and this one has failed
   void queued(const char* operation) {
     last_ = operation;
-    if (options_.blocking) wait(readable_name(operation));
+    if (options_.blocking) wait(operation);
   }
 
   /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
@@ -267,9 +267,9 @@ class cuda_backend : public cuda_loops<cuda_backend> {
   }
   // A fault of anything that was queued may come up at any later call: only where every operation is waited for, or the
   // launch itself is refused, is this the one to blame.
-  void check(cudaError_t status, const std::string& operation) const {
+  void check(cudaError_t status, const char* operation) const {
     if (status == cudaSuccess) return;
-    const std::string name = readable_name(operation.c_str());
+    const std::string name = readable_name(operation);
     if (options_.blocking || status == cudaErrorInvalidValue || status == cudaErrorInvalidConfiguration ||
         status == cudaErrorLaunchOutOfResources || status == cudaErrorNoKernelImageForDevice)
       cuda_check(status, name);

@@ -79,10 +79,10 @@ class cublas_products {
     if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, c, accumulate)).first;
     const plan& p = found->second;
     const compute_type<T> one(1), beta(accumulate ? 1 : 0);
-    cuda_check(cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data, p.right.get(), &beta,
-                              c.data, p.result.get(), c.data, p.result.get(), &p.algorithm, workspace_.get(),
-                              workspace_bytes, stream_),
-               "matmul " + text(m, n, k));
+    const cublasStatus_t status = cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data,
+                                                 p.right.get(), &beta, c.data, p.result.get(), c.data, p.result.get(),
+                                                 &p.algorithm, workspace_.get(), workspace_bytes, stream_);
+    if (status != CUBLAS_STATUS_SUCCESS) cuda_check(status, "matmul " + text(m, n, k));  // no text for every product
   }
 
  private:
