@@ -2,6 +2,7 @@
 // cuDNN's attention on a GPU that is not there: what its statement says, query by query.
 #include "iapt/backend/cuda/cudnn_attention.cuh"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <vector>
@@ -27,7 +28,7 @@ struct head {
     return s / std::sqrt(double(size));
   }
   void forward() const {
-    std::vector<double> weights(rows), sums(size);
+    std::vector<double> weights(rows);
     for (extent i = 0; i < rows; ++i) {
       double most = -INFINITY, all = 0;
       for (extent j = 0; j <= i; ++j) most = std::max(most, weights[j] = score(i, j));

@@ -27,6 +27,8 @@ std::map<const std::byte*, std::size_t> locked;
   std::fprintf(stderr, "simulated_gpu: %s\n", what);
   std::abort();
 }
+/// Runs all that a stream has, as somebody waits for it who is not counted.
+cudaError_t finish(CUstream_st& stream) { return simulated_gpu::here().run(stream, stream.done + stream.queue.size()); }
 /// Whether all of it lies in one of these pieces.
 template <class Pieces>
 bool within(const Pieces& pieces, const void* p, std::size_t bytes) {
@@ -78,11 +80,11 @@ bool simulated_gpu::release(void* p) {
 bool simulated_gpu::owns(const void* p, std::size_t size) const { return within(blocks_, p, size); }
 
 void simulated_gpu::check_argument(const void* kernel, std::size_t size) const {
+  static const auto page = std::uintptr_t(sysconf(_SC_PAGESIZE));
+  const auto here = reinterpret_cast<std::uintptr_t>(memory_);
   for (std::size_t i = 0; i + sizeof(void*) <= size; i += sizeof(void*)) {
     std::uintptr_t word;
     std::memcpy(&word, static_cast<const std::byte*>(kernel) + i, sizeof word);
-    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto here = reinterpret_cast<std::uintptr_t>(memory_);
     unsigned char there;
     if (word >= here && word < here + bytes) continue;
     if (mincore(reinterpret_cast<void*>(word / page * page), 1, &there) == 0)
@@ -125,7 +127,7 @@ cudaError_t simulated_gpu::wait(CUstream_st& stream) {
     stream.spoilt = true;
     return fail(cudaErrorStreamCaptureUnsupported);
   }
-  return run(stream, stream.done + stream.queue.size());
+  return finish(stream);
 }
 
 }  // namespace iapt::test
@@ -194,8 +196,7 @@ cudaError_t cudaMalloc(void** p, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* p) {  // waits for the device
   if (const cudaError_t refused = refused_while_recording()) return refused;
-  for (CUstream_st* const stream : simulated_gpu::here().streams)
-    simulated_gpu::here().run(*stream, stream->done + stream->queue.size());
+  for (CUstream_st* const stream : simulated_gpu::here().streams) finish(*stream);
   return cudaFreeAsync(p, nullptr);
 }
 cudaError_t cudaMallocHost(void** p, std::size_t bytes) {
@@ -242,7 +243,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return simulated_gpu::here().streams.insert(*stream), cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  simulated_gpu::here().run(*stream, stream->done + stream->queue.size());
+  finish(*stream);
   simulated_gpu::here().streams.erase(stream);
   return delete stream, cudaSuccess;
 }
