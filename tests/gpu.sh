@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and runs the whole device suite on a machine with an NVIDIA GPU: every operation against references in double,
 # models, gradients and training against the Eigen backend, determinism, memory, errors; the small suite again under
-# compute-sanitizer. Needs CUDA 13, CMake 3.25, Python 3 and a C++ compiler, and the headers of Eigen and Catch2 2: installed, or
-# in .deps/include/eigen3 and .deps/include/catch2 (docs/gpu.md). What needs files and text is tested where
+# compute-sanitizer. Needs CUDA 13, CMake 3.25, Python 3 and a C++ compiler, and the headers of Eigen and Catch2 2:
+# installed, or in .deps/include/eigen3 and .deps/include/catch2 (docs/gpu.md). What needs files and text is tested where
 # nlohmann-json and PCRE2 are there, cuDNN's attention where cuDNN and .deps/cudnn_frontend are. tests/gpu.sh [STAGE...]:
 # some of build, test and check; all without an argument.
 set -euo pipefail
