@@ -79,7 +79,10 @@ class service {
 
   /// Starts the thread, for a model, which must outlive it.
   service(const causal_lm<T, Backend>& lm, service_options options)
-      : options_(std::move(options)), engine_(lm, options_.engine), thread_([this] { work(); }) {}
+      : options_(std::move(options)), engine_(lm, options_.engine), thread_([this, &backend = lm.backend()] {
+          backend.make_current();
+          work();
+        }) {}
   /// Ends what is still at work as cancelled.
   ~service() {
     {

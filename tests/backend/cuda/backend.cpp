@@ -56,13 +56,34 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
   CHECK((to_host(x) == std::vector<std::int32_t>(numbers.size(), 4)));
 }
 
-// In a process of its own, which has no use of the device afterwards.
-TEST_CASE("a fault is told at the next wait, and blamed on its operation where every one is waited for",
-          "[backend][fault]") {
+// Each in a process of its own, which has no use of the device afterwards.
+TEST_CASE("a fault is blamed on its operation where every one is waited for", "[backend][fault]") {
   cuda_backend blocking({.blocking = true});
   const auto message = message_of<device_error>([&] { blocking.grid(1, 4, stray_loop{}); });
-  CHECK(message.find("stray_loop") != std::string::npos);
+  CHECK(message.find("stray_loop: ") != std::string::npos);
   CHECK(message.find("illegal") != std::string::npos);
+}
+
+TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it later", "[backend][fault][late]") {
+  cuda_backend backend;
+  const tensor<float, 2, cuda_backend> x(backend, {16, 16}), y(backend, {16, 16});
+  const matrix_ref<const float> a{x.data(), 16};
+  const matrix_ref<float> c{y.write(), 16};
+  backend.matmul<float>(16, 16, 16, a, a, c, false);
+  backend.wait();
+  backend.grid(1, 4, stray_loop{});
+  const auto check_blame = [&](const std::string& where, const auto& f) {
+    const auto message = message_of<device_error>(f);
+    CAPTURE(message);
+    CHECK(message.starts_with("cuda: noticed at " + where));
+    CHECK(message.find("stray_loop") != std::string::npos);
+    CHECK(message.find("illegal") != std::string::npos);
+  };
+  check_blame("wait, ", [&] { backend.wait(); });
+  check_blame("matmul (16, 16) × (16, 16), ", [&] { backend.matmul<float>(16, 16, 16, a, a, c, false); });
+  check_blame("upload, ", [&] { upload(x, std::vector<float>(256)); });
+  check_blame("zero, ", [&] { backend.zero(x.write(), 256); });
+  check_blame("allocation, ", [&] { backend.take<float>(1 << 20); });
 }
 
 }  // namespace iapt::test::backend_cuda_backend

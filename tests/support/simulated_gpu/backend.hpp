@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuda_backend as it is, for a host compiler, on a GPU that is not there: what the runtime, cuBLASLt and the threads of
-// a block would do is played (device.hpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ and thrust/ stand in for
+// a block would do is played (device.cpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ and thrust/ stand in for
 // NVIDIA's headers of these names). What is left untested is what nvcc and a GPU make of the same text.
 #pragma once
 #define __shared__ thread_local  // one for all threads of a block, for these are fibers of one thread
@@ -45,7 +45,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F),
   const std::size_t scratch = how->dynamicSmemBytes;
   if (blocks == 0 || threads == 0 || threads > 1024) return device.fail(cudaErrorInvalidConfiguration);
   const auto asked = device.scratch.find(reinterpret_cast<const void*>(kernel));
-  if (scratch > (asked == device.scratch.end() ? 48 << 10 : asked->second)) return device.fail(cudaErrorInvalidValue);
+  const std::size_t most = asked == device.scratch.end() ? device.usual_shared - device.static_shared : asked->second;
+  if (scratch > most) return device.fail(cudaErrorInvalidValue);
   device.check_argument(f);
   return device.queue(how->stream, [=] {
     for (unsigned k = blocks; k-- > 0;) {  // in no order that a kernel might rely on

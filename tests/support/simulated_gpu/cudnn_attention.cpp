@@ -4,9 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
+#include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "iapt/core/error.hpp"
 #include "support/simulated_gpu/device.hpp"
 
 namespace iapt {
@@ -83,6 +88,30 @@ head head_of(const cudnn_shape& shape, const fused_sequences& s, extent sequence
 
 struct cudnn_attention::state {
   cudaStream_t stream;
+
+  /// Queues work whose arrays are all there.
+  /// @throws device_error if one is not, or the device has failed
+  void queue(const cudnn_shape& shape, const fused_sequences& s, const void* workspace,
+             const attention_arrays<bfloat16>& a, std::function<void()> work) const {
+    test::simulated_gpu& device = test::simulated_gpu::here();
+    const auto there = [&](const auto* p, extent n) { return device.owns(p, std::size_t(n) * sizeof *p); };
+    const extent queries = s.rows * a.layout.heads, keys = s.rows * a.layout.kv_heads, size = a.layout.head_size;
+    const extent ends = shape.sequences + 1;
+    if (!there(s.lengths, shape.sequences) || !there(s.query_offsets, ends) || !there(s.key_offsets, ends) ||
+        !there(s.sum_offsets, ends) || !there(a.q, queries * size) || !there(a.y, queries * size) ||
+        !there(a.k, keys * size) || !there(a.v, keys * size) || !there(a.log_sum, queries) ||
+        !there(static_cast<const std::byte*>(workspace), workspace_of(shape)))
+      throw device_error("cuda: cuDNN: an array is not on the device");
+    const cudaError_t status = device.queue(stream, [=] {
+      for (extent i = 0; i < shape.sequences; ++i)
+        if (s.lengths[i] > shape.longest) test::simulated_gpu::refuse("a sequence is longer than cuDNN was told");
+      work();
+    });
+    if (status != cudaSuccess) throw device_error(std::string("cuda: cuDNN: ") + cudaGetErrorString(status));
+  }
+  static extent workspace_of(const cudnn_shape& shape) {
+    return shape.adjoint ? shape.sequences * shape.heads() * shape.longest * shape.longest * 2 : 0;
+  }
 };
 bool cudnn_attention::knows(const head_layout& layout, int capability) {
   return capability == 90 && layout.head_size % 16 == 0 && layout.head_size <= 128;
@@ -92,18 +121,19 @@ cudnn_attention::~cudnn_attention() {
   if (!test::simulated_gpu::here().streams.contains(state_->stream)) std::abort();  // it was closed too late
 }
 std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
-  return shape.adjoint ? std::size_t(shape.sequences * shape.heads() * shape.longest * shape.longest * 2) : 0;
+  return std::size_t(state::workspace_of(shape));
 }
-void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void*,
-                              const attention_arrays<bfloat16>& arrays) {
-  test::simulated_gpu::here().queue(state_->stream, [=] {
+void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+                              void* workspace, const attention_arrays<bfloat16>& arrays) {
+  state_->queue(shape, sequences, workspace, arrays, [=] {
     for (extent s = 0; s < shape.sequences; ++s)
       for (extent h = 0; h < shape.heads(); ++h) head_of(shape, sequences, s, h, kv_head, arrays).forward();
   });
 }
-void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void*,
-                              const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints) {
-  test::simulated_gpu::here().queue(state_->stream, [=] {
+void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+                              void* workspace, const attention_arrays<bfloat16>& arrays,
+                              const attention_adjoints<bfloat16>& adjoints) {
+  state_->queue(shape, sequences, workspace, arrays, [=] {
     const extent shared = shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
     for (extent s = 0; s < shape.sequences; ++s)
       for (extent g = 0; g < shape.kv_heads; ++g) {

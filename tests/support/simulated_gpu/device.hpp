@@ -20,10 +20,10 @@ using simulated_work = std::vector<std::function<void()>>;
 struct CUgraph_st {
   simulated_work work;
 };
-struct CUgraphExec_st {
-  simulated_work work;
-};
+struct CUgraphExec_st : CUgraph_st {};
 struct CUstream_st {
+  explicit CUstream_st(int where) : device(where) {}
+  int device;
   std::deque<std::function<void()>> queue;
   std::size_t done = 0;             // pieces of work that have run
   CUgraph_st* recording = nullptr;  // where work goes instead, if it is being recorded
@@ -36,6 +36,16 @@ struct CUevent_st {
 
 namespace iapt::test {
 
+/// Whether all of it lies in one of these pieces, which are found by their beginning.
+template <class Pieces>
+bool within(const Pieces& pieces, const void* p, std::size_t bytes) {
+  const auto at = static_cast<const std::byte*>(p);
+  auto next = pieces.upper_bound(at);
+  if (next == pieces.begin()) return false;
+  const auto& [begin, size] = *--next;
+  return at + bytes <= static_cast<const std::byte*>(begin) + size;
+}
+
 /// The device.
 class simulated_gpu {
  public:
@@ -44,16 +54,27 @@ class simulated_gpu {
   simulated_gpu(const simulated_gpu&) = delete;
   simulated_gpu& operator=(const simulated_gpu&) = delete;
 
+  /// Ends the process: what a GPU would do silently and slowly, or not at all.
+  [[noreturn]] static void refuse(const char* what);
   /// Memory of the device, or null if there is no more.
   void* allocate(std::size_t bytes);
-  /// Takes it back. False if it is none.
-  bool release(void* p);
+  /// Takes it back, and says how many bytes it was; 0 if it is none.
+  std::size_t release(void* p);
   /// Whether all of it is memory that was given out.
   bool owns(const void* p, std::size_t bytes) const;
+  /// Begins anew where nothing is in use: there is less to protect.
+  void tidy();
   /// Bytes given out.
   std::size_t bytes_in_use() const { return in_use_; }
   /// Bytes of all of it.
   static constexpr std::size_t bytes = std::size_t(16) << 30;
+  /// How many devices there are, which share all that is here but for their streams.
+  static constexpr int count = 2;
+  /// The calling thread's.
+  static inline thread_local int current = 0;
+  /// What a block may have of shared memory, what of it without being asked, and what a kernel's variables are taken
+  /// to need, in bytes.
+  static constexpr std::size_t most_shared = 227 << 10, usual_shared = 48 << 10, static_shared = 1 << 10;
 
   /// What a kernel gets is copied to the device as it stands, and may point nowhere but there.
   template <class F>
@@ -63,17 +84,21 @@ class simulated_gpu {
     check_argument(&f, sizeof f);
   }
   void check_argument(const void* kernel, std::size_t size) const;
+  /// Why nothing goes on, if so.
+  cudaError_t status() const { return fault_; }
   /// Puts work at the end of a stream, or of what is being recorded there.
   cudaError_t queue(CUstream_st* stream, std::function<void()> work);
   /// Runs what a stream has up to its piece `until`.
   cudaError_t run(CUstream_st& stream, std::size_t until);
   /// Runs all of a stream.
+  cudaError_t finish(CUstream_st& stream) { return run(stream, stream.done + stream.queue.size()); }
+  /// The same for the library, whose waits are counted, and refused where the stream is being recorded.
   cudaError_t wait(CUstream_st& stream);
   /// How often the host has waited for more than one copy of what was there already.
   std::size_t waits = 0;
   /// Streams that there are.
   std::set<CUstream_st*> streams;
-  /// Scratch memory that a kernel may have, where it was asked to be more than 48 KiB.
+  /// Scratch memory that a kernel may have, where more was asked for than it may have anyway.
   std::map<const void*, std::size_t> scratch;
   /// A failure, which is told by the call itself and once more.
   cudaError_t fail(cudaError_t status) { return status == cudaSuccess ? status : last = status; }

@@ -12,8 +12,8 @@
 
 namespace iapt {
 
-/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` also offers options(), capability(),
-/// stream() and queued().
+/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` is a cuda_device,
+/// too, as a base before this one: cuDNN must not outlive the stream.
 template <class Self>
 class cudnn_loops : public thrust_loops<Self> {
  public:
@@ -44,10 +44,6 @@ class cudnn_loops : public thrust_loops<Self> {
       dq.add(), dk.add(), dv.add();
     }
   }
-
- protected:
-  /// Closes cuDNN, which must not outlive the stream.
-  void close_fused_attention() { cudnn_.reset(); }
 
  private:
   // cuDNN writes over what is there, and leaves nothing out: it gets memory of its own in the place of adjoints that

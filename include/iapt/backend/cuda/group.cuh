@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The group that runs a row kernel on a GPU: a block of threads.
 #pragma once
+#include <cstddef>
 #include <cub/block/block_reduce.cuh>
 
 #include "iapt/expr/lane.hpp"
 
 namespace iapt {
+
+/// Shared memory that a row kernel's sums may take beside what it asks for, in bytes.
+inline constexpr std::size_t reduction_bytes = 1024;
 
 /// A block of threads that go through the columns side by side. Its sums have a fixed order: each thread's own columns
 /// from first to last, then CUB's tree over the threads.

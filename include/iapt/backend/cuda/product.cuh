@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "iapt/backend/concept.hpp"
+#include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/cuda/error.cuh"
 
 namespace iapt {
@@ -42,12 +43,12 @@ struct cublas_types<bfloat16> {
   static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< of sums
 };
 
-/// Products of one device and stream.
+/// Products on one device, which must outlive this.
 class cublas_products {
  public:
   /// Takes a handle and memory to work in.
   /// @throws device_error if there is none
-  explicit cublas_products(cudaStream_t stream) : stream_(stream) {
+  explicit cublas_products(const cuda_device& device) : device_(device) {
     cublasLtHandle_t handle;
     cuda_check(cublasLtCreate(&handle), "cuBLASLt");
     handle_.reset(handle);
@@ -81,8 +82,8 @@ class cublas_products {
     const compute_type<T> one(1), beta(accumulate ? 1 : 0);
     const cublasStatus_t status = cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data,
                                                  p.right.get(), &beta, c.data, p.result.get(), c.data, p.result.get(),
-                                                 &p.algorithm, workspace_.get(), workspace_bytes, stream_);
-    if (status != CUBLAS_STATUS_SUCCESS) cuda_check(status, "matmul " + text(m, n, k));  // no text for every product
+                                                 &p.algorithm, workspace_.get(), workspace_bytes, device_.stream());
+    if (status != CUBLAS_STATUS_SUCCESS) device_.fail("matmul " + text(m, n, k), cublasLtGetStatusString(status));
   }
 
  private:
@@ -154,13 +155,13 @@ class cublas_products {
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
         handle_.get(), product, p.left.get(), p.right.get(), p.result.get(), p.result.get(), wishes, 1, &best, &count);
     if (status != CUBLAS_STATUS_SUCCESS || count == 0)
-      throw device_error("cuda: matmul " + text(m, n, k) + (accumulate ? ", accumulating" : "") +
-                         ": cuBLASLt knows no way to compute it");
+      device_.fail("matmul " + text(m, n, k) + (accumulate ? ", accumulating" : ""),
+                   "cuBLASLt knows no way to compute it");
     p.algorithm = best.algo;
     return p;
   }
 
-  cudaStream_t stream_;
+  const cuda_device& device_;
   owner<cublasLtHandle_t, cublasLtDestroy> handle_;
   std::unique_ptr<void, destroy<cudaFree>> workspace_;
   std::map<shape, plan> plans_;

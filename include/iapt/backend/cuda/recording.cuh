@@ -8,49 +8,54 @@
 #include <memory>
 #include <unordered_map>
 
-#include "iapt/backend/cuda/error.cuh"
+#include "iapt/backend/pool.hpp"
+#include "iapt/core/error.hpp"
 
 namespace iapt {
 
-/// Memory of recorded work. It stays where it is as long as the recording, or a tensor in it, lives: the graph knows
-/// its addresses.
+class cuda_backend;
+
+/// Memory of recorded work. The pool has it back when the recording has ended, and every tensor in it: until then it
+/// stays where it is, for the graph knows its addresses.
+template <class Backend>
 class recording_memory {
  public:
-  recording_memory() = default;
+  /// Takes none yet.
+  explicit recording_memory(memory_pool<Backend>& pool) : pool_(pool) {}
   recording_memory(const recording_memory&) = delete;
   recording_memory& operator=(const recording_memory&) = delete;
   ~recording_memory() {
-    for (const auto& [p, bytes] : sizes_) cudaFree(p);
+    for (const auto& [p, bytes] : sizes_) pool_.give(p, bytes);
   }
   /// Memory of exactly this size, used before if there is any.
-  /// @throws device_error if there is none
-  void* take(std::size_t bytes) {
-    if (const auto block = idle_.find(bytes); block != idle_.end()) {
-      void* const p = block->second;
-      idle_.erase(block);
-      return p;
-    }
-    void* p = nullptr;
-    cuda_check(cudaMalloc(&p, bytes), "memory for recorded work, " + std::to_string(bytes) + " bytes");
+  /// @throws device_error if there is none, and there may not be more
+  void* take(extent bytes, bool may_grow) {
+    if (const auto block = idle_.find(bytes); block != idle_.end()) return idle_.extract(block).mapped();
+    if (!may_grow) throw device_error("cuda: recorded work must not need more memory than it did before");
+    std::byte* const p = pool_.template take<std::byte>(bytes);
     sizes_[p] = bytes;
     return p;
   }
   /// Takes memory back.
-  void give(void* p) { idle_.emplace(sizes_.at(p), p); }
+  void give(void* p) {
+    const auto block = static_cast<std::byte*>(p);
+    idle_.emplace(sizes_.at(block), block);
+  }
 
  private:
-  std::multimap<std::size_t, void*> idle_;
-  std::unordered_map<void*, std::size_t> sizes_;
+  memory_pool<Backend>& pool_;
+  std::multimap<extent, std::byte*> idle_;
+  std::unordered_map<std::byte*, extent> sizes_;
 };
 
-/// One piece of work that is done again and again; see cuda_backend::repeat.
+/// One piece of work that is done again and again; see cuda_backend::repeat. The backend must outlive it.
 class cuda_work {
   friend class cuda_backend;
   struct destroy {
     void operator()(CUgraphExec_st* graph) const { cudaGraphExecDestroy(graph); }
   };
   int runs_ = 0;
-  std::shared_ptr<recording_memory> memory_;
+  std::shared_ptr<recording_memory<cuda_backend>> memory_;
   std::unique_ptr<CUgraphExec_st, destroy> graph_;
 };
 

@@ -8,23 +8,25 @@
 #include <cstddef>
 #include <cstring>
 
+#include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/cuda/error.cuh"
 
 namespace iapt {
 
 /// Two halves of page-locked memory. One is filled while the device may still read the other; the host waits only
-/// where it is a whole half ahead.
+/// where it is a whole half ahead. The device must outlive it.
 class staging_memory {
  public:
   /// Takes the memory.
   /// @throws device_error if there is none
-  explicit staging_memory(cudaStream_t stream) : stream_(stream) {
+  explicit staging_memory(const cuda_device& device) : device_(device) {
     void* memory;
     cuda_check(cudaMallocHost(&memory, 2 * half_bytes), "page-locked memory");
     memory_ = static_cast<std::byte*>(memory);
     for (cudaEvent_t& read : read_) cuda_check(cudaEventCreateWithFlags(&read, cudaEventDisableTiming), "an event");
   }
   ~staging_memory() {
+    cudaStreamSynchronize(device_.stream());  // it may be read yet
     for (cudaEvent_t read : read_) cudaEventDestroy(read);
     cudaFreeHost(memory_);
   }
@@ -39,8 +41,9 @@ class staging_memory {
       const std::size_t count = std::min(bytes - done, half_bytes - used_);
       std::byte* const place = memory_ + half_ * half_bytes + used_;
       std::memcpy(place, static_cast<const std::byte*>(from) + done, count);
-      cuda_check(cudaMemcpyAsync(static_cast<std::byte*>(to) + done, place, count, cudaMemcpyHostToDevice, stream_),
-                 "upload");
+      device_.check(
+          cudaMemcpyAsync(static_cast<std::byte*>(to) + done, place, count, cudaMemcpyHostToDevice, device_.stream()),
+          "upload");
       done += count, used_ += count;
     }
   }
@@ -48,11 +51,11 @@ class staging_memory {
  private:
   static constexpr std::size_t half_bytes = std::size_t(8) << 20;
   void change_halves() {
-    cuda_check(cudaEventRecord(read_[half_], stream_), "upload");
+    device_.check(cudaEventRecord(read_[half_], device_.stream()), "upload");
     half_ = 1 - half_, used_ = 0;
-    cuda_check(cudaEventSynchronize(read_[half_]), "upload");  // at once where it was never recorded
+    device_.check(cudaEventSynchronize(read_[half_]), "upload");  // at once where it was never recorded
   }
-  cudaStream_t stream_;
+  const cuda_device& device_;
   std::byte* memory_ = nullptr;
   std::array<cudaEvent_t, 2> read_{};
   std::size_t half_ = 0, used_ = 0;

@@ -66,6 +66,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   /// Nothing is ever queued.
   void wait() const {}
+  /// Any thread has it.
+  void make_current() const {}
   /// Runs f.
   template <class F>
   void repeat(immediate_work&, const F& f) {

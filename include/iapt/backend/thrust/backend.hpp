@@ -64,6 +64,8 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   std::string description() const { return "Thrust on the host, " + products_.description(); }
   /// Nothing is ever queued.
   void wait() const {}
+  /// Any thread has it.
+  void make_current() const {}
   /// Runs f.
   template <class F>
   void repeat(immediate_work&, const F& f) {
