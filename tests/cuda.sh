@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Compiles and links with nvcc everything that runs on an NVIDIA GPU, programs for A100, H100 and PTX, tests for H100,
-# without a warning, and runs what needs no GPU. Skips, saying so, where there is no nvcc. The whole device suite: tests/gpu.sh.
+# Compiles and links with nvcc everything that runs on an NVIDIA GPU, for A100, for H100 and as PTX, without a warning,
+# and runs what needs no GPU. Skips, saying so, where there is no nvcc. The whole device suite: tests/gpu.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/need.sh
@@ -15,7 +15,7 @@ need "${build_needs[@]}" catch2 libbenchmark-dev
 model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cudnn_frontend.sh >/dev/null
 # -O0 is for the host's part of what nvcc compiles, which takes longer than the GPU's and is hardly run here.
-cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DIAPT_TEST_CUDA_ARCHITECTURES=90-real -DCMAKE_CUDA_FLAGS_TEST=-O0 \
+cmake --preset cuda "-DIAPT_TEST_MODEL=$model" -DCMAKE_CUDA_FLAGS_TEST=-O0 \
   "-DCMAKE_CUDA_FLAGS=-Werror all-warnings" "-DIAPT_BATCH=$((64 / jobs + 1))"
 cmake --build --preset cuda --parallel "$jobs"
 ctest --test-dir build/cuda --output-on-failure -R '^without_a_gpu$|cuda_simulated' --no-tests=error
