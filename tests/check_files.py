@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every source names its licence, a test's namespace is its path, no file names somebody's machine, and long ones are
-pointed out."""
+"""Every source names its licence, what begins as a program can be run, a test's namespace is its path, no file names
+somebody's machine, and long ones are pointed out."""
+import os
 import pathlib
 import re
 import subprocess
@@ -39,6 +40,8 @@ def check(root):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         if path.suffix in SOURCES and not any("SPDX-License-Identifier: Apache-2.0" in line for line in lines[:3]):
             problems.append(f"{name}:1: no SPDX line")
+        if lines and lines[0].startswith("#!") and not os.access(path, os.X_OK):
+            problems.append(f"{name}:1: a program that cannot be run: chmod +x")
         if path.suffix in {".hpp", ".cuh"} and "#pragma once" not in lines:
             problems.append(f"{name}:1: no #pragma once")
         if test := TEST.match(name):
