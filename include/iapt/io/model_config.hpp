@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "iapt/io/failure.hpp"
 #include "iapt/io/gguf.hpp"
@@ -20,13 +21,15 @@ class config_json {
   /// Parses the text.
   /// @throws io_error if it is not a JSON object
   static config_json parse(std::string_view text, const std::string& file) {
+    nlohmann::json values;
     try {
-      return {parse_json(text), file};
+      values = parse_json(text);
     } catch (const nlohmann::json::parse_error& failure) {
       refuse_file(file, failure.byte, std::string("the configuration is not valid JSON: ") + failure.what());
     } catch (const nlohmann::json::exception& failure) {
       throw io_error(file + ": the configuration is not usable JSON: " + failure.what());
     } catch (const error& failure) { throw io_error(file + ": the configuration " + failure.what()); }
+    return {std::move(values), file};
   }
   /// Whether a key is there and not null.
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }

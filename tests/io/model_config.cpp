@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/io/model_config.hpp"
+
+#include <cstdint>
+#include <map>
+#include <variant>
+
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+
+namespace iapt::test::io_model_config {
+namespace {
+
+using nlohmann::json;
+
+/// A config.json that says no more than it must.
+json smallest() {
+  return {{"model_type", "llama"},  {"vocab_size", 96},        {"hidden_size", 32},
+          {"num_hidden_layers", 2}, {"intermediate_size", 40}, {"num_attention_heads", 4}};
+}
+transformer_config read(const json& values) { return read_config(config_json::parse(values.dump(), "c.json")); }
+/// What is said where `key` is changed.
+std::string message(const char* key, const json& value, json values = smallest()) {
+  values[key] = value;
+  return io_message([&] { read(values); });
+}
+
+/// GGUF metadata.
+using gguf_values = std::map<std::string, std::variant<std::uint32_t, float, std::string>>;
+gguf_values smallest_gguf() {
+  return {{"general.architecture", std::string("llama")},
+          {"llama.embedding_length", 8u},
+          {"llama.block_count", 1u},
+          {"llama.feed_forward_length", 12u},
+          {"llama.attention.head_count", 2u},
+          {"llama.attention.layer_norm_rms_epsilon", 1e-5f}};
+}
+/// A GGUF file of such metadata, whose tensors all have 5 rows of 8 floats.
+transformer_config read(const gguf_values& values, const std::vector<std::string>& tensors = {"token_embd.weight"}) {
+  auto bytes = byte_string("GGUF").number(std::uint32_t(3)).number(std::uint64_t(tensors.size()));
+  bytes.number(std::uint64_t(values.size()));
+  for (const auto& [key, value] : values) {
+    bytes.text(key);
+    if (const auto* number = std::get_if<std::uint32_t>(&value)) bytes.number(std::uint32_t(4)).number(*number);
+    if (const auto* number = std::get_if<float>(&value)) bytes.number(std::uint32_t(6)).number(*number);
+    if (const auto* text = std::get_if<std::string>(&value)) bytes.number(std::uint32_t(8)).text(*text);
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    bytes.text(tensors[i]).number(std::uint32_t(2)).number(std::uint64_t(8)).number(std::uint64_t(5));
+    bytes.number(std::uint32_t(0)).number(std::uint64_t(i * 160));
+  }
+  bytes.append((32 - bytes.size() % 32) % 32, '\0').append(160 * tensors.size(), '\0');
+  return read_config(gguf_file::parse(bytes_of(bytes), "m.gguf"));
+}
+std::string gguf_message(const std::string& key, gguf_values::mapped_type value) {
+  auto values = smallest_gguf();
+  values[key] = std::move(value);
+  return io_message([&] { read(values); });
+}
+
+}  // namespace
+
+TEST_CASE("a config.json of the fewest words has the defaults of transformers", "[model]") {
+  const transformer_config c = read(smallest());
+  CHECK(c.heads == head_layout{4, 4, 8});
+  CHECK(c.norm_epsilon == 1e-6);
+  CHECK(c.max_positions == 0);
+  CHECK(c.rope.theta == 10000);
+  CHECK(c.rope.scaling == rope_options::kind::plain);
+  CHECK_FALSE((c.tied_head || c.qkv_bias || c.output_bias || c.mlp_bias));
+  json null = smallest();
+  null["head_dim"] = nullptr, null["rope_scaling"] = nullptr, null["num_key_value_heads"] = nullptr;
+  CHECK(read(null).heads == c.heads);
+}
+
+TEST_CASE("each family has biases in places of its own", "[model]") {
+  json values = smallest();
+  values["attention_bias"] = values["mlp_bias"] = true;
+  const auto biases = [&](const char* family) {
+    values["model_type"] = family;
+    const transformer_config c = read(values);
+    return std::array{c.qkv_bias, c.output_bias, c.mlp_bias};
+  };
+  CHECK(biases("llama") == std::array{true, true, true});
+  CHECK(biases("mistral") == std::array{false, false, false});
+  CHECK(biases("qwen2") == std::array{true, false, false});
+}
+
+TEST_CASE("positions that are stretched, as older and as newer files say it", "[model]") {
+  const json llama3{{"rope_type", "llama3"},
+                    {"factor", 8},
+                    {"low_freq_factor", 1},
+                    {"high_freq_factor", 4},
+                    {"original_max_position_embeddings", 64}};
+  json older = smallest(), newer = smallest();
+  older["rope_theta"] = 5e5, older["rope_scaling"] = llama3;
+  newer["rope_parameters"] = llama3, newer["rope_parameters"]["rope_theta"] = 5e5;
+  for (const json& values : {older, newer}) {
+    const rope_options rope = read(values).rope;
+    CHECK(rope.theta == 5e5);
+    CHECK(rope.scaling == rope_options::kind::llama3);
+    CHECK(rope.factor == 8);
+    CHECK(rope.low_frequency_factor == 1);
+    CHECK(rope.high_frequency_factor == 4);
+    CHECK(rope.original_positions == 64);
+  }
+  older["rope_scaling"] = {{"type", "linear"}, {"factor", 2.5}};
+  CHECK(read(older).rope.scaling == rope_options::kind::linear);
+  CHECK(read(older).rope.factor == 2.5);
+}
+
+TEST_CASE("a config.json that asks for what is not known is refused", "[model]") {
+  CHECK(message("hidden_act", "gelu") == "c.json: the activation \"gelu\" is not supported");
+  CHECK(message("use_sliding_window", true) == "c.json: sliding-window attention is not supported");
+  CHECK(message("partial_rotary_factor", 0.5) == "c.json: a partial rotary factor is not supported");
+  json mistral = smallest();
+  mistral["model_type"] = "mistral";
+  CHECK(message("sliding_window", 4096, mistral) == "c.json: sliding-window attention is not supported");
+  CHECK(message("sliding_window", nullptr, mistral) == "nothing thrown");
+  CHECK(message("sliding_window", 4096) == "nothing thrown");  // Llama has none, whatever is written there
+  CHECK_THAT(message("rope_scaling", {{"type", "linear"}}),
+             has_text("c.json: \"rope_scaling\": there is no \"factor\""));
+}
+
+TEST_CASE("a config.json whose values are of other kinds, or make no model", "[model]") {
+  CHECK(message("vocab_size", 96.5) == "c.json: \"vocab_size\" is not a whole number: 96.5");
+  CHECK_THAT(message("vocab_size", "96"), has_text("c.json: \"vocab_size\" is not a whole number"));
+  CHECK_THAT(message("tie_word_embeddings", "yes"), has_text("c.json: \"tie_word_embeddings\" has an unexpected type"));
+  CHECK_THAT(message("vocab_size", nullptr), has_text("c.json: there is no \"vocab_size\""));
+  CHECK_THAT(message("num_key_value_heads", 3), has_text("c.json: "));
+  CHECK_THAT(message("num_attention_heads", 0), has_text("c.json: "));
+  CHECK_THAT(message("num_hidden_layers", -1), has_text("c.json: "));
+  CHECK_THAT(message("rope_scaling", json::array()), has_text("c.json: \"rope_scaling\": expected an object"));
+  const auto parse = [](const char* text) { return io_message([&] { config_json::parse(text, "c.json"); }); };
+  CHECK(parse("[1]") == "c.json: expected an object");
+  CHECK_THAT(parse("{\"a\": "), has_text("c.json: byte 7: the configuration is not valid JSON"));
+}
+
+TEST_CASE("GGUF metadata of the fewest words, and what its tensors tell", "[model]") {
+  const transformer_config c = read(smallest_gguf());
+  CHECK(c.vocabulary == 5);
+  CHECK(c.heads == head_layout{2, 2, 4});
+  CHECK(c.rope.theta == 10000);
+  CHECK(c.tied_head);
+  CHECK_FALSE((c.qkv_bias || c.output_bias || c.mlp_bias));
+  const transformer_config all = read(smallest_gguf(), {"token_embd.weight", "output.weight", "blk.0.attn_q.bias",
+                                                        "blk.0.attn_output.bias", "blk.0.ffn_gate.bias"});
+  CHECK_FALSE(all.tied_head);
+  CHECK((all.qkv_bias && all.output_bias && all.mlp_bias));
+  auto stretched = smallest_gguf();
+  stretched["llama.rope.scaling.type"] = std::string("linear"), stretched["llama.rope.scaling.factor"] = 4.0f;
+  CHECK(read(stretched).rope.scaling == rope_options::kind::linear);
+  CHECK(read(stretched).rope.factor == 4);
+}
+
+TEST_CASE("GGUF metadata that asks for what is not known is refused", "[model]") {
+  CHECK_THAT(gguf_message("general.architecture", "gemma"),
+             has_text("m.gguf: the architecture \"gemma\" is not supported"));
+  CHECK_THAT(gguf_message("llama.rope.dimension_count", 2u),
+             has_text("m.gguf: rotary positions of a part of each head"));
+  CHECK(gguf_message("llama.rope.dimension_count", 4u) == "nothing thrown");
+  CHECK(gguf_message("llama.expert_count", 8u) == "m.gguf: mixtures of experts are not supported");
+  CHECK_THAT(gguf_message("llama.rope.scaling.type", "yarn"),
+             has_text("m.gguf: the rope type \"yarn\" is not supported"));
+  CHECK_THAT(gguf_message("llama.attention.head_count_kv", 3u), has_text("m.gguf: "));
+  CHECK_THAT(io_message([] { read(smallest_gguf(), {"other.weight"}); }),
+             has_text("m.gguf: there is no tensor \"token_embd.weight\""));
+}
+
+}  // namespace iapt::test::io_model_config

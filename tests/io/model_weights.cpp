@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iapt/io/model_weights.hpp"
+
+#include <algorithm>
+
+#include "iapt/io/load_causal_lm.hpp"
+#include "iapt/io/safetensors_writer.hpp"
+#include "support/backends.hpp"
+#include "support/catch.hpp"
+#include "support/io_errors.hpp"
+#include "support/model.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace iapt::test::io_model_weights {
+namespace {
+
+/// A small model's folder again, with other tensors.
+class changed_model {
+ public:
+  explicit changed_model(const std::string& name) : stored_(weights::open(test_data("models/" + name))) {
+    std::filesystem::copy_file(test_data("models/" + name + "/config.json"), folder_.path() / "config.json");
+    for (const stored_tensor& t : stored_.all()) tensors.push_back({t.name, *t.type, t.shape, t.bytes});
+  }
+  /// What is said when it is loaded.
+  std::string message() const {
+    write_safetensors(folder_.path() / "model.safetensors", tensors);
+    test_backend backend = with_threads(1);
+    return io_message([&] { load_backbone<float>(folder_.path(), backend); });
+  }
+  tensor_to_store& operator[](const std::string& name) {
+    const auto at = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
+    REQUIRE(at != tensors.end());
+    return *at;
+  }
+  std::vector<tensor_to_store> tensors;
+
+ private:
+  weights stored_;
+  temporary_folder folder_;
+};
+
+const std::vector<float> numbers(4096);
+tensor_to_store zeros(std::string name, std::vector<extent> shape) {
+  return to_store<float>(name, shape,
+                         std::span(numbers).first(std::size_t(shape.size() > 1 ? shape[0] * shape[1] : shape[0])));
+}
+
+}  // namespace
+
+TEST_CASE("each format has names of its own", "[model]") {
+  const weight_names hub{.gguf = false}, gguf{.gguf = true};
+  CHECK(hub.norm(3, sublayer::attention) == "model.layers.3.input_layernorm.weight");
+  CHECK(hub.norm(3, sublayer::feed_forward) == "model.layers.3.post_attention_layernorm.weight");
+  CHECK(hub.linear(3, projection::output) == "model.layers.3.self_attn.o_proj");
+  CHECK(hub.linear(3, projection::down) == "model.layers.3.mlp.down_proj");
+  CHECK(gguf.norm(3, sublayer::attention) == "blk.3.attn_norm.weight");
+  CHECK(gguf.norm(3, sublayer::feed_forward) == "blk.3.ffn_norm.weight");
+  CHECK(gguf.linear(3, projection::output) == "blk.3.attn_output");
+  CHECK(gguf.linear(3, projection::down) == "blk.3.ffn_down");
+}
+
+TEST_CASE("tensors that are missing, of other shapes, or too many", "[model]") {
+  changed_model model("llama_tied");
+  CHECK(model.message() == "nothing thrown");
+  SECTION("a bias that the configuration knows nothing of") {
+    model.tensors.push_back(zeros("model.layers.0.self_attn.q_proj.bias", {60}));
+    CHECK_THAT(model.message(), has_text("the tensor \"model.layers.0.self_attn.q_proj.bias\" is not part of a llama "
+                                         "model of this configuration"));
+  }
+  SECTION("what the embedding stands for, and frequencies that are computed, may be there") {
+    model.tensors.push_back(zeros("lm_head.weight", {2, 2}));
+    model.tensors.push_back(zeros("model.layers.0.self_attn.rotary_emb.inv_freq", {4}));
+    CHECK(model.message() == "nothing thrown");
+  }
+  SECTION("missing") {
+    std::erase_if(model.tensors, [](const auto& t) { return t.name == "model.norm.weight"; });
+    CHECK_THAT(model.message(), has_text("there is no tensor \"model.norm.weight\""));
+  }
+  SECTION("of another shape") {
+    model["model.norm.weight"] = zeros("model.norm.weight", {35});
+    CHECK_THAT(model.message(), has_text("has shape (35), expected (36)"));
+  }
+}
+
+TEST_CASE("rotary pairs that lie side by side are parted, in rows and in biases", "[model]") {
+  const auto folder = test_data("models/llama_biases_rope3");
+  const auto config = read_config(config_json::parse(read_text_file(folder + "/config.json"), "config.json"));
+  const weights stored = weights::open(folder);
+  test_backend backend = with_threads(1);
+  const auto as_stored = weight_loader<float, test_backend>(backend, stored, {.gguf = false}, config).load();
+  const weight_names pairs{.gguf = false, .interleaved_pairs = true};
+  const auto parted = weight_loader<float, test_backend>(backend, stored, pairs, config).load();
+  const extent E = config.heads.head_size, D = config.hidden;
+  const auto check = [&](const linear<float, test_backend>& from, const linear<float, test_backend>& to, extent heads) {
+    const auto rows = to_host(from.weight.expanded()), sorted = to_host(to.weight.expanded());
+    const auto bias = to_host(from.bias), sorted_bias = to_host(to.bias);
+    for (extent h = 0; h < heads; ++h)
+      for (extent pair = 0; pair < E / 2; ++pair)
+        for (extent half = 0; half < 2; ++half) {
+          const extent row = h * E + 2 * pair + half, place = h * E + half * E / 2 + pair;
+          CHECK(sorted_bias[place] == bias[row]);
+          CHECK(std::equal(&sorted[place * D], &sorted[place * D] + D, &rows[row * D]));
+        }
+  };
+  for (std::size_t l = 0; l < parted.layers.size(); ++l) {
+    const auto &from = as_stored.layers[l].attention, &to = parted.layers[l].attention;
+    check(from.query, to.query, config.heads.heads);
+    check(from.key, to.key, config.heads.kv_heads);
+    CHECK((to_host(from.value.weight.expanded()) == to_host(to.value.weight.expanded())));
+  }
+}
+
+}  // namespace iapt::test::io_model_weights
