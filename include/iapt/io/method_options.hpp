@@ -42,7 +42,8 @@ E value_named(const std::string& name, const std::string& what) {
 }
 
 /// Options of a method from adapter_config.json: numbers and names must be there, switches and lists may be missing.
-/// @throws io_error if a value is missing, of another kind or out of bounds
+/// @throws io_error if a value is missing or of another kind
+/// @throws error if a name is not known, shape_error if a number is out of bounds
 template <class Options>
 Options read_options(const config_json& json) {
   Options options;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the backends on Thrust share: loops over more than one piece, tiles of attention, soft tokens that are shared.
+// What the backends on Thrust share: loops over more than one piece, and scratch memory.
 #include IAPT_TEST_BACKEND_HEADER
 
 #if defined(_OPENMP)
@@ -67,37 +67,6 @@ TEST_CASE("every thread's groups have scratch memory of their own", "[backend]")
     }
     CHECK(backend.bytes_in_use() == 0);
   }
-}
-
-TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that see it", "[backend]") {
-  test_backend backend = with_threads(1);
-  const std::vector<attention_segment> segments{{.begin = 0, .count = 70, .prefix_begin = 0, .prefix_count = 4},
-                                                {.begin = 70, .count = 3, .prefix_begin = 2, .prefix_count = 6},
-                                                {.begin = 80, .count = 1, .prefix_begin = 20, .prefix_count = 9},
-                                                {.begin = 90, .count = 2}};
-  const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, {}, 8, 0);
-  CHECK(plan.rows() == 92);
-  CHECK(plan.query_tiles() == 18 + 1 + 1 + 1);
-  CHECK(plan.shares() == 18 + 3 * 16);
-  CHECK(plan.split_rows().size() == (3 + 1 + 2) * 2);
-  CHECK(plan.partial_rows() == (3 + 1 + 2) * 2 * 16);
-  std::vector<int> own(92), soft(29);
-  const auto tiles = plan.template tiles<float>({}, {}, nullptr);
-  for (extent k = 0; k < plan.key_tiles(); ++k) {
-    const attention_key_tile& t = tiles.keys[k];
-    CHECK(t.count <= 8);
-    for (extent j = t.begin; j < t.begin + t.count; ++j) {
-      ++(t.soft ? soft : own)[std::size_t(j)];
-      if (!t.soft) continue;
-      std::vector<std::int32_t> expected;
-      for (std::int32_t s = 0; s < 4; ++s)
-        if (segments[s].prefix_begin <= j && j < segments[s].prefix_begin + segments[s].prefix_count)
-          expected.push_back(s);
-      CHECK(std::vector(tiles.seers + t.first_seer, tiles.seers + t.first_seer + t.seers) == expected);
-    }
-  }
-  for (std::size_t j = 0; j < own.size(); ++j) CHECK(own[j] == int(j < 73 || j == 80 || j >= 90));
-  for (std::size_t j = 0; j < soft.size(); ++j) CHECK(soft[j] == int(j < 8 || j >= 20));
 }
 
 }  // namespace iapt::test::backend_thrust_backend
