@@ -72,15 +72,19 @@ struct attention_key_range {
       step;      ///< 1 for own rows; 0 where all keys are seen by the same queries
 };
 
-/// Some rows of a sequence and key/value head: what a tile of queries is.
+/// Some rows of a sequence and key/value head: what a tile of queries is. Rows are counted with 32 bits, because each
+/// score asks for its row's query, and a GPU takes five times as long to divide 64.
 struct attention_rows_of {
   attention_segment s;  ///< the sequence
   extent kv_head,       ///< the key/value head
-      from,             ///< first row
-      shared;           ///< H/G
+      first;            ///< query that row 0 belongs to
+  std::uint32_t head,   ///< which of the heads that share the key/value head row 0 is of
+      shared;           ///< how many they are, H/G
   int count;            ///< number of rows
   /// Query of row i of the tile, within its sequence.
-  IAPT_DEVICE extent query(extent i) const { return (from + i) / shared; }
+  IAPT_DEVICE extent query(int i) const { return first + (head + std::uint32_t(i)) / shared; }
+  /// Query head of row i.
+  IAPT_DEVICE extent query_head(int i) const { return kv_head * shared + (head + std::uint32_t(i)) % shared; }
 };
 
 /// What all tiles of one attention share.
@@ -108,11 +112,12 @@ struct attention_tiles {
   /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from) const {
     const extent shared = a.layout.heads / a.layout.kv_heads, left = s.count * shared - from;
-    return {s, kv_head, from, shared, left < edge ? int(left) : edge};
+    const auto head = std::uint32_t(from % shared);
+    return {s, kv_head, from / shared, head, std::uint32_t(shared), left < edge ? int(left) : edge};
   }
   /// Number of the row in (N, H) that row i of a tile is.
-  IAPT_DEVICE extent place(const attention_rows_of& at, extent i) const {
-    return (at.s.begin + at.query(i)) * a.layout.heads + at.kv_head * at.shared + (at.from + i) % at.shared;
+  IAPT_DEVICE extent place(const attention_rows_of& at, int i) const {
+    return (at.s.begin + at.query(i)) * a.layout.heads + at.query_head(i);
   }
   /// Calls f(keys), a tile of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
   /// the own rows so far if `own` says so.
@@ -202,7 +207,7 @@ struct attention_forward_tile {
       group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
       tiles.load_queries(group, y, tiles.a.y, at, C(1));
-      group.each(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, r.at)], sum[r.at] = 1; });
+      group.each(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
     }
     extent turn = 0;
     tiles.each_key_tile(at, t.own, [&](const attention_key_range<T>& range) {
@@ -251,7 +256,7 @@ struct attention_forward_tile {
       const int r = int(n.at) / E, e = int(n.at) % E;
       tiles.a.y[tiles.place(at, r) * E + e] = y[r * stride + e] / sum[r];
     });
-    group.each(rows, [&](auto r) { tiles.a.log_sum[tiles.place(at, r.at)] = top[r.at] + std::log(sum[r.at]); });
+    group.each(rows, [&](auto r) { tiles.a.log_sum[tiles.place(at, int(r.at))] = top[r.at] + std::log(sum[r.at]); });
   }
 };
 

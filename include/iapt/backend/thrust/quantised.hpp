@@ -18,7 +18,8 @@ struct expand_row {
   IAPT_DEVICE void operator()(Group group, extent i) const {
     const extent from = rows ? rows[i] : i;
     T* const to = y + i * w.columns;
-    group.each(w.columns, [&](auto j) { to[j.at] = T(w.template number<compute_type<T>>(from, j.at)); });
+    w.template read<compute_type<T>>(
+        from, [&](auto element) { group.each(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
   }
 };
 
@@ -34,12 +35,13 @@ struct quantised_product_column {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent n) const {
     using number = compute_type<T>;
-    for (extent i = 0; i < rows; ++i) {
-      const T* const x = a.data + i * a.stride;
-      const number sum =
-          group.sum(w.columns, [&](auto j) { return number(x[j.at]) * w.template number<number>(n, j.at); });
-      group.once([&] { c.data[i * c.stride + n] = T(sum); });
-    }
+    w.template read<number>(n, [&](auto weight) {
+      for (extent i = 0; i < rows; ++i) {
+        const T* const x = a.data + i * a.stride;
+        const number sum = group.sum(w.columns, [&](auto j) { return number(x[j.at]) * weight(j.at); });
+        group.once([&] { c.data[i * c.stride + n] = T(sum); });
+      }
+    });
   }
 };
 
