@@ -13,6 +13,22 @@
 
 namespace iapt {
 
+/// Lane loop: row i of keys and values goes to row places[i] of a cache's.
+template <class T>
+struct put_loop {
+  using value_type = T;        ///< type of one number
+  const T *keys, *values;      ///< rows (N, G·E)
+  const std::int32_t* places;  ///< where they go (N), each to one of its own
+  T *to_keys, *to_values;      ///< of the cache (·, G·E)
+  extent columns;              ///< G·E
+  /// Column j of row i.
+  template <class Lane>
+  IAPT_DEVICE void operator()(extent i, Lane j) const {
+    row<T>{to_keys + places[i] * columns}[j] = row<const T>{keys + i * columns}[j];
+    row<T>{to_values + places[i] * columns}[j] = row<const T>{values + i * columns}[j];
+  }
+};
+
 /// Memory of a cache: blocks of rows, taken by sequences as they grow and shared where sequences begin alike.
 struct cache_size {
   extent sequences;           ///< at most at a time
@@ -186,12 +202,11 @@ class kv_cache {
   }
   /// Copies row i of keys and values to row places[i] of a layer, one of its next_rows(). advance() makes them count.
   void put(extent l, const key_values<T, Backend>& rows, const row_numbers<Backend>& places) {
-    const auto scatter = [&](const tensor<T, 2, Backend>& to, const tensor<T, 2, Backend>& from) {
-      to.backend().groups(from.size(0), from.size(1),
-                          scatter_row<T>{from.data(), places.device.data(), to.write(), from.size(1)});
-    };
-    scatter(layers_[l].keys, rows.keys);
-    scatter(layers_[l].values, rows.values);
+    const extent columns = rows.keys.size(1);
+    const key_values<T, Backend>& to = layers_[l];
+    to.keys.backend().grid(rows.keys.size(0), columns,
+                           put_loop<T>{rows.keys.data(), rows.values.data(), places.device.data(), to.keys.write(),
+                                       to.values.write(), columns});
   }
   /// Some sequences have a row more in every layer, and go on at the next position.
   void advance(const std::vector<extent>& sequences) {

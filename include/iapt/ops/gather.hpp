@@ -11,36 +11,18 @@
 
 namespace iapt {
 
-/// Row kernel: y[i] = x[rows[i]].
+/// Lane loop: y[i] = x[rows[i]].
 template <class T>
-struct gather_row {
+struct gather_loop {
   using value_type = T;      ///< type of one number
   const T* x;                ///< table (M, D)
   const std::int32_t* rows;  ///< which (N)
   T* y;                      ///< result (N, D)
   extent columns;            ///< D
-  /// Row i.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent i) const {
-    const row<const T> from{x + rows[i] * columns};
-    const row<T> to{y + i * columns};
-    group.each(columns, [&](auto j) { to[j] = from[j]; });
-  }
-};
-/// Row kernel: y[rows[i]] = x[i].
-template <class T>
-struct scatter_row {
-  using value_type = T;      ///< type of one number
-  const T* x;                ///< rows (N, D)
-  const std::int32_t* rows;  ///< where they go (N), each to a place of its own
-  T* y;                      ///< table (M, D)
-  extent columns;            ///< D
-  /// Row i.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent i) const {
-    const row<const T> from{x + i * columns};
-    const row<T> to{y + rows[i] * columns};
-    group.each(columns, [&](auto j) { to[j] = from[j]; });
+  /// Column j of row i.
+  template <class Lane>
+  IAPT_DEVICE void operator()(extent i, Lane j) const {
+    row<T>{y + i * columns}[j] = row<const T>{x + rows[i] * columns}[j];
   }
 };
 /// Row kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a group takes one run of equal rows.
@@ -105,7 +87,7 @@ struct gather_op {
   template <class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
-    b.groups(y.size(0), y.size(1), gather_row<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
+    b.grid(y.size(0), y.size(1), gather_loop<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
   }
   /// dx
   template <class Y, class X>

@@ -11,12 +11,13 @@ namespace iapt {
 /// Row kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a group takes one row.
 template <class T>
 struct rms_norm_row {
-  using value_type = T;     ///< type of one number
-  const T *x,               ///< rows (N, D)
-      *w;                   ///< weight (D)
-  T* y;                     ///< result (N, D)
-  extent columns;           ///< D
-  compute_type<T> epsilon;  ///< ε
+  static constexpr int threads = 512;  ///< of a block: where a sequence is decoded there is one row
+  using value_type = T;                ///< type of one number
+  const T *x,                          ///< rows (N, D)
+      *w;                              ///< weight (D)
+  T* y;                                ///< result (N, D)
+  extent columns;                      ///< D
+  compute_type<T> epsilon;             ///< ε
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {

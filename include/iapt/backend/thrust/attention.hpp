@@ -166,6 +166,15 @@ struct attention_tiles {
 /// further.
 template <class T, class Group, class A, class B, class C>
 IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
+  if (m < 4) {  // where a sequence is decoded: one each, or most of the group would have none
+    group.each(m * n, [&](auto piece) {
+      const int i = int(piece.at) / n, j = int(piece.at) % n;
+      T sum = 0;
+      for (int l = 0; l < k; ++l) sum += a(i, l) * b(j, l);
+      c(i, j, sum);
+    });
+    return;
+  }
   const int across = (n + 3) / 4;
   group.each((m + 3) / 4 * across, [&](auto piece) {
     const int i = int(piece.at) / across * 4, j = int(piece.at) % across * 4;
@@ -186,10 +195,11 @@ IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
-  static constexpr int threads = 256;  ///< of a block
-  using value_type = T;                ///< type of one number
-  using C = compute_type<T>;           ///< what it computes in
-  attention_tiles<T> tiles;            ///< everything
+  static constexpr int threads = 256;                                ///< of a block
+  using value_type = T;                                              ///< type of one number
+  using C = compute_type<T>;                                         ///< what it computes in
+  static constexpr C nothing = -std::numeric_limits<C>::infinity();  ///< the score of what is not seen
+  attention_tiles<T> tiles;                                          ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
   /// Tile k.
@@ -204,7 +214,7 @@ struct attention_forward_tile {
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
       group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
-      group.each(rows, [&](auto r) { top[r.at] = -std::numeric_limits<C>::infinity(), sum[r.at] = 0; });
+      group.each(rows, [&](auto r) { top[r.at] = nothing, sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
       tiles.load_queries(group, y, tiles.a.y, at, C(1));
       group.each(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
@@ -220,21 +230,28 @@ struct attention_forward_tile {
           [&](int j, int l) { return kv[j * stride + l]; },
           [&](int i, int j, C score) {
             const bool seen = at.query(i) >= range.first + j * range.step;
-            p[i * wide + j] = seen ? score : -std::numeric_limits<C>::infinity();
+            p[i * wide + j] = seen ? score : nothing;
           });
       group.barrier();
       group.each(rows, [&](auto r) {
-        C* const weights = p + r.at * wide;
-        C greatest = top[r.at], total = 0;
-        for (int j = 0; j < keys; ++j) greatest = weights[j] > greatest ? weights[j] : greatest;
-        const bool blind = greatest == -std::numeric_limits<C>::infinity();  // this row sees nothing yet
-        for (int j = 0; j < keys; ++j) total += weights[j] = blind ? C(0) : std::exp(weights[j] - greatest);
-        shrink[r.at] = blind ? C(1) : std::exp(top[r.at] - greatest);
-        sum[r.at] = sum[r.at] * shrink[r.at] + total;
+        C greatest = top[r.at];
+        for (int j = 0; j < keys; ++j) greatest = p[r.at * wide + j] > greatest ? p[r.at * wide + j] : greatest;
+        shrink[r.at] = greatest == nothing ? C(1) : std::exp(top[r.at] - greatest);
         top[r.at] = greatest;
       });
       tiles.load_keys(group, kv, range.v, keys);
       group.barrier();
+      group.each(rows * keys, [&](auto n) {
+        const int i = int(n.at) / keys, j = int(n.at) % keys;
+        C& weight = p[i * wide + j];
+        weight = top[i] == nothing ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
+      });
+      group.barrier();
+      group.each(rows, [&](auto r) {
+        C total = 0;
+        for (int j = 0; j < keys; ++j) total += p[r.at * wide + j];
+        sum[r.at] = sum[r.at] * shrink[r.at] + total;
+      });
       tile_product<C>(
           group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
           [&](int j, int l) { return kv[l * stride + j]; },
