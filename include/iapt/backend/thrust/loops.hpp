@@ -12,6 +12,7 @@
 #include "iapt/backend/pool.hpp"
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_adjoint.hpp"
+#include "iapt/backend/thrust/attention_merge.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
 #include "iapt/expr/lane.hpp"
