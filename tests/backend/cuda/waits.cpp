@@ -44,19 +44,40 @@ TEST_CASE("a training step waits once, and the run leaves nothing behind", "[bac
   CHECK(simulated_gpu::here().bytes_in_use() == before);
 }
 
-TEST_CASE("a step of decoding waits once, and its recording leaves nothing behind", "[backend]") {
+namespace {
+
+/// Pieces of work that the last of some steps of decoding queues, each of which is to wait once.
+template <class Method>
+std::size_t work_of_a_step(const causal_lm<float, cuda_backend>& lm, const Method& method) {
+  packed_batch batch;
+  batch.add(small_tokens(5, 1));
+  kv_cache<float, cuda_backend> cache(lm.backend(), lm.config, 1, 20);
+  lm.prefill(batch, cache, method);
+  decoder reader(lm, cache, {0}, method);
+  std::vector<token_id> tokens{3};
+  std::size_t work = 0;
+  for (int step = 0; step < 6; ++step) {
+    const std::size_t before = lm.backend().stream()->done;
+    CHECK(waits_in([&] { tokens = row_argmax(reader.step(tokens)); }) == 1);
+    work = lm.backend().stream()->done - before;
+  }
+  return work;
+}
+
+}  // namespace
+
+TEST_CASE("a step of decoding waits once, is the same work with soft tokens as without, and leaves nothing behind",
+          "[backend]") {
   const std::size_t before = simulated_gpu::here().bytes_in_use();
   {
     cuda_backend backend;
     const auto lm = small_model<float>(backend);
-    packed_batch batch;
-    batch.add(small_tokens(5, 1));
-    kv_cache<float, cuda_backend> cache(backend, lm.config, 1, 20);
-    lm.prefill(batch, cache);
-    const bare method;
-    decoder reader(lm, cache, {0}, method);
-    std::vector<token_id> tokens{3};
-    for (int step = 0; step < 6; ++step) CHECK(waits_in([&] { tokens = row_argmax(reader.step(tokens)); }) == 1);
+    const std::size_t work = work_of_a_step(lm, bare{});
+    // A layer's are 7 products, 2 norms, 2 rotary positions, new rows, attention in 2, a gate and 2 sums. Beside them:
+    // uploads, the embedding, the last norm and the head, the choice and its download.
+    CHECK(work <= 17 * 3 + 11);
+    CHECK(work_of_a_step(lm, make_iapt<key_value_generator<float, cuda_backend>>(
+                                 lm, {.soft_tokens = 2, .bottleneck = 5, .start = prompt_start::random})) == work);
   }
   CHECK(simulated_gpu::here().bytes_in_use() == before);
 }
