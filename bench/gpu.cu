@@ -157,6 +157,9 @@ int main(int argc, char** argv) {
         throw error("what to measure: roof, train, generate or generate-bare");
     }
     std::string line = "{\"device\": \"" + backend.description() + "\"";
+#if IAPT_SIMULATED_GPU
+    found["pieces_of_work"] = double(backend.stream()->done);
+#endif
     found["peak_mib"] = double(backend.peak_bytes() >> 20);
     for (const auto& [name, value] : found) line += ", \"" + name + "\": " + std::to_string(value);
     std::cout << line << "}\n";

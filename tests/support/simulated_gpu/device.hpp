@@ -67,7 +67,7 @@ class simulated_gpu {
   /// Bytes given out.
   std::size_t bytes_in_use() const { return in_use_; }
   /// Bytes of all of it.
-  static constexpr std::size_t bytes = std::size_t(16) << 30;
+  static constexpr std::size_t bytes = std::size_t(256) << 30;
   /// How many devices there are, which share all that is here but for their streams.
   static constexpr int count = 2;
   /// The calling thread's.
