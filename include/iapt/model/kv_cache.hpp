@@ -17,9 +17,11 @@ namespace iapt {
 template <class T>
 struct put_loop {
   using value_type = T;        ///< type of one number
-  const T *keys, *values;      ///< rows (N, G·E)
+  const T *keys,               ///< rows (N, G·E)
+      *values;                 ///< of as many
   const std::int32_t* places;  ///< where they go (N), each to one of its own
-  T *to_keys, *to_values;      ///< of the cache (·, G·E)
+  T *to_keys,                  ///< of the cache (·, G·E)
+      *to_values;              ///< of the cache, too
   extent columns;              ///< G·E
   /// Column j of row i.
   template <class Lane>
