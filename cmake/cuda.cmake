@@ -33,13 +33,9 @@ endfunction()
 
 # Appends to the list named by its argument what is missing. A macro: only a folder itself can enable a language.
 macro(iapt_find_cuda result)
-  # What the code is made for: A100, H100 and H200, and PTX that the driver compiles for what comes later. All of it from
-  # one pass of the compiler, which CMAKE_CUDA_ARCHITECTURES cannot say: nothing here is for one architecture alone, and
-  # a pass takes a quarter of a unit's time.
-  set(code "")
+  # What the code is made for: A100, H100 and H200, and PTX that the driver compiles for what comes later.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(CMAKE_CUDA_ARCHITECTURES OFF)
-    set(code "--generate-code=arch=compute_80,code=[sm_80,sm_90,compute_80]")
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
   endif()
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
@@ -53,7 +49,7 @@ macro(iapt_find_cuda result)
     add_library(iapt::cuda ALIAS iapt_cuda)
     # The standard as a flag, because CMake 3.25 does not know what CUDA 13 can do; and device code calls our constexpr
     # functions, which then need no mark.
-    target_compile_options(iapt_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;${code}>")
+    target_compile_options(iapt_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
     target_link_libraries(iapt_cuda INTERFACE CUDA::cudart CUDA::cublasLt)
     # The drawing of tokens and the like is shared among the host's threads, as it is where a host compiler sees it.
     if(TARGET OpenMP::OpenMP_CXX)

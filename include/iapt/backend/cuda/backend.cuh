@@ -127,7 +127,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
   /// stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for all.
-  /// @throws device_error if f cannot be recorded: it uploads, or waits
+  /// @throws device_error if f cannot be recorded: it uploads, waits, or needs more memory than it did
   template <class F>
   void repeat(cuda_work& work, const F& f) {
     const auto launch = [&] {
