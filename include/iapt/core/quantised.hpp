@@ -232,10 +232,9 @@ struct quantised_rows {
   extent columns;         ///< numbers in a row, whole blocks
 
   /// Bytes from one row to the next.
-  constexpr extent row_bytes() const {
-    const block_layout layout = layout_of(type);
-    return columns / layout.elements * layout.bytes;
-  }
+  constexpr extent row_bytes() const { return row_bytes(layout_of(type)); }
+  /// The same, of a layout that is known already.
+  constexpr extent row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
   /// Where row i begins.
   constexpr const std::byte* row(extent i) const { return data + i * row_bytes(); }
   /// Calls f(element) once, where element(j) is number j of row i.
@@ -243,7 +242,7 @@ struct quantised_rows {
   constexpr void read(extent i, const F& f) const {
     with_format(type, [&]<class Format>(Format) {
       constexpr block_layout layout = layout_of(Format::type);  // a GPU divides slowly by what it learns as it runs
-      const std::byte* const from = data + i * (columns / layout.elements * layout.bytes);
+      const std::byte* const from = data + i * row_bytes(layout);
       f([from](extent j) { return Format::template number<T>(from, j); });
     });
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of several GPUs a thread uses.
+// Whether there is a GPU, and which of several a thread uses.
 #include IAPT_TEST_BACKEND_HEADER
 
 #include <future>
@@ -12,15 +12,29 @@
 namespace iapt::test::backend_cuda_device {
 namespace {
 
-bool there_are_two() {
+int gpus() {
   int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess && count > 1) return true;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
   cudaGetLastError();
+  return count;
+}
+bool there_are_two() {
+  if (gpus() > 1) return true;
   WARN("no second GPU");
   return false;
 }
 
 }  // namespace
+
+TEST_CASE("a machine without a GPU says so", "[backend][no_device]") {
+  if (gpus() > 0) return;
+  CHECK(message_of<device_error>([] { cuda_backend(); }).starts_with("cuda: no GPU can be used on this machine: "));
+}
+
+TEST_CASE("a device that is not there", "[backend]") {
+  CHECK(message_of<device_error>([] { cuda_backend({.device = 99}); }).starts_with("cuda: there is no device 99; "));
+  CHECK(message_of<device_error>([] { cuda_backend({.device = -1}); }).starts_with("cuda: there is no device -1; "));
+}
 
 TEST_CASE("another thread uses another device", "[backend]") {
   if (!there_are_two()) return;

@@ -113,23 +113,21 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { ret
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return cudaSuccess; }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  simulated_gpu& device = gpu();
   if (bytes == 0) return cudaSuccess;
-  if (kind != cudaMemcpyHostToDevice && !device.owns(from, bytes)) return device.fail(cudaErrorInvalidValue);
-  if (kind != cudaMemcpyDeviceToHost && !device.owns(to, bytes)) return device.fail(cudaErrorInvalidValue);
+  if (kind != cudaMemcpyHostToDevice && !gpu().owns(from, bytes)) return gpu().fail(cudaErrorInvalidValue);
+  if (kind != cudaMemcpyDeviceToHost && !gpu().owns(to, bytes)) return gpu().fail(cudaErrorInvalidValue);
   if (kind == cudaMemcpyHostToDevice && !within(locked, from, bytes))
-    gpu().refuse("the host would wait for an upload from memory that is not page-locked");
-  return device.queue(stream, [=] { std::memcpy(to, from, bytes); });
+    simulated_gpu::refuse("the host would wait for an upload from memory that is not page-locked");
+  return gpu().queue(stream, [=] { std::memcpy(to, from, bytes); });
 }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t stream) {
   return cudaMemset2DAsync(p, bytes, value, bytes, 1, stream);
 }
 cudaError_t cudaMemset2DAsync(void* p, std::size_t pitch, int value, std::size_t width, std::size_t height,
                               cudaStream_t stream) {
-  simulated_gpu& device = gpu();
   if (width == 0 || height == 0) return cudaSuccess;
-  if (width > pitch || !device.owns(p, (height - 1) * pitch + width)) return device.fail(cudaErrorInvalidValue);
-  return device.queue(stream, [=] {
+  if (width > pitch || !gpu().owns(p, (height - 1) * pitch + width)) return gpu().fail(cudaErrorInvalidValue);
+  return gpu().queue(stream, [=] {
     for (std::size_t i = 0; i < height; ++i) std::memset(static_cast<std::byte*>(p) + i * pitch, value, width);
   });
 }

@@ -6,7 +6,6 @@
 #include <thrust/system/cuda/execution_policy.h>
 #include <thrust/system_error.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -12,8 +12,8 @@
 
 namespace iapt {
 
-/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` is a cuda_device,
-/// too, as a base before this one: cuDNN must not outlive the stream.
+/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` is a cuda_device, too, as a base before
+/// this one: cuDNN must not outlive the stream.
 template <class Self>
 class cudnn_loops : public thrust_loops<Self> {
  public:
