@@ -67,6 +67,9 @@ class memory_pool {
     while (!idle_.empty()) drop(idle_.begin());
   }
 
+ protected:
+  mutable std::recursive_mutex mutex_;  ///< for what `Self` adds to take() and give(); an allocate() may trim()
+
  private:
   static std::size_t rounded(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64; }
   void drop(std::multimap<std::size_t, void*>::iterator block) {
@@ -74,7 +77,6 @@ class memory_pool {
     idle_bytes_ -= block->first;
     idle_.erase(block);
   }
-  mutable std::recursive_mutex mutex_;  // recursive: an allocate() that fails may trim()
   std::multimap<std::size_t, void*> idle_;
   std::unordered_map<void*, std::size_t> sizes_;
   std::size_t in_use_ = 0, idle_bytes_ = 0, peak_ = 0;

@@ -77,7 +77,7 @@ class service {
  public:
   using request_type = engine_request<T, Backend>;  ///< what it takes
 
-  /// Starts the thread, for a model, which must outlive it.
+  /// Starts the thread, for a model, which must outlive it and whose backend the calling thread uses.
   service(const causal_lm<T, Backend>& lm, service_options options)
       : options_(std::move(options)), engine_(lm, options_.engine), thread_([this, &backend = lm.backend()] {
           backend.make_current();

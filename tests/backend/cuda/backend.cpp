@@ -45,6 +45,10 @@ TEST_CASE("a fault is blamed on its operation where every one is waited for", "[
   const auto message = message_of<device_error>([&] { blocking.grid(1, 4, stray_loop{}); });
   CHECK(message.find("stray_loop: ") != std::string::npos);
   CHECK(message.find("illegal") != std::string::npos);
+  const auto later = message_of<device_error>([&] { blocking.take<float>(1 << 20); });
+  CAPTURE(later);
+  CHECK(later.starts_with("cuda: allocation: nothing runs since "));
+  CHECK(later.find("stray_loop failed: ") != std::string::npos);
 }
 
 TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it later", "[backend][fault][late]") {
@@ -53,6 +57,15 @@ TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it
   const matrix_ref<const float> a{x.data(), 16};
   const matrix_ref<float> c{y.write(), 16};
   backend.matmul<float>(16, 16, 16, a, a, c, false);
+  const tensor<bfloat16, 2, cuda_backend> q(backend, {16, 16}), z(backend, {16, 16});
+  const tensor<float, 2, cuda_backend> sums(backend, {16, 1});
+  backend.zero(q.write(), q.size());
+  attention_arrays<bfloat16> rows{};
+  rows.layout = {1, 1, 16}, rows.scale = 1, rows.y = z.write(), rows.log_sum = sums.write();
+  rows.q = rows.k = rows.v = q.data();
+  const attention_segment sequence{.count = 16};
+  const auto plan = backend.plan_attention<bfloat16>(rows.layout, {&sequence, 1}, {});
+  backend.attention(rows, plan);
   backend.wait();
   backend.grid(1, 4, stray_loop{});
   const auto check_blame = [&](const std::string& where, const auto& f) {
@@ -64,6 +77,7 @@ TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it
   };
   check_blame("wait, ", [&] { backend.wait(); });
   check_blame("matmul (16, 16) × (16, 16), ", [&] { backend.matmul<float>(16, 16, 16, a, a, c, false); });
+  if (plan.fused().count) check_blame("cuDNN: ", [&] { backend.attention(rows, plan); });
   check_blame("upload, ", [&] { upload(x, std::vector<float>(256)); });
   check_blame("zero, ", [&] { backend.zero(x.write(), 256); });
   check_blame("allocation, ", [&] { backend.take<float>(1 << 20); });

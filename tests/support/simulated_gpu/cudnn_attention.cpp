@@ -87,7 +87,7 @@ head head_of(const cudnn_shape& shape, const fused_sequences& s, extent sequence
 }  // namespace
 
 struct cudnn_attention::state {
-  cudaStream_t stream;
+  const cuda_device& on;
 
   /// Queues work whose arrays are all there.
   /// @throws device_error if one is not, or the device has failed
@@ -102,12 +102,12 @@ struct cudnn_attention::state {
         !there(a.k, keys * size) || !there(a.v, keys * size) || !there(a.log_sum, queries) ||
         !there(static_cast<const std::byte*>(workspace), workspace_of(shape)))
       throw device_error("cuda: cuDNN: an array is not on the device");
-    const cudaError_t status = device.queue(stream, [=] {
+    const cudaError_t status = device.queue(on.stream(), [=] {
       for (extent i = 0; i < shape.sequences; ++i)
         if (s.lengths[i] > shape.longest) test::simulated_gpu::refuse("a sequence is longer than cuDNN was told");
       work();
     });
-    if (status != cudaSuccess) throw device_error(std::string("cuda: cuDNN: ") + cudaGetErrorString(status));
+    if (status != cudaSuccess) on.fail("cuDNN: attention", cudaGetErrorString(status));
   }
   static extent workspace_of(const cudnn_shape& shape) {
     return shape.adjoint ? shape.sequences * shape.heads() * shape.longest * shape.longest * 2 : 0;
@@ -116,9 +116,9 @@ struct cudnn_attention::state {
 bool cudnn_attention::knows(const head_layout& layout, int capability) {
   return capability == 90 && layout.head_size % 16 == 0 && layout.head_size <= 128;
 }
-cudnn_attention::cudnn_attention(cudaStream_t stream) : state_(new state{stream}) {}
+cudnn_attention::cudnn_attention(const cuda_device& device) : state_(new state{device}) {}
 cudnn_attention::~cudnn_attention() {
-  if (!test::simulated_gpu::here().streams.contains(state_->stream)) std::abort();  // it was closed too late
+  if (!test::simulated_gpu::here().streams.contains(state_->on.stream())) std::abort();  // it was closed too late
 }
 std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   return std::size_t(state::workspace_of(shape));

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <typeinfo>
 #include <unordered_map>
@@ -38,8 +39,8 @@ using cuda_loops = thrust_loops<Self>;
 #endif
 
 /// A GPU as a backend, for one host thread at a time (make_current()). Everything is queued in one stream, so memory
-/// that comes back can be handed out at once; the host waits in download() alone. A result repeats bit for bit on one
-/// kind of GPU.
+/// that comes back can be handed out at once; in a step the host waits in download() alone. A result repeats bit for
+/// bit on one kind of GPU.
 class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
  public:
   using work_type = cuda_work;  ///< of repeat()
@@ -64,6 +65,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   /// @throws device_error if there is none
   template <class T>
   T* take(extent n) {
+    const std::lock_guard lock(mutex_);
     if (!recording_) return memory_pool::take<T>(n);
     void* const p = recording_->take(n * extent(sizeof(T)), !capturing_);
     recorded_.emplace(p, recording_);
@@ -72,6 +74,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   /// Takes memory back; `n` as it was asked for.
   template <class T>
   void give(T* p, extent n) {
+    const std::lock_guard lock(mutex_);
     const auto found = recorded_.empty() ? recorded_.end() : recorded_.find(p);
     if (found == recorded_.end()) return memory_pool::give(p, n);
     const auto memory = std::move(found->second);  // until here it may be the last to hold it

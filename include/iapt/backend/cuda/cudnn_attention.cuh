@@ -3,8 +3,6 @@
 // cudnn_attention_source.cuh, which one translation unit of a program includes: NVIDIA's headers take a compiler half a
 // minute. In CMake that unit comes with iapt::cuda.
 #pragma once
-#include <cuda_runtime.h>
-
 #include <compare>
 #include <cstddef>
 #include <memory>
@@ -12,6 +10,7 @@
 #include <string_view>
 
 #include "iapt/backend/concept.hpp"
+#include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/thrust/attention.hpp"
 
 namespace iapt {
@@ -56,9 +55,9 @@ class cudnn_attention {
   /// at most 128, numbers, on data centres' GPUs from Hopper on. Others lack a fixed order for packed rows.
   static bool knows(const head_layout& layout, int capability);
 
-  /// Opens cuDNN on the current device.
+  /// Opens cuDNN on a device, the calling thread's current one, which must outlive it.
   /// @throws device_error if it cannot be
-  explicit cudnn_attention(cudaStream_t stream);
+  explicit cudnn_attention(const cuda_device& device);
   ~cudnn_attention();
   cudnn_attention(const cudnn_attention&) = delete;
   cudnn_attention& operator=(const cudnn_attention&) = delete;

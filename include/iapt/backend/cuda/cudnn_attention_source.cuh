@@ -48,10 +48,6 @@ inline std::string to_text(const cudnn_shape& s) {
 }
 /// What to do where cuDNN fails.
 inline constexpr auto way_out = "; cuda_options{.fused_attention = false} does without";
-/// @throws device_error if a call of cuDNN's frontend failed
-inline void check(fe::error_t status, const cudnn_shape& shape) {
-  if (status.is_bad()) throw device_error("cuda: cuDNN: " + to_text(shape) + ": " + status.get_message() + way_out);
-}
 
 /// The statement in cuDNN's terms. Rows are packed: where a sequence begins, an array says, in numbers.
 inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
@@ -127,10 +123,16 @@ struct cudnn_attention::state {
     /// Closes it.
     void operator()(cudnnContext* handle) const { cudnnDestroy(handle); }
   };
-  std::unique_ptr<cudnnContext, close> handle;                                  ///< of cuDNN, with our stream
-  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs;  ///< compiled
-  std::map<cudnn_shape, std::size_t> workspaces;                                ///< bytes that each one needs
+  const cuda_device& device;                                                         ///< that it is open on
+  std::unique_ptr<cudnnContext, close> handle = {};                                  ///< of cuDNN, with our stream
+  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs = {};  ///< compiled
+  std::map<cudnn_shape, std::size_t> workspaces = {};                                ///< bytes that each one needs
 
+  /// @throws device_error if a call of cuDNN's frontend failed
+  void check(cudnn_frontend::error_t status, const cudnn_shape& shape) const {
+    if (status.is_bad())
+      device.fail("cuDNN: " + cudnn_detail::to_text(shape), status.get_message() + cudnn_detail::way_out);
+  }
   /// One run; `adjoints` for the adjoint alone.
   /// @throws device_error if cuDNN fails
   void run(const cudnn_shape& shape, const fused_sequences& s, extent kv_head, void* workspace,
@@ -159,15 +161,15 @@ bool cudnn_attention::knows(const head_layout& layout, int capability) {
   return device && cudnnGetVersion() >= 90900 && layout.head_size % 16 == 0 && layout.head_size <= 128;
 }
 
-cudnn_attention::cudnn_attention(cudaStream_t stream) : state_(std::make_unique<state>()) {
-  const auto must = [](cudnnStatus_t status) {
+cudnn_attention::cudnn_attention(const cuda_device& device) : state_(new state{device}) {
+  const auto must = [&](cudnnStatus_t status) {
     if (status != CUDNN_STATUS_SUCCESS)
-      throw device_error(std::string("cuda: cuDNN: ") + cudnnGetErrorString(status) + cudnn_detail::way_out);
+      device.fail("cuDNN", cudnnGetErrorString(status) + std::string(cudnn_detail::way_out));
   };
   cudnnHandle_t handle = nullptr;
   must(cudnnCreate(&handle));
   state_->handle.reset(handle);
-  must(cudnnSetStream(handle, stream));
+  must(cudnnSetStream(handle, device.stream()));
 }
 cudnn_attention::~cudnn_attention() = default;
 
@@ -176,9 +178,9 @@ std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   if (found != state_->workspaces.end()) return found->second;
   auto graph = std::make_unique<cudnn_frontend::graph::Graph>();
   cudnn_detail::write_statement(*graph, shape);
-  cudnn_detail::check(graph->build(state_->handle.get(), {cudnn_frontend::HeurMode_t::A}), shape);
+  state_->check(graph->build(state_->handle.get(), {cudnn_frontend::HeurMode_t::A}), shape);
   std::int64_t bytes = 0;
-  cudnn_detail::check(graph->get_workspace_size(bytes), shape);
+  state_->check(graph->get_workspace_size(bytes), shape);
   state_->graphs.emplace(shape, std::move(graph));
   return state_->workspaces.emplace(shape, std::size_t(bytes)).first->second;
 }

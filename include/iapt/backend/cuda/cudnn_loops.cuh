@@ -66,15 +66,16 @@ class cudnn_loops : public thrust_loops<Self> {
   // f(shape, sequences, first key/value head, workspace) for each part that is done at once.
   template <class F>
   void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
-    if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(self().stream());
+    if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(self());
     for (extent done = 0; done < sequences.count;) {
       const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
       buffer<std::uint8_t, Self> workspace(self(), extent(cudnn_->workspace_bytes(shape)));
-      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads)
+      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads) {
         f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
+        self().queued("fused attention");
+      }
       done += shape.sequences;
     }
-    self().queued("fused attention");
   }
   Self& self() { return *static_cast<Self*>(this); }
   const Self& self() const { return *static_cast<const Self*>(this); }

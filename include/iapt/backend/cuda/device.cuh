@@ -59,17 +59,21 @@ class cuda_device {
   void check(cudaError_t status, const char* operation) const {
     if (status != cudaSuccess) fail(readable_name(operation), cudaGetErrorString(status));
   }
-  /// Blames a failed call on its operation, unless what was queued before has failed: that comes up at any later call,
-  /// and at all that follow.
+  /// Blames a failed call on its operation, unless one that was queued before has failed: that comes up at any later
+  /// call, and at all that follow. Where every operation is waited for, it is the last that was queued.
   /// @throws device_error
   [[noreturn]] void fail(const std::string& operation, const std::string& why) const {
     cudaGetLastError();  // it must not be blamed on the next call as well
     std::size_t free, total;
     const cudaError_t fault = cudaMemGetInfo(&free, &total);  // some call that can only fail so
     cudaGetLastError();
-    if (fault == cudaSuccess || options_.blocking) throw device_error("cuda: " + operation + ": " + why);
-    throw device_error("cuda: noticed at " + operation + ", the last operation queued before was " +
-                       readable_name(last_) +
+    const std::string last = readable_name(last_);
+    if (fault == cudaSuccess || (options_.blocking && operation == last))
+      throw device_error("cuda: " + operation + ": " + why);
+    if (options_.blocking)
+      throw device_error("cuda: " + operation + ": nothing runs since " + last +
+                         " failed: " + cudaGetErrorString(fault));
+    throw device_error("cuda: noticed at " + operation + ", the last operation queued before was " + last +
                        "; cuda_options{.blocking = true} finds the one to blame: " + cudaGetErrorString(fault));
   }
 
