@@ -15,20 +15,20 @@ struct generation_program : inference_flags {
   extent prompt = 512, fresh = 64;
 
   void add(CLI::App& app);
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
-template <class Backend>
+template <class T, class Backend>
 int generation_program::run(Backend& backend) const {
-  const auto lm = load(backend);
+  const auto lm = load<T>(backend);
   random_stream random(1);
   packed_batch batch;
   batch.add(bench::random_tokens(random, lm.config, prompt));
   const bare method;
   double prefill = 1e9, decode = 0;
   for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
-    kv_cache<float, Backend> cache(backend, lm.config, 1, prompt + fresh);
+    kv_cache<T, Backend> cache(backend, lm.config, 1, prompt + fresh);
     double start = bench::now();
     auto next = likeliest(lm.prefill(batch, cache));
     prefill = std::min(prefill, bench::now() - start);

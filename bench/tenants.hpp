@@ -29,7 +29,7 @@ struct tenants_program : inference_flags {
   double temperature = 0, top_p = 1;
 
   void add(CLI::App& app);
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
@@ -131,17 +131,17 @@ nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, Met
           {"reused_tokens", server.reused_tokens()}};
 }
 
-template <class Backend>
+template <class T, class Backend>
 int tenants_program::run(Backend& backend) const {
-  const auto lm = load(backend);
-  using lm_type = causal_lm<float, Backend>;
+  const auto lm = load<T>(backend);
+  using lm_type = causal_lm<T, Backend>;
   const lm_type& backbone = lm;
   const auto print = [](const char* method, extent parameters, nlohmann::ordered_json found) {
     nlohmann::ordered_json line{{"method", method}, {"parameters", parameters}};
     line.update(found);
     std::cout << line.dump() << std::endl;
   };
-  using iapt_type = iapt_method<key_value_generator<float, Backend>>;
+  using iapt_type = iapt_method<key_value_generator<compute_type<T>, Backend>>;
   const auto iapt = [&](std::size_t tenant, placement where) {
     return iapt_type::make(backbone, {.soft_tokens = soft_tokens,
                                       .bottleneck = bottleneck,

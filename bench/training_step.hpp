@@ -16,16 +16,16 @@ struct training_step_program : common_flags {
   extent batch_size = 8, instruction = 72, response = 23, steps = 5;
 
   void add(CLI::App& app);
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
 // Best rate of a large product, in GFLOP/s.
-template <class Backend>
+template <class T, class Backend>
 double product_rate(Backend& backend) {
   const extent m = 768, n = 1536, k = 576;
-  const auto a = random_normal<float>(backend, extents<2>{m, k}, 1, random_stream(1));
-  const auto b = random_normal<float>(backend, extents<2>{n, k}, 1, random_stream(2));
+  const auto a = random_normal<T>(backend, extents<2>{m, k}, 1, random_stream(1));
+  const auto b = random_normal<T>(backend, extents<2>{n, k}, 1, random_stream(2));
   inference<Backend> run(backend);
   double best = 1e9;
   for (int i = 0; i < 20; ++i) {
@@ -37,12 +37,12 @@ double product_rate(Backend& backend) {
   return 2e-9 * double(m * n * k) / best;
 }
 
-template <class Backend>
+template <class T, class Backend>
 int training_step_program::run(Backend& backend) const {
-  const auto lm = load_causal_lm<float>(model, backend);
-  const double roof = product_rate(backend);
+  const auto lm = load_causal_lm<T>(model, backend);
+  const double roof = product_rate<T>(backend);
   iapt_options options{.where = where == "late" ? placement::late : placement::front, .start = prompt_start::random};
-  auto method = make_iapt<key_value_generator<float, Backend>>(lm, options);
+  auto method = make_iapt<key_value_generator<compute_type<T>, Backend>>(lm, options);
   adamw optimizer(method.parameters());
   random_stream random(1);
   const auto tokens = [&](extent count) { return bench::random_tokens(random, lm.config, count); };

@@ -19,7 +19,7 @@ struct evaluate_program : adapted_flags {
 
   void add(CLI::App& app);
   void settle();  // what flags mean together
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
@@ -95,9 +95,9 @@ nlohmann::ordered_json measure(const Model& lm, const Method& method, const eval
   return result;
 }
 
-template <class Backend>
+template <class T, class Backend>
 int evaluate_program::run(Backend& backend) const {
-  const auto lm = load(backend);
+  const auto lm = load<T>(backend);
   const auto result = with_adapter(
       lm, adapter, merge, [&](const auto& model, const auto& method) { return measure(model, method, *this); });
   std::cout << result.dump() << '\n';

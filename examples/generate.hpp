@@ -17,7 +17,7 @@ struct generate_program : adapted_flags {
 
   void add(CLI::App& app);
   void settle() const;  // what flags mean together
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
@@ -32,9 +32,9 @@ inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_t
   return found;
 }
 
-template <class Backend>
+template <class T, class Backend>
 int generate_program::run(Backend& backend) const {
-  const auto lm = load(backend);
+  const auto lm = load<T>(backend);
   generation_options limits = options;
   limits.stop = stop_tokens(lm);
   std::vector<token_id> tokens;

@@ -25,23 +25,23 @@ struct serve_program : inference_flags {
   extent max_running = 32, max_queue = 64, max_tokens = 4096, max_body = 1024, timeout = 600;  // KiB, seconds
 
   void add(CLI::App& app);
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
 /// What answers the requests of HTTP. Each connection has a thread, which reads adapters and writes answers; the
 /// service's thread generates.
-template <class Backend>
+template <class T, class Backend>
 class server {
  public:
   server(const serve_program& flags, Backend& backend)
       : flags_(flags),
-        lm_(flags.load(backend)),
+        lm_(flags.load<T>(backend)),
         stop_(stop_tokens(lm_)),
         keys_(flags.keys),
         service_(lm_,
-                 {.engine = {.cache = cache_within<float>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
-                                                          flags.share_late),
+                 {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
+                                                      flags.share_late),
                              .share_prefixes = !flags.share_nothing},
                   .max_queue = std::size_t(flags.max_queue),
                   .on_failure = [](const std::string& why) { std::cerr << "iapt: a pass failed: " + why + "\n"; }}),
@@ -82,7 +82,7 @@ class server {
   }
   static std::size_t mebibytes(extent count) { return std::size_t(count) << 20; }
   // A GPU's backend is of one thread: there adapters are read between two passes.
-  typename adapter_store<float, Backend>::runner loader() {
+  typename adapter_store<T, Backend>::runner loader() {
     if constexpr (requires(const Backend& backend) { backend.threads(); }) return {};
     return [this](const auto& read) { service_.between_passes(read); };
   }
@@ -159,7 +159,7 @@ class server {
     to.set_content(text({{"object", "list"}, {"data", list}}), "application/json");
   }
   // What the engine is asked for each answer.
-  std::vector<engine_request<float, Backend>> prepare(const openai_request& asked) {
+  std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
     if (std::size_t(asked.answers()) > service_.most())
       throw openai_error(400,
                          "of " + std::to_string(asked.answers()) + " answers at most " +
@@ -167,13 +167,13 @@ class server {
                          asked.choices > 1 ? "n" : "prompt");
     if (asked.options.beams > flags_.max_running)
       throw openai_error(400, "best_of must be at most " + std::to_string(flags_.max_running) + " here", "best_of");
-    engine_request<float, Backend> request;
+    engine_request<T, Backend> request;
     try {
       if (asked.model != name_) request.method = store_.get(asked.model);
     } catch (const unknown_tenant&) { throw no_model(asked.model); } catch (const io_error& failure) {
       throw openai_error(422, std::string("the adapter cannot be used: ") + failure.what(), "model", "bad_adapter");
     }
-    std::vector<engine_request<float, Backend>> all;
+    std::vector<engine_request<T, Backend>> all;
     for (std::vector<token_id>& prompt : asked.encode(lm_)) {
       request.prompt = std::move(prompt);
       const extent most = longest_answer(asked, extent(request.prompt.size()) + request.soft_tokens());
@@ -245,22 +245,22 @@ class server {
   }
 
   const serve_program& flags_;
-  language_model<float, Backend> lm_;
+  language_model<T, Backend> lm_;
   std::string name_;  // of the bare model
   std::vector<token_id> stop_;
   api_keys keys_;
   http_metrics metrics_;
-  service<float, Backend> service_;
-  adapter_store<float, Backend> store_;
+  service<T, Backend> service_;
+  adapter_store<T, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer
   std::atomic<int> answering_ = 0;         // requests of HTTP
   http_server http_;
 };
 
-template <class Backend>
+template <class T, class Backend>
 int serve_program::run(Backend& backend) const {
   share_heap();
-  return server<Backend>(*this, backend).run();
+  return server<T, Backend>(*this, backend).run();
 }
 
 }  // namespace program

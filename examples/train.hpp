@@ -22,7 +22,7 @@ struct train_program : common_flags {
 
   void add(CLI::App& app);
   void settle();  // what flags mean together
-  template <class Backend>
+  template <class T, class Backend>
   int run(Backend& backend) const;
 
  private:
@@ -137,6 +137,7 @@ int train_program::adapt(const Model& lm) const {
   for (const auto* set : {&data, &dev})
     if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
   options.subject = {{"model", lm.fingerprint()}};
+  if constexpr (std::is_same_v<typename Model::value_type, bfloat16>) options.subject["dtype"] = "bfloat16";
   options.subject.update(subject_of<Method>(chosen));
   if constexpr (requires { chosen.text_needed(); }) {
     if (chosen.text_needed() > 0) chosen.start_text = text_to_start_from(lm, start_text, chosen, data);
@@ -145,14 +146,14 @@ int train_program::adapt(const Model& lm) const {
   return train_on<Method>(lm, chosen, options, data, dev);
 }
 
-template <class Backend>
+template <class T, class Backend>
 int train_program::run(Backend& backend) const {
-  using methods = known_methods<float, Backend>;
+  using methods = known_methods<compute_type<T>, Backend>;
   const auto suits = [&]<class Method>(std::type_identity<Method>) { return is_chosen<Method>(method, given); };
   const auto none = [&] { throw error("--method " + method + " is not known with these options"); };
   methods::first(
       suits, [&]<class Method>(std::type_identity<Method>) { chosen_options<Method>(); }, none);
-  auto lm = load_causal_lm<float>(model, backend);
+  auto lm = load_causal_lm<T>(model, backend);
   lm.recompute_layers = recompute;
   warn_if_too_long(lm, max_length, "--max-length");
   return methods::first(

@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs whose code for each device is a translation unit of its own: the build makes one of train.hpp and Eigen's
-// backend, one of train.hpp and Thrust's, and so on, and each makes itself known here.
+// backend, one of train.hpp and Thrust's, and so on, one for each type of number that is stored there, and each makes
+// itself known here.
 #pragma once
+#include <iapt/core/bfloat16.hpp>
 #include <iapt/core/error.hpp>
 #include <map>
 #include <string>
+#include <type_traits>
 
 namespace program {
 
-/// Names of the devices that a program was built for, and how it runs there.
+/// The devices that a program was built for by their names, the types of numbers that are stored there by theirs, and
+/// how it runs with them.
 template <class Program>
-std::map<std::string, int (*)(const Program&)>& devices() {
-  static std::map<std::string, int (*)(const Program&)> all;
+std::map<std::string, std::map<std::string, int (*)(const Program&)>>& devices() {
+  static std::map<std::string, std::map<std::string, int (*)(const Program&)>> all;
   return all;
+}
+/// The keys of a map, for a message.
+template <class Map>
+std::string names_of(const Map& map) {
+  std::string names;
+  for (const auto& one : map) names += (names.empty() ? "" : ", ") + one.first;
+  return names;
 }
 
 /// The backend that a program's flags describe.
@@ -33,27 +44,32 @@ Backend backend_for(const Program& program) {
   }
 }
 
-/// Makes a device known: `static const program::device<Program, Backend> train_here("eigen");`.
-template <class Program, class Backend>
+/// Makes a device known: `static const program::device<Program, Backend, float> train_here("eigen");`.
+template <class Program, class Backend, class T>
 struct device {
   explicit device(const char* name) {
-    devices<Program>()[name] = [](const Program& program) {
+    devices<Program>()[name][std::is_same_v<T, float> ? "float32" : "bfloat16"] = [](const Program& program) {
       Backend backend = backend_for<Backend>(program);
-      return program.run(backend);
+      return program.template run<T>(backend);
     };
   }
 };
 
-/// Runs a program on the device that its flags name.
+/// Runs a program on the device that its flags name, with the numbers that they name or else the smallest.
 /// @throws iapt::error if the build has no such device, iapt::device_error if the machine has none
 template <class Program>
 int run_on_device(const Program& program) {
   const auto& all = devices<Program>();
-  if (const auto found = all.find(program.device); found != all.end()) return found->second(program);
-  std::string names;
-  for (const auto& one : all) names += (names.empty() ? "" : ", ") + one.first;
-  throw iapt::device_error("--device " + program.device + ": this program was built for " + names + " alone" +
-                           (program.device == "cuda" ? "; configure with -DIAPT_CUDA=ON for a GPU" : ""));
+  const auto found = all.find(program.device);
+  if (found == all.end())
+    throw iapt::device_error("--device " + program.device + ": this program was built for " + names_of(all) + " alone" +
+                             (program.device == "cuda" ? "; configure with -DIAPT_CUDA=ON for a GPU" : ""));
+  const auto& numbers = found->second;  // "bfloat16" comes before "float32"
+  const auto run = program.dtype.empty() ? numbers.begin() : numbers.find(program.dtype);
+  if (run == numbers.end())
+    throw iapt::device_error("--dtype " + program.dtype + ": --device " + program.device + " has " + names_of(numbers) +
+                             " alone");
+  return run->second(program);
 }
 
 }  // namespace program

@@ -12,6 +12,9 @@ inline void common_flags::add(CLI::App& app) {
   app.add_option("--device", device, "where it runs: the processor by Eigen or by Thrust, or a GPU")
       ->check(CLI::IsMember({"eigen", "thrust", "cuda"}))
       ->capture_default_str();
+  app.add_option("--dtype", dtype,
+                 "what weights and rows are stored as; bfloat16 is a GPU's default, and only a GPU has it")
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
   app.add_option("--threads", threads, "threads of the processor to use; 0: all")
       ->check(between<int>(0, 1024))
       ->capture_default_str();

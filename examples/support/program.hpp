@@ -18,7 +18,7 @@ namespace program {
 
 /// Flags that programs with a model have.
 struct common_flags {
-  std::string model, device = "eigen";
+  std::string model, device = "eigen", dtype;
   int threads = 0;
   void add(CLI::App& app);
 };
@@ -27,11 +27,11 @@ struct inference_flags : common_flags {
   bool bit_for_bit = false, expand_weights = false;
   void add(CLI::App& app);
   /// The model, its weights as the file has them where the machine is no slower for it.
-  template <class Backend>
+  template <class T, class Backend>
   auto load(Backend& backend) const {
     const bool stored = Backend::streams_quantised && !expand_weights;
-    return iapt::load_causal_lm<float>(model, backend,
-                                       {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded});
+    return iapt::load_causal_lm<T>(model, backend,
+                                   {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded});
   }
 };
 /// And those that take an adapter.

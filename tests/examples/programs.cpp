@@ -204,6 +204,7 @@ TEST_CASE("programs: the device is named or refused, and the processor's two say
   const program run{*generate};
   const std::string question = "--model '" + *model + "' --prompt 'The capital of France is' --max-new 5";
   run.refuses(question + " --device abacus", "abacus not in {eigen,thrust,cuda}");
+  run.refuses(question + " --dtype bfloat16", "--dtype bfloat16: --device eigen has float32 alone");
   const outcome cuda = run(question + " --device cuda");  // a build without it, or a machine without it
   if (cuda.status != 0) {
     CHECK(cuda.status == 1);

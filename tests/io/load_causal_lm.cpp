@@ -156,6 +156,7 @@ void check_bfloat16(const std::string& path) {
   if constexpr (Backend::stores_bfloat16) {
     Backend backend = with_threads(2);
     const auto lm = load_causal_lm<bfloat16>(path, backend);
+    CHECK(lm.fingerprint() == load_causal_lm<float>(path, backend).fingerprint());  // adapters are for both
     CHECK(generate(lm, bare{}, {lm.tokenizer().encode("The capital of France is")}, {.max_new = 2})[0] ==
           lm.tokenizer().encode(" Paris.", {.bos = false}));
     using method_type = iapt_method<key_value_generator<float, Backend>>;

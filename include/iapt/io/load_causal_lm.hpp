@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "iapt/core/bfloat16.hpp"
 #include "iapt/io/model_config.hpp"
 #include "iapt/io/model_weights.hpp"
 #include "iapt/text/chat_template.hpp"
@@ -39,7 +40,8 @@ class language_model : public causal_lm<T, Backend> {
     throw io_error(place_ + ": the model names no end-of-text token");
   }
   /// Tells backbones apart: a hash of sizes and of some of the weights, as 16 hexadecimal digits. An adapter works only
-  /// with the backbone that it was trained on, in the same encoding.
+  /// with the backbone that it was trained on, quantised alike. Weights are hashed in bfloat16, as which they may be
+  /// stored here.
   std::string fingerprint() const {
     std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
     const auto mix = [&](const void* data, std::size_t bytes) {
@@ -52,7 +54,7 @@ class language_model : public causal_lm<T, Backend> {
       mix(&n, sizeof n);
     const auto sample = [&](const auto& x) {
       for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096)))) {
-        const float rounded = float(value);
+        const auto rounded = float(bfloat16(float(value)));
         mix(&rounded, sizeof rounded);
       }
     };
