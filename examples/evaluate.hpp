@@ -30,10 +30,11 @@ inline std::string trimmed(const std::string& text) {
 }
 
 // Fraction of greedy answers that equal the response, in all and by tag.
-template <class Model, class Method>
-void exact(const Model& lm, const Method& method, const evaluate_program& f, const std::vector<example>& examples,
+template <class Adapted>
+void exact(const Adapted& adapted, const evaluate_program& f, const std::vector<example>& examples,
            nlohmann::ordered_json& result) {
   constexpr std::size_t together = 16;
+  const auto& lm = adapted.lm;
   const std::vector<token_id> stop = stop_tokens(lm);
   const auto text_of = [&](std::vector<token_id> ids) {  // without the token that ends it
     if (!ids.empty() && std::find(stop.begin(), stop.end(), ids.back()) != stop.end()) ids.pop_back();
@@ -52,8 +53,8 @@ void exact(const Model& lm, const Method& method, const evaluate_program& f, con
     for (std::size_t i = from; i < to; ++i) prompts.push_back(examples[i].instruction);
     const std::vector<generation_options> options(prompts.size(),
                                                   {.max_new = f.max_new, .stop = stop, .beams = f.beams});
-    const auto answers = f.beams > 1 ? generate_with_beams(lm, method, prompts, options)
-                                     : generate(lm, method, prompts, std::span(options));
+    const auto answers = f.beams > 1 ? generate_with_beams(lm, adapted.method, prompts, options)
+                                     : generate(lm, *adapted.method, prompts, std::span(options));
     for (std::size_t i = from; i < to; ++i) {
       const std::string answer = text_of(answers[i - from]), expected = text_of(examples[i].response);
       const bool good = answer == expected;
@@ -73,8 +74,10 @@ void exact(const Model& lm, const Method& method, const evaluate_program& f, con
   for (const auto& [tag, count] : tags) std::cout << tag << ": " << count.first << " of " << count.second << " exact\n";
 }
 
-template <class Model, class Method>
-nlohmann::ordered_json measure(const Model& lm, const Method& method, const evaluate_program& f) {
+template <class Adapted>
+nlohmann::ordered_json measure(const Adapted& adapted, const evaluate_program& f) {
+  const auto& lm = adapted.lm;
+  const auto& method = *adapted.method;
   nlohmann::ordered_json result;
   const jsonl_options all{.shortest_instruction = stands_late(method) ? 2 : 1, .consequence = "nothing was evaluated"};
   const auto shorten = [&](auto& list) {
@@ -91,16 +94,14 @@ nlohmann::ordered_json measure(const Model& lm, const Method& method, const eval
   auto set = load_jsonl(f.data, lm.tokenizer(), all);
   shorten(set.examples);
   result["loss"] = evaluate(lm.backend(), lm, method, std::span<const example>(set.examples)).loss;
-  if (f.metric == "exact") exact(lm, method, f, set.examples, result);
+  if (f.metric == "exact") exact(adapted, f, set.examples, result);
   return result;
 }
 
 template <class T, class Backend>
 int evaluate_program::run(Backend& backend) const {
-  const auto lm = load<T>(backend);
-  const auto result = with_adapter(
-      lm, adapter, merge, [&](const auto& model, const auto& method) { return measure(model, method, *this); });
-  std::cout << result.dump() << '\n';
+  const auto adapted = load_adapted<T>(backend);
+  std::cout << measure(adapted, *this).dump() << '\n';
   return 0;
 }
 

@@ -34,7 +34,8 @@ inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_t
 
 template <class T, class Backend>
 int generate_program::run(Backend& backend) const {
-  const auto lm = load<T>(backend);
+  const auto adapted = load_adapted<T>(backend);
+  const auto& lm = adapted.lm;
   generation_options limits = options;
   limits.stop = stop_tokens(lm);
   std::vector<token_id> tokens;
@@ -46,22 +47,20 @@ int generate_program::run(Backend& backend) const {
   }
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
   warn_if_too_long(lm, extent(tokens.size()) + options.max_new, "--prompt with --max-new");
-  with_adapter(lm, adapter, merge, [&](const auto& model, const auto& method) {
-    stream_decoder text(lm.tokenizer());
-    stop_matcher until(stop);
-    std::string listed;  // behind the text, or they would stand within it on a terminal
-    const auto show = [&](const generated_token& one) {
-      std::cout << until.next(text.next(one.token)) << std::flush;
-      if (one.log_probabilities) listed += logprobs(lm.tokenizer(), one).dump() + "\n";
-      return !until.stopped();
-    };
-    if (limits.beams > 1)
-      generate_with_beams(model, method, {tokens}, std::span(&limits, 1), show);
-    else
-      generate(model, method, {tokens}, limits, show);
-    std::cout << until.next(text.finish()) << until.finish() << std::endl;
-    std::cerr << listed;
-  });
+  stream_decoder text(lm.tokenizer());
+  stop_matcher until(stop);
+  std::string listed;  // behind the text, or they would stand within it on a terminal
+  const auto show = [&](const generated_token& one) {
+    std::cout << until.next(text.next(one.token)) << std::flush;
+    if (one.log_probabilities) listed += logprobs(lm.tokenizer(), one).dump() + "\n";
+    return !until.stopped();
+  };
+  if (limits.beams > 1)
+    generate_with_beams(lm, adapted.method, {tokens}, std::span(&limits, 1), show);
+  else
+    generate(lm, *adapted.method, {tokens}, limits, show);
+  std::cout << until.next(text.finish()) << until.finish() << std::endl;
+  std::cerr << listed;
   return 0;
 }
 

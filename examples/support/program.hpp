@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace CLI {
@@ -34,11 +35,33 @@ struct inference_flags : common_flags {
                                    {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded});
   }
 };
-/// And those that take an adapter.
+/// A model and what it is adapted with, maybe the bare method.
+template <class T, class Backend>
+struct adapted_model {
+  iapt::language_model<T, Backend> lm;
+  iapt::shared_method<T, Backend> method;
+};
+/// And those that take an adapter. Whatever method it is of, a program is compiled once for all of them.
 struct adapted_flags : inference_flags {
   std::string adapter;
   bool merge = false;
   void add(CLI::App& app);
+  /// The model and the adapter, or the bare method where none is named. A merged adapter is the bare method of another
+  /// model.
+  /// @throws iapt::error if an adapter of its method cannot be merged
+  template <class T, class Backend>
+  adapted_model<T, Backend> load_adapted(Backend& backend) const {
+    if (adapter.empty() && merge) throw iapt::error("--merge needs --adapter");
+    const auto lm = load<T>(backend);
+    const auto bare = iapt::share_method(lm, iapt::bare{});
+    if (adapter.empty()) return {lm, bare};
+    return iapt::with_adapter(lm, iapt::adapter_folder(adapter), [&](auto method) -> adapted_model<T, Backend> {
+      if constexpr (requires { iapt::merged(lm, method); })
+        if (merge) return {iapt::merged(lm, method), bare};
+      if (merge) throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
+      return {lm, iapt::share_method(lm, std::move(method))};
+    });
+  }
 };
 
 /// What was given of the flags that methods have, by name; empty where it was not.
@@ -82,21 +105,6 @@ typename Method::options_type options_from(const method_flags& given) {
     if (!value.empty() && !known.contains(flag))
       throw iapt::error("--" + flag + ": --method " + Method::name + " has no such option");
   return options;
-}
-
-/// Calls f(model, method) with an adapter, or without one where the path is empty. A merged adapter is the bare method
-/// of another model.
-/// @throws iapt::error if an adapter of its method cannot be merged
-template <class Model, class F>
-auto with_adapter(const Model& lm, const std::string& path, bool merge, F f) {
-  if (path.empty() && merge) throw iapt::error("--merge needs --adapter");
-  if (path.empty()) return f(lm, iapt::bare{});
-  return iapt::with_adapter(lm, iapt::adapter_folder(path), [&](const auto& method) {
-    if constexpr (requires { iapt::merged(lm, method); })
-      if (merge) return f(iapt::merged(lm, method), iapt::bare{});
-    if (merge) throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
-    return f(lm, method);
-  });
 }
 
 /// The tokens that end an answer: the model's end token and, where its chat template is known, that of a turn.

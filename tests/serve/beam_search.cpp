@@ -102,7 +102,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
       }
       expected.push_back(search.best().tokens);
     }
-    CHECK(generate_with_beams(lm, method, prompts, options) == expected);
+    CHECK(generate_with_beams(lm, share_method(lm, method), prompts, options) == expected);
     // Where memory is short they take turns.
     engine<double, test_backend> server(
         lm, {.cache = {.sequences = 6, .blocks = 25, .block_rows = 4, .blocks_of_sequence = 10}, .rows_in_pass = 6});
@@ -156,7 +156,7 @@ TEST_CASE("beams are transformers', with PEFT's adapters too", "[serve]") {
                                                    .beams = one["beams"],
                                                    .length_penalty = one["length_penalty"]}};
     const auto check = [&](const auto& method) {
-      CHECK(generate_with_beams(lm, method, prompts, options)[0] == one["tokens"].get<tokens>());
+      CHECK(generate_with_beams(lm, share_method(lm, method), prompts, options)[0] == one["tokens"].get<tokens>());
     };
     if (one["adapter"].is_null())
       check(bare{});

@@ -120,6 +120,17 @@ TEST_CASE("a request gets what it would get alone, whatever else is served", "[s
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) == 0);
 }
 
+TEST_CASE("a method is itself where its type is known at run time only", "[serve]") {
+  test_backend backend = with_threads(2);
+  const auto lm = small_model(backend);
+  const auto all = tenants(lm);
+  for (std::size_t i = 0; i < all.size(); i += 3) {  // three prompts each
+    const auto method = all[i].method ? all[i].method : share_method(lm, bare{});
+    CHECK(generate(lm, *method, {all[i].prompt, all[i + 1].prompt, all[i + 2].prompt}, greedy()) ==
+          std::vector{all[i].answer, all[i + 1].answer, all[i + 2].answer});
+  }
+}
+
 TEST_CASE("requests that begin alike share what was read of them, and get what they would get alone", "[serve]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);

@@ -130,7 +130,7 @@ class causal_lm {
       p->plan = plan_late(batch, soft_token_count(method), context, store);
       p->blocks = store.blocks();
     } else {
-      p->plan = plan_front(batch, soft_token_count(method), shares_soft_tokens<Method>);
+      p->plan = plan_front(batch, soft_token_count(method), shares_soft_tokens(method));
     }
     return run(ctx, p, method, cache);
   }

@@ -48,7 +48,7 @@ enum class placement { front, late };
 ///   - `prefix(ctx, number, layer, states, rows, turns)`  keys and values (B·P, G·E) of a layer's soft tokens, written
 ///                                    from the states entering it, of which `rows` are each sequence's; `turns` are the
 ///                                    rotary angles of the soft tokens (B·P, E)
-///   - `shares_soft_tokens`             true if all sequences have the same soft tokens, of which `prefix` then gives
+///   - `shares_soft_tokens()`         whether all sequences have the same soft tokens, of which `prefix` then gives
 ///                                    one set (P, G·E); in front alone
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
@@ -72,9 +72,12 @@ extent soft_token_count(const Method& method) {
 }
 /// Whether all sequences have the same soft tokens.
 template <class Method>
-inline constexpr bool shares_soft_tokens = requires {
-  requires Method::shares_soft_tokens;
-};
+bool shares_soft_tokens(const Method& method) {
+  if constexpr (requires { method.shares_soft_tokens(); })
+    return method.shares_soft_tokens();
+  else
+    return false;
+}
 /// Whether a method's soft tokens stand late.
 template <class Method>
 bool stands_late(const Method& method) {

@@ -55,7 +55,6 @@ class p_tuning_v2_method {
   using options_type = p_tuning_v2_options;           ///< what is chosen at run time
   static constexpr auto name = "p-tuning-v2";         ///< on command lines
   static constexpr auto peft_type = "PREFIX_TUNING";  ///< in PEFT's files
-  static constexpr bool shares_soft_tokens = true;    ///< all sequences see the same
   /// In PEFT's files: how it came about, and the model's sizes.
   static constexpr std::array harmless{
       known_setting{"prefix_projection"}, known_setting{"encoder_hidden_size"},
@@ -138,6 +137,8 @@ class p_tuning_v2_method {
   extent soft_tokens() const { return options.soft_tokens; }
   /// In front.
   placement where() const { return placement::front; }
+  /// All sequences see the same.
+  bool shares_soft_tokens() const { return true; }
   /// Keys and values of a layer's soft tokens (P, G·E).
   template <class Context, class S>
   key_values<S, Backend> prefix(Context& ctx, int number, const decoder_layer<S, Backend>&,

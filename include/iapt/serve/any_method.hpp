@@ -16,7 +16,8 @@
 
 namespace iapt {
 
-/// A method at work on a backbone of type T, whatever it is: what a batch of many tenants needs of it.
+/// A method at work on a backbone of type T, whatever it is: a method itself, through which nothing is trained, and
+/// what a batch of many tenants needs of it.
 template <class T, class Backend>
 class any_method {
  public:
@@ -65,7 +66,7 @@ class any_method_of final : public any_method<T, Backend> {
     if constexpr (requires { method_.shortest_instruction(); }) return method_.shortest_instruction();
     return 1;
   }
-  bool shares_soft_tokens() const override { return iapt::shares_soft_tokens<Method>; }
+  bool shares_soft_tokens() const override { return iapt::shares_soft_tokens(method_); }
   bool has_delta() const override {
     return requires(inference<Backend> & ctx, site s, const matrix& x) { method_.delta(ctx, s, x); };
   }

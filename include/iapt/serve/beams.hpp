@@ -14,7 +14,7 @@ namespace iapt {
 /// Continues prompts as `generate` does, each with as many beams as its options say; with one beam the tokens are those
 /// of `generate`. All are served at once.
 /// @param lm the model
-/// @param method what it is adapted with, or the bare method
+/// @param method what it is adapted with (share_method), or null
 /// @param prompts tokens of each prompt, at least one
 /// @param options of each prompt
 /// @param seen hears of each token, if given; with several beams when the answer is there
@@ -22,16 +22,18 @@ namespace iapt {
 /// @throws shape_error if a prompt is too short, or there are not options for each
 /// @throws error naming an option that makes no sense
 /// @throws numeric_error if the logits are not finite
-template <class T, class Backend, class Method>
-std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backend>& lm, const Method& method,
+template <class T, class Backend>
+std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backend>& lm,
+                                                       const shared_method<T, Backend>& method,
                                                        const std::vector<std::vector<token_id>>& prompts,
                                                        std::span<const generation_options> options,
                                                        const token_listener& seen = {}) {
   check_options("generate_with_beams", prompts, options);
+  const extent soft_tokens = method ? method->soft_tokens() : 0;
   constexpr extent block = 16;  // small: a beam that parts from another one copies what it has of its last
   cache_size size{.sequences = 0, .blocks = 0, .block_rows = block, .blocks_of_sequence = 0};
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    const extent rows = extent(prompts[i].size()) + soft_token_count(method) + std::max<extent>(options[i].max_new, 0);
+    const extent rows = extent(prompts[i].size()) + soft_tokens + std::max<extent>(options[i].max_new, 0);
     size.sequences += options[i].beams;
     size.blocks += options[i].beams * (rows / block + 2);
     size.blocks_of_sequence = std::max(size.blocks_of_sequence, rows / block + 1);
@@ -39,11 +41,10 @@ std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backen
   engine<T, Backend> server(lm, {.cache = size, .share_prefixes = false});
   std::vector<std::vector<token_id>> answers(prompts.size());
   bool failed = false;
-  const auto shared = share_method(lm, method);
   for (std::size_t i = 0; i < prompts.size(); ++i)
     server.submit({.prompt = prompts[i],
                    .options = options[i],
-                   .method = shared,
+                   .method = method,
                    .seen =
                        [&, i](const chosen_token& one) {
                          answers[i].push_back(one.token);
