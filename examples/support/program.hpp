@@ -57,7 +57,12 @@ struct adapted_flags : inference_flags {
     if (adapter.empty()) return {lm, bare};
     return iapt::with_adapter(lm, iapt::adapter_folder(adapter), [&](auto method) -> adapted_model<T, Backend> {
       if constexpr (requires { iapt::merged(lm, method); })
-        if (merge) return {iapt::merged(lm, method), bare};
+        if (merge) {
+          if (std::is_same_v<T, iapt::bfloat16>)
+            std::cerr << "warning: --merge: weights in bfloat16 lose what is small beside them; --dtype float32 keeps "
+                         "it\n";
+          return {iapt::merged(lm, method), bare};
+        }
       if (merge) throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
       return {lm, iapt::share_method(lm, std::move(method))};
     });

@@ -53,6 +53,20 @@ void check_backbone() {
       check_narrow([](const auto& x, const auto& w) { return matmul(x, transposed(w)); }, a, short_numbers({9, 24}, 4));
       check_narrow([](const auto& x, const auto& w) { return matmul(x, w); }, a, short_numbers({24, 9}, 4));
     }
+    SECTION("a product and what is small beside it") {
+      const auto sum = [](const auto& c, const auto& x, const auto& w) { return addmm(c, matmul(x, transposed(w))); };
+      const auto by_rows = [](const auto& x, const auto& w) { return matmul(x, transposed(w)); };
+      auto small = short_numbers({64, 48}, 6);
+      for (double& v : small.values) v *= 0x1p-8;
+      const auto x = short_numbers({64, 24}, 7), w = short_numbers({48, 24}, 8);
+      check_narrow(sum, small, x, w);
+      // Rounding each sum once, they have all of it together; rounding the product first, hardly any.
+      const auto with = run<bfloat16>(2, sum, small, x, w).value, without = run<float>(2, by_rows, x, w).value;
+      double along = 0, all = 0;
+      for (std::size_t i = 0; i < with.size(); ++i)
+        along += (with[i] - without[i]) * small.values[i], all += small.values[i] * small.values[i];
+      CHECK(along == Approx(all).epsilon(0.2));
+    }
     SECTION("positions") {
       check_narrow([](const auto& x, const auto& turns) { return rotary(x, turns.detached()); }, a,
                    short_numbers({37, 8}, 5));

@@ -43,6 +43,22 @@ TEST_CASE("gradients of matmul", "[ops]") {
   check_gradient(by_rows, random({1, 20}), random({17, 20}, 2));
 }
 
+TEST_CASE("a product and what is added to it", "[ops]") {
+  const auto f = [](const auto& c, const auto& x, const auto& w) { return addmm(c, matmul(x, transposed(w))); };
+  const auto reference = [](const auto& c, const auto& x, const auto& w) {
+    auto y = product(x, w, true);
+    for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += c.values[i];
+    return y;
+  };
+  for (const extent n : {1, 3, 67})
+    check_operation(threads_change::rounding, f, reference, random({n, 75}), random({n, 40}, 2), random({75, 40}, 3));
+  check_gradient(f, random({5, 6}), random({5, 7}, 2), random({6, 7}, 3));
+  check_gradient([](const auto& c, const auto& x, const auto& w) { return addmm(c * 2, matmul(x + c, w)); },
+                 random({5, 5}), random({5, 5}, 2), random({5, 5}, 3));
+  CHECK(shape_message(f, random({5, 6}), random({5, 7}, 2), random({7, 7}, 3)) ==
+        "addmm: (5, 6) + a product of (5, 7)");
+}
+
 TEST_CASE("a product inside a statement, and of a statement", "[ops]") {
   const auto f = [](const auto& x, const auto& w, const auto& b) { return matmul(x * 2 + b, w) + b; };
   check_gradient(f, random({5, 6}), random({6, 6}, 2), random({6}, 3));

@@ -36,6 +36,10 @@ void check_product(const quantised_matrix& w, extent rows, int threads, double b
     tape<test_backend> t(backend);
     const auto y = t(matmul(xs, transposed(w.on<T>(backend))));
     CHECK(difference(values_of(y), product(x, w.numbers, true).values) <= bound);
+    const auto twice = values_of(t(addmm(y.detached(), matmul(xs.detached(), transposed(w.on<T>(backend))))));
+    auto doubled = values_of(y);
+    for (double& v : doubled) v *= 2;
+    CHECK(difference(twice, doubled) <= bound);
     t.backward(y, upload_as<T>(backend, dy));
     auto expected = product(dy, w.numbers, false).values;
     for (double& v : expected) v *= times;

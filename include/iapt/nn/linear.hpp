@@ -17,22 +17,28 @@ struct linear {
   /// @throws shape_error if a row of x is not `in` long
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {
-    auto y = ctx(matmul(x, transposed(weight)));
-    return bias ? ctx(y + bias) : y;
+    return biased(ctx, ctx(matmul(x, transposed(weight))));
   }
   /// With what a method adds to this site.
   /// @throws shape_error if a row of x is not `in` long
   template <class Context, class Method>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
                                    site where) const {
-    auto y = (*this)(ctx, x);
+    tensor<T, 2, Backend> y;
     if constexpr (requires { method.delta(ctx, where, x); })
-      if (auto delta = method.delta(ctx, where, x)) y = ctx(y + delta);
+      if (auto delta = method.delta(ctx, where, x)) y = biased(ctx, ctx(addmm(delta, matmul(x, transposed(weight)))));
+    if (!y) y = (*this)(ctx, x);
     if constexpr (requires { method.scale(where); })
       if (auto scale = method.scale(where)) y = ctx(y * scale);
     if constexpr (requires { method.bias(where); })
       if (auto offset = method.bias(where)) y = ctx(y + offset);
     return y;
+  }
+
+ private:
+  template <class Context>
+  tensor<T, 2, Backend> biased(Context& ctx, tensor<T, 2, Backend> y) const {
+    return bias ? ctx(y + bias) : y;
   }
 };
 

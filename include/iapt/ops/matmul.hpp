@@ -5,6 +5,7 @@
 #include <string>
 
 #include "iapt/backend/concept.hpp"
+#include "iapt/expr/loops.hpp"
 #include "iapt/expr/operation.hpp"
 
 namespace iapt {
@@ -35,10 +36,10 @@ struct matmul_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return {w.tracked(), x.tracked()};
   }
-  /// y = x · w
+  /// y = or += x · w
   template <class Backend, class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w) const {
-    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), false);
+  void forward(Backend& b, const Y& y, const X& x, const W& w, bool accumulates = false) const {
+    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), accumulates);
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -66,6 +67,43 @@ struct matmul_op {
   }
 };
 
+/// y = c + a product, rounded once: in bfloat16 a product that is rounded first loses what is small beside it.
+/// @par Gradient dc = dy; the others are the product's
+template <class Product>
+struct addmm_op {
+  static constexpr auto name = "addmm";  ///< for messages
+  static constexpr int rank = 2;         ///< of the result
+  Product product;                       ///< of the other operands
+
+  /// The product's, and c's own.
+  template <class C, class X, class W>
+  extents<2> shape(const C& c, const X& x, const W& w) const {
+    const extents<2> n = product.shape(x, w);
+    if (c.shape() != n) throw shape_error("addmm: " + to_text(c.shape()) + " + a product of " + to_text(n));
+    return n;
+  }
+  /// Those that the product's gradient reads.
+  template <class C, class X, class W>
+  std::array<bool, 3> reads(const C&, const X& x, const W& w) const {
+    const auto read = product.reads(x, w);
+    return {false, read[0], read[1]};
+  }
+  /// y
+  template <class Backend, class Y, class C, class X, class W>
+  void forward(Backend& b, const Y& y, const C& c, const X& x, const W& w) const {
+    b.copy(y.write(), c.data(), y.size());
+    product.forward(b, y, x, w, true);
+  }
+  /// dc, dx and dw
+  template <class Backend, class Y, class C, class X, class W>
+  void backward(Backend& b, const Y& y, const C& c, const X& x, const W& w) const {
+    using T = typename Y::value_type;
+    if (const auto [dc, accumulates] = c.adjoint(); dc)
+      b.grid(1, y.size(), fold_chunks<T>{{y.gradient().data()}, {dc}, 1, y.size(), accumulates});
+    product.backward(b, y, x, w);
+  }
+};
+
 /// A matrix that a product reads transposed; nothing is moved.
 template <class W>
 struct transposed_matrix {
@@ -87,6 +125,12 @@ auto matmul(const X& x, const W& w) {
 template <expression_of_rank<2> X, class W>
 auto matmul(const X& x, const transposed_matrix<W>& w) {
   return operate(matmul_op{.by_rows = true}, x, w.w);
+}
+/// c (N, M) + matmul(x, w), any product of theirs, rounded once -> (N, M)
+/// @throws shape_error (when evaluated) if the extents differ
+template <expression_of_rank<2> C, class Product, class X, class W>
+auto addmm(const C& c, const operation<Product, X, W>& product) {
+  return operate(addmm_op<Product>{product.op}, c, at<0>(product.in), at<1>(product.in));
 }
 
 }  // namespace iapt

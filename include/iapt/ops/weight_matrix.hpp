@@ -31,16 +31,22 @@ struct weight_product_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return dense.reads(x, w);
   }
-  /// y
+  /// y = or += x · wᵀ
   template <class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w) const {
-    if (!weight.quantised()) return dense.forward(b, y, x, w);
+  void forward(Backend& b, const Y& y, const X& x, const W& w, bool accumulates = false) const {
+    if (!weight.quantised()) return dense.forward(b, y, x, w, accumulates);
     const extent n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
-    if (n <= Backend::few_rows) return b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
+    if (n <= Backend::few_rows && !accumulates)
+      return b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
+    if (n <= Backend::few_rows) {
+      buffer<T, Backend> own(b, n * m);
+      b.template matmul_quantised<T>(n, m, left, weight.rows(), {own.write(), m});
+      return b.grid(1, n * m, fold_chunks<T>{{own.data()}, {to}, 1, n * m, true});
+    }
     each_panel(b, [&](extent from, extent count, const T* panel) {
-      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, false);
+      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, accumulates);
     });
   }
   /// dx, and dw where there may be one

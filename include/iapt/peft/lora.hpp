@@ -199,6 +199,7 @@ lora_method<compute_type<S>, Backend> make_lora(const causal_lm<S, Backend>& lm,
 
 /// The model with the products added to its weights: what the unmerged method computes, to rounding, at the bare
 /// model's cost, for this one adapter. Weights that an adapter changes take memory of their own; the others are shared.
+/// In bfloat16 a weight loses what is small beside it, which may be much of what was learnt.
 template <class Model, class T, class Backend>
 Model merged(Model lm, const lora_method<T, Backend>& method) {
   using S = typename Model::value_type;
