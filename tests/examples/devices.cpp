@@ -32,19 +32,23 @@ TEST_CASE("programs: an adapter that another device trained is one here, too", "
     lines << R"({"prompt": "Count: one,", "completion": " )" << next << "\"}\n";
   lines.close();
   const auto run = [&](const std::string& program, const std::string& where, const std::string& arguments) {
-    return shell(word(program) + " --device " + where + " --model " + word(*model) + " --adapter " + adapter + " " +
-                 arguments);
+    return shell(word(program) + " --device " + where + " --model " + word(*model) + " " + arguments);
   };
-  const outcome trained = shell(word(*train) + " --device " + device + " --model " + word(*model) + " --train " + data +
-                                " --out " + adapter + " --epochs 2 --batch 2 --init random");
-  if (trained.text.find("was built for") != std::string::npos) return;
-  CAPTURE(trained.text);
-  REQUIRE(trained.status == 0);
-  const outcome there = run(*evaluate, device, "--data " + data), here = run(*evaluate, "eigen", "--data " + data);
-  CHECK(loss_in(there.text) == Approx(loss_in(here.text)).epsilon(0.02));
-  const outcome answer = run(*generate, device, "--prompt 'Count: one,' --max-new 2");
-  CHECK(answer.status == 0);
-  CHECK(answer.text.size() > 1);
+  for (const char* method : {"iapt --init random", "lora"}) {
+    CAPTURE(method);
+    const outcome trained =
+        run(*train, device,
+            "--train " + data + " --out " + adapter + " --method " + method + " --epochs 2 --batch 2 --overwrite");
+    if (trained.text.find("was built for") != std::string::npos) return;
+    CAPTURE(trained.text);
+    REQUIRE(trained.status == 0);
+    const std::string adapted = " --adapter " + adapter;
+    const double there = loss_in(run(*evaluate, device, "--data " + data + adapted).text);
+    CHECK(there == Approx(loss_in(run(*evaluate, "eigen", "--data " + data + adapted).text)).epsilon(0.02));
+    const outcome answer = run(*generate, device, "--prompt 'Count: one,' --max-new 2" + adapted);
+    CHECK(answer.status == 0);
+    CHECK(answer.text.size() > 1);
+  }
 }
 
 }  // namespace iapt::test::examples_devices
