@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/thrust/bundle.hpp"
 #include "support/catch.hpp"
 
 namespace iapt::test::backend_group {
@@ -35,6 +36,7 @@ TEMPLATE_TEST_CASE("a group visits every column once; its sums and maxima", "[ba
   for (extent n : {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 100}) {
     check_group<lone_group<TestType, pack<TestType>>, TestType>(n);
     check_group<lone_group<TestType, TestType>, TestType>(n);
+    check_group<lone_group<TestType, bundle<TestType, 4>>, TestType>(n);
   }
 }
 

@@ -41,12 +41,17 @@ struct past_layout {
   const std::int32_t* table = nullptr;  ///< numbers of blocks, those of a sequence from its past_begin on
   /// Where row i of a sequence's past is.
   constexpr extent row(const attention_segment& s, extent i) const {
-    return block ? table[s.past_begin + i / block] * block + i % block : s.past_begin + i;
+    if (!block) return s.past_begin + i;
+    return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block)] * block + in_block(i);
   }
   /// How many rows from row i on lie one behind the other, `most` at most.
   constexpr extent together(extent i, extent most) const {
-    return block && block - i % block < most ? block - i % block : most;
+    return block && block - in_block(i) < most ? block - in_block(i) : most;
   }
+
+ private:
+  // With 32 bits: a GPU takes five times as long to divide 64.
+  constexpr extent in_block(extent i) const { return std::uint32_t(i) % std::uint32_t(block); }
 };
 /// Blocks of a cache that an attention's past is in.
 struct past_blocks {

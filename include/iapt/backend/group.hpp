@@ -19,6 +19,11 @@ struct lone_group {
       for (; j + Pack::width <= n; j += Pack::width) f(lane<Pack>{j});
     for (; j < n; ++j) f(lane<T>{j});
   }
+  /// Calls f(lane) for every column 0..n-1, one by one.
+  template <class F>
+  IAPT_DEVICE void each_one(extent n, F f) const {
+    for (extent j = 0; j < n; ++j) f(lane<T>{j});
+  }
   /// Σ f(lane) over every column.
   template <class F>
   IAPT_DEVICE T sum(extent n, F f) const {
@@ -48,6 +53,8 @@ struct lone_group {
     }
     return greatest;
   }
+  /// Σ of what each member has of its own.
+  IAPT_DEVICE T total(T own) const { return own; }
   /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>
   IAPT_DEVICE void once(F f) const {

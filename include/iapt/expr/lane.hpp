@@ -15,6 +15,12 @@
 #else
 #define IAPT_DEVICE [[gnu::always_inline]] inline
 #endif
+/// Before a loop over an array that a GPU is to keep in registers.
+#if defined(__CUDA_ARCH__)
+#define IAPT_UNROLL _Pragma("unroll")
+#else
+#define IAPT_UNROLL
+#endif
 
 namespace iapt {
 

@@ -39,6 +39,11 @@ struct matmul_op {
   /// y = or += x · w
   template <class Backend, class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w, bool accumulates = false) const {
+    using T = typename Y::value_type;
+    if constexpr (requires { b.template add_product<T>(0, 0, 0, of(x), of(x), matrix_ref<T>{}); })
+      if (accumulates)
+        return b.template add_product<T>(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows),
+                                         {y.write(), y.size(1)});
     product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), accumulates);
   }
   /// dx and dw

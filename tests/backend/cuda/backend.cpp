@@ -12,7 +12,10 @@ namespace {
 /// Writes where nothing is.
 struct stray_loop {
   using value_type = float;
-  IAPT_DEVICE void operator()(extent, lane<float> j) const { reinterpret_cast<float*>(16)[j.at] = 1; }
+  template <class V>
+  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+    row<float>{reinterpret_cast<float*>(16)}[j] = V(1);
+  }
 };
 
 }  // namespace

@@ -23,9 +23,13 @@ int thread_number() {
 /// Counts visits of each place, rows of `columns`.
 struct count_loop {
   using value_type = float;
-  float* visits;
+  row<float> visits;
   extent columns;
-  void operator()(extent r, lane<float> j) const { visits[r * columns + j.at] += 1; }
+  template <class V>
+  void operator()(extent r, lane<V> j) const {
+    j.at += r * columns;
+    visits[j] = visits(j) + V(1);
+  }
 };
 /// Sums k..k+99 in scratch memory, and notes where that is.
 struct scratch_kernel {
@@ -35,8 +39,8 @@ struct scratch_kernel {
   extent scratch() const { return 100; }
   template <class Group>
   void operator()(Group group, extent k) const {
-    group.each(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
-    const double s = group.sum(100, [&](auto j) { return group.scratch[j.at]; });
+    group.each_one(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
+    const double s = group.sum(100, [&](auto j) { return row<double>{group.scratch}(j); });
     group.once([&] { y[k] = s, where[k] = {thread_number(), group.scratch}; });
   }
 };
@@ -48,7 +52,7 @@ TEST_CASE("a grid visits every place once", "[backend]") {
   for (const auto& [rows, columns] : {std::pair<extent, extent>{1, 1}, {7, 13}, {1, 5000}, {300, 1}, {0, 5}, {5, 0}}) {
     CAPTURE(rows, columns);
     std::vector<float> visits(std::size_t(rows * columns));
-    backend.grid(rows, columns, count_loop{visits.data(), columns});
+    backend.grid(rows, columns, count_loop{{visits.data()}, columns});
     CHECK((visits == std::vector<float>(visits.size(), 1)));
   }
 }

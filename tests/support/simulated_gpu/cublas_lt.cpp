@@ -65,23 +65,19 @@ bool there(const layout& m, const void* p) {
 }
 
 /// d = op(a) · op(b) + β·d
-template <class T>
+template <class T, class Result>
 void multiply(const product& what, const layout& left, const T* a, const layout& right, const T* b,
-              const layout& result, T* d, compute_type<T> beta) {
-  using stored = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
-  using matrix = Eigen::Matrix<compute_type<T>, Eigen::Dynamic, Eigen::Dynamic>;
-  const auto at = [](const layout& m, auto* p) {
-    using kind = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(p)>>, const stored, stored>;
+              const layout& result, Result* d, compute_type<T> beta) {
+  using wide = compute_type<T>;
+  using matrix = Eigen::Matrix<wide, Eigen::Dynamic, Eigen::Dynamic>;
+  const auto at = []<class X>(const layout& m, X* p) {
+    using stored = Eigen::Matrix<std::remove_const_t<X>, Eigen::Dynamic, Eigen::Dynamic>;
+    using kind = std::conditional_t<std::is_const_v<X>, const stored, stored>;
     return Eigen::Map<kind, 0, Eigen::OuterStride<>>(p, Eigen::Index(m.rows), Eigen::Index(m.columns),
                                                      Eigen::OuterStride<>(m.stride));
   };
-  const auto wide = [](const auto& x) {
-    if constexpr (std::is_same_v<T, compute_type<T>>)
-      return x;
-    else
-      return matrix(x.unaryExpr([](T number) { return compute_type<T>(number); }));
-  };
-  const auto x = wide(at(left, a)), y = wide(at(right, b));
+  const matrix x = at(left, a).template cast<wide>(), y = at(right, b).template cast<wide>();
+  const matrix before = at(result, d).template cast<wide>();
   matrix sum(Eigen::Index(result.rows), Eigen::Index(result.columns));
   const bool left_turned = what.left == CUBLAS_OP_T, right_turned = what.right == CUBLAS_OP_T;
   if (left_turned && right_turned)
@@ -92,8 +88,9 @@ void multiply(const product& what, const layout& left, const T* a, const layout&
     sum.noalias() = x * y.transpose();
   else
     sum.noalias() = x * y;
-  if (beta != 0) sum += beta * wide(at(result, d));
-  at(result, d) = sum.unaryExpr([](compute_type<T> number) { return T(number); });
+  at(result, d) = sum.template cast<Result>();
+  if (beta != 0)  // the product is rounded before it is added, as it is on a GPU
+    at(result, d) = (at(result, d).template cast<wide>() + beta * before).template cast<Result>();
 }
 
 }  // namespace
@@ -164,7 +161,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
                       (m[0].type == CUDA_R_32F || m[0].type == CUDA_R_16BF);
   const bool doubles = what.compute == CUBLAS_COMPUTE_64F && what.scale == CUDA_R_64F && m[0].type == CUDA_R_64F;
   if (left.second != right.first || m[3].rows != left.first || m[3].columns != right.second || m[2] != m[3] ||
-      m[0].type != m[1].type || m[0].type != m[3].type || !(floats || doubles))
+      m[0].type != m[1].type || !(m[0].type == m[3].type || (m[0].type == CUDA_R_16BF && m[3].type == CUDA_R_32F)) ||
+      !(floats || doubles))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   results->algo.data[0] = algorithms.size();
   algorithms.push_back({what, m, known<wishes>(w).alignment});
@@ -184,20 +182,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t p, const vo
   for (std::size_t i = 0; i < 4; ++i)
     right_one &= there(m[i], places[i]) && reinterpret_cast<std::uintptr_t>(places[i]) % known_way.alignment[i] == 0;
   if (!right_one) return CUBLAS_STATUS_INVALID_VALUE;
-  const auto run = [&]<class T>(T) {
+  const auto run = [&]<class T, class Result>(T, Result) {
     const auto by = *static_cast<const compute_type<T>*>(beta);
     if (*static_cast<const compute_type<T>*>(alpha) != 1) return CUBLAS_STATUS_NOT_SUPPORTED;
     const cudaError_t status = simulated_gpu::here().queue(stream, [=, what = known_way.what] {
-      multiply<T>(what, m[0], static_cast<const T*>(a), m[1], static_cast<const T*>(b), m[3], static_cast<T*>(d), by);
+      multiply(what, m[0], static_cast<const T*>(a), m[1], static_cast<const T*>(b), m[3], static_cast<Result*>(d), by);
     });
     return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
   };
-  switch (m[3].type) {
-    case CUDA_R_64F:
-      return run(double());
-    case CUDA_R_32F:
-      return run(float());
-    default:
-      return run(iapt::bfloat16());
-  }
+  if (m[0].type == CUDA_R_64F) return run(double(), double());
+  if (m[0].type == CUDA_R_32F) return run(float(), float());
+  if (m[3].type == CUDA_R_32F) return run(iapt::bfloat16(), float());
+  return run(iapt::bfloat16(), iapt::bfloat16());
 }

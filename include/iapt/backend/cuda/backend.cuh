@@ -6,6 +6,7 @@
 #include <thrust/system/cuda/execution_policy.h>
 #include <thrust/system_error.h>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,11 +21,13 @@
 #endif
 #include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/cuda/error.cuh"
+#include "iapt/backend/cuda/few_rows_product.cuh"
 #include "iapt/backend/cuda/group.cuh"
 #include "iapt/backend/cuda/product.cuh"
 #include "iapt/backend/cuda/recording.cuh"
 #include "iapt/backend/cuda/staging.cuh"
 #include "iapt/backend/thrust/loops.hpp"
+#include "iapt/expr/loops.hpp"
 
 namespace iapt {
 
@@ -187,6 +190,11 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     cudaLaunchConfig_t how{};
     how.gridDim = unsigned(n), how.blockDim = group_threads<F>();
     how.dynamicSmemBytes = scratch, how.stream = stream();
+    // It may start before the one ahead of it has ended, and waits for that itself (row_kernel).
+    cudaLaunchAttribute early{};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    how.attrs = &early, how.numAttrs = capability() >= 90 ? 1 : 0;
     check(cudaLaunchKernelEx(&how, row_kernel<F>, f), typeid(F).name());
     queued(typeid(F).name());
   }
@@ -195,11 +203,32 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
     if (m == 0 || n == 0) return;
+    if constexpr (std::same_as<T, bfloat16>)
+      if (is_of_few_rows(m, k, a, b)) {
+        if (m == 1) return few_rows_matmul<1>(m, n, k, a, b, c, accumulate);
+        if (m == 2) return few_rows_matmul<2>(m, n, k, a, b, c, accumulate);
+        return few_rows_matmul<4>(m, n, k, a, b, c, accumulate);
+      }
     if (k > 0)
       products_.run(m, n, k, a, b, c, accumulate);
     else if (!accumulate)
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream()), "matmul");
     queued("matmul");
+  }
+  /// c (m, n) += a (m, k) · b (k, n), rounded once: in bfloat16 cuBLASLt rounds the product before it adds what is
+  /// there.
+  template <class T>
+  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
+    using wide = compute_type<T>;
+    if constexpr (!std::same_as<T, wide>)
+      if (m > 4 && n > 0 && k > 0 && c.stride == n) {
+        buffer<wide, cuda_backend> sum(*this, m * n);
+        grid(1, m * n, fold_chunks<wide, T>{{c.data}, {sum.write()}, 1, m * n, false});
+        products_.run(m, n, k, a, b, matrix_ref<wide>{sum.write(), n}, true);
+        grid(1, m * n, fold_chunks<T, wide>{{sum.data()}, {c.data}, 1, m * n, false});
+        return;
+      }
+    matmul(m, n, k, a, b, c, true);
   }
 
  private:
@@ -213,6 +242,18 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     }
     ~recording_scope() { current = nullptr; }
   };
+  // Whether a product is of few rows, with weights stored row by output, all of them aligned.
+  static bool is_of_few_rows(extent m, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b) {
+    using V = bundle_of<bfloat16>;
+    return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
+           b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
+  }
+  template <int Rows>
+  void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
+                       matrix_ref<bfloat16> c, bool accumulate) {
+    using kernel = few_rows_product<bfloat16, Rows>;
+    groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs, kernel{a, b, c, m, n, k, accumulate});
+  }
   cublas_products products_;
   staging_memory staging_;
   std::shared_ptr<recorded_memory> recording_;  // where memory comes from now, if not the pool

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The group that runs a row kernel on a GPU: a block of threads.
 #pragma once
+#include <concepts>
 #include <cstddef>
 #include <cub/block/block_reduce.cuh>
 
+#include "iapt/backend/thrust/bundle.hpp"
 #include "iapt/expr/lane.hpp"
 
 namespace iapt {
@@ -11,33 +13,61 @@ namespace iapt {
 /// Shared memory that a row kernel's sums may take beside what it asks for, in bytes.
 inline constexpr std::size_t reduction_bytes = 1024;
 
-/// A block of threads that go through the columns side by side. Its sums have a fixed order: each thread's own columns
-/// from first to last, then CUB's tree over the threads.
-template <class T, int Threads>
+/// A block of threads that go through the columns side by side, a bundle each; what is left of them, one by one. Its
+/// sums have a fixed order: each thread's own columns from first to last, then CUB's tree over the threads.
+template <class T, int Threads, class Bundle>
 struct block_group {
   T* scratch = nullptr;  ///< memory of the group's own, for a kernel that asks for it (scratch())
 
-  /// Calls f(lane) for every column 0..n-1.
+  /// Calls f(lane) for every column 0..n-1: bundles, if there are enough of them for all threads.
   template <class F>
   __device__ __forceinline__ void each(extent n, F f) const {
+    extent rest = 0;
+    if (n >= step) {
+      for (extent j = own(); j + Bundle::width <= n; j += step) f(lane<Bundle>{j});
+      rest = n - n % Bundle::width;
+    }
+    for (extent j = rest + threadIdx.x; j < n; j += Threads) f(lane<T>{j});
+  }
+  /// Calls use(read(lane)) for every bundle of 0..n-1, which are whole ones; `Ahead` are read before the first is used.
+  template <int Ahead, class Read, class Use>
+  __device__ __forceinline__ void each_bundle(extent n, Read read, Use use) const {
+    extent j = own();
+    for (; j + (Ahead - 1) * step < n; j += Ahead * step) {
+      decltype(read(lane<Bundle>{j})) x[Ahead];
+      for (int i = 0; i < Ahead; ++i) x[i] = read(lane<Bundle>{j + i * step});
+      for (int i = 0; i < Ahead; ++i) use(x[i]);
+    }
+    for (; j < n; j += step) use(read(lane<Bundle>{j}));
+  }
+  /// Calls f(lane) for every column 0..n-1, one by one.
+  template <class F>
+  __device__ __forceinline__ void each_one(extent n, F f) const {
     for (extent j = threadIdx.x; j < n; j += Threads) f(lane<T>{j});
   }
   /// Σ f(lane) over every column.
   template <class F>
   __device__ __forceinline__ T sum(extent n, F f) const {
-    T own(0);
-    each(n, [&](auto j) { own = own + f(j); });
-    return reduce(own, [](T a, T b) { return a + b; });
+    Bundle lanes(T(0));
+    T last(0);
+    each(n, [&]<class V>(lane<V> j) {
+      if constexpr (std::same_as<V, T>)
+        last = last + f(j);
+      else
+        lanes = lanes + f(j);
+    });
+    return total(lanes.sum() + last);
   }
   /// The greatest f(lane) over every column, or `start`.
   template <class F>
   __device__ __forceinline__ T max(extent n, T start, F f) const {
-    T own = start;
-    each(n, [&](auto j) {
-      const T x = f(j);
-      own = x > own ? x : own;
-    });
-    return reduce(own, [](T a, T b) { return a > b ? a : b; });
+    Bundle lanes(start);
+    each(n, [&](auto j) { lanes = maximum(lanes, Bundle(f(j))); });
+    return reduce(lanes.max(), [](T a, T b) { return a > b ? a : b; });
+  }
+  /// Σ of what each member has of its own.
+  __device__ __forceinline__ T total(T own) const {
+    return reduce(own, [](T a, T b) { return a + b; });
   }
   /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>
@@ -50,6 +80,8 @@ struct block_group {
   __device__ __forceinline__ void barrier() const { __syncthreads(); }
 
  private:
+  static constexpr extent step = extent(Threads) * Bundle::width;  // columns of a bundle for each thread
+  __device__ __forceinline__ static extent own() { return extent(threadIdx.x) * Bundle::width; }
   // One value of all threads, known to all of them.
   template <class Combine>
   __device__ __forceinline__ static T reduce(T own, Combine combine) {
@@ -74,12 +106,26 @@ constexpr int group_threads() {
     return 128;
 }
 
+/// Blocks of a row kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
+template <class F>
+constexpr int group_blocks() {
+  if constexpr (requires { F::blocks; })
+    return F::blocks;
+  else
+    return 1;
+}
+
 /// Runs a row kernel, a block for each group.
 template <class F>
-__global__ void __launch_bounds__(group_threads<F>()) row_kernel(const __grid_constant__ F f) {
+__global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();  // the next kernel's blocks may come, to wait here in their turn
+  cudaGridDependencySynchronize();            // all that was queued before is done
+#endif
   extern __shared__ double2 scratch[];  // aligned for any type of number
-  f(block_group<T, group_threads<F>()>{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
+  using group = block_group<T, group_threads<F>(), bundle_of<typename F::value_type>>;
+  f(group{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
 }
 
 }  // namespace iapt

@@ -59,10 +59,11 @@ class cublas_products {
 
   /// c (m, n) = or += a (m, k) · b (k, n); none of them is 0.
   /// @throws device_error if cuBLASLt knows no way
-  template <class T>
-  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  template <class T, class Result>
+  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<Result> c,
            bool accumulate) {
     const shape key{extent(cublas_types<T>::stored),
+                    extent(cublas_types<Result>::stored),
                     m,
                     n,
                     k,
@@ -77,7 +78,7 @@ class cublas_products {
                     aligned(c.data)};
     auto found = plans_.find(key);
     if (found == plans_.end() && plans_.size() >= most_plans) plans_.clear(), found = plans_.end();
-    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, c, accumulate)).first;
+    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T, Result>(m, n, k, a, b, c, accumulate)).first;
     const plan& p = found->second;
     const compute_type<T> one(1), beta(accumulate ? 1 : 0);
     const cublasStatus_t status = cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data,
@@ -89,7 +90,7 @@ class cublas_products {
  private:
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
   static constexpr std::size_t most_plans = 4096;                        // batches of any length come by in a long run
-  using shape = std::array<extent, 13>;
+  using shape = std::array<extent, 14>;
   template <auto Destroy>
   struct destroy {
     template <class X>
@@ -119,8 +120,8 @@ class cublas_products {
     cuda_check(cublasLtMatrixLayoutCreate(&made, type, rows, columns, stride), "a matrix for cuBLASLt");
     return owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>(made);
   }
-  template <class T>
-  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  template <class T, class Result>
+  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<Result> c,
                  bool accumulate) {
     using types = cublas_types<T>;
     // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.
@@ -135,7 +136,7 @@ class cublas_products {
                "transposed");
     p.left = layout(types::stored, b.transposed ? k : n, b.transposed ? n : k, b.stride);
     p.right = layout(types::stored, a.transposed ? m : k, a.transposed ? k : m, a.stride);
-    p.result = layout(types::stored, n, m, c.stride);
+    p.result = layout(cublas_types<Result>::stored, n, m, c.stride);
 
     cublasLtMatmulPreference_t wishes;
     cuda_check(cublasLtMatmulPreferenceCreate(&wishes), "wishes for cuBLASLt");

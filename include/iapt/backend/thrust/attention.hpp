@@ -31,10 +31,7 @@ struct fused_sequences {
 struct attention_query_tile {
   extent segment,  ///< which sequence
       kv_head,     ///< which key/value head
-      from,        ///< first row
-      split,       ///< which of the groups that share the tiles of keys among them
-      splits,      ///< how many there are
-      partial;     ///< where their results of the first row go, if there are several
+      from;        ///< first row
   bool own;        ///< whether the sequence's own rows are among the keys, or a fused kernel has seen to them
 };
 /// Keys of a tile, all of them own rows or all of them soft tokens, and the sequences that see them.
@@ -89,7 +86,7 @@ struct attention_tiles {
   const attention_key_tile* keys;       ///< tiles of keys
   const std::int32_t* seers;            ///< sequences that see a tile of keys
   C *delta,                             ///< Σ_e dy·y of each row (N, H)
-      *partial;                         ///< results of split rows: Σ weight·v (E), greatest score, Σ weight
+      *partial;                         ///< what groups found that share a row's keys; see attention_few
   int edge;                             ///< rows and keys of a tile
 
   /// E
@@ -102,18 +99,23 @@ struct attention_tiles {
   IAPT_DEVICE extent key_width() const { return a.layout.kv_heads * size(); }
   /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from) const {
-    const extent shared = a.layout.heads / a.layout.kv_heads, left = s.count * shared - from;
-    const auto head = std::uint32_t(from % shared);
-    return {s, kv_head, from / shared, head, std::uint32_t(shared), left < edge ? int(left) : edge};
+    return rows(s, kv_head, from, edge);
+  }
+  /// The same, `most` of them or fewer.
+  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from, int most) const {
+    const std::uint32_t shared = std::uint32_t(a.layout.heads) / std::uint32_t(a.layout.kv_heads);
+    const std::uint32_t begin = std::uint32_t(from);
+    const extent left = s.count * shared - from;
+    return {s, kv_head, begin / shared, begin % shared, shared, left < most ? int(left) : most};
   }
   /// Number of the row in (N, H) that row i of a tile is.
   IAPT_DEVICE extent place(const attention_rows_of& at, int i) const {
     return (at.s.begin + at.query(i)) * a.layout.heads + at.query_head(i);
   }
-  /// Calls f(keys), a tile of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
+  /// Calls f(keys), `edge` of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
   /// the own rows so far if `own` says so.
   template <class F>
-  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, F f) const {
+  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int edge, F f) const {
     const extent last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
     for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
       const T *const k = kind == 0   ? a.past_k
@@ -137,7 +139,7 @@ struct attention_tiles {
   /// Copies head-sized rows of a (·, G·E) array into a tile.
   template <class Group>
   IAPT_DEVICE void load_keys(Group group, C* tile, const T* from, extent rows) const {
-    group.each(rows * size(), [&](auto n) {
+    group.each_one(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[r * key_width() + e];
     });
@@ -145,7 +147,7 @@ struct attention_tiles {
   /// Copies the rows of a tile of queries of a (N, H·E) array, times a factor.
   template <class Group>
   IAPT_DEVICE void load_queries(Group group, C* tile, const T* from, const attention_rows_of& at, C factor) const {
-    group.each(at.count * size(), [&](auto n) {
+    group.each_one(at.count * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[place(at, r) * size() + e] * factor;
     });
@@ -157,17 +159,8 @@ struct attention_tiles {
 /// further.
 template <class T, class Group, class A, class B, class C>
 IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
-  if (m < 4) {  // where a sequence is decoded: one each, or most of the group would have none
-    group.each(m * n, [&](auto piece) {
-      const int i = int(piece.at) / n, j = int(piece.at) % n;
-      T sum = 0;
-      for (int l = 0; l < k; ++l) sum += a(i, l) * b(j, l);
-      c(i, j, sum);
-    });
-    return;
-  }
   const int across = (n + 3) / 4;
-  group.each((m + 3) / 4 * across, [&](auto piece) {
+  group.each_one((m + 3) / 4 * across, [&](auto piece) {
     const int i = int(piece.at) / across * 4, j = int(piece.at) % across * 4;
     T sum[4][4] = {};
     for (int l = 0; l < k; ++l) {
@@ -204,15 +197,13 @@ struct attention_forward_tile {
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
-      group.each(edge * stride, [&](auto n) { y[n.at] = 0; });
-      group.each(rows, [&](auto r) { top[r.at] = nothing, sum[r.at] = 0; });
+      group.each_one(edge * stride, [&](auto n) { y[n.at] = 0; });
+      group.each_one(rows, [&](auto r) { top[r.at] = nothing, sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
       tiles.load_queries(group, y, tiles.a.y, at, C(1));
-      group.each(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
+      group.each_one(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
     }
-    extent turn = 0;
-    tiles.each_key_tile(at, t.own, [&](const attention_key_range<T>& range) {
-      if (turn++ % t.splits != t.split) return;  // another group's
+    tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
       const int keys = int(range.count);
       tiles.load_keys(group, kv, range.k, keys);
       group.barrier();
@@ -224,7 +215,7 @@ struct attention_forward_tile {
             p[i * wide + j] = seen ? score : nothing;
           });
       group.barrier();
-      group.each(rows, [&](auto r) {
+      group.each_one(rows, [&](auto r) {
         C greatest = top[r.at];
         for (int j = 0; j < keys; ++j) greatest = p[r.at * wide + j] > greatest ? p[r.at * wide + j] : greatest;
         shrink[r.at] = greatest == nothing ? C(1) : std::exp(top[r.at] - greatest);
@@ -232,13 +223,13 @@ struct attention_forward_tile {
       });
       tiles.load_keys(group, kv, range.v, keys);
       group.barrier();
-      group.each(rows * keys, [&](auto n) {
+      group.each_one(rows * keys, [&](auto n) {
         const int i = int(n.at) / keys, j = int(n.at) % keys;
         C& weight = p[i * wide + j];
         weight = top[i] == nothing ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
       });
       group.barrier();
-      group.each(rows, [&](auto r) {
+      group.each_one(rows, [&](auto r) {
         C total = 0;
         for (int j = 0; j < keys; ++j) total += p[r.at * wide + j];
         sum[r.at] = sum[r.at] * shrink[r.at] + total;
@@ -249,22 +240,13 @@ struct attention_forward_tile {
           [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
       group.barrier();
     });
-    group.barrier();  // for what stood there first, where this group had no keys
-    if (t.splits > 1) {
-      C* const partial = tiles.partial + t.partial * (E + 2);
-      group.each(rows * E, [&](auto n) {
-        const int r = int(n.at) / E, e = int(n.at) % E;
-        partial[r * (E + 2) + e] = y[r * stride + e];
-      });
-      group.each(rows,
-                 [&](auto r) { partial[r.at * (E + 2) + E] = top[r.at], partial[r.at * (E + 2) + E + 1] = sum[r.at]; });
-      return;
-    }
-    group.each(rows * E, [&](auto n) {
+    group.barrier();  // for what stood there first, where there are no keys
+    group.each_one(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       tiles.a.y[tiles.place(at, r) * E + e] = y[r * stride + e] / sum[r];
     });
-    group.each(rows, [&](auto r) { tiles.a.log_sum[tiles.place(at, int(r.at))] = top[r.at] + std::log(sum[r.at]); });
+    group.each_one(rows,
+                   [&](auto r) { tiles.a.log_sum[tiles.place(at, int(r.at))] = top[r.at] + std::log(sum[r.at]); });
   }
 };
 

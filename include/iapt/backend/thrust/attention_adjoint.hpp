@@ -69,8 +69,8 @@ struct attention_query_adjoint_tile {
       *value = key + edge * stride, *p = value + edge * stride;
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
-    group.each(edge * stride, [&](auto n) { dq[n.at] = 0; });
-    tiles.each_key_tile(at, t.own, [&](const attention_key_range<T>& range) {
+    group.each_one(edge * stride, [&](auto n) { dq[n.at] = 0; });
+    tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
       tiles.load_keys(group, key, range.k, range.count);
       tiles.load_keys(group, value, range.v, range.count);
       group.barrier();
@@ -83,7 +83,7 @@ struct attention_query_adjoint_tile {
       group.barrier();
     });
     group.barrier();  // where there are no keys, for the zeros
-    group.each(rows * E, [&](auto n) {
+    group.each_one(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       T& to = tiles.d.dq[tiles.place(at, r) * E + e];
       to = to + dq[r * stride + e] * tiles.a.scale;
@@ -115,7 +115,7 @@ struct attention_key_adjoint_tile {
                                  (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
     tiles.load_keys(group, key, range.k, keys);
     tiles.load_keys(group, value, range.v, keys);
-    group.each(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
+    group.each_one(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
     for (extent seer = 0; seer < t.seers; ++seer) {
       const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
       range.first = t.soft ? s.prefix_from : t.begin - s.begin;
@@ -141,7 +141,7 @@ struct attention_key_adjoint_tile {
       }
     }
     group.barrier();  // where no query sees these keys, for the zeros
-    group.each(keys * E, [&](auto n) {
+    group.each_one(keys * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       const extent at = start + r * width + e;
       if (to_k) to_k[at] = to_k[at] + dk[r * stride + e];

@@ -10,7 +10,7 @@
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/thrust/attention.hpp"
-#include "iapt/backend/thrust/attention_merge.hpp"
+#include "iapt/backend/thrust/attention_few.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt {
@@ -51,8 +51,10 @@ class attention_plan {
   const fused_sequences& fused() const { return fused_; }
   /// Number of tiles of queries.
   extent query_tiles() const { return queries_->size(); }
-  /// Number of groups that the forward takes: several for a tile of few queries, which share its keys.
-  extent shares() const { return shares_->size(); }
+  /// Tiles of queries of sequences of many rows, which come first: all that the forward's kernel for tiles sees to.
+  extent many_query_tiles() const { return many_query_tiles_; }
+  /// Shares of the keys of sequences of few rows.
+  const buffer<attention_share, Backend>& shares() const { return *shares_; }
   /// Rows that several groups work on.
   const buffer<attention_split_row, Backend>& split_rows() const { return *split_rows_; }
   /// Rows of partial results.
@@ -67,7 +69,7 @@ class attention_plan {
   template <class T>
   attention_tiles<T> forward_tiles(attention_arrays<T> arrays, compute_type<T>* partial) const {
     arrays.past = {block_, table_->data()};
-    return {arrays, {}, segments_->data(), shares_->data(), nullptr, nullptr, nullptr, partial, edge_};
+    return {arrays, {}, segments_->data(), queries_->data(), nullptr, nullptr, nullptr, partial, edge_};
   }
   /// What the kernels of the adjoints read.
   template <class T>
@@ -110,29 +112,32 @@ class attention_plan {
     fused_.sum_offsets = fused_.key_offsets + fused_.count + 1;
   }
   void plan_queries(Backend& backend, std::span<const attention_segment> segments) {
-    std::vector<attention_query_tile> queries, shares;
+    std::vector<attention_query_tile> many, few;
+    std::vector<attention_share> shares;
     std::vector<attention_split_row> split_rows;
     const extent together = layout_.heads / layout_.kv_heads;
     for (extent s = 0; s < extent(segments.size()); ++s) {
       const attention_segment& segment = segments[s];
-      const extent rows = segment.count * together, splits = segment.count <= few_queries ? few_queries_splits : 1;
-      const bool own = !is_fused(segment);
+      const extent rows = segment.count * together;
+      const bool own = !is_fused(segment), is_few = segment.count <= few_queries;
       has_past_.push_back(segment.past_count > 0);
-      for (extent g = 0; g < layout_.kv_heads; ++g)
+      for (extent g = 0; g < layout_.kv_heads; ++g) {
         for (extent from = 0; from < rows; from += edge_) {
           const extent count = std::min<extent>(edge_, rows - from);
           const bool soft = segment.prefix_count && (from + count - 1) / together >= segment.prefix_from;
-          if (!own && !soft && !segment.past_count) continue;  // there is nothing else to see
-          queries.push_back({s, g, from, 0, 1, 0, own});
-          for (extent r = 0; splits > 1 && r < count; ++r)
-            split_rows.push_back({s, g, from + r, partial_rows_ + r, count, splits});
-          for (extent split = 0; split < splits; ++split) {
-            shares.push_back({s, g, from, split, splits, partial_rows_, own});
-            if (splits > 1) partial_rows_ += count;
-          }
+          if (own || soft || segment.past_count) (is_few ? few : many).push_back({s, g, from, own});
         }
+        for (extent from = 0; is_few && from < rows; from += rows_of_share) {
+          const extent count = std::min<extent>(rows_of_share, rows - from);
+          for (extent r = 0; r < count; ++r) split_rows.push_back({s, g, from + r, partial_rows_ + r, count});
+          for (extent share = 0; share < shares_of_keys; ++share, partial_rows_ += count)
+            shares.push_back({s, g, from, share, partial_rows_});
+        }
+      }
     }
-    queries_ = on(backend, queries), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows);
+    many_query_tiles_ = extent(many.size());
+    many.insert(many.end(), few.begin(), few.end());
+    queries_ = on(backend, many), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows);
   }
   void plan_keys(Backend& backend, std::span<const attention_segment> segments) {
     std::vector<attention_key_tile> keys;
@@ -163,8 +168,9 @@ class attention_plan {
     }
     keys_ = on(backend, keys), seers_ = on(backend, seers);
   }
-  // While decoding a sequence has one query: its keys are shared among as many groups, whatever is decoded beside it.
-  static constexpr extent few_queries = 4, few_queries_splits = 16;
+  static constexpr extent few_queries =
+      4;  // of a sequence whose keys are shared among groups: while decoding it has one
+  static constexpr extent rows_of_share = attention_few<float>::rows, shares_of_keys = attention_few<float>::shares;
   head_layout layout_;
   int edge_;
   extent most_fused_rows_, rows_ = 0, partial_rows_ = 0;
@@ -172,7 +178,9 @@ class attention_plan {
   stored<std::int32_t> fused_places_;
   std::vector<bool> has_past_;  // of each sequence
   stored<attention_segment> segments_;
-  stored<attention_query_tile> queries_, shares_;
+  extent many_query_tiles_ = 0;
+  stored<attention_query_tile> queries_;
+  stored<attention_share> shares_;
   stored<attention_split_row> split_rows_;
   stored<attention_key_tile> keys_;
   stored<std::int32_t> seers_;

@@ -28,19 +28,20 @@ struct thrust_options {
   bool fused_attention = false;  ///< let Eigen's attention stand in for a GPU's fused kernels
 };
 
-/// Row kernel k, by one thread, number by number.
+/// Row kernel k, by one thread.
 template <class F>
 struct lone_group_of {
-  using T = compute_type<typename F::value_type>;  ///< what it computes in
-  F f;                                             ///< the kernel
-  T* scratch;                                      ///< memory of all threads' groups, or null
-  extent share;                                    ///< numbers that each thread has of it
+  using T = compute_type<typename F::value_type>;                  ///< what it computes in
+  using group = lone_group<T, bundle_of<typename F::value_type>>;  ///< who does it
+  F f;                                                             ///< the kernel
+  T* scratch;                                                      ///< memory of all threads' groups, or null
+  extent share;                                                    ///< numbers that each thread has of it
   /// Group k.
   void operator()(extent k) const {
 #if defined(_OPENMP)
-    f(lone_group<T, T>{scratch + omp_get_thread_num() * share}, k);
+    f(group{scratch + omp_get_thread_num() * share}, k);
 #else
-    f(lone_group<T, T>{scratch}, k);
+    f(group{scratch}, k);
 #endif
   }
 };

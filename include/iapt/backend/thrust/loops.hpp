@@ -12,23 +12,30 @@
 #include "iapt/backend/pool.hpp"
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_adjoint.hpp"
-#include "iapt/backend/thrust/attention_merge.hpp"
+#include "iapt/backend/thrust/attention_few.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
+#include "iapt/backend/thrust/bundle.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
 #include "iapt/expr/lane.hpp"
 
 namespace iapt {
 
-/// A lane loop as a function of one number, which counts the elements of some rows and columns.
+/// A lane loop as a function of one number, which counts the bundles of some rows.
 template <class F>
-struct grid_element {
-  F f;                    ///< the loop
-  extent row,             ///< first row
-      column;             ///< first column
-  std::uint32_t columns;  ///< length of a row; 32 bits, because a GPU takes five times as long to divide 64
-  /// Element k.
+struct grid_bundle {
+  using V = bundle_of<typename F::value_type>;  ///< what is taken at once
+  F f;                                          ///< the loop
+  extent row,                                   ///< first row
+      column,                                   ///< first column
+      columns;                                  ///< where a row ends
+  std::uint32_t across;  ///< bundles of a row; 32 bits, because a GPU takes five times as long to divide 64
+  /// Bundle k.
   IAPT_DEVICE void operator()(std::uint32_t k) const {
-    f(row + k / columns, lane<compute_type<typename F::value_type>>{column + k % columns});
+    const extent r = row + k / across, j = column + extent(k % across) * V::width;
+    if (j + V::width <= columns)
+      f(r, lane<V>{j});
+    else
+      for (extent i = j; i < columns; ++i) f(r, lane<compute_type<typename F::value_type>>{i});
   }
 };
 
@@ -41,15 +48,16 @@ class thrust_loops : public memory_pool<Self> {
   static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
   static constexpr extent few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
-  /// Runs a lane loop: f(r, lane) for every row and column, one number at a time.
+  /// Runs a lane loop: f(r, lane) for every row and column, a bundle of them at a time.
   template <class F>
   void grid(extent rows, extent columns, const F& f) {
-    constexpr extent most = extent(1) << 31;  // elements that 32 bits count
-    for (extent column = 0; column < columns; column += most) {
-      const extent width = std::min(columns - column, most), height = most / width;
+    constexpr extent most = extent(1) << 31, width = grid_bundle<F>::V::width;  // bundles that 32 bits count
+    for (extent column = 0; column < columns; column += most * width) {
+      const extent across = std::min((columns - column + width - 1) / width, most), height = most / across;
       for (extent row = 0; row < rows; row += height)
         thrust::for_each_n(self().policy(), thrust::counting_iterator<std::uint32_t>(0),
-                           std::min(rows - row, height) * width, grid_element<F>{f, row, column, std::uint32_t(width)});
+                           std::min(rows - row, height) * across,
+                           grid_bundle<F>{f, row, column, columns, std::uint32_t(across)});
     }
   }
   /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.
@@ -86,7 +94,8 @@ class thrust_loops : public memory_pool<Self> {
     if (plan.fused().count) self().fused_attention(arrays, plan.fused());
     buffer<compute_type<T>, Self> partial(self(), plan.partial_rows() * (arrays.layout.head_size + 2));
     const auto tiles = plan.forward_tiles(arrays, partial.write());
-    self().groups(plan.shares(), plan.work(), attention_forward_tile<T>{tiles});
+    self().groups(plan.many_query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
+    self().groups(plan.shares().size(), plan.work(), attention_few<T>{tiles, plan.shares().data()});
     self().groups(plan.split_rows().size(), arrays.layout.head_size,
                   attention_merge<T>{tiles, plan.split_rows().data()});
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Row kernels on quantised rows: their numbers, and products with a few rows.
 #pragma once
+#include <concepts>
+
 #include "iapt/backend/concept.hpp"
 #include "iapt/expr/lane.hpp"
 
@@ -19,7 +21,7 @@ struct expand_row {
     const extent from = rows ? rows[i] : i;
     T* const to = y + i * w.columns;
     w.template read<compute_type<T>>(
-        from, [&](auto element) { group.each(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
+        from, [&](auto element) { group.each_one(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
   }
 };
 
@@ -38,7 +40,13 @@ struct quantised_product_column {
     w.template read<number>(n, [&](auto weight) {
       for (extent i = 0; i < rows; ++i) {
         const T* const x = a.data + i * a.stride;
-        const number sum = group.sum(w.columns, [&](auto j) { return number(x[j.at]) * weight(j.at); });
+        const auto product = [&](extent j) { return number(x[j]) * weight(j); };
+        const number sum = group.sum(w.columns, [&]<class V>(lane<V> j) {
+          if constexpr (std::same_as<V, number>)
+            return product(j.at);
+          else
+            return V::of([&](int i) { return product(j.at + i); });
+        });
         group.once([&] { c.data[i * c.stride + n] = T(sum); });
       }
     });

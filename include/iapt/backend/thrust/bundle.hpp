@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Neighbouring numbers with the manners of one number: what a thread of a GPU takes at once, 16 bytes of memory.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "iapt/expr/lane.hpp"
+#include "iapt/expr/scalar_math.hpp"
+
+namespace iapt {
+
+/// `Width` neighbours, one by one: the compiler is to see through the loops. What is stored in memory may be of another
+/// type, and is moved 16 bytes at a time where it lies so.
+template <class T, int Width>
+struct bundle {
+  static constexpr int width = Width;  ///< numbers in it
+  T v[Width];                          ///< the numbers
+
+  /// Uninitialised.
+  bundle() = default;
+  /// The same number everywhere.
+  IAPT_DEVICE bundle(T s) {
+    for (T& x : v) x = s;
+  }
+  /// f(i) for every place i.
+  template <class F>
+  IAPT_DEVICE static bundle of(F f) {
+    bundle b;
+    IAPT_UNROLL
+    for (int i = 0; i < Width; ++i) b.v[i] = f(i);
+    return b;
+  }
+  /// f(x) for every number x of a.
+  template <class F>
+  IAPT_DEVICE static bundle each(const bundle& a, F f) {
+    return of([&](int i) { return f(a.v[i]); });
+  }
+  /// first, first + 1, first + 2, …
+  IAPT_DEVICE static bundle counting_from(extent first) {
+    return of([&](int i) { return T(first + i); });
+  }
+  /// Reads numbers that lie `stride` apart.
+  template <class U>
+  IAPT_DEVICE static bundle strided(const U* p, extent stride) {
+    return of([&](int i) { return T(p[i * stride]); });
+  }
+  /// Writes numbers that lie `stride` apart.
+  template <class U>
+  IAPT_DEVICE void store_strided(U* p, extent stride) const {
+    for (int i = 0; i < Width; ++i) p[i * stride] = U(v[i]);
+  }
+  /// As many numbers in memory, and the address that a GPU wants them at.
+  template <class U>
+  struct alignas(std::min<std::size_t>(16, Width * sizeof(U))) cells {
+    U u[Width];  ///< the numbers
+  };
+  /// Reads neighbours as they are stored.
+  template <class U>
+  IAPT_DEVICE static cells<U> cells_at(const U* p) {
+    if (aligned(p)) return *reinterpret_cast<const cells<U>*>(p);
+    cells<U> c;
+    for (int i = 0; i < Width; ++i) c.u[i] = p[i];
+    return c;
+  }
+  /// What was stored.
+  template <class U>
+  IAPT_DEVICE static bundle of_cells(const cells<U>& c) {
+    return of([&](int i) { return T(c.u[i]); });
+  }
+  /// Reads neighbours.
+  template <class U>
+  IAPT_DEVICE static bundle load(const U* p) {
+    return of_cells(cells_at(p));
+  }
+  /// Reads neighbours that are known to be aligned, as they are stored.
+  template <class U>
+  IAPT_DEVICE static cells<U> cells_aligned(const U* p) {
+    return *reinterpret_cast<const cells<U>*>(p);
+  }
+  /// Whether neighbours lie where a GPU can move them at once.
+  template <class U>
+  IAPT_DEVICE static bool aligned(const U* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % alignof(cells<U>) == 0;
+  }
+  /// Writes neighbours.
+  template <class U>
+  IAPT_DEVICE void store(U* p) const {
+    cells<U> c;
+    IAPT_UNROLL
+    for (int i = 0; i < Width; ++i) c.u[i] = U(v[i]);
+    if (aligned(p))
+      *reinterpret_cast<cells<U>*>(p) = c;
+    else
+      for (int i = 0; i < Width; ++i) p[i] = c.u[i];
+  }
+  /// Of all numbers.
+  IAPT_DEVICE T sum() const {
+    T s = v[0];
+    for (int i = 1; i < Width; ++i) s = s + v[i];
+    return s;
+  }
+  /// Of all numbers.
+  IAPT_DEVICE T max() const {
+    T m = v[0];
+    for (int i = 1; i < Width; ++i) m = v[i] > m ? v[i] : m;
+    return m;
+  }
+
+  /// Elementwise.
+  IAPT_DEVICE friend bundle operator+(const bundle& a, const bundle& b) {
+    return of([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle operator-(const bundle& a, const bundle& b) {
+    return of([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle operator*(const bundle& a, const bundle& b) {
+    return of([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle operator/(const bundle& a, const bundle& b) {
+    return of([&](int i) { return a.v[i] / b.v[i]; });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle operator-(const bundle& a) {
+    return each(a, [](T x) { return -x; });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle exp(const bundle& a) {
+    return each(a, [](T x) { return std::exp(x); });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle tanh(const bundle& a) {
+    return each(a, [](T x) { return std::tanh(x); });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle erf(const bundle& a) {
+    return each(a, [](T x) { return std::erf(x); });
+  }
+  /// Elementwise.
+  IAPT_DEVICE friend bundle abs(const bundle& a) {
+    return each(a, [](T x) { return std::abs(x); });
+  }
+  /// The greater of both, elementwise.
+  IAPT_DEVICE friend bundle maximum(const bundle& a, const bundle& b) {
+    return of([&](int i) { return iapt::maximum(a.v[i], b.v[i]); });
+  }
+  /// −1, 0 or 1, elementwise.
+  IAPT_DEVICE friend bundle sign(const bundle& a) {
+    return each(a, [](T x) { return iapt::sign(x); });
+  }
+  /// a where x > 0, else b; elementwise.
+  IAPT_DEVICE friend bundle where_positive(const bundle& x, const bundle& a, const bundle& b) {
+    return of([&](int i) { return iapt::where_positive(x.v[i], a.v[i], b.v[i]); });
+  }
+};
+
+/// What a loop whose numbers are stored as T takes at once.
+template <class T>
+using bundle_of = bundle<compute_type<T>, int(16 / sizeof(T))>;
+
+}  // namespace iapt
