@@ -16,10 +16,11 @@ namespace iapt {
 /// Row kernel: y[r] = the first column that holds the greatest number of row r; −1 if any is not finite.
 template <class T>
 struct argmax_row {
-  using value_type = T;  ///< type of one number
-  const T* x;            ///< (M, V)
-  std::int32_t* y;       ///< (M)
-  extent columns;        ///< V
+  static constexpr int threads = 512;  ///< of a block: there are few rows, and long ones
+  using value_type = T;                ///< type of one number
+  const T* x;                          ///< (M, V)
+  std::int32_t* y;                     ///< (M)
+  extent columns;                      ///< V
   /// Row r.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {

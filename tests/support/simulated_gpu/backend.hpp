@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cuda_backend as it is, for a host compiler, on a GPU that is not there: what the runtime, cuBLASLt and the threads of
-// a block would do is played (device.cpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ and thrust/ stand in for
-// NVIDIA's headers of these names). What is left untested is what nvcc and a GPU make of the same text.
+// a block would do is played (device.cpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ stands in for NVIDIA's
+// headers of this name). What is left untested is what nvcc and a GPU make of the same text.
 #pragma once
 #define __shared__ thread_local  // one for all threads of a block, for these are fibers of one thread
 #define __launch_bounds__(...)
@@ -36,7 +36,7 @@ template <class F>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(F), cudaFuncAttribute attribute, int value) {
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
-/// Queues a kernel of one argument, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
+/// Queues a row kernel, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
 template <class F>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F), const F& f) {
   using namespace iapt::test;
@@ -53,6 +53,20 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F),
       blockIdx = {k, 0, 0};
       std::memset(iapt::scratch, 0xff, scratch);
       thread_block::here().run(threads, [&] { kernel(f); });
+    }
+  });
+}
+/// Queues a loop, whose threads know nothing of each other.
+template <class F>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F, std::uint32_t), const F& f,
+                               std::uint32_t n) {
+  using namespace iapt::test;
+  const unsigned blocks = how->gridDim.x, threads = how->blockDim.x;
+  simulated_gpu::here().check_argument(f);
+  return simulated_gpu::here().queue(how->stream, [=] {
+    for (unsigned k = blocks; k-- > 0;) {
+      blockIdx = {k, 0, 0};
+      thread_block::here().run_apart(threads, [&] { kernel(f, n); });
     }
   });
 }

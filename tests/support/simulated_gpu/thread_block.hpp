@@ -43,6 +43,11 @@ class thread_block {
       if (left != before && left != 0) stray();
     }
   }
+  /// The same for an f that has no barrier: one after another, the last one first.
+  template <class F>
+  void run_apart(unsigned threads, const F& f) {
+    for (running_ = threads; running_-- > 0;) f();
+  }
   /// Called by a fiber: all others come here, too, before it goes on.
   void barrier() { leave(); }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// An NVIDIA GPU: statements by Thrust, row kernels and attention a block of threads for each group, products by
-// cuBLASLt, all in the order of one stream. To be included by what nvcc compiles.
+// An NVIDIA GPU: loops a thread for each bundle, row kernels and attention a block of threads for each group, products
+// by cuBLASLt, all in the order of one stream. To be included by what nvcc compiles.
 #pragma once
 #include <cuda_runtime.h>
-#include <thrust/system/cuda/execution_policy.h>
-#include <thrust/system_error.h>
 
 #include <concepts>
 #include <cstddef>
@@ -22,7 +20,7 @@
 #include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/cuda/error.cuh"
 #include "iapt/backend/cuda/few_rows_product.cuh"
-#include "iapt/backend/cuda/group.cuh"
+#include "iapt/backend/cuda/kernel.cuh"
 #include "iapt/backend/cuda/product.cuh"
 #include "iapt/backend/cuda/recording.cuh"
 #include "iapt/backend/cuda/staging.cuh"
@@ -59,8 +57,6 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   ~cuda_backend() { trim(); }
 
-  /// Where Thrust's algorithms run.
-  auto policy() const { return thrust::cuda::par_nosync.on(stream()); }
   /// Shared memory that a block may ask for, less what its reductions take.
   extent scratch_bytes() const { return shared_bytes() - reduction_bytes; }
 
@@ -166,13 +162,11 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     launch();
   }
 
-  /// Runs a lane loop: f(r, lane) for every row and column.
+  /// Runs f(k) for k in 0..n-1.
   template <class F>
-  void grid(extent rows, extent columns, const F& f) {
-    try {
-      thrust_loops::grid(rows, columns, f);
-    } catch (const thrust::system_error& failure) { check(cudaError_t(failure.code().value()), typeid(F).name()); }
-    queued(typeid(F).name());
+  void each(std::uint32_t n, const F& f) {
+    if (n == 0) return;
+    launch<typename F::loop_type>((n + loop_threads - 1) / loop_threads, loop_threads, 0, loop_kernel<F>, f, n);
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
@@ -187,16 +181,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
         check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
               typeid(F).name());
     }
-    cudaLaunchConfig_t how{};
-    how.gridDim = unsigned(n), how.blockDim = group_threads<F>();
-    how.dynamicSmemBytes = scratch, how.stream = stream();
-    // It may start before the one ahead of it has ended, and waits for that itself (row_kernel).
-    cudaLaunchAttribute early{};
-    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    early.val.programmaticStreamSerializationAllowed = 1;
-    how.attrs = &early, how.numAttrs = capability() >= 90 ? 1 : 0;
-    check(cudaLaunchKernelEx(&how, row_kernel<F>, f), typeid(F).name());
-    queued(typeid(F).name());
+    launch<F>(unsigned(n), group_threads<F>(), scratch, row_kernel<F>, f);
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>
@@ -242,6 +227,19 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     }
     ~recording_scope() { current = nullptr; }
   };
+  // Queues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for that
+  // itself (await_turn).
+  template <class Name, class... A>
+  void launch(unsigned blocks, int threads, std::size_t scratch, void (*kernel)(A...), const A&... arguments) {
+    cudaLaunchConfig_t how{};
+    how.gridDim = blocks, how.blockDim = unsigned(threads), how.dynamicSmemBytes = scratch, how.stream = stream();
+    cudaLaunchAttribute early{};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    how.attrs = &early, how.numAttrs = capability() >= 90 ? 1 : 0;
+    check(cudaLaunchKernelEx(&how, kernel, arguments...), typeid(Name).name());
+    queued(typeid(Name).name());
+  }
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
   static bool is_of_few_rows(extent m, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b) {
     using V = bundle_of<bfloat16>;

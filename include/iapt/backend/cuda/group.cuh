@@ -97,35 +97,4 @@ struct block_group {
   }
 };
 
-/// Threads of a row kernel's blocks: the kernel's own wish, or 128.
-template <class F>
-constexpr int group_threads() {
-  if constexpr (requires { F::threads; })
-    return F::threads;
-  else
-    return 128;
-}
-
-/// Blocks of a row kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
-template <class F>
-constexpr int group_blocks() {
-  if constexpr (requires { F::blocks; })
-    return F::blocks;
-  else
-    return 1;
-}
-
-/// Runs a row kernel, a block for each group.
-template <class F>
-__global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
-  using T = compute_type<typename F::value_type>;
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();  // the next kernel's blocks may come, to wait here in their turn
-  cudaGridDependencySynchronize();            // all that was queued before is done
-#endif
-  extern __shared__ double2 scratch[];  // aligned for any type of number
-  using group = block_group<T, group_threads<F>(), bundle_of<typename F::value_type>>;
-  f(group{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
-}
-
 }  // namespace iapt

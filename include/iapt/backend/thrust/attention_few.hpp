@@ -19,6 +19,43 @@ struct attention_share {
       partial;     ///< where the first row's result goes
 };
 
+/// All keys that some rows may see, one behind the other: the past, the soft tokens, the own rows so far.
+template <class T>
+struct attention_keys_of {
+  const attention_arrays<T>& a;  ///< operands
+  attention_segment s;           ///< the sequence
+  extent width,                  ///< numbers from one row of keys or values to the next
+      column,                    ///< where the head begins in a row
+      own;                       ///< own rows among them
+  /// What these rows see.
+  IAPT_DEVICE attention_keys_of(const attention_tiles<T>& tiles, const attention_rows_of& at)
+      : a(tiles.a),
+        s(at.s),
+        width(tiles.key_width()),
+        column(at.kv_head * tiles.size()),
+        own(at.query(at.count - 1) + 1) {}
+  /// How many they are.
+  IAPT_DEVICE extent count() const { return s.past_count + s.prefix_count + own; }
+  /// Key j.
+  IAPT_DEVICE const T* key(extent j) const { return find(j, a.past_k, a.prefix_k, a.k); }
+  /// Value j.
+  IAPT_DEVICE const T* value(extent j) const { return find(j, a.past_v, a.prefix_v, a.v); }
+  /// Query of the sequence from which on key j is seen.
+  IAPT_DEVICE extent seen_from(extent j) const {
+    if (j < s.past_count) return 0;
+    j -= s.past_count;
+    return j < s.prefix_count ? s.prefix_from : j - s.prefix_count;
+  }
+
+ private:
+  IAPT_DEVICE const T* find(extent j, const T* past, const T* soft, const T* own) const {
+    if (j < s.past_count) return past + a.past.row(s, j) * width + column;
+    j -= s.past_count;
+    if (j < s.prefix_count) return soft + (s.prefix_begin + j) * width + column;
+    return own + (s.begin + j - s.prefix_count) * width + column;
+  }
+};
+
 /// Row kernel: what some rows see of their share of the keys, a tile after the other. Its results (E + 2 numbers for
 /// each row): Σ weight·v, the greatest score, Σ weight, weight = exp(score − greatest).
 /// @par Source Dao et al. 2023, "Flash-Decoding"
@@ -26,9 +63,9 @@ template <class T>
 struct attention_few {
   static constexpr int rows = 2,  ///< of a group, at most
       shares = 16,                ///< of a sequence's keys, whatever else is decoded beside it
-      keys = 64,                  ///< of a tile
+      keys = 128,                 ///< of a tile
       threads = 128,              ///< of a block
-      blocks = 6;                 ///< that a multiprocessor has room for
+      blocks = 4;                 ///< that a multiprocessor has room for
   using value_type = T;           ///< type of one number
   using C = compute_type<T>;      ///< what it computes in
   using V = bundle_of<T>;         ///< neighbours of a head that are read at once
@@ -60,17 +97,19 @@ struct attention_few {
       q[n.at] = e < E ? tiles.a.q[tiles.place(at, r) * E + e] * tiles.a.scale : C(0);
       y[n.at] = 0;
     });
-    extent turn = 0;
-    tiles.each_key_tile(at, true, keys, [&](const attention_key_range<T>& range) {
-      if (turn++ % shares != t.number) return;  // another group's
-      const int count = int(range.count);
+    const attention_keys_of<T> all(tiles, at);
+    const extent share = (std::uint32_t(all.count()) + shares - 1) / shares;
+    const extent end = (t.number + 1) * share < all.count() ? (t.number + 1) * share : all.count();
+    for (extent begin = t.number * share; begin < end; begin += keys) {
+      const int count = end - begin < keys ? int(end - begin) : keys;
       group.barrier();
       group.each_one(across * down, [&](auto n) {  // products, in parts
         const int own = int(n.at) % across, first = int(n.at) / across;
         for (int piece = own; piece < pieces; piece += across) {
           V query[rows];
           each_row(at, [&](int r) { query[r] = V::load(q + r * stride + piece * V::width); });
-          each_key(range.k, piece, first, count, [&](int j, const V& key) {
+          const auto keys_at = [&](int j) { return all.key(begin + j); };
+          each_key(keys_at, piece, first, count, [&](int j, const V& key) {
             each_row(at, [&](int r) {
               C& s = part[(r * keys + j) * (across + 1) + own];
               const C product = (query[r] * key).sum();
@@ -84,7 +123,7 @@ struct attention_few {
         const int r = int(n.at) / count, j = int(n.at) % count;
         C score = 0;
         for (int i = 0; i < across; ++i) score += part[(r * keys + j) * (across + 1) + i];
-        weights[r * keys + j] = at.query(r) >= range.first + j * range.step ? score : nothing;
+        weights[r * keys + j] = at.query(r) >= all.seen_from(begin + j) ? score : nothing;
       });
       group.barrier();
       C shrink[rows];
@@ -106,7 +145,8 @@ struct attention_few {
         const int piece = int(n.at) % pieces, first = int(n.at) / pieces;
         V total[rows];
         each_row(at, [&](int r) { total[r] = V(C(0)); });
-        each_key(range.v, piece, first, count, [&](int j, const V& value) {
+        const auto values_at = [&](int j) { return all.value(begin + j); };
+        each_key(values_at, piece, first, count, [&](int j, const V& value) {
           each_row(at, [&](int r) { total[r] = total[r] + value * V(weights[r * keys + j]); });
         });
         each_row(at, [&](int r) { total[r].store(part + (first * rows + r) * stride + piece * V::width); });
@@ -119,7 +159,7 @@ struct attention_few {
           y[r * stride + e.at] = y[r * stride + e.at] * shrink[r] + more;
         });
       });
-    });
+    }
     group.barrier();
     each_row(at, [&](int r) {
       C* const found = tiles.partial + (t.partial + r) * (E + 2);
@@ -143,14 +183,14 @@ struct attention_few {
       if (r < at.count) f(r);
   }
   // f(j, x) for j = first, first + down, …: one bundle of each key or value. Several are read before the first is used.
-  template <class F>
-  IAPT_DEVICE void each_key(const T* from, int piece, int first, int count, F f) const {
-    constexpr int ahead = 4;
+  template <class Where, class F>
+  IAPT_DEVICE void each_key(Where where, int piece, int first, int count, F f) const {
+    constexpr int ahead = 8;
     for (int j = first; j < count; j += ahead * down) {
       typename V::template cells<T> x[ahead];
       IAPT_UNROLL
       for (int i = 0; i < ahead; ++i)
-        if (j + i * down < count) x[i] = read(from + (j + i * down) * tiles.key_width(), piece * V::width);
+        if (j + i * down < count) x[i] = read(where(j + i * down), piece * V::width);
       IAPT_UNROLL
       for (int i = 0; i < ahead; ++i)
         if (j + i * down < count) f(j + i * down, V::of_cells(x[i]));

@@ -3,6 +3,8 @@
 #pragma once
 #include <thrust/copy.h>
 #include <thrust/fill.h>
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
 #include <thrust/system/cpp/execution_policy.h>
 #include <thrust/system/omp/execution_policy.h>
 #if defined(_OPENMP)
@@ -103,22 +105,21 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   void download(T* to, const T* from, extent n) {
     std::copy_n(from, n, to);
   }
+  /// Runs f(k) for k in 0..n-1.
+  template <class N, class F>
+  void each(N n, const F& f) {
+    const openmp_threads limit(threads());
+    thrust::for_each_n(policy(), thrust::counting_iterator<N>(0), n, f);
+  }
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
   void groups(extent n, extent, const F& f) {
     using T = compute_type<typename F::value_type>;
-    const openmp_threads limit(threads());
     extent share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
     T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
-    thrust::for_each_n(policy(), thrust::counting_iterator<extent>(0), n, lone_group_of<F>{f, scratch, share});
+    each(n, lone_group_of<F>{f, scratch, share});
     if (scratch) this->give(scratch, share * threads());
-  }
-  /// Runs a lane loop: f(r, lane) for every row and column.
-  template <class F>
-  void grid(extent rows, extent columns, const F& f) {
-    const openmp_threads limit(threads());
-    thrust_loops<thrust_backend>::grid(rows, columns, f);
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statements as Thrust algorithms: what the backends on Thrust share, be it on the host or on a GPU.
+// What a GPU and Thrust on the host share: statements, row kernels and attention as functions of a number.
 #pragma once
-#include <thrust/for_each.h>
-#include <thrust/iterator/counting_iterator.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -23,6 +20,7 @@ namespace iapt {
 /// A lane loop as a function of one number, which counts the bundles of some rows.
 template <class F>
 struct grid_bundle {
+  using loop_type = F;                          ///< whose bundles they are
   using V = bundle_of<typename F::value_type>;  ///< what is taken at once
   F f;                                          ///< the loop
   extent row,                                   ///< first row
@@ -39,7 +37,8 @@ struct grid_bundle {
   }
 };
 
-/// Everything that one Thrust policy is enough for. `Self` offers policy(), groups() and what memory_pool asks for.
+/// Everything that each(), f(k) for k in 0..n-1, and groups() are enough for. `Self` offers these and what memory_pool
+/// asks for.
 template <class Self>
 class thrust_loops : public memory_pool<Self> {
  public:
@@ -55,9 +54,8 @@ class thrust_loops : public memory_pool<Self> {
     for (extent column = 0; column < columns; column += most * width) {
       const extent across = std::min((columns - column + width - 1) / width, most), height = most / across;
       for (extent row = 0; row < rows; row += height)
-        thrust::for_each_n(self().policy(), thrust::counting_iterator<std::uint32_t>(0),
-                           std::min(rows - row, height) * across,
-                           grid_bundle<F>{f, row, column, columns, std::uint32_t(across)});
+        self().each(std::uint32_t(std::min(rows - row, height) * across),
+                    grid_bundle<F>{f, row, column, columns, std::uint32_t(across)});
     }
   }
   /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels that run a loop or a row kernel on a GPU. Both may be launched before the kernel ahead of them has ended:
+// their blocks take the places that it leaves, ask for what they will read (fetch()), and wait for it.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "iapt/backend/cuda/group.cuh"
+#include "iapt/backend/thrust/bundle.hpp"
+
+namespace iapt {
+
+/// Threads of a row kernel's blocks: the kernel's own wish, or 128.
+template <class F>
+constexpr int group_threads() {
+  if constexpr (requires { F::threads; })
+    return F::threads;
+  else
+    return 128;
+}
+
+/// Blocks of a row kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
+template <class F>
+constexpr int group_blocks() {
+  if constexpr (requires { F::blocks; })
+    return F::blocks;
+  else
+    return 1;
+}
+
+/// Waits for all that was queued before, and lets the next kernel's blocks come, to wait here in their turn.
+__device__ __forceinline__ void await_turn() {
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
+  cudaGridDependencySynchronize();
+#endif
+}
+
+/// Threads of a loop's blocks.
+inline constexpr int loop_threads = 128;
+
+/// Runs f(k) for k in 0..n-1, a thread for each. Thrust's for_each_n would do, but for the microseconds that it cannot
+/// overlap with the kernels before and after it.
+template <class F>
+__global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constant__ F f, std::uint32_t n) {
+  await_turn();
+  const std::uint32_t k = blockIdx.x * loop_threads + threadIdx.x;
+  if (k < n) f(k);
+}
+
+/// Runs a row kernel, a block for each group.
+template <class F>
+__global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
+  if constexpr (requires { f.fetch(extent()); }) f.fetch(extent(blockIdx.x));
+  await_turn();
+  using T = compute_type<typename F::value_type>;
+  extern __shared__ double2 scratch[];  // aligned for any type of number
+  using group = block_group<T, group_threads<F>(), bundle_of<typename F::value_type>>;
+  f(group{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
+}
+
+}  // namespace iapt
