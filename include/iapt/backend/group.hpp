@@ -55,6 +55,11 @@ struct lone_group {
   }
   /// Σ of what each member has of its own.
   IAPT_DEVICE T total(T own) const { return own; }
+  /// How many members there are, and which one this is.
+  IAPT_DEVICE int size() const { return 1; }
+  IAPT_DEVICE int member() const { return 0; }  ///< from 0 on
+  /// Σ of what each of `width` neighbours has of its own.
+  IAPT_DEVICE T strand_sum(T own, int) const { return own; }
   /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>
   IAPT_DEVICE void once(F f) const {

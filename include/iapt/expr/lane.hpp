@@ -24,6 +24,13 @@
 
 namespace iapt {
 
+/// f(0), …, f(N − 1), written out, so that a GPU keeps in registers what there is for each.
+template <int N, class F>
+IAPT_DEVICE void unrolled(F f) {
+  IAPT_UNROLL
+  for (int i = 0; i < N; ++i) f(i);
+}
+
 /// Rows that are summed in one go when a sum runs over rows. It fixes the order of the additions, so it is part of the
 /// definition of a result and never depends on a machine.
 inline constexpr extent chunk_rows = 32;

@@ -25,6 +25,16 @@ inline const struct {
 inline thread_local uint3 blockIdx;
 /// All threads of the block come here before one goes on.
 inline void __syncthreads() { iapt::test::thread_block::here().barrier(); }
+/// What the thread has whose number differs by these bits.
+template <class T>
+T __shfl_xor_sync(unsigned, T own, int bits) {
+  static thread_local T values[1024];
+  values[threadIdx.x] = own;
+  __syncthreads();
+  const T other = values[threadIdx.x ^ unsigned(bits)];
+  __syncthreads();
+  return other;
+}
 
 namespace iapt {
 /// Shared memory whose size a launch says; kernels declare it by this name.

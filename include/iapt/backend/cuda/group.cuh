@@ -35,8 +35,8 @@ struct block_group {
     extent j = own();
     for (; j + (Ahead - 1) * step < n; j += Ahead * step) {
       decltype(read(lane<Bundle>{j})) x[Ahead];
-      for (int i = 0; i < Ahead; ++i) x[i] = read(lane<Bundle>{j + i * step});
-      for (int i = 0; i < Ahead; ++i) use(x[i]);
+      unrolled<Ahead>([&](int i) { x[i] = read(lane<Bundle>{j + i * step}); });
+      unrolled<Ahead>([&](int i) { use(x[i]); });
     }
     for (; j < n; j += step) use(read(lane<Bundle>{j}));
   }
@@ -68,6 +68,32 @@ struct block_group {
   /// Σ of what each member has of its own.
   __device__ __forceinline__ T total(T own) const {
     return reduce(own, [](T a, T b) { return a + b; });
+  }
+  /// How many members there are, and which one this is.
+  __device__ __forceinline__ int size() const { return Threads; }
+  __device__ __forceinline__ int member() const { return int(threadIdx.x); }  ///< from 0 on
+  /// Σ of what each of `width` neighbours has of its own, a power of two up to 32; called by the whole group.
+  __device__ __forceinline__ T strand_sum(T own, int width) const {
+    for (int apart = width / 2; apart > 0; apart /= 2) own = own + __shfl_xor_sync(0xffffffffu, own, apart);
+    return own;
+  }
+  /// Calls f(i, Σ of what each member has in own[i]) for every i, a member for each.
+  template <int N, class F>
+  __device__ __forceinline__ void each_total(const T (&own)[N], F f) const {
+    constexpr int warp = 32, warps = Threads / warp;
+    static_assert(N <= Threads && Threads % warp == 0);
+    __shared__ T found[warps][N];
+    unrolled<N>([&](int i) {
+      const T sum = strand_sum(own[i], warp);
+      if (member() % warp == 0) found[member() / warp][i] = sum;
+    });
+    __syncthreads();
+    if (member() < N) {
+      T all = found[0][member()];
+      for (int w = 1; w < warps; ++w) all = all + found[w][member()];
+      f(member(), all);
+    }
+    __syncthreads();  // the memory is free for the next one
   }
   /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>

@@ -36,10 +36,18 @@ struct attention_keys_of {
         own(at.query(at.count - 1) + 1) {}
   /// How many they are.
   IAPT_DEVICE extent count() const { return s.past_count + s.prefix_count + own; }
-  /// Key j.
-  IAPT_DEVICE const T* key(extent j) const { return find(j, a.past_k, a.prefix_k, a.k); }
-  /// Value j.
-  IAPT_DEVICE const T* value(extent j) const { return find(j, a.past_v, a.prefix_v, a.v); }
+  /// A key and its value.
+  struct pair {
+    const T *key,  ///< of the head
+        *value;    ///< beside it
+  };
+  /// Number j of them.
+  IAPT_DEVICE pair at(extent j) const {
+    if (j < s.past_count) return of(a.past_k, a.past_v, a.past.row(s, j));
+    j -= s.past_count;
+    if (j < s.prefix_count) return of(a.prefix_k, a.prefix_v, s.prefix_begin + j);
+    return of(a.k, a.v, s.begin + j - s.prefix_count);
+  }
   /// Query of the sequence from which on key j is seen.
   IAPT_DEVICE extent seen_from(extent j) const {
     if (j < s.past_count) return 0;
@@ -48,160 +56,187 @@ struct attention_keys_of {
   }
 
  private:
-  IAPT_DEVICE const T* find(extent j, const T* past, const T* soft, const T* own) const {
-    if (j < s.past_count) return past + a.past.row(s, j) * width + column;
-    j -= s.past_count;
-    if (j < s.prefix_count) return soft + (s.prefix_begin + j) * width + column;
-    return own + (s.begin + j - s.prefix_count) * width + column;
+  IAPT_DEVICE pair of(const T* k, const T* v, extent row) const {
+    return {k + row * width + column, v + row * width + column};
   }
 };
 
-/// Row kernel: what some rows see of their share of the keys, a tile after the other. Its results (E + 2 numbers for
-/// each row): Σ weight·v, the greatest score, Σ weight, weight = exp(score − greatest).
+/// Row kernel: what some rows see of their share of the keys. The group's members work in strands of neighbours, one or
+/// a few bundles of a head for each: a strand goes through keys of its own, some at a time, and what the strands found
+/// is merged in the end. Its results (E + 2 numbers for each row): Σ weight·v, the greatest score, Σ weight, weight =
+/// exp(score − greatest).
 /// @par Source Dao et al. 2023, "Flash-Decoding"
 template <class T>
 struct attention_few {
-  static constexpr int rows = 2,  ///< of a group, at most
-      shares = 16,                ///< of a sequence's keys, whatever else is decoded beside it
-      keys = 128,                 ///< of a tile
-      threads = 128,              ///< of a block
-      blocks = 4;                 ///< that a multiprocessor has room for
-  using value_type = T;           ///< type of one number
-  using C = compute_type<T>;      ///< what it computes in
-  using V = bundle_of<T>;         ///< neighbours of a head that are read at once
+  static constexpr int rows = 2,                 ///< of a group, at most
+      shares = 16,                               ///< of a sequence's keys, whatever else is decoded beside it
+      ahead = 5,                                 ///< keys that a strand reads before it uses the first
+      threads = 128,                             ///< of a block
+      blocks = 5,                                ///< that a multiprocessor has room for
+      widest = 32;                               ///< members of a strand, at most
+  using value_type = T;                          ///< type of one number
+  using C = compute_type<T>;                     ///< what it computes in
+  using V = bundle_of<T>;                        ///< neighbours of a head that are read at once
+  using stored = typename V::template cells<T>;  ///< the same as it is stored
   static constexpr C nothing = -std::numeric_limits<C>::infinity();  ///< the score of what is not seen
   attention_tiles<T> tiles;                                          ///< everything
   const attention_share* which;                                      ///< all shares
 
-  /// Bundles of a head.
-  IAPT_DEVICE int pieces() const { return (tiles.size() + V::width - 1) / V::width; }
-  /// Members that divide a key's bundles among them.
-  IAPT_DEVICE int across() const { return pieces() < 16 ? pieces() : 16; }
-  /// Numbers from row to row of queries and results.
-  IAPT_DEVICE int stride() const { return pieces() * V::width; }
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return 2 * rows * stride() + rows * keys + parts(); }
+  IAPT_DEVICE extent scratch() const {
+    const int strands = threads / width(threads);
+    return rows * stride() + strands * rows * (stride() + 2);
+  }
 
+  /// Asks for share k's keys and values, before the latest of them are there.
+  template <class Group>
+  IAPT_DEVICE void fetch(Group group, extent k) const {
+    if (!is_whole()) return;
+    const attention_share& t = which[k];
+    const attention_keys_of<T> all(tiles, rows_of(t));
+    const auto [begin, end] = share_of(all, t);
+    group.each_one(end - begin, [&, begin = begin](auto j) {
+      const auto place = all.at(begin + j.at);
+      prefetch(place.key, tiles.size()), prefetch(place.value, tiles.size());
+    });
+  }
   /// Share k of all.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
-    const attention_share t = which[k];
-    const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from, rows);
-    const int E = tiles.size(), stride = this->stride(), across = this->across(), pieces = this->pieces();
-    C *const q = group.scratch, *const y = q + rows * stride, *const weights = y + rows * stride,
-             *const part = weights + rows * keys;
-    C top[rows], sum[rows];  // the same for all members
-    for (int r = 0; r < rows; ++r) top[r] = nothing, sum[r] = 0;
-    group.each_one(at.count * stride, [&](auto n) {
-      const int r = int(n.at) / stride, e = int(n.at) % stride;
-      q[n.at] = e < E ? tiles.a.q[tiles.place(at, r) * E + e] * tiles.a.scale : C(0);
-      y[n.at] = 0;
-    });
-    const attention_keys_of<T> all(tiles, at);
-    const extent share = (std::uint32_t(all.count()) + shares - 1) / shares;
-    const extent end = (t.number + 1) * share < all.count() ? (t.number + 1) * share : all.count();
-    for (extent begin = t.number * share; begin < end; begin += keys) {
-      const int count = end - begin < keys ? int(end - begin) : keys;
-      group.barrier();
-      group.each_one(across * down, [&](auto n) {  // products, in parts
-        const int own = int(n.at) % across, first = int(n.at) / across;
-        for (int piece = own; piece < pieces; piece += across) {
-          V query[rows];
-          each_row(at, [&](int r) { query[r] = V::load(q + r * stride + piece * V::width); });
-          const auto keys_at = [&](int j) { return all.key(begin + j); };
-          each_key(keys_at, piece, first, count, [&](int j, const V& key) {
-            each_row(at, [&](int r) {
-              C& s = part[(r * keys + j) * (across + 1) + own];
-              const C product = (query[r] * key).sum();
-              s = piece == own ? product : s + product;
-            });
-          });
-        }
-      });
-      group.barrier();
-      group.each_one(at.count * count, [&](auto n) {
-        const int r = int(n.at) / count, j = int(n.at) % count;
-        C score = 0;
-        for (int i = 0; i < across; ++i) score += part[(r * keys + j) * (across + 1) + i];
-        weights[r * keys + j] = at.query(r) >= all.seen_from(begin + j) ? score : nothing;
-      });
-      group.barrier();
-      C shrink[rows];
-      each_row(at, [&](int r) {
-        const row<C> w{weights + r * keys};
-        const C before = top[r];
-        top[r] = group.max(count, before, [&](auto j) { return w(j); });
-        const C least = top[r] == nothing ? C(0) : top[r];  // a row may see nothing yet
-        shrink[r] = std::exp(before - least);
-        sum[r] = sum[r] * shrink[r] + group.sum(count, [&](auto j) {
-          using std::exp;
-          const auto weight = exp(w(j) - least);
-          w[j] = weight;
-          return weight;
-        });
-      });
-      group.barrier();
-      group.each_one(pieces * down, [&](auto n) {  // values, in parts
-        const int piece = int(n.at) % pieces, first = int(n.at) / pieces;
-        V total[rows];
-        each_row(at, [&](int r) { total[r] = V(C(0)); });
-        const auto values_at = [&](int j) { return all.value(begin + j); };
-        each_key(values_at, piece, first, count, [&](int j, const V& value) {
-          each_row(at, [&](int r) { total[r] = total[r] + value * V(weights[r * keys + j]); });
-        });
-        each_row(at, [&](int r) { total[r].store(part + (first * rows + r) * stride + piece * V::width); });
-      });
-      group.barrier();
-      each_row(at, [&](int r) {
-        group.each_one(stride, [&](auto e) {
-          C more = 0;
-          for (int i = 0; i < down; ++i) more += part[(i * rows + r) * stride + e.at];
-          y[r * stride + e.at] = y[r * stride + e.at] * shrink[r] + more;
-        });
-      });
-    }
-    group.barrier();
-    each_row(at, [&](int r) {
-      C* const found = tiles.partial + (t.partial + r) * (E + 2);
-      group.each_one(E, [&](auto e) { found[e.at] = y[r * stride + e.at]; });
-      group.once([&] { found[E] = top[r], found[E + 1] = sum[r]; });
-    });
+    if (is_whole() && pieces() <= width(group.size()))
+      see<true>(group, which[k]);
+    else
+      see<false>(group, which[k]);
   }
 
  private:
-  static constexpr int down = 8;  // members that divide a tile's keys among them
-  // Numbers of what is still to be summed: products of queries and keys, or values.
-  IAPT_DEVICE int parts() const {
-    const int products = rows * keys * (across() + 1), values = down * rows * stride();
-    return products > values ? products : values;
+  // Whole: a member's piece of a head is one bundle, which lies where a GPU can read it at once.
+  template <bool Whole, class Group>
+  IAPT_DEVICE void see(Group group, const attention_share& t) const {
+    const auto read = [&](const T* head, int e) -> stored {
+      if constexpr (Whole) {
+        return V::cells_aligned(head + e);
+      } else {
+        stored c;
+        for (int i = 0; i < V::width; ++i) c.u[i] = e + i < tiles.size() ? head[e + i] : T(0);
+        return c;
+      }
+    };
+    const attention_rows_of at = rows_of(t);
+    const attention_keys_of<T> all(tiles, at);
+    const auto [begin, end] = share_of(all, t);
+    const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
+    const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
+    C *const q = group.scratch, *const y = q + rows * stride, *const tops = y + strands * rows * stride,
+             *const sums = tops + strands * rows;
+    group.each_one(at.count * stride, [&](auto n) {
+      const int r = int(n.at) / stride, e = int(n.at) % stride;
+      q[n.at] = e < E ? tiles.a.q[tiles.place(at, r) * E + e] * tiles.a.scale : C(0);
+    });
+    if (!Whole) group.each_one(strands * rows * stride, [&](auto n) { y[n.at] = 0; });
+    group.barrier();
+    const auto found_at = [&](int r, int piece) { return y + (strand * rows + r) * stride + piece * V::width; };
+    const auto each_own_piece = [&](auto f) {
+      if constexpr (Whole) {
+        if (own < pieces) f(own);
+      } else {
+        for (int piece = own; piece < pieces; piece += width) f(piece);
+      }
+    };
+    C top[rows], sum[rows];  // the same for all of a strand
+    V found[rows];           // of the one piece, if it is whole
+    for (int r = 0; r < rows; ++r) top[r] = nothing, sum[r] = 0, found[r] = V(0);
+    for (int from = begin; from < end; from += ahead * strands) {
+      const auto number = [&](int i) { return from + strand + i * strands; };
+      typename attention_keys_of<T>::pair place[ahead];
+      stored key[ahead], value[ahead];
+      unrolled<ahead>([&](int i) { place[i] = all.at(number(i) < end ? number(i) : end - 1); });
+      if constexpr (Whole) {  // all at once
+        const int e = (own < pieces ? own : 0) * V::width;
+        unrolled<ahead>([&](int i) { key[i] = read(place[i].key, e); });
+        unrolled<ahead>([&](int i) { value[i] = read(place[i].value, e); });
+      }
+      C score[rows][ahead] = {}, shrink[rows];
+      each_own_piece([&](int piece) {
+        if (!Whole) unrolled<ahead>([&](int i) { key[i] = read(place[i].key, piece * V::width); });
+        each_row(at, [&](int r) {
+          const V query = V::load(q + r * stride + piece * V::width);
+          unrolled<ahead>([&](int i) { score[r][i] += (query * V::of_cells(key[i])).sum(); });
+        });
+      });
+      each_row(at, [&](int r) {
+        const extent query = at.query(r);
+        const C before = top[r];
+        unrolled<ahead>([&](int i) {
+          const C all_of_it = group.strand_sum(score[r][i], width);
+          score[r][i] = number(i) < end && query >= all.seen_from(number(i)) ? all_of_it : nothing;
+          top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
+        });
+        const C least = top[r] == nothing ? C(0) : top[r];  // a row may see nothing yet
+        shrink[r] = std::exp(before - least);
+        sum[r] = sum[r] * shrink[r];
+        unrolled<ahead>([&](int i) { sum[r] += score[r][i] = std::exp(score[r][i] - least); });
+      });
+      each_own_piece([&](int piece) {
+        if (!Whole) unrolled<ahead>([&](int i) { value[i] = read(place[i].value, piece * V::width); });
+        each_row(at, [&](int r) {
+          V total = (Whole ? found[r] : V::load(found_at(r, piece))) * V(shrink[r]);
+          unrolled<ahead>([&](int i) { total = total + V::of_cells(value[i]) * V(score[r][i]); });
+          Whole ? void(found[r] = total) : total.store(found_at(r, piece));
+        });
+      });
+    }
+    if (Whole) each_own_piece([&](int piece) { each_row(at, [&](int r) { found[r].store(found_at(r, piece)); }); });
+    if (own == 0) each_row(at, [&](int r) { tops[strand * rows + r] = top[r], sums[strand * rows + r] = sum[r]; });
+    group.barrier();
+    each_row(at, [&](int r) {
+      C greatest = nothing;
+      for (int s = r; s < strands * rows; s += rows) greatest = tops[s] > greatest ? tops[s] : greatest;
+      const C least = greatest == nothing ? C(0) : greatest;
+      const auto merged = [&](const C* x, int step) {
+        C total = 0;
+        for (int s = r; s < strands * rows; s += rows) total += x[s * step] * std::exp(tops[s] - least);
+        return total;
+      };
+      C* const result = tiles.partial + (t.partial + r) * (E + 2);
+      group.each_one(E, [&](auto e) { result[e.at] = merged(y + e.at, stride); });
+      group.once([&] { result[E] = greatest, result[E + 1] = merged(sums, 1); });
+    });
   }
-  // f(r) for the rows that there are; r is known to the compiler, so that what is kept for each stays in registers.
+
+  IAPT_DEVICE attention_rows_of rows_of(const attention_share& t) const {
+    return tiles.rows(tiles.segments[t.segment], t.kv_head, t.from, rows);
+  }
+  // Numbers of the keys of a share.
+  struct range {
+    int begin, end;
+  };
+  IAPT_DEVICE static range share_of(const attention_keys_of<T>& all, const attention_share& t) {
+    const int count = int(all.count()), share = int((std::uint32_t(count) + shares - 1) / shares);
+    const int begin = int(t.number) * share;
+    return {begin, begin + share < count ? begin + share : count};
+  }
+  IAPT_DEVICE bool is_whole() const {
+    return tiles.size() % V::width == 0 && V::aligned(tiles.a.past_k) && V::aligned(tiles.a.past_v) &&
+           V::aligned(tiles.a.prefix_k) && V::aligned(tiles.a.prefix_v) && V::aligned(tiles.a.k) &&
+           V::aligned(tiles.a.v);
+  }
+  // Bundles of a head.
+  IAPT_DEVICE int pieces() const { return (tiles.size() + V::width - 1) / V::width; }
+  // Numbers from row to row of queries and results.
+  IAPT_DEVICE int stride() const { return pieces() * V::width; }
+  // Members of a strand: a power of two, so that they can add up what they have.
+  IAPT_DEVICE int width(int members) const {
+    int n = 1;
+    while (n < pieces() && n < widest && n < members) n *= 2;
+    return n;
+  }
+  // f(r) for the rows that there are.
   template <class F>
   IAPT_DEVICE static void each_row(const attention_rows_of& at, F f) {
-    IAPT_UNROLL
-    for (int r = 0; r < rows; ++r)
+    unrolled<rows>([&](int r) {
       if (r < at.count) f(r);
-  }
-  // f(j, x) for j = first, first + down, …: one bundle of each key or value. Several are read before the first is used.
-  template <class Where, class F>
-  IAPT_DEVICE void each_key(Where where, int piece, int first, int count, F f) const {
-    constexpr int ahead = 8;
-    for (int j = first; j < count; j += ahead * down) {
-      typename V::template cells<T> x[ahead];
-      IAPT_UNROLL
-      for (int i = 0; i < ahead; ++i)
-        if (j + i * down < count) x[i] = read(where(j + i * down), piece * V::width);
-      IAPT_UNROLL
-      for (int i = 0; i < ahead; ++i)
-        if (j + i * down < count) f(j + i * down, V::of_cells(x[i]));
-    }
-  }
-  // Numbers e, e + 1, … of a head, and zeros behind its end.
-  IAPT_DEVICE typename V::template cells<T> read(const T* head, int e) const {
-    if (e + V::width <= tiles.size()) return V::cells_at(head + e);
-    typename V::template cells<T> c;
-    for (int i = 0; i < V::width; ++i) c.u[i] = e + i < tiles.size() ? head[e + i] : T(0);
-    return c;
+    });
   }
 };
 

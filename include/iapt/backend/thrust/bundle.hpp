@@ -158,6 +158,14 @@ struct bundle {
   }
 };
 
+/// Asks for neighbours to be brought near, whole and aligned bundles: a hint, for somebody may still be writing them.
+template <class T>
+IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] extent count) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(p), "r"(int(count * sizeof(T))));
+#endif
+}
+
 /// What a loop whose numbers are stored as T takes at once.
 template <class T>
 using bundle_of = bundle<compute_type<T>, int(16 / sizeof(T))>;
