@@ -38,9 +38,10 @@ struct attention_block {
   template <class Context, class Method>
   attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,
                                           const attention_view<T, Backend>& view) const {
-    auto q = ctx(rotary(query(ctx, x, method, {layer, projection::query}), view.turns));
-    auto k = ctx(rotary(key(ctx, x, method, {layer, projection::key}), view.turns));
+    auto q = query(ctx, x, method, {layer, projection::query});  // the products first: a GPU runs them side by side
+    auto k = key(ctx, x, method, {layer, projection::key});
     auto v = value(ctx, x, method, {layer, projection::value});
+    q = ctx(rotary(q, view.turns)), k = ctx(rotary(k, view.turns));
     auto y = view.prefix
                  ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))
                  : ctx(attention(layout, view.pattern, q, k, v, view.past));

@@ -4,6 +4,9 @@
 
 #include <numeric>
 
+#include "iapt/model/random.hpp"
+#include "iapt/ops/arithmetic.hpp"
+#include "iapt/ops/matmul.hpp"
 #include "support/check.hpp"
 
 namespace iapt::test::backend_cuda_backend {
@@ -40,6 +43,44 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
     upload(x, numbers);
   }
   CHECK((to_host(x) == std::vector<std::int32_t>(numbers.size(), 4)));
+}
+
+// Recorded, for work that is queued piece by piece has mostly ended when the next piece comes.
+TEST_CASE("products of few rows that follow each other have the bits of one at a time", "[backend]") {
+  const extent n = 512;
+  const auto all_bits = [&](bool blocking, extent rows) {
+    cuda_backend backend({.blocking = blocking});
+    const tensor<bfloat16, 2, cuda_backend> x(backend, {rows, n}), v(backend, {n, n}), w(backend, {n, n});
+    const auto fill = [&](const auto& y, std::uint64_t seed) {
+      backend.grid(1, y.size(), random_uniform<bfloat16>{{y.write()}, seed, 1, 0.05});
+    };
+    fill(v, 1), fill(w, 2);
+    const inference<cuda_backend> ctx(backend);
+    cuda_work work;
+    std::vector<tensor<bfloat16, 2, cuda_backend>> found;
+    for (std::uint64_t round = 0; round < 3; ++round) {
+      fill(x, 3 + round);  // what is read too early is of the round before
+      backend.repeat(work, [&] {
+        found.clear();
+        const auto by = [&](const auto& left, const auto& right) { return ctx(matmul(left, transposed(right))); };
+        const auto a = by(x, v), b = by(x, w), c = by(b, w), d = by(x, v), e = by(d, w);  // c reads b, e reads d
+        const auto f = ctx(addmm(e, matmul(c, transposed(v))));
+        found = {a, b, c, d, e, f, by(ctx(f + a), w)};
+      });
+    }
+    std::vector<std::vector<bfloat16>> bits;
+    for (const auto& y : found) bits.push_back(to_host(y));
+    return bits;
+  };
+  for (const extent rows : {1, 4}) {
+    CAPTURE(rows);
+    const auto together = all_bits(false, rows), apart = all_bits(true, rows);
+    for (std::size_t i = 0; i < apart.size(); ++i) {
+      CAPTURE(i);
+      CHECK(std::equal(together[i].begin(), together[i].end(), apart[i].begin(), apart[i].end(),
+                       [](bfloat16 a, bfloat16 b) { return float(a) == float(b); }));
+    }
+  }
 }
 
 // Each in a process of its own, which has no use of the device afterwards.

@@ -141,6 +141,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     const recording_scope memory(recording_, work.memory_);
     if (work.runs_ == 2) return f();  // in the memory that it will have
     check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "recording");
+    queued("recording");
     cudaGraph_t graph = nullptr;
     try {
       capturing_ = true;
@@ -250,9 +251,13 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
                        matrix_ref<bfloat16> c, bool accumulate) {
     using kernel = few_rows_product<bfloat16, Rows>;
-    groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs, kernel{a, b, c, m, n, k, accumulate});
+    const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
+    groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
+           kernel{a, b, c, m, n, k, accumulate, beside});
+    side_by_side_.add(queued_so_far(), c, m, beside);
   }
   cublas_products products_;
+  products_side_by_side side_by_side_;
   staging_memory staging_;
   std::shared_ptr<recorded_memory> recording_;  // where memory comes from now, if not the pool
   std::unordered_map<void*, std::shared_ptr<recorded_memory>> recorded_;  // memory that is out, and where it belongs

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -52,9 +53,11 @@ class cuda_device {
   /// Notes that an operation was queued, for the blame of a fault that comes up later.
   /// @throws device_error if every operation is waited for, and this one has failed
   void queued(const char* operation) {
-    last_ = operation;
+    last_ = operation, ++count_;
     if (options_.blocking) wait(operation);
   }
+  /// How many operations have been queued.
+  std::uint64_t queued_so_far() const { return count_; }
   /// @throws device_error if a call failed, naming its operation, which may be a type's name as compilers write it
   void check(cudaError_t status, const char* operation) const {
     if (status != cudaSuccess) fail(readable_name(operation), cudaGetErrorString(status));
@@ -99,6 +102,7 @@ class cuda_device {
   cudaDeviceProp properties_;
   std::unique_ptr<CUstream_st, end_stream> stream_;
   const char* last_ = "nothing";
+  std::uint64_t count_ = 0;
 };
 
 }  // namespace iapt

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of few rows, as when a sequence is decoded: all of the time goes into reading the weights.
 #pragma once
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "iapt/backend/concept.hpp"
+#include "iapt/backend/cuda/turn.cuh"
 #include "iapt/backend/thrust/bundle.hpp"
 #include "iapt/expr/lane.hpp"
 
@@ -11,64 +18,110 @@ namespace iapt {
 /// aligned. A row's result does not depend on how many there are.
 template <class T, int Rows>
 struct few_rows_product {
-  static constexpr int threads = 128,   ///< of a block
-      outputs = 4,                      ///< columns that a block computes together, with each number of a read once
-      ahead = 2;                        ///< bundles that a thread reads of each row before it uses the first
-  static constexpr extent early = 512;  ///< numbers of each column's weights that are asked for before its turn comes
-  using value_type = T;                 ///< type of one number
-  using C = compute_type<T>;            ///< what it is summed in
-  using V = bundle_of<T>;               ///< what is read at once
-  matrix_ref<const T> a,                ///< left side
-      w;                                ///< right side, as it is stored
-  matrix_ref<T> c;                      ///< result
-  extent rows,                          ///< M, at most `Rows`
-      columns,                          ///< N
-      inner;                            ///< K
-  bool accumulate;                      ///< whether it is added to what is there
+  static constexpr int threads = 128,       ///< of a block
+      blocks = Rows == 1 ? 8 : 4,           ///< that a multiprocessor has room for
+      outputs = 4,                          ///< columns that a block computes together, with each number of a read once
+      ahead = 2;                            ///< bundles that a thread reads of each row before it uses the first
+  static constexpr extent early = 512;      ///< numbers of each column's weights that are asked for before its turn
+  static constexpr bool takes_turn = true;  ///< waits for the kernel ahead itself
+  using value_type = T;                     ///< type of one number
+  using C = compute_type<T>;                ///< what it is summed in
+  using V = bundle_of<T>;                   ///< what is read at once
+  matrix_ref<const T> a,                    ///< left side
+      w;                                    ///< right side, as it is stored
+  matrix_ref<T> c;                          ///< result
+  extent rows,                              ///< M, at most `Rows`
+      columns,                              ///< N
+      inner;                                ///< K
+  bool accumulate,                          ///< whether it is added to what is there
+      beside;                               ///< whether the kernel ahead is another of these, and none of those that
+                                            ///< stand beside it writes what this one reads: it waits before it writes
 
   /// What is on its way from memory, as it is stored.
   struct on_its_way {
     typename V::template cells<T> a[Rows],  ///< of each row of a
         w[outputs];                         ///< of each column's weights
   };
-  /// Asks for the beginning of these columns' weights: a hint, for somebody may still be writing them.
-  IAPT_DEVICE void fetch([[maybe_unused]] extent k) const {
-#if __CUDA_ARCH__ >= 900
-    const extent near = early < inner ? early : inner, n = k * outputs + threadIdx.x;
-    if (threadIdx.x < outputs && n < columns)
-      asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(w.data + n * w.stride),
-                   "r"(int(near * sizeof(T))));
-#endif
-  }
   /// Columns k·outputs, ….
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  __device__ __forceinline__ void operator()(Group group, extent k) const {
     const T *left[Rows], *right[outputs];  // what is not there is computed as well, and thrown away
-    for (int i = 0; i < Rows; ++i) left[i] = a.data + (i < rows ? i : 0) * a.stride;
-    for (int o = 0; o < outputs; ++o) right[o] = w.data + (k * outputs + o < columns ? k * outputs + o : 0) * w.stride;
-    C sum[Rows][outputs] = {};
+    unrolled<Rows>([&](int i) { left[i] = a.data + (i < rows ? i : 0) * a.stride; });
+    unrolled<outputs>([&](int o) {
+      const extent n = k * outputs + o;
+      right[o] = w.data + (n < columns ? n : 0) * w.stride;
+    });
+    begin(group, k);
+    C sum[Rows * outputs] = {};
     const auto read = [&](auto j) {
       on_its_way x;
-      for (int o = 0; o < outputs; ++o) x.w[o] = V::cells_aligned(right[o] + j.at);
-      for (int i = 0; i < Rows; ++i) x.a[i] = V::cells_aligned(left[i] + j.at);
+      unrolled<outputs>([&](int o) { x.w[o] = V::cells_aligned(right[o] + j.at); });
+      unrolled<Rows>([&](int i) { x.a[i] = V::cells_aligned(left[i] + j.at); });
       return x;
     };
     const auto use = [&](const on_its_way& x) {
-      for (int i = 0; i < Rows; ++i)
-        for (int o = 0; o < outputs; ++o)
-          for (int e = 0; e < V::width; ++e) sum[i][o] += C(x.a[i].u[e]) * C(x.w[o].u[e]);
+      unrolled<Rows>([&](int i) {
+        unrolled<outputs>([&](int o) {
+          IAPT_UNROLL
+          for (int e = 0; e < V::width; ++e) sum[i * outputs + o] += C(x.a[i].u[e]) * C(x.w[o].u[e]);
+        });
+      });
     };
     group.template each_bundle<ahead>(inner, read, use);
-    IAPT_UNROLL
-    for (int r = 0; r < Rows * outputs; ++r) {
-      const int i = r / outputs, o = r % outputs;
-      const C all = group.total(sum[i][o]);
-      const extent n = k * outputs + o;
-      if (i >= rows || n >= columns) continue;
+    group.each_total(sum, [&](int r, C all) {
+      if (beside) await_turn();
+      const extent i = r / outputs, n = k * outputs + r % outputs;
+      if (i >= rows || n >= columns) return;
       T& y = c.data[i * c.stride + n];
-      group.once([&] { y = accumulate ? all + y : all; });
-    }
+      y = accumulate ? all + y : all;
+    });
   }
+
+ private:
+  // Waits, unless it stands beside the kernel ahead. That one lets it come when its own wait is over, so that what was
+  // queued before both is there.
+  template <class Group>
+  __device__ __forceinline__ void begin(Group group, extent k) const {
+    if (beside) {
+      see_anew();
+    } else {
+      group.each_one(outputs, [&](auto o) {
+        const extent n = k * outputs + o.at;
+        if (n < columns) prefetch(w.data + n * w.stride, early < inner ? early : inner);
+      });
+      await_turn();
+    }
+    let_next_come();
+  }
+};
+
+/// The products of few rows that were queued last, none of which reads what another writes.
+class products_side_by_side {
+ public:
+  /// Whether a product of a (m rows) and w (n rows) may stand beside them, if nothing has been queued since: `queued`
+  /// operations in all.
+  template <class T>
+  bool admit(std::uint64_t queued, matrix_ref<const T> a, extent m, matrix_ref<const T> w, extent n) const {
+    return queued == queued_ && !written(a, m) && !written(w, n);
+  }
+  /// One more, which writes c (m rows) and was the last of `queued` operations.
+  template <class T>
+  void add(std::uint64_t queued, matrix_ref<T> c, extent m, bool beside) {
+    if (!beside) results_.clear();
+    results_.push_back({c.data, c.data + c.stride * m});
+    queued_ = queued;
+  }
+
+ private:
+  template <class T>
+  bool written(matrix_ref<const T> x, extent rows) const {
+    const void *const first = x.data, *const last = x.data + x.stride * rows;
+    return std::any_of(results_.begin(), results_.end(), [&](const auto& result) {
+      return std::less<>()(first, result.second) && std::less<>()(result.first, last);
+    });
+  }
+  std::vector<std::pair<const void*, const void*>> results_;
+  std::uint64_t queued_ = 0;
 };
 
 }  // namespace iapt

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "iapt/backend/cuda/group.cuh"
+#include "iapt/backend/cuda/turn.cuh"
 #include "iapt/backend/thrust/bundle.hpp"
 
 namespace iapt {
@@ -29,14 +30,6 @@ constexpr int group_blocks() {
     return 1;
 }
 
-/// Waits for all that was queued before, and lets the next kernel's blocks come, to wait here in their turn.
-__device__ __forceinline__ void await_turn() {
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();
-  cudaGridDependencySynchronize();
-#endif
-}
-
 /// Threads of a loop's blocks.
 inline constexpr int loop_threads = 128;
 
@@ -44,20 +37,26 @@ inline constexpr int loop_threads = 128;
 /// overlap with the kernels before and after it.
 template <class F>
 __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constant__ F f, std::uint32_t n) {
+  let_next_come();
   await_turn();
   const std::uint32_t k = blockIdx.x * loop_threads + threadIdx.x;
   if (k < n) f(k);
 }
 
-/// Runs a row kernel, a block for each group.
+/// Runs a row kernel, a block for each group. One that takes its turn itself says so (takes_turn).
 template <class F>
 __global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
-  if constexpr (requires { f.fetch(extent()); }) f.fetch(extent(blockIdx.x));
-  await_turn();
   using T = compute_type<typename F::value_type>;
   extern __shared__ double2 scratch[];  // aligned for any type of number
   using group = block_group<T, group_threads<F>(), bundle_of<typename F::value_type>>;
-  f(group{reinterpret_cast<T*>(scratch)}, extent(blockIdx.x));
+  const group all{reinterpret_cast<T*>(scratch)};
+  const extent k = blockIdx.x;
+  if constexpr (!requires { F::takes_turn; }) {
+    let_next_come();
+    if constexpr (requires { f.fetch(all, k); }) f.fetch(all, k);
+    await_turn();
+  }
+  f(all, k);
 }
 
 }  // namespace iapt
