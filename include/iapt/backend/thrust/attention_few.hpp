@@ -94,9 +94,9 @@ struct attention_few {
     if (!is_whole()) return;
     const attention_share& t = which[k];
     const attention_keys_of<T> all(tiles, rows_of(t));
-    const auto [begin, end] = share_of(all, t);
-    group.each_one(end - begin, [&, begin = begin](auto j) {
-      const auto place = all.at(begin + j.at);
+    const range share = share_of(all, t);
+    group.each_one(share.end - share.begin, [&](auto j) {
+      const auto place = all.at(share.begin + j.at);
       prefetch(place.key, tiles.size()), prefetch(place.value, tiles.size());
     });
   }
@@ -124,7 +124,7 @@ struct attention_few {
     };
     const attention_rows_of at = rows_of(t);
     const attention_keys_of<T> all(tiles, at);
-    const auto [begin, end] = share_of(all, t);
+    const range share = share_of(all, t);
     const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
     const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
     C *const q = group.scratch, *const y = q + rows * stride, *const tops = y + strands * rows * stride,
@@ -146,11 +146,11 @@ struct attention_few {
     C top[rows], sum[rows];  // the same for all of a strand
     V found[rows];           // of the one piece, if it is whole
     for (int r = 0; r < rows; ++r) top[r] = nothing, sum[r] = 0, found[r] = V(0);
-    for (int from = begin; from < end; from += ahead * strands) {
+    for (int from = share.begin; from < share.end; from += ahead * strands) {
       const auto number = [&](int i) { return from + strand + i * strands; };
       typename attention_keys_of<T>::pair place[ahead];
       stored key[ahead], value[ahead];
-      unrolled<ahead>([&](int i) { place[i] = all.at(number(i) < end ? number(i) : end - 1); });
+      unrolled<ahead>([&](int i) { place[i] = all.at(number(i) < share.end ? number(i) : share.end - 1); });
       if constexpr (Whole) {  // all at once
         const int e = (own < pieces ? own : 0) * V::width;
         unrolled<ahead>([&](int i) { key[i] = read(place[i].key, e); });
@@ -169,7 +169,7 @@ struct attention_few {
         const C before = top[r];
         unrolled<ahead>([&](int i) {
           const C all_of_it = group.strand_sum(score[r][i], width);
-          score[r][i] = number(i) < end && query >= all.seen_from(number(i)) ? all_of_it : nothing;
+          score[r][i] = number(i) < share.end && query >= all.seen_from(number(i)) ? all_of_it : nothing;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
         });
         const C least = top[r] == nothing ? C(0) : top[r];  // a row may see nothing yet
