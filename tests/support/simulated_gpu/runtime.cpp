@@ -54,6 +54,9 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute
     return gpu().fail(cudaErrorInvalidValue);
   return gpu().scratch[kernel] = std::size_t(value), cudaSuccess;
 }
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  return *attributes = {}, attributes->ptxVersion = 90, cudaSuccess;
+}
 
 // ---- memory ----
 // Work that is recorded must have its memory already: a graph that allocates could not be told from one that repeats.

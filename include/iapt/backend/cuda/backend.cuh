@@ -147,8 +147,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       capturing_ = true;
       f();
       capturing_ = false;
+      queued("recording");
     } catch (...) {
       capturing_ = false;
+      queued("recording");
       cudaStreamEndCapture(stream(), &graph);
       if (graph) cudaGraphDestroy(graph);
       cudaGetLastError();
@@ -229,7 +231,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     ~recording_scope() { current = nullptr; }
   };
   // Queues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for that
-  // itself (await_turn).
+  // itself (await_turn) if it can.
   template <class Name, class... A>
   void launch(unsigned blocks, int threads, std::size_t scratch, void (*kernel)(A...), const A&... arguments) {
     cudaLaunchConfig_t how{};
@@ -237,9 +239,20 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     cudaLaunchAttribute early{};
     early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     early.val.programmaticStreamSerializationAllowed = 1;
-    how.attrs = &early, how.numAttrs = capability() >= 90 ? 1 : 0;
+    how.attrs = &early, how.numAttrs = waits_itself(reinterpret_cast<const void*>(kernel), typeid(Name).name());
     check(cudaLaunchKernelEx(&how, kernel, arguments...), typeid(Name).name());
     queued(typeid(Name).name());
+  }
+  // Whether a kernel's code can wait for the kernel ahead: it was made for Hopper or later. On such a GPU it need not
+  // have been, for code for an older one runs there, too.
+  bool waits_itself(const void* kernel, const char* name) {
+    const auto [place, is_new] = waits_itself_.try_emplace(kernel, false);
+    if (is_new) {
+      cudaFuncAttributes attributes;
+      check(cudaFuncGetAttributes(&attributes, kernel), name);
+      place->second = attributes.ptxVersion >= 90;
+    }
+    return place->second;
   }
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
   static bool is_of_few_rows(extent m, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b) {
@@ -258,6 +271,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   cublas_products products_;
   products_side_by_side side_by_side_;
+  std::unordered_map<const void*, bool> waits_itself_;
   staging_memory staging_;
   std::shared_ptr<recorded_memory> recording_;  // where memory comes from now, if not the pool
   std::unordered_map<void*, std::shared_ptr<recorded_memory>> recorded_;  // memory that is out, and where it belongs

@@ -2,6 +2,7 @@
 // Products of few rows, as when a sequence is decoded: all of the time goes into reading the weights.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -78,8 +79,8 @@ struct few_rows_product {
   }
 
  private:
-  // Waits, unless it stands beside the kernel ahead. That one lets it come when its own wait is over, so that what was
-  // queued before both is there.
+  // Waits, unless it stands beside the kernel ahead. The first of those that stand so lets the next come when its own
+  // wait is over, and each of the others begins after that: what was queued before all of them is there.
   template <class Group>
   __device__ __forceinline__ void begin(Group group, extent k) const {
     if (beside) {
@@ -95,14 +96,17 @@ struct few_rows_product {
   }
 };
 
-/// The products of few rows that were queued last, none of which reads what another writes.
+/// The products of few rows that were queued last, one behind the other, none of which reads what one ahead of it
+/// writes.
 class products_side_by_side {
  public:
+  static constexpr std::size_t most = 8;  ///< of them, so that a look at them is soon done
+
   /// Whether a product of a (m rows) and w (n rows) may stand beside them, if nothing has been queued since: `queued`
   /// operations in all.
   template <class T>
   bool admit(std::uint64_t queued, matrix_ref<const T> a, extent m, matrix_ref<const T> w, extent n) const {
-    return queued == queued_ && !written(a, m) && !written(w, n);
+    return queued == queued_ && results_.size() < most && !written(a, m) && !written(w, n);
   }
   /// One more, which writes c (m rows) and was the last of `queued` operations.
   template <class T>
@@ -121,7 +125,7 @@ class products_side_by_side {
     });
   }
   std::vector<std::pair<const void*, const void*>> results_;
-  std::uint64_t queued_ = 0;
+  std::uint64_t queued_ = UINT64_MAX;  // never, until one is added
 };
 
 }  // namespace iapt

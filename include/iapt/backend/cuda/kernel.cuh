@@ -43,7 +43,8 @@ __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constan
   if (k < n) f(k);
 }
 
-/// Runs a row kernel, a block for each group. One that takes its turn itself says so (takes_turn).
+/// Runs a row kernel, a block for each group. What it will read it may ask for before its turn (fetch()), finding it by
+/// what no kernel writes; one that takes its turn itself says so (takes_turn).
 template <class F>
 __global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;

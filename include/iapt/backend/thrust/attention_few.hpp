@@ -91,8 +91,8 @@ struct attention_few {
   /// Asks for share k's keys and values, before the latest of them are there.
   template <class Group>
   IAPT_DEVICE void fetch(Group group, extent k) const {
-    if (!is_whole()) return;
     const attention_share& t = which[k];
+    if (!is_whole() || t.from > 0) return;  // other rows of the sequence see the same ones
     const attention_keys_of<T> all(tiles, rows_of(t));
     const range share = share_of(all, t);
     group.each_one(share.end - share.begin, [&](auto j) {
@@ -182,7 +182,10 @@ struct attention_few {
         each_row(at, [&](int r) {
           V total = (Whole ? found[r] : V::load(found_at(r, piece))) * V(shrink[r]);
           unrolled<ahead>([&](int i) { total = total + V::of_cells(value[i]) * V(score[r][i]); });
-          Whole ? void(found[r] = total) : total.store(found_at(r, piece));
+          if constexpr (Whole)
+            found[r] = total;
+          else
+            total.store(found_at(r, piece));
         });
       });
     }
@@ -200,7 +203,7 @@ struct attention_few {
       };
       C* const result = tiles.partial + (t.partial + r) * (E + 2);
       group.each_one(E, [&](auto e) { result[e.at] = merged(y + e.at, stride); });
-      group.once([&] { result[E] = greatest, result[E + 1] = merged(sums, 1); });
+      if (group.member() == 0) result[E] = greatest, result[E + 1] = merged(sums, 1);
     });
   }
 
