@@ -25,15 +25,15 @@ inline const struct {
 inline thread_local uint3 blockIdx;
 /// All threads of the block come here before one goes on.
 inline void __syncthreads() { iapt::test::thread_block::here().barrier(); }
-/// What the thread has whose number differs by these bits.
+/// What the thread has whose number differs by these bits. One barrier is enough, for what is written behind it has
+/// another place.
 template <class T>
 T __shfl_xor_sync(unsigned, T own, int bits) {
-  static thread_local T values[1024];
-  values[threadIdx.x] = own;
+  static thread_local T values[2][1024];
+  T* const all = values[iapt::test::thread_block::here().phase() % 2];
+  all[threadIdx.x] = own;
   __syncthreads();
-  const T other = values[threadIdx.x ^ unsigned(bits)];
-  __syncthreads();
-  return other;
+  return all[threadIdx.x ^ unsigned(bits)];
 }
 
 namespace iapt {

@@ -22,13 +22,15 @@ class thread_block {
   static thread_block& here() { return only_; }
   /// Number of the thread that runs.
   unsigned thread() const { return running_; }
+  /// How many barriers there have been, in all.
+  unsigned phase() const { return phase_; }
   /// Runs f() on that many of them.
   template <class F>
   void run(unsigned threads, const F& f) {
     call_ = [](const void* what) { (*static_cast<const F*>(what))(); };
     what_ = &f;
     while (fibers_.size() < threads) make(fibers_.emplace_back());
-    for (unsigned left = threads; left > 0;) {
+    for (unsigned left = threads; left > 0; ++phase_) {
       const unsigned before = left;
       // From any thread on, forwards or backwards.
       seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
@@ -90,7 +92,7 @@ class thread_block {
   std::deque<fiber> fibers_;
   jmp_buf caller_;
   std::uint64_t seed_ = 1;
-  unsigned running_ = 0;
+  unsigned running_ = 0, phase_ = 0;
   void (*call_)(const void*) = nullptr;
   const void* what_ = nullptr;
 };

@@ -94,7 +94,7 @@ struct attention_few {
     const attention_share& t = which[k];
     if (!is_whole() || t.from > 0) return;  // other rows of the sequence see the same ones
     const attention_keys_of<T> all(tiles, rows_of(t));
-    const range share = share_of(all, t);
+    const range share = share_of(all, t, group.size() / width(group.size()));
     group.each_one(share.end - share.begin, [&](auto j) {
       const auto place = all.at(share.begin + j.at);
       prefetch(place.key, tiles.size()), prefetch(place.value, tiles.size());
@@ -124,9 +124,9 @@ struct attention_few {
     };
     const attention_rows_of at = rows_of(t);
     const attention_keys_of<T> all(tiles, at);
-    const range share = share_of(all, t);
     const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
     const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
+    const range share = share_of(all, t, strands);
     C *const q = group.scratch, *const y = q + rows * stride, *const tops = y + strands * rows * stride,
              *const sums = tops + strands * rows;
     group.each_one(at.count * stride, [&](auto n) {
@@ -214,9 +214,10 @@ struct attention_few {
   struct range {
     int begin, end;
   };
-  IAPT_DEVICE static range share_of(const attention_keys_of<T>& all, const attention_share& t) {
-    const int count = int(all.count()), share = int((std::uint32_t(count) + shares - 1) / shares);
-    const int begin = int(t.number) * share;
+  // No fewer than there are strands, so that few keys are few groups' work.
+  IAPT_DEVICE static range share_of(const attention_keys_of<T>& all, const attention_share& t, int strands) {
+    const int count = int(all.count()), even = int((std::uint32_t(count) + shares - 1) / shares);
+    const int share = even > strands ? even : strands, begin = int(t.number) * share;
     return {begin, begin + share < count ? begin + share : count};
   }
   IAPT_DEVICE bool is_whole() const {
