@@ -77,16 +77,29 @@ struct block_group {
     for (int apart = width / 2; apart > 0; apart /= 2) own = own + __shfl_xor_sync(0xffffffffu, own, apart);
     return own;
   }
-  /// Calls f(i, Σ of what each member has in own[i]) for every i, a member for each.
+  /// Calls f(i, Σ of what each member has in own[i]) for every i, a member for each. The order of a sum does not depend
+  /// on N, a power of two.
   template <int N, class F>
-  __device__ __forceinline__ void each_total(const T (&own)[N], F f) const {
+  __device__ __forceinline__ void each_total(T (&own)[N], F f) const {
     constexpr int warp = 32, warps = Threads / warp;
-    static_assert(N <= Threads && Threads % warp == 0);
+    static_assert(N <= warp && (N & (N - 1)) == 0 && Threads % warp == 0);
     __shared__ T found[warps][N];
-    unrolled<N>([&](int i) {
-      const T sum = strand_sum(own[i], warp);
-      if (member() % warp == 0) found[member() / warp][i] = sum;
+    // Of two neighbours each gives the other half of what it has, and keeps the sums of its own half: down to one.
+    int kept = 0;
+    unrolled<5>([&](int step) {
+      const int apart = warp / 2 >> step, half = N / 2 >> step;
+      const bool upper = member() & apart;
+      IAPT_UNROLL
+      for (int i = 0; i < half; ++i) {
+        const T given = upper ? own[i] : own[i + half];
+        own[i] = (upper ? own[i + half] : own[i]) + __shfl_xor_sync(0xffffffffu, given, apart);
+      }
+      if (half > 0)
+        kept += upper ? half : 0;
+      else
+        own[0] = own[0] + __shfl_xor_sync(0xffffffffu, own[0], apart);
     });
+    if (member() % (warp / N) == 0) found[member() / warp][kept] = own[0];
     __syncthreads();
     if (member() < N) {
       T all = found[0][member()];
