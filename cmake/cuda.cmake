@@ -47,9 +47,8 @@ macro(iapt_find_cuda result)
   elseif(NOT TARGET iapt::cuda)
     add_library(iapt_cuda INTERFACE)
     add_library(iapt::cuda ALIAS iapt_cuda)
-    # The standard as a flag, because CMake 3.25 does not know what CUDA 13 can do; and device code calls our constexpr
-    # functions, which then need no mark.
-    target_compile_options(iapt_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
+    # The standard as a flag, because CMake 3.25 does not know what CUDA 13 can do.
+    target_compile_options(iapt_cuda INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
     target_link_libraries(iapt_cuda INTERFACE CUDA::cudart CUDA::cublasLt)
     # The drawing of tokens and the like is shared among the host's threads, as it is where a host compiler sees it.
     if(TARGET OpenMP::OpenMP_CXX)

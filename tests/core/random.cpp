@@ -9,7 +9,7 @@ namespace iapt::test::core_random {
 
 // The generator's known answers, as its authors publish them with their code (Random123, kat_vectors).
 TEST_CASE("philox: known answers", "[core]") {
-  using words = std::array<std::uint32_t, 4>;
+  using words = random_words;
   STATIC_REQUIRE(philox(0, 0, 0) == words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   const std::uint64_t ones = ~std::uint64_t(0);
   CHECK(philox(ones, ones, ones) == words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});

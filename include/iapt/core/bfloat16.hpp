@@ -2,7 +2,6 @@
 // Numbers that are stored in half the bits of a float: a float with eight bits
 // of precision.
 #pragma once
-#include <bit>
 #include <cstdint>
 
 #include "iapt/core/dtype.hpp"
@@ -17,12 +16,12 @@ struct bfloat16 {
   /// Uninitialised.
   bfloat16() = default;
   /// The nearest to x; of two, the even one.
-  constexpr bfloat16(float x) : bits(rounded(std::bit_cast<std::uint32_t>(x))) {}
+  IAPT_DEVICE constexpr bfloat16(float x) : bits(rounded(bits_as<std::uint32_t>(x))) {}
   /// Exact.
-  constexpr operator float() const { return bfloat16_to_float(bits); }
+  IAPT_DEVICE constexpr operator float() const { return bfloat16_to_float(bits); }
 
  private:
-  static constexpr std::uint16_t rounded(std::uint32_t x) {
+  IAPT_DEVICE static constexpr std::uint16_t rounded(std::uint32_t x) {
     if ((x & 0x7fffffffu) > 0x7f800000u) return std::uint16_t(x >> 16 | 0x40u);  // not a number stays none
     return std::uint16_t((x + 0x7fffu + (x >> 16 & 1u)) >> 16);
   }

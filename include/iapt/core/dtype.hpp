@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Element types as files store them, and the two 16-bit floats.
 #pragma once
-#include <bit>
 #include <cstdint>
 #include <string_view>
+
+#include "iapt/core/device.hpp"
 
 namespace iapt {
 
@@ -18,15 +19,15 @@ constexpr std::string_view name_of(dtype type) {
 }
 
 /// bfloat16 -> float: the upper half of the same bits.
-constexpr float bfloat16_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t(bits) << 16); }
+IAPT_DEVICE constexpr float bfloat16_to_float(std::uint16_t bits) { return bits_as<float>(std::uint32_t(bits) << 16); }
 
 /// IEEE half precision -> float, exact, subnormals and non-finite values included.
-constexpr float half_to_float(std::uint16_t bits) {
+IAPT_DEVICE constexpr float half_to_float(std::uint16_t bits) {
   // Sign, exponent and mantissa moved to a float's places; the product moves the exponent, and makes subnormals normal.
   const auto moved = static_cast<std::uint32_t>(static_cast<std::int16_t>(bits) * 8192) & 0x8fffe000u;
-  const float value = std::bit_cast<float>(moved) * 0x1p112f;
+  const float value = bits_as<float>(moved) * 0x1p112f;
   if ((bits & 0x7c00) == 0x7c00) [[unlikely]]  // a jump, because this is on the way of all scales
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | 0x7f800000u);
+    return bits_as<float>(bits_as<std::uint32_t>(value) | 0x7f800000u);
   return value;
 }
 

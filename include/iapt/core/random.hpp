@@ -7,22 +7,30 @@
 #include <numbers>
 #include <vector>
 
+#include "iapt/core/device.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt {
 
+/// Four random words.
+struct random_words {
+  std::uint32_t word[4];  ///< each uniform over all of its values
+  /// Whether they are the same.
+  constexpr bool operator==(const random_words&) const = default;
+};
 /// Four random words that are a function of a key and a counter.
 /// @par Source Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32, ten rounds)
-constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t stream, std::uint64_t counter) {
-  std::array<std::uint32_t, 4> x{std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream),
-                                 std::uint32_t(stream >> 32)};
+IAPT_DEVICE constexpr random_words philox(std::uint64_t key, std::uint64_t stream, std::uint64_t counter) {
+  std::uint32_t x[]{std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream),
+                    std::uint32_t(stream >> 32)};
   std::uint32_t k0 = std::uint32_t(key), k1 = std::uint32_t(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t(0xD2511F53u) * x[0], b = std::uint64_t(0xCD9E8D57u) * x[2];
-    x = {std::uint32_t(b >> 32) ^ x[1] ^ k0, std::uint32_t(b), std::uint32_t(a >> 32) ^ x[3] ^ k1, std::uint32_t(a)};
+    x[0] = std::uint32_t(b >> 32) ^ x[1] ^ k0, x[1] = std::uint32_t(b);
+    x[2] = std::uint32_t(a >> 32) ^ x[3] ^ k1, x[3] = std::uint32_t(a);
     k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }
-  return x;
+  return {{x[0], x[1], x[2], x[3]}};
 }
 
 /// The number in (0, 1), never an end, that a random word stands for: the middle of one of 2^52 equal parts.
@@ -36,7 +44,7 @@ class random_stream {
   /// Uniform over all 64-bit words.
   constexpr std::uint64_t bits() {
     const auto x = philox(seed_, stream_, counter_++);
-    return std::uint64_t(x[1]) << 32 | x[0];
+    return std::uint64_t(x.word[1]) << 32 | x.word[0];
   }
   /// Uniform in (0, 1), never an end.
   constexpr double uniform() { return unit_number(bits()); }

@@ -3,24 +3,13 @@
 #pragma once
 #include <concepts>
 #include <cstddef>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
 #include "iapt/core/bfloat16.hpp"
+#include "iapt/core/device.hpp"
 #include "iapt/core/shape.hpp"
-
-/// Marks a function of a loop body: inlined always, and compiled for the device as well where there is one.
-#if defined(__CUDACC__)
-#define IAPT_DEVICE __host__ __device__ __forceinline__
-#else
-#define IAPT_DEVICE [[gnu::always_inline]] inline
-#endif
-/// Before a loop over an array that a GPU is to keep in registers.
-#if defined(__CUDA_ARCH__)
-#define IAPT_UNROLL _Pragma("unroll")
-#else
-#define IAPT_UNROLL
-#endif
 
 namespace iapt {
 
@@ -34,6 +23,10 @@ IAPT_DEVICE void unrolled(F f) {
 /// Rows that are summed in one go when a sum runs over rows. It fixes the order of the additions, so it is part of the
 /// definition of a result and never depends on a machine.
 inline constexpr extent chunk_rows = 32;
+
+/// Less than every number: where the search for a greatest begins.
+template <class T>
+inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
 /// A column whose type says what is read there: one number, or a pack of neighbours.
 template <class V>

@@ -22,7 +22,7 @@ struct random_uniform {
   template <class V>
   IAPT_DEVICE void operator()(extent, lane<V> j) const {
     for (extent k = j.at; k < j.at + extent(sizeof(V) / sizeof(compute_type<T>)); ++k)
-      y.p[k] = T(bound * ((double(philox(seed, stream, std::uint64_t(k))[0]) + 0.5) * 0x1p-31 - 1));
+      y.p[k] = T(bound * ((double(philox(seed, stream, std::uint64_t(k)).word[0]) + 0.5) * 0x1p-31 - 1));
   }
 };
 

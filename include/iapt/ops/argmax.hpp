@@ -2,7 +2,6 @@
 // The place of each row's greatest number.  Shapes: M rows, V columns.
 #pragma once
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,11 +24,10 @@ struct argmax_row {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
     using C = compute_type<T>;
-    constexpr C lowest = -std::numeric_limits<C>::infinity();
     const row<const T> in{x + r * columns};
-    const C top = group.max(columns, lowest, [&](auto j) { return in[j]; });
-    const C first = -group.max(columns, lowest, [&]<class V>(lane<V> j) {
-      return where_positive(V(top) - in[j], V(lowest), -column_numbers(j));
+    const C top = group.max(columns, lowest<C>, [&](auto j) { return in[j]; });
+    const C first = -group.max(columns, lowest<C>, [&]<class V>(lane<V> j) {
+      return where_positive(V(top) - in[j], V(lowest<C>), -column_numbers(j));
     });
     const C zero = group.sum(columns, [&]<class V>(lane<V> j) { return in[j] * V(0); });
     group.once([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });

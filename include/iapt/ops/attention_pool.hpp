@@ -3,7 +3,6 @@
 // Shapes: N rows of B segments, R columns, P soft tokens.
 #pragma once
 #include <cmath>
-#include <limits>
 
 #include "iapt/expr/scalar_math.hpp"
 #include "iapt/ops/segments.hpp"
@@ -28,7 +27,7 @@ struct attention_pool_row {
     const column<const T> score{scores + begin * tokens + p, tokens};
     const column<compute_type<T>> weight{weights + begin * tokens + p, tokens};
     using C = compute_type<T>;
-    const C top = group.max(end - begin, -std::numeric_limits<C>::infinity(), [&](auto i) { return score[i]; });
+    const C top = group.max(end - begin, lowest<C>, [&](auto i) { return score[i]; });
     const C total = group.sum(end - begin, [&](auto i) {
       using std::exp;
       const auto w = exp(score[i] - top);

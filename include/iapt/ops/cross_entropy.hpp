@@ -2,7 +2,6 @@
 // Cross-entropy of rows of logits.  Shapes: M rows, V tokens in the vocabulary.
 #pragma once
 #include <cmath>
-#include <limits>
 
 #include "iapt/ops/gather.hpp"
 #include "iapt/ops/reduce.hpp"
@@ -22,8 +21,7 @@ struct cross_entropy_row {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent r) const {
     const row<const T> x{logits + r * columns};
-    const auto top =
-        group.max(columns, -std::numeric_limits<compute_type<T>>::infinity(), [&](auto j) { return x[j]; });
+    const auto top = group.max(columns, lowest<compute_type<T>>, [&](auto j) { return x[j]; });
     const auto s = group.sum(columns, [&](auto j) {
       using std::exp;
       return exp(x[j] - top);

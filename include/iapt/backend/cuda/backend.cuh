@@ -184,7 +184,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
         check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
               typeid(F).name());
     }
-    launch<F>(unsigned(n), group_threads<F>(), scratch, row_kernel<F>, f);
+    launch<F>(unsigned(n), group_threads<F>, scratch, row_kernel<F>, f);
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>

@@ -14,21 +14,21 @@ namespace iapt {
 
 /// Threads of a row kernel's blocks: the kernel's own wish, or 128.
 template <class F>
-constexpr int group_threads() {
+constexpr int group_threads = [] {
   if constexpr (requires { F::threads; })
     return F::threads;
   else
     return 128;
-}
+}();
 
 /// Blocks of a row kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
 template <class F>
-constexpr int group_blocks() {
+constexpr int group_blocks = [] {
   if constexpr (requires { F::blocks; })
     return F::blocks;
   else
     return 1;
-}
+}();
 
 /// Threads of a loop's blocks.
 inline constexpr int loop_threads = 128;
@@ -46,10 +46,10 @@ __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constan
 /// Runs a row kernel, a block for each group. What it will read it may ask for before its turn (fetch()), finding it by
 /// what no kernel writes; one that takes its turn itself says so (takes_turn).
 template <class F>
-__global__ void __launch_bounds__(group_threads<F>(), group_blocks<F>()) row_kernel(const __grid_constant__ F f) {
+__global__ void __launch_bounds__(group_threads<F>, group_blocks<F>) row_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;
   extern __shared__ double2 scratch[];  // aligned for any type of number
-  using group = block_group<T, group_threads<F>(), bundle_of<typename F::value_type>>;
+  using group = block_group<T, group_threads<F>, bundle_of<typename F::value_type>>;
   const group all{reinterpret_cast<T*>(scratch)};
   const extent k = blockIdx.x;
   if constexpr (!requires { F::takes_turn; }) {

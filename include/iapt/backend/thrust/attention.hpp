@@ -4,7 +4,6 @@
 // Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
 #pragma once
 #include <cmath>
-#include <limits>
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/expr/lane.hpp"
@@ -179,11 +178,10 @@ IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
-  static constexpr int threads = 256;                                ///< of a block
-  using value_type = T;                                              ///< type of one number
-  using C = compute_type<T>;                                         ///< what it computes in
-  static constexpr C nothing = -std::numeric_limits<C>::infinity();  ///< the score of what is not seen
-  attention_tiles<T> tiles;                                          ///< everything
+  static constexpr int threads = 256;  ///< of a block
+  using value_type = T;                ///< type of one number
+  using C = compute_type<T>;           ///< what it computes in
+  attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
   /// Tile k.
@@ -198,7 +196,7 @@ struct attention_forward_tile {
     tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
       group.each_one(edge * stride, [&](auto n) { y[n.at] = 0; });
-      group.each_one(rows, [&](auto r) { top[r.at] = nothing, sum[r.at] = 0; });
+      group.each_one(rows, [&](auto r) { top[r.at] = lowest<C>, sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
       tiles.load_queries(group, y, tiles.a.y, at, C(1));
       group.each_one(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
@@ -212,13 +210,13 @@ struct attention_forward_tile {
           [&](int j, int l) { return kv[j * stride + l]; },
           [&](int i, int j, C score) {
             const bool seen = at.query(i) >= range.first + j * range.step;
-            p[i * wide + j] = seen ? score : nothing;
+            p[i * wide + j] = seen ? score : lowest<C>;
           });
       group.barrier();
       group.each_one(rows, [&](auto r) {
         C greatest = top[r.at];
         for (int j = 0; j < keys; ++j) greatest = p[r.at * wide + j] > greatest ? p[r.at * wide + j] : greatest;
-        shrink[r.at] = greatest == nothing ? C(1) : std::exp(top[r.at] - greatest);
+        shrink[r.at] = greatest == lowest<C> ? C(1) : std::exp(top[r.at] - greatest);
         top[r.at] = greatest;
       });
       tiles.load_keys(group, kv, range.v, keys);
@@ -226,7 +224,7 @@ struct attention_forward_tile {
       group.each_one(rows * keys, [&](auto n) {
         const int i = int(n.at) / keys, j = int(n.at) % keys;
         C& weight = p[i * wide + j];
-        weight = top[i] == nothing ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
+        weight = top[i] == lowest<C> ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
       });
       group.barrier();
       group.each_one(rows, [&](auto r) {

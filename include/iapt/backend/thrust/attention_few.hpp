@@ -3,7 +3,6 @@
 // through its own once, straight from memory, and what they found is merged.
 #pragma once
 #include <cmath>
-#include <limits>
 
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/bundle.hpp"
@@ -78,9 +77,8 @@ struct attention_few {
   using C = compute_type<T>;                     ///< what it computes in
   using V = bundle_of<T>;                        ///< neighbours of a head that are read at once
   using stored = typename V::template cells<T>;  ///< the same as it is stored
-  static constexpr C nothing = -std::numeric_limits<C>::infinity();  ///< the score of what is not seen
-  attention_tiles<T> tiles;                                          ///< everything
-  const attention_share* which;                                      ///< all shares
+  attention_tiles<T> tiles;                      ///< everything
+  const attention_share* which;                  ///< all shares
 
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const {
@@ -145,7 +143,7 @@ struct attention_few {
     };
     C top[rows], sum[rows];  // the same for all of a strand
     V found[rows];           // of the one piece, if it is whole
-    for (int r = 0; r < rows; ++r) top[r] = nothing, sum[r] = 0, found[r] = V(0);
+    for (int r = 0; r < rows; ++r) top[r] = lowest<C>, sum[r] = 0, found[r] = V(0);
     for (int from = share.begin; from < share.end; from += ahead * strands) {
       const auto number = [&](int i) { return from + strand + i * strands; };
       typename attention_keys_of<T>::pair place[ahead];
@@ -169,10 +167,10 @@ struct attention_few {
         const C before = top[r];
         unrolled<ahead>([&](int i) {
           const C all_of_it = group.strand_sum(score[r][i], width);
-          score[r][i] = number(i) < share.end && query >= all.seen_from(number(i)) ? all_of_it : nothing;
+          score[r][i] = number(i) < share.end && query >= all.seen_from(number(i)) ? all_of_it : lowest<C>;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
         });
-        const C least = top[r] == nothing ? C(0) : top[r];  // a row may see nothing yet
+        const C least = top[r] == lowest<C> ? C(0) : top[r];  // a row may see nothing yet
         shrink[r] = std::exp(before - least);
         sum[r] = sum[r] * shrink[r];
         unrolled<ahead>([&](int i) { sum[r] += score[r][i] = std::exp(score[r][i] - least); });
@@ -193,9 +191,9 @@ struct attention_few {
     if (own == 0) each_row(at, [&](int r) { tops[strand * rows + r] = top[r], sums[strand * rows + r] = sum[r]; });
     group.barrier();
     each_row(at, [&](int r) {
-      C greatest = nothing;
+      C greatest = lowest<C>;
       for (int s = r; s < strands * rows; s += rows) greatest = tops[s] > greatest ? tops[s] : greatest;
-      const C least = greatest == nothing ? C(0) : greatest;
+      const C least = greatest == lowest<C> ? C(0) : greatest;
       const auto merged = [&](const C* x, int step) {
         C total = 0;
         for (int s = r; s < strands * rows; s += rows) total += x[s * step] * std::exp(tops[s] - least);
@@ -270,7 +268,7 @@ struct attention_merge {
     const int E = tiles.size();
     const C* const first = tiles.partial + r.partial * (E + 2);
     const extent step = r.distance * (E + 2);
-    C weight[shares], top = -std::numeric_limits<C>::infinity(), total = 0;
+    C weight[shares], top = lowest<C>, total = 0;
     IAPT_UNROLL
     for (int s = 0; s < shares; ++s) weight[s] = first[s * step + E];
     IAPT_UNROLL
