@@ -42,6 +42,8 @@ void check_backbone() {
   if constexpr (Backend::stores_bfloat16) {
     const auto a = short_numbers({37, 24}, 1), b = short_numbers({37, 24}, 2);
     const auto row = short_numbers({24}, 3);
+    const auto by_rows = [](const auto& x, const auto& w) { return matmul(x, transposed(w)); };
+    const auto sum = [](const auto& c, const auto& x, const auto& w) { return addmm(c, matmul(x, transposed(w))); };
     SECTION("statements") {
       check_narrow([](const auto& x, const auto& y) { return silu(x) * y; }, a, b);
       check_narrow([](const auto& x, const auto& w) { return x * w + 0.1; }, a, row);
@@ -50,15 +52,16 @@ void check_backbone() {
       check_narrow([](const auto& x, const auto& w) { return rms_norm(x, w, 1e-3); }, a, row);
     }
     SECTION("products") {
-      check_narrow([](const auto& x, const auto& w) { return matmul(x, transposed(w)); }, a, short_numbers({9, 24}, 4));
+      check_narrow(by_rows, a, short_numbers({9, 24}, 4));
       check_narrow([](const auto& x, const auto& w) { return matmul(x, w); }, a, short_numbers({24, 9}, 4));
-      for (const extent rows : {1, 2, 3, 4})  // a GPU has another way for these
-        check_narrow([](const auto& x, const auto& w) { return matmul(x, transposed(w)); },
-                     short_numbers({rows, 1080}, 5), short_numbers({9, 1080}, 4));
+      for (const extent rows : {1, 2, 3, 4}) {  // a GPU has another way for these
+        const auto x = short_numbers({rows, 1080}, 5), w = short_numbers({9, 1080}, 4), c = short_numbers({rows, 9}, 6);
+        check_narrow(by_rows, x, w);
+        check_narrow(sum, c, x, w);
+      }
+      check_narrow(sum, short_numbers({3, 9}, 6), short_numbers({3, 23}, 5), short_numbers({9, 23}, 4));
     }
     SECTION("a product and what is small beside it") {
-      const auto sum = [](const auto& c, const auto& x, const auto& w) { return addmm(c, matmul(x, transposed(w))); };
-      const auto by_rows = [](const auto& x, const auto& w) { return matmul(x, transposed(w)); };
       auto small = short_numbers({64, 48}, 6);
       for (double& v : small.values) v *= 0x1p-8;
       const auto x = short_numbers({64, 24}, 7), w = short_numbers({48, 24}, 8);

@@ -36,15 +36,14 @@ struct matmul_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return {w.tracked(), x.tracked()};
   }
-  /// y = or += x · w
-  template <class Backend, class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, bool accumulates = false) const {
-    using T = typename Y::value_type;
-    if constexpr (requires { b.template add_product<T>(0, 0, 0, of(x), of(x), matrix_ref<T>{}); })
-      if (accumulates)
-        return b.template add_product<T>(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows),
-                                         {y.write(), y.size(1)});
-    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), accumulates);
+  /// y = x · w, or addend (N, M) + x · w, rounded once
+  template <class Backend, class Y, class X, class W, class T = typename Y::value_type>
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr) const {
+    if constexpr (requires { b.template add_product<T>(0, 0, 0, of(x), of(x), addend, y.write()); })
+      if (addend)
+        return b.template add_product<T>(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write());
+    if (addend) b.copy(y.write(), addend, y.size());
+    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), addend);
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -96,8 +95,7 @@ struct addmm_op {
   /// y
   template <class Backend, class Y, class C, class X, class W>
   void forward(Backend& b, const Y& y, const C& c, const X& x, const W& w) const {
-    b.copy(y.write(), c.data(), y.size());
-    product.forward(b, y, x, w, true);
+    product.forward(b, y, x, w, c.data());
   }
   /// dc, dx and dw
   template <class Backend, class Y, class C, class X, class W>

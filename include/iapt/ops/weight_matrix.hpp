@@ -31,22 +31,21 @@ struct weight_product_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return dense.reads(x, w);
   }
-  /// y = or += x · wᵀ
+  /// y = x · wᵀ, or addend (N, M) + x · wᵀ
   template <class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, bool accumulates = false) const {
-    if (!weight.quantised()) return dense.forward(b, y, x, w, accumulates);
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr) const {
+    if (!weight.quantised()) return dense.forward(b, y, x, w, addend);
     const extent n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
-    if (n <= Backend::few_rows && !accumulates)
-      return b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
     if (n <= Backend::few_rows) {
-      buffer<T, Backend> own(b, n * m);
-      b.template matmul_quantised<T>(n, m, left, weight.rows(), {own.write(), m});
-      return b.grid(1, n * m, fold_chunks<T>{{own.data()}, {to}, 1, n * m, true});
+      b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
+      if (addend) b.grid(1, n * m, fold_chunks<T>{{addend}, {to}, 1, n * m, true});
+      return;
     }
+    if (addend) b.copy(to, addend, n * m);
     each_panel(b, [&](extent from, extent count, const T* panel) {
-      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, accumulates);
+      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, addend);
     });
   }
   /// dx, and dw where there may be one

@@ -192,31 +192,24 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
               bool accumulate) {
     if (m == 0 || n == 0) return;
     if constexpr (std::same_as<T, bfloat16>)
-      if (is_of_few_rows(m, k, a, b)) {
-        if (m == 1) return few_rows_matmul<1>(m, n, k, a, b, c, accumulate);
-        if (m == 2) return few_rows_matmul<2>(m, n, k, a, b, c, accumulate);
-        return few_rows_matmul<4>(m, n, k, a, b, c, accumulate);
-      }
+      if (is_of_few_rows(m, k, a, b))
+        return few_rows_matmul(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
     if (k > 0)
       products_.run(m, n, k, a, b, c, accumulate);
     else if (!accumulate)
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream()), "matmul");
     queued("matmul");
   }
-  /// c (m, n) += a (m, k) · b (k, n), rounded once: in bfloat16 cuBLASLt rounds the product before it adds what is
-  /// there.
-  template <class T>
-  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
-    using wide = compute_type<T>;
-    if constexpr (!std::same_as<T, wide>)
-      if (m > 4 && n > 0 && k > 0 && c.stride == n) {
-        buffer<wide, cuda_backend> sum(*this, m * n);
-        grid(1, m * n, fold_chunks<wide, T>{{c.data}, {sum.write()}, 1, m * n, false});
-        products_.run(m, n, k, a, b, matrix_ref<wide>{sum.write(), n}, true);
-        grid(1, m * n, fold_chunks<T, wide>{{sum.data()}, {c.data}, 1, m * n, false});
-        return;
-      }
-    matmul(m, n, k, a, b, c, true);
+  /// c (m, n) = addend (m, n) + a (m, k) · b (k, n), rounded once: cuBLASLt rounds a product to bfloat16 before it adds
+  /// what is there.
+  template <std::same_as<bfloat16> T>
+  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c) {
+    if (m == 0 || n == 0) return;
+    if (is_of_few_rows(m, k, a, b)) return few_rows_matmul(m, n, k, a, b, {addend, n}, {c, n});
+    buffer<float, cuda_backend> sum(*this, m * n);
+    grid(1, m * n, fold_chunks<float, T>{{addend}, {sum.write()}, 1, m * n, false});
+    if (k > 0) products_.run(m, n, k, a, b, matrix_ref<float>{sum.write(), n}, true);
+    grid(1, m * n, fold_chunks<T, float>{{sum.data()}, {c}, 1, m * n, false});
   }
 
  private:
@@ -260,13 +253,20 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
            b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
   }
-  template <int Rows>
   void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
-                       matrix_ref<bfloat16> c, bool accumulate) {
-    using kernel = few_rows_product<bfloat16, Rows>;
+                       matrix_ref<const bfloat16> addend, matrix_ref<bfloat16> c) {
     const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
-    groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
-           kernel{a, b, c, m, n, k, accumulate, beside});
+    const auto run = [&]<int Rows>(std::integral_constant<int, Rows>) {
+      using kernel = few_rows_product<bfloat16, Rows>;
+      groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
+             kernel{a, b, addend, c, m, n, k, beside});
+    };
+    if (m == 1)
+      run(std::integral_constant<int, 1>());
+    else if (m == 2)
+      run(std::integral_constant<int, 2>());
+    else
+      run(std::integral_constant<int, 4>());
     side_by_side_.add(queued_so_far(), c, m, beside);
   }
   cublas_products products_;

@@ -15,8 +15,8 @@
 
 namespace iapt {
 
-/// Row kernel: columns k·outputs, … of c (M, N) = or += a (M, K) · wᵀ, w (N, K); K a multiple of a bundle and all rows
-/// aligned. A row's result does not depend on how many there are.
+/// Row kernel: columns k·outputs, … of c (M, N) = a (M, K) · wᵀ, w (N, K), and what it is added to; K a multiple of a
+/// bundle and all rows aligned. A row's result does not depend on how many there are.
 template <class T, int Rows>
 struct few_rows_product {
   static constexpr int threads = 128,       ///< of a block
@@ -29,13 +29,13 @@ struct few_rows_product {
   using C = compute_type<T>;                ///< what it is summed in
   using V = bundle_of<T>;                   ///< what is read at once
   matrix_ref<const T> a,                    ///< left side
-      w;                                    ///< right side, as it is stored
+      w,                                    ///< right side, as it is stored
+      addend;                               ///< what the product is added to (M, N), or nothing
   matrix_ref<T> c;                          ///< result
   extent rows,                              ///< M, at most `Rows`
       columns,                              ///< N
       inner;                                ///< K
-  bool accumulate,                          ///< whether it is added to what is there
-      beside;                               ///< whether the kernel ahead is another of these, and none of those that
+  bool beside;                              ///< whether the kernel ahead is another of these, and none of those that
                                             ///< stand beside it writes what this one reads: it waits before it writes
 
   /// What is on its way from memory, as it is stored.
@@ -73,8 +73,8 @@ struct few_rows_product {
       if (beside) await_turn();
       const extent i = r / outputs, n = k * outputs + r % outputs;
       if (i >= rows || n >= columns) return;
-      T& y = c.data[i * c.stride + n];
-      y = accumulate ? all + y : all;
+      if (addend.data) all += addend.data[i * addend.stride + n];
+      c.data[i * c.stride + n] = all;
     });
   }
 
