@@ -41,18 +41,18 @@ struct past_layout {
   extent block = 0;                     ///< rows of a block; 0: in one piece
   const std::int32_t* table = nullptr;  ///< numbers of blocks, those of a sequence from its past_begin on
   /// Where row i of a sequence's past is.
-  IAPT_DEVICE constexpr extent row(const attention_segment& s, extent i) const {
+  IAPT_DEVICE extent row(const attention_segment& s, extent i) const {
     if (!block) return s.past_begin + i;
     return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block)] * block + in_block(i);
   }
   /// How many rows from row i on lie one behind the other, `most` at most.
-  IAPT_DEVICE constexpr extent together(extent i, extent most) const {
+  IAPT_DEVICE extent together(extent i, extent most) const {
     return block && block - in_block(i) < most ? block - in_block(i) : most;
   }
 
  private:
   // With 32 bits: a GPU takes five times as long to divide 64.
-  IAPT_DEVICE constexpr extent in_block(extent i) const { return std::uint32_t(i) % std::uint32_t(block); }
+  IAPT_DEVICE extent in_block(extent i) const { return std::uint32_t(i) % std::uint32_t(block); }
 };
 /// Blocks of a cache that an attention's past is in.
 struct past_blocks {

@@ -28,7 +28,7 @@ IAPT_DEVICE constexpr block_layout layout_of(dtype type) {
 
 /// Loads a number from bytes that need not be aligned.
 template <class T>
-IAPT_DEVICE constexpr T load(const std::byte* bytes) {
+IAPT_DEVICE T load(const std::byte* bytes) {
   T value;
   std::memcpy(&value, bytes, sizeof(T));
   return value;
@@ -41,17 +41,17 @@ struct integers_for {
   static constexpr int width = 1;  ///< numbers in a V
 
   /// Bytes, 0 to 255.
-  IAPT_DEVICE static constexpr type bytes(const std::byte* p) { return type(*p); }
+  IAPT_DEVICE static type bytes(const std::byte* p) { return type(*p); }
   /// Bytes, −128 to 127.
-  IAPT_DEVICE static constexpr type signed_bytes(const std::byte* p) { return static_cast<std::int8_t>(*p); }
+  IAPT_DEVICE static type signed_bytes(const std::byte* p) { return static_cast<std::int8_t>(*p); }
   /// Pairs of bytes, 0 to 65535.
-  IAPT_DEVICE static constexpr type pairs(const std::byte* p) { return load<std::uint16_t>(p); }
+  IAPT_DEVICE static type pairs(const std::byte* p) { return load<std::uint16_t>(p); }
   /// first, first + 1, …
-  IAPT_DEVICE static constexpr type counting_from(int first) { return first; }
+  IAPT_DEVICE static type counting_from(int first) { return first; }
   /// As numbers.
-  IAPT_DEVICE static constexpr V number(type i) { return V(i); }
+  IAPT_DEVICE static V number(type i) { return V(i); }
   /// The floats with these bits, as numbers.
-  IAPT_DEVICE static constexpr V number_of_bits(type i) { return V(bits_as<float>(i)); }
+  IAPT_DEVICE static V number_of_bits(type i) { return V(bits_as<float>(i)); }
 };
 
 /// Elements that are decoded in one go. A row is whole chunks, or has a rest if its type is plain.
@@ -64,13 +64,13 @@ template <class Format>
 struct block_format {
   /// The elements of a row from j on, within one group.
   template <class T, class V = T>
-  IAPT_DEVICE static constexpr V number(const std::byte* row, extent j) {
+  IAPT_DEVICE static V number(const std::byte* row, extent j) {
     constexpr block_layout layout = layout_of(Format::type);
     return decode<T, V>(row + j / layout.elements * layout.bytes, int(j % layout.elements / 16), int(j % 16));
   }
   /// Elements 32·c to 32·c + 31 of a row.
   template <class T, class V = T>
-  IAPT_DEVICE static constexpr void chunk(const std::byte* row, extent c, V* out) {
+  IAPT_DEVICE static void chunk(const std::byte* row, extent c, V* out) {
     constexpr block_layout layout = layout_of(Format::type);
     constexpr int chunks = layout.elements / chunk_elements, width = integers_for<V>::width;
     const std::byte* const block = row + c / chunks * layout.bytes;
@@ -81,7 +81,7 @@ struct block_format {
 
  private:
   template <class T, class V>
-  IAPT_DEVICE static constexpr V decode(const std::byte* block, int group, int j) {
+  IAPT_DEVICE static V decode(const std::byte* block, int group, int j) {
     const V product = V(Format::template factor<T>(block, group)) *
                       integers_for<V>::number(Format::template quant<V>(block, group, j));
     if constexpr (requires { Format::template minimum<T>(block); })
@@ -93,7 +93,7 @@ struct block_format {
 
 /// The half-precision number at p.
 template <class T>
-IAPT_DEVICE constexpr T half_at(const std::byte* p) {
+IAPT_DEVICE T half_at(const std::byte* p) {
   return T(half_to_float(load<std::uint16_t>(p)));
 }
 
@@ -102,12 +102,12 @@ template <class Format, bool HasMinimum>
 struct scaled_block : block_format<Format> {
   /// d
   template <class T>
-  IAPT_DEVICE static constexpr T factor(const std::byte* block, int) {
+  IAPT_DEVICE static T factor(const std::byte* block, int) {
     return half_at<T>(block);
   }
   /// m
   template <class T>
-  IAPT_DEVICE static constexpr T minimum(const std::byte* block) requires HasMinimum {
+  IAPT_DEVICE static T minimum(const std::byte* block) requires HasMinimum {
     return half_at<T>(block + 2);
   }
 };
@@ -120,7 +120,7 @@ struct four_bit_block : scaled_block<four_bit_block<HasMinimum>, HasMinimum> {
 
   /// q, or q − 8
   template <class V>
-  IAPT_DEVICE static constexpr auto quant(const std::byte* block, int group, int j) {
+  IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     return (integers_for<V>::bytes(block + (HasMinimum ? 4 : 2) + j) >> 4 * group & 15) - (HasMinimum ? 0 : 8);
   }
 };
@@ -133,7 +133,7 @@ struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
 
   /// q, or q − 16
   template <class V>
-  IAPT_DEVICE static constexpr auto quant(const std::byte* block, int group, int j) {
+  IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
     const std::byte* const fifths = block + (HasMinimum ? 4 : 2);
     const auto fifth = load<std::int32_t>(fifths) >> integers::counting_from(16 * group + j) & 1;
@@ -147,7 +147,7 @@ struct eight_bit_block : scaled_block<eight_bit_block, false> {
 
   /// q
   template <class V>
-  IAPT_DEVICE static constexpr auto quant(const std::byte* block, int group, int j) {
+  IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     return integers_for<V>::signed_bytes(block + 2 + 16 * group + j);
   }
 };
@@ -161,12 +161,12 @@ struct six_bit_block : block_format<six_bit_block> {
 
   /// d·s
   template <class T>
-  IAPT_DEVICE static constexpr T factor(const std::byte* block, int group) {
+  IAPT_DEVICE static T factor(const std::byte* block, int group) {
     return half_at<T>(block + 208) * T(static_cast<std::int8_t>(block[192 + group]));
   }
   /// q − 32
   template <class V>
-  IAPT_DEVICE static constexpr auto quant(const std::byte* block, int group, int j) {
+  IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
     const int half = group / 8, run = group % 8 / 2, at = 16 * (group % 2) + j;
     const auto low = integers::bytes(block + 64 * half + 32 * (run % 2) + at) >> run / 2 * 4 & 15;
@@ -181,7 +181,7 @@ struct short_floats {
 
   /// The elements of a row from j on.
   template <class T, class V = T>
-  IAPT_DEVICE static constexpr V number(const std::byte* row, extent j) {
+  IAPT_DEVICE static V number(const std::byte* row, extent j) {
     using integers = integers_for<V>;
     const auto bits = integers::pairs(row + 2 * j);
     if constexpr (Type == dtype::bf16) return integers::number_of_bits(bits << 16);
@@ -191,7 +191,7 @@ struct short_floats {
   }
   /// Elements 32·c to 32·c + 31 of a row.
   template <class T, class V = T>
-  IAPT_DEVICE static constexpr void chunk(const std::byte* row, extent c, V* out) {
+  IAPT_DEVICE static void chunk(const std::byte* row, extent c, V* out) {
     constexpr int width = integers_for<V>::width;
     for (int j = 0; j < chunk_elements; j += width) out[j / width] = number<T, V>(row, chunk_elements * c + j);
   }
@@ -204,7 +204,7 @@ constexpr bool is_quantised(dtype type) {
 
 /// Calls f with the format of a type for which `is_quantised` holds.
 template <class F>
-IAPT_DEVICE constexpr decltype(auto) with_format(dtype type, F f) {
+IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
   switch (type) {
     case dtype::q4_0:
       return f(four_bit_block<false>{});
@@ -232,14 +232,14 @@ struct quantised_rows {
   extent columns;         ///< numbers in a row, whole blocks
 
   /// Bytes from one row to the next.
-  IAPT_DEVICE constexpr extent row_bytes() const { return row_bytes(layout_of(type)); }
+  IAPT_DEVICE extent row_bytes() const { return row_bytes(layout_of(type)); }
   /// The same, of a layout that is known already.
-  IAPT_DEVICE constexpr extent row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
+  IAPT_DEVICE extent row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
   /// Where row i begins.
-  IAPT_DEVICE constexpr const std::byte* row(extent i) const { return data + i * row_bytes(); }
+  IAPT_DEVICE const std::byte* row(extent i) const { return data + i * row_bytes(); }
   /// Calls f(element) once, where element(j) is number j of row i.
   template <class T, class F>
-  IAPT_DEVICE constexpr void read(extent i, const F& f) const {
+  IAPT_DEVICE void read(extent i, const F& f) const {
     with_format(type, [&]<class Format>(Format) {
       constexpr block_layout layout = layout_of(Format::type);  // a GPU divides slowly by what it learns as it runs
       const std::byte* const from = data + i * row_bytes(layout);
@@ -248,7 +248,7 @@ struct quantised_rows {
   }
   /// Element j of row i alone.
   template <class T>
-  IAPT_DEVICE constexpr T number(extent i, extent j) const {
+  IAPT_DEVICE T number(extent i, extent j) const {
     T found{};
     read<T>(i, [&](auto element) { found = element(j); });
     return found;

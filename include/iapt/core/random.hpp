@@ -21,8 +21,9 @@ struct random_words {
 /// Four random words that are a function of a key and a counter.
 /// @par Source Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32, ten rounds)
 IAPT_DEVICE constexpr random_words philox(std::uint64_t key, std::uint64_t stream, std::uint64_t counter) {
-  std::uint32_t x[]{std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream),
-                    std::uint32_t(stream >> 32)};
+  random_words all{
+      {std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)}};
+  auto& x = all.word;
   std::uint32_t k0 = std::uint32_t(key), k1 = std::uint32_t(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t(0xD2511F53u) * x[0], b = std::uint64_t(0xCD9E8D57u) * x[2];
@@ -30,7 +31,7 @@ IAPT_DEVICE constexpr random_words philox(std::uint64_t key, std::uint64_t strea
     x[2] = std::uint32_t(a >> 32) ^ x[3] ^ k1, x[3] = std::uint32_t(a);
     k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }
-  return {{x[0], x[1], x[2], x[3]}};
+  return all;
 }
 
 /// The number in (0, 1), never an end, that a random word stands for: the middle of one of 2^52 equal parts.

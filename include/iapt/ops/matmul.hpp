@@ -39,10 +39,11 @@ struct matmul_op {
   /// y = x · w, or addend (N, M) + x · w, rounded once
   template <class Backend, class Y, class X, class W, class T = typename Y::value_type>
   void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr) const {
-    if constexpr (requires { b.template add_product<T>(0, 0, 0, of(x), of(x), addend, y.write()); })
-      if (addend)
-        return b.template add_product<T>(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write());
-    if (addend) b.copy(y.write(), addend, y.size());
+    if (addend) {
+      if constexpr (requires { b.add_product(0, 0, 0, of(x), of(x), addend, y.write()); })
+        return b.add_product(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write());
+      b.copy(y.write(), addend, y.size());
+    }
     product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), addend);
   }
   /// dx and dw

@@ -202,14 +202,14 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   /// c (m, n) = addend (m, n) + a (m, k) · b (k, n), rounded once: cuBLASLt rounds a product to bfloat16 before it adds
   /// what is there.
-  template <std::same_as<bfloat16> T>
-  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c) {
+  void add_product(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
+                   const bfloat16* addend, bfloat16* c) {
     if (m == 0 || n == 0) return;
     if (is_of_few_rows(m, k, a, b)) return few_rows_matmul(m, n, k, a, b, {addend, n}, {c, n});
     buffer<float, cuda_backend> sum(*this, m * n);
-    grid(1, m * n, fold_chunks<float, T>{{addend}, {sum.write()}, 1, m * n, false});
+    grid(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
     if (k > 0) products_.run(m, n, k, a, b, matrix_ref<float>{sum.write(), n}, true);
-    grid(1, m * n, fold_chunks<T, float>{{sum.data()}, {c}, 1, m * n, false});
+    grid(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
   }
 
  private:

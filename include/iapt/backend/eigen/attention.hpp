@@ -4,7 +4,6 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -155,7 +154,7 @@ struct attention_tile {
         seen = std::clamp<extent>(query - block.first + 1, 0, block.count);
       else if (query < block.first)
         seen = 0;
-      std::fill_n(scores + r * attention_keys + seen, block.count - seen, -std::numeric_limits<T>::infinity());
+      std::fill_n(scores + r * attention_keys + seen, block.count - seen, lowest<T>);
     }
   }
 };
@@ -182,14 +181,14 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> y(q.size());
   T scores[attention_rows * attention_keys], greatest[attention_rows], sum[attention_rows];
-  std::fill_n(greatest, rows, -std::numeric_limits<T>::infinity());
+  std::fill_n(greatest, rows, lowest<T>);
   std::fill_n(sum, rows, T(0));
   for_each_key_block(a, {}, tile.s, task.kv_head, task.from + task.count, [&](const key_block<T>& block) {
     tile.scores(q.data(), block, scores);
     for (extent r = 0; r < rows; ++r) {
       const row<T> score{scores + r * attention_keys}, result{y.data() + r * E};
       const T top = group.max(block.count, greatest[r], [&](auto j) { return score(j); });
-      if (top == -std::numeric_limits<T>::infinity()) {  // this query sees nothing yet
+      if (top == lowest<T>) {  // this query sees nothing yet
         std::fill_n(score.p, block.count, T(0));
         continue;
       }
@@ -235,7 +234,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
     T top[attention_rows], sum[attention_rows];
     for (extent h = 0; h < heads; ++h) {
       const row<T> score{scores.data() + h * most};
-      top[h] = group.max(keys, -std::numeric_limits<T>::infinity(), [&](auto j) { return score(j); });
+      top[h] = group.max(keys, lowest<T>, [&](auto j) { return score(j); });
       sum[h] = weigh(score, keys, top[h]);
     }
     std::fill(y.begin(), y.end(), T(0));
