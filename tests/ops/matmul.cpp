@@ -45,6 +45,7 @@ TEST_CASE("gradients of matmul", "[ops]") {
 
 TEST_CASE("a product and what is added to it", "[ops]") {
   const auto f = [](const auto& c, const auto& x, const auto& w) { return addmm(c, matmul(x, transposed(w))); };
+  const auto sum = [](const auto& c, const auto& x, const auto& w) { return c + matmul(x, w); };
   const auto reference = [](const auto& c, const auto& x, const auto& w) {
     auto y = product(x, w, true);
     for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += c.values[i];
@@ -53,10 +54,30 @@ TEST_CASE("a product and what is added to it", "[ops]") {
   for (const extent n : {1, 3, 67})
     check_operation(threads_change::rounding, f, reference, random({n, 75}), random({n, 40}, 2), random({75, 40}, 3));
   check_gradient(f, random({5, 6}), random({5, 7}, 2), random({6, 7}, 3));
+  check_gradient(sum, random({5, 6}), random({5, 7}, 2), random({7, 6}, 3));
+  check_gradient([&](const auto& x, const auto& w) { return sum(x, x, w); }, random({5, 5}), random({5, 5}, 2));
   check_gradient([](const auto& c, const auto& x, const auto& w) { return addmm(c * 2, matmul(x + c, w)); },
                  random({5, 5}), random({5, 5}, 2), random({5, 5}, 3));
   CHECK(shape_message(f, random({5, 6}), random({5, 7}, 2), random({7, 7}, 3)) ==
         "addmm: (5, 6) + a product of (5, 7)");
+}
+
+TEST_CASE("a matrix plus a product is one operation", "[ops]") {
+  test_backend backend = with_threads(2);
+  const auto x = tracked<float>(backend, random({3, 7})), w = tracked<float>(backend, random({6, 7}, 2));
+  const auto c = tracked<float>(backend, random({3, 6}, 3)), b = tracked<float>(backend, random({1, 6}, 4));
+  const auto entries = [&](const auto& statement) {
+    tape<test_backend> t(backend);
+    t(statement);
+    return t.size();
+  };
+  CHECK(entries(c + matmul(x, transposed(w))) == 1);
+  CHECK(entries(matmul(x, transposed(w)) + c) == 1);
+  CHECK(entries(b.flat() + matmul(x, transposed(w))) == 2);  // a row for all rows
+  CHECK(entries(c * 2 + matmul(x, transposed(w))) == 2);     // the loop computes c · 2, too
+  CHECK(entries(c + matmul(x, transposed(w)) * 2) == 2);
+  CHECK(message_of<shape_error>([&] { entries(b + matmul(x, transposed(w))); }) ==
+        "addmm: (1, 6) + a product of (3, 6)");
 }
 
 TEST_CASE("a product inside a statement, and of a statement", "[ops]") {

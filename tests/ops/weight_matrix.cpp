@@ -40,6 +40,7 @@ void check_product(const quantised_matrix& w, extent rows, int threads, double b
     auto doubled = values_of(y);
     for (double& v : doubled) v *= 2;
     CHECK(difference(twice, doubled) <= bound);
+    CHECK(values_of(t(y.detached() + matmul(xs.detached(), transposed(w.on<T>(backend))))) == twice);
     t.backward(y, upload_as<T>(backend, dy));
     auto expected = product(dy, w.numbers, false).values;
     for (double& v : expected) v *= times;

@@ -33,11 +33,12 @@ struct attention_block {
   linear<T, Backend> value;   ///< (G·E, D)
   linear<T, Backend> output;  ///< (D, H·E)
 
-  /// x (N, D) -> (N, D), and the rows' keys and values.
+  /// x (N, D) -> (N, D), added to the residual if there is one, and the rows' keys and values.
   /// @throws shape_error if the extents do not fit
   template <class Context, class Method>
   attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,
-                                          const attention_view<T, Backend>& view) const {
+                                          const attention_view<T, Backend>& view,
+                                          const tensor<T, 2, Backend>& residual = {}) const {
     auto q = query(ctx, x, method, {layer, projection::query});  // the products first: a GPU runs them side by side
     auto k = key(ctx, x, method, {layer, projection::key});
     auto v = value(ctx, x, method, {layer, projection::value});
@@ -45,7 +46,7 @@ struct attention_block {
     auto y = view.prefix
                  ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))
                  : ctx(attention(layout, view.pattern, q, k, v, view.past));
-    return {output(ctx, y, method, {layer, projection::output}), {k, v}};
+    return {output(ctx, y, method, {layer, projection::output}, residual), {k, v}};
   }
 };
 

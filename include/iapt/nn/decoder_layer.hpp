@@ -21,10 +21,8 @@ struct decoder_layer {
   attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h,
                                           const Method& method, int number,
                                           const attention_view<T, Backend>& view) const {
-    auto attended = attention(ctx, h, method, number, view);
-    auto middle = ctx(x + after(ctx, method, number, sublayer::attention, x, attended.y));
-    auto fed = mlp(ctx, mlp_norm(ctx, middle), method, number);
-    return {ctx(middle + after(ctx, method, number, sublayer::feed_forward, middle, fed)), attended.own};
+    auto [middle, own] = attention(ctx, h, method, number, view, x);
+    return {mlp(ctx, mlp_norm(ctx, middle), method, number, middle), own};
   }
 
   /// f(projection, map) for each linear map.
@@ -44,14 +42,6 @@ struct decoder_layer {
     f(projection::query, layer.attention.query), f(projection::key, layer.attention.key);
     f(projection::value, layer.attention.value), f(projection::output, layer.attention.output);
     f(projection::gate, layer.mlp.gate), f(projection::up, layer.mlp.up), f(projection::down, layer.mlp.down);
-  }
-  template <class Context, class Method>
-  static tensor<T, 2, Backend> after(Context& ctx, const Method& method, int number, sublayer half,
-                                     const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& y) {
-    if constexpr (requires { method.after(ctx, number, half, x, y); })
-      return method.after(ctx, number, half, x, y);
-    else
-      return y;
   }
 };
 

@@ -21,6 +21,10 @@ inline constexpr std::array<std::string_view, 7> projection_names{
     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
 /// The two halves of a transformer layer.
 enum class sublayer { attention, feed_forward };
+/// The half that a linear map is in.
+constexpr sublayer half_of(projection part) {
+  return part <= projection::output ? sublayer::attention : sublayer::feed_forward;
+}
 
 /// One linear map of the model.
 struct site {

@@ -19,20 +19,30 @@ struct linear {
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {
     return biased(ctx, ctx(matmul(x, transposed(weight))));
   }
-  /// With what a method adds to this site.
+  /// With what a method adds to this site. Where a half layer ends, its input is added: the residual.
   /// @throws shape_error if a row of x is not `in` long
   template <class Context, class Method>
-  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
-                                   site where) const {
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, site where,
+                                   const tensor<T, 2, Backend>& residual = {}) const {
+    constexpr bool scales = requires { method.scale(where); };
+    constexpr bool offsets = requires { method.bias(where); };
+    constexpr bool replaces = requires { method.after(ctx, where.layer, half_of(where.part), residual, x); };
+    const auto product = matmul(x, transposed(weight));
     tensor<T, 2, Backend> y;
     if constexpr (requires { method.delta(ctx, where, x); })
-      if (auto delta = method.delta(ctx, where, x)) y = biased(ctx, ctx(addmm(delta, matmul(x, transposed(weight)))));
-    if (!y) y = (*this)(ctx, x);
-    if constexpr (requires { method.scale(where); })
+      if (auto delta = method.delta(ctx, where, x)) y = ctx(addmm(delta, product));
+    if (!y) {
+      if (residual && !bias && !scales && !offsets && !replaces) return ctx(residual + product);
+      y = ctx(product);
+    }
+    y = biased(ctx, y);
+    if constexpr (scales)
       if (auto scale = method.scale(where)) y = ctx(y * scale);
-    if constexpr (requires { method.bias(where); })
+    if constexpr (offsets)
       if (auto offset = method.bias(where)) y = ctx(y + offset);
-    return y;
+    if (!residual) return y;
+    if constexpr (replaces) y = method.after(ctx, where.layer, half_of(where.part), residual, y);
+    return ctx(residual + y);
   }
 
  private:

@@ -14,15 +14,15 @@ struct gated_mlp {
   linear<T, Backend> up;    ///< (F, D)
   linear<T, Backend> down;  ///< (D, F)
 
-  /// One layer's feed-forward.
+  /// One layer's feed-forward, added to the residual (N, D) if there is one.
   /// @throws shape_error if a row of x is not D long
   template <class Context, class Method>
-  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
-                                   int layer) const {
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,
+                                   const tensor<T, 2, Backend>& residual = {}) const {
     auto g = gate(ctx, x, method, {layer, projection::gate});
     auto u = up(ctx, x, method, {layer, projection::up});
     auto h = ctx(silu(g) * u);  // one statement: one loop, one tape entry
-    return down(ctx, h, method, {layer, projection::down});
+    return down(ctx, h, method, {layer, projection::down}, residual);
   }
 };
 

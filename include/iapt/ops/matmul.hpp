@@ -13,9 +13,10 @@ namespace iapt {
 /// y = x · w, or x · wᵀ for weights that are stored (out, in), row by output.
 /// @par Gradient dx = dy · wᵀ, dw = xᵀ · dy; a constant operand costs no product and no memory
 struct matmul_op {
-  static constexpr auto name = "matmul";  ///< for messages
-  static constexpr int rank = 2;          ///< of the result
-  bool by_rows = false;                   ///< whether w is (out, in)
+  static constexpr auto name = "matmul";    ///< for messages
+  static constexpr int rank = 2;            ///< of the result
+  static constexpr bool is_product = true;  ///< can be added to a matrix while it is computed
+  bool by_rows = false;                     ///< whether w is (out, in)
 
   /// (N, K) and (K, M), or (M, K) by rows -> (N, M)
   template <class X, class W>
@@ -36,12 +37,12 @@ struct matmul_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return {w.tracked(), x.tracked()};
   }
-  /// y = x · w, or addend (N, M) + x · w, rounded once
+  /// y = x · w, or addend (N, M) + x · w; how often that is rounded, see addmm_op
   template <class Backend, class Y, class X, class W, class T = typename Y::value_type>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr) const {
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = true) const {
     if (addend) {
-      if constexpr (requires { b.add_product(0, 0, 0, of(x), of(x), addend, y.write()); })
-        return b.add_product(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write());
+      if constexpr (requires { b.add_product(0, 0, 0, of(x), of(x), addend, y.write(), once); })
+        return b.add_product(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write(), once);
       b.copy(y.write(), addend, y.size());
     }
     product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), addend);
@@ -72,13 +73,19 @@ struct matmul_op {
   }
 };
 
-/// y = c + a product, rounded once: in bfloat16 a product that is rounded first loses what is small beside it.
+/// Whether an operation is a matrix product, which can be added to a matrix while it is computed.
+template <class Op>
+concept matrix_product = Op::is_product;
+
+/// y = c + a product.
 /// @par Gradient dc = dy; the others are the product's
-template <class Product>
+template <matrix_product Product>
 struct addmm_op {
   static constexpr auto name = "addmm";  ///< for messages
   static constexpr int rank = 2;         ///< of the result
   Product product;                       ///< of the other operands
+  bool once;                             ///< whether it may be rounded but once: in bfloat16 a product that is rounded
+                                         ///< first makes c lose what is small beside it
 
   /// The product's, and c's own.
   template <class C, class X, class W>
@@ -96,7 +103,7 @@ struct addmm_op {
   /// y
   template <class Backend, class Y, class C, class X, class W>
   void forward(Backend& b, const Y& y, const C& c, const X& x, const W& w) const {
-    product.forward(b, y, x, w, c.data());
+    product.forward(b, y, x, w, c.data(), once);
   }
   /// dc, dx and dw
   template <class Backend, class Y, class C, class X, class W>
@@ -132,9 +139,21 @@ auto matmul(const X& x, const transposed_matrix<W>& w) {
 }
 /// c (N, M) + matmul(x, w), any product of theirs, rounded once -> (N, M)
 /// @throws shape_error (when evaluated) if the extents differ
-template <expression_of_rank<2> C, class Product, class X, class W>
+template <expression_of_rank<2> C, matrix_product Product, class X, class W>
 auto addmm(const C& c, const operation<Product, X, W>& product) {
-  return operate(addmm_op<Product>{product.op}, c, at<0>(product.in), at<1>(product.in));
+  return operate(addmm_op<Product>{product.op, true}, c, at<0>(product.in), at<1>(product.in));
+}
+/// A matrix c (N, M) and a product are one operation, too -> (N, M). Unlike addmm's the product may be rounded before.
+/// @throws shape_error (when evaluated) if the extents differ
+template <class T, class Backend, matrix_product Product, class X, class W>
+auto operator+(const tensor<T, 2, Backend>& c, const operation<Product, X, W>& product) {
+  return operate(addmm_op<Product>{product.op, false}, c, at<0>(product.in), at<1>(product.in));
+}
+/// The same.
+/// @throws shape_error (when evaluated) if the extents differ
+template <class T, class Backend, matrix_product Product, class X, class W>
+auto operator+(const operation<Product, X, W>& product, const tensor<T, 2, Backend>& c) {
+  return c + product;
 }
 
 }  // namespace iapt

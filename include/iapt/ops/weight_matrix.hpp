@@ -17,9 +17,10 @@ namespace iapt {
 /// @par Gradient dx = dy · w; dw as in matmul_op, where w is a tensor
 template <class T, class Backend>
 struct weight_product_op {
-  static constexpr auto name = "matmul";  ///< for messages
-  static constexpr int rank = 2;          ///< of the result
-  weight_matrix<T, Backend> weight;       ///< (M, K)
+  static constexpr auto name = "matmul";    ///< for messages
+  static constexpr int rank = 2;            ///< of the result
+  static constexpr bool is_product = true;  ///< can be added to a matrix while it is computed
+  weight_matrix<T, Backend> weight;         ///< (M, K)
 
   /// (N, K) -> (N, M)
   template <class X, class W>
@@ -33,8 +34,8 @@ struct weight_product_op {
   }
   /// y = x · wᵀ, or addend (N, M) + x · wᵀ
   template <class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr) const {
-    if (!weight.quantised()) return dense.forward(b, y, x, w, addend);
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = true) const {
+    if (!weight.quantised()) return dense.forward(b, y, x, w, addend, once);
     const extent n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();

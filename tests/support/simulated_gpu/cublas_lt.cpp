@@ -64,10 +64,10 @@ bool there(const layout& m, const void* p) {
   return simulated_gpu::here().owns(p, ((m.columns - 1) * std::size_t(m.stride) + m.rows) * size);
 }
 
-/// d = op(a) · op(b) + β·d
+/// d = op(a) · op(b) + β·c
 template <class T, class Result>
 void multiply(const product& what, const layout& left, const T* a, const layout& right, const T* b,
-              const layout& result, Result* d, compute_type<T> beta) {
+              compute_type<T> beta, const Result* c, const layout& result, Result* d) {
   using wide = compute_type<T>;
   using matrix = Eigen::Matrix<wide, Eigen::Dynamic, Eigen::Dynamic>;
   const auto at = []<class X>(const layout& m, X* p) {
@@ -77,7 +77,7 @@ void multiply(const product& what, const layout& left, const T* a, const layout&
                                                      Eigen::OuterStride<>(m.stride));
   };
   const matrix x = at(left, a).template cast<wide>(), y = at(right, b).template cast<wide>();
-  const matrix before = at(result, d).template cast<wide>();
+  const matrix before = at(result, c).template cast<wide>();
   matrix sum(Eigen::Index(result.rows), Eigen::Index(result.columns));
   const bool left_turned = what.left == CUBLAS_OP_T, right_turned = what.right == CUBLAS_OP_T;
   if (left_turned && right_turned)
@@ -176,7 +176,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t p, const vo
   const recommended known_way = algorithms.at(algorithm->data[0]);
   const std::array<layout, 4> m{known<layout>(left), known<layout>(right), known<layout>(result),
                                 known<layout>(result)};
-  bool right_one = known_way.what == known<product>(p) && known_way.matrices == m && c == d &&
+  bool right_one = known_way.what == known<product>(p) && known_way.matrices == m &&
                    simulated_gpu::here().owns(workspace, workspace_bytes);
   const std::array<const void*, 4> places{a, b, c, d};
   for (std::size_t i = 0; i < 4; ++i)
@@ -186,7 +186,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t p, const vo
     const auto by = *static_cast<const compute_type<T>*>(beta);
     if (*static_cast<const compute_type<T>*>(alpha) != 1) return CUBLAS_STATUS_NOT_SUPPORTED;
     const cudaError_t status = simulated_gpu::here().queue(stream, [=, what = known_way.what] {
-      multiply(what, m[0], static_cast<const T*>(a), m[1], static_cast<const T*>(b), m[3], static_cast<Result*>(d), by);
+      multiply(what, m[0], static_cast<const T*>(a), m[1], static_cast<const T*>(b), by, static_cast<const Result*>(c),
+               m[3], static_cast<Result*>(d));
     });
     return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
   };

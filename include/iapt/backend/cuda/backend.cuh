@@ -195,21 +195,30 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       if (is_of_few_rows(m, k, a, b))
         return few_rows_matmul(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
     if (k > 0)
-      products_.run(m, n, k, a, b, c, accumulate);
+      products_.run(m, n, k, a, b, accumulate ? c.data : nullptr, c);
     else if (!accumulate)
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream()), "matmul");
     queued("matmul");
   }
-  /// c (m, n) = addend (m, n) + a (m, k) · b (k, n), rounded once: cuBLASLt rounds a product to bfloat16 before it adds
-  /// what is there.
-  void add_product(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
-                   const bfloat16* addend, bfloat16* c) {
+  /// c (m, n) = addend (m, n) + a (m, k) · b (k, n); if it is to be rounded but once, of bfloat16 in float first:
+  /// cuBLASLt rounds a product before it adds what is there.
+  template <class T>
+  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c,
+                   bool once) {
     if (m == 0 || n == 0) return;
-    if (is_of_few_rows(m, k, a, b)) return few_rows_matmul(m, n, k, a, b, {addend, n}, {c, n});
-    buffer<float, cuda_backend> sum(*this, m * n);
-    grid(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
-    if (k > 0) products_.run(m, n, k, a, b, matrix_ref<float>{sum.write(), n}, true);
-    grid(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
+    if (k == 0) return copy(c, addend, m * n);
+    if constexpr (std::same_as<T, bfloat16>) {
+      if (is_of_few_rows(m, k, a, b)) return few_rows_matmul(m, n, k, a, b, {addend, n}, {c, n});
+      if (once) {
+        buffer<float, cuda_backend> sum(*this, m * n);
+        grid(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
+        products_.run(m, n, k, a, b, sum.data(), matrix_ref<float>{sum.write(), n});
+        queued("matmul");
+        return grid(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
+      }
+    }
+    products_.run(m, n, k, a, b, addend, matrix_ref<T>{c, n});
+    queued("matmul");
   }
 
  private:

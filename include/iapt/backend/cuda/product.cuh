@@ -57,11 +57,12 @@ class cublas_products {
     workspace_.reset(memory);
   }
 
-  /// c (m, n) = or += a (m, k) · b (k, n); none of them is 0.
+  /// c (m, n) = a (m, k) · b (k, n), none of them 0, and the addend, if there is one: it lies as c does, perhaps in c.
   /// @throws device_error if cuBLASLt knows no way
   template <class T, class Result>
-  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<Result> c,
-           bool accumulate) {
+  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
+           matrix_ref<Result> c) {
+    const Result* const start = addend ? addend : c.data;
     const shape key{extent(cublas_types<T>::stored),
                     extent(cublas_types<Result>::stored),
                     m,
@@ -72,17 +73,18 @@ class cublas_products {
                     c.stride,
                     a.transposed,
                     b.transposed,
-                    accumulate,
+                    addend != nullptr,
                     aligned(a.data),
                     aligned(b.data),
+                    aligned(start),
                     aligned(c.data)};
     auto found = plans_.find(key);
     if (found == plans_.end() && plans_.size() >= most_plans) plans_.clear(), found = plans_.end();
-    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T, Result>(m, n, k, a, b, c, accumulate)).first;
+    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, start, c)).first;
     const plan& p = found->second;
-    const compute_type<T> one(1), beta(accumulate ? 1 : 0);
+    const compute_type<T> one(1), beta(addend ? 1 : 0);
     const cublasStatus_t status = cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data,
-                                                 p.right.get(), &beta, c.data, p.result.get(), c.data, p.result.get(),
+                                                 p.right.get(), &beta, start, p.result.get(), c.data, p.result.get(),
                                                  &p.algorithm, workspace_.get(), workspace_bytes, device_.stream());
     if (status != CUBLAS_STATUS_SUCCESS) device_.fail("matmul " + text(m, n, k), cublasLtGetStatusString(status));
   }
@@ -90,7 +92,7 @@ class cublas_products {
  private:
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
   static constexpr std::size_t most_plans = 4096;                        // batches of any length come by in a long run
-  using shape = std::array<extent, 14>;
+  using shape = std::array<extent, 15>;
   template <auto Destroy>
   struct destroy {
     template <class X>
@@ -121,8 +123,8 @@ class cublas_products {
     return owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>(made);
   }
   template <class T, class Result>
-  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<Result> c,
-                 bool accumulate) {
+  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* start,
+                 matrix_ref<Result> c) {
     using types = cublas_types<T>;
     // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.
     plan p;
@@ -147,7 +149,7 @@ class cublas_products {
     wish(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(aligned(b.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(aligned(a.data)));
-    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(c.data)));
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(start)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(aligned(c.data)));
     // No partial sum is rounded to the stored type.
     wish(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
@@ -156,8 +158,7 @@ class cublas_products {
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
         handle_.get(), product, p.left.get(), p.right.get(), p.result.get(), p.result.get(), wishes, 1, &best, &count);
     if (status != CUBLAS_STATUS_SUCCESS || count == 0)
-      device_.fail("matmul " + text(m, n, k) + (accumulate ? ", accumulating" : ""),
-                   "cuBLASLt knows no way to compute it");
+      device_.fail("matmul " + text(m, n, k), "cuBLASLt knows no way to compute it");
     p.algorithm = best.algo;
     return p;
   }
