@@ -45,7 +45,8 @@ TEST_CASE("parts of tokenizer.json that would change ids are refused", "[text]")
 
 TEST_CASE("damaged tokenizer.json", "[text]") {
   CHECK_THROWS_WITH(parse_tokenizer_json("{\"a\": ", "t.json"), has_text("t.json: byte 7") && has_text("JSON"));
-  CHECK_THROWS_WITH(parse_tokenizer_json(std::string(1000, '['), "t.json"), has_text("t.json: is nested over 64 deep"));
+  CHECK_THROWS_WITH(parse_tokenizer_json(std::string(1000, '['), "t.json"),
+                    has_text("t.json: the tokenizer is nested over 64 deep"));
   CHECK_THROWS_AS(parse_tokenizer_json("", "t.json"), io_error);
   CHECK_THROWS_AS(parse_tokenizer_json("[]", "t.json"), io_error);
   CHECK_THROWS_AS(parse_tokenizer_json("\"\xFF\"", "t.json"), io_error);

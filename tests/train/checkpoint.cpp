@@ -63,7 +63,9 @@ TEST_CASE("damaged and foreign checkpoints are refused before anything changes",
     std::ofstream(path / "run.json") << contents;
     return test::io_message([&] { read_run(path); });
   };
-  CHECK_THAT(refusal("{"), has_text("run.json: is no checkpoint of a run"));
+  CHECK_THAT(refusal("{"), has_text("run.json: byte 2: the state of the run is not valid JSON"));
+  CHECK_THAT(refusal("{\"settings\": " + std::string(1 << 20, '[')),
+             has_text("the state of the run is nested over 64 deep"));
   CHECK_THAT(refusal("[]"), has_text("is no checkpoint"));
   CHECK_THAT(refusal("{\"step\": \"x\"}"), has_text("is no checkpoint"));
   CHECK_THAT(test::io_message([&] { read_run(folder.path() / "none"); }), has_text("there is no such folder"));

@@ -34,6 +34,8 @@ TEST_CASE("an unfinished or damaged line ends what is kept", "[train]") {
   CHECK(kept("{\"step\":1}\n{\"step\":2}") == "{\"step\":1}\n");
   CHECK(kept("{\"step\":1}\n{\"st\n{\"step\":2}\n") == "{\"step\":1}\n");
   CHECK(kept("{\"step\":1}\n{\"step\":\"x\"}\n") == "{\"step\":1}\n");
+  CHECK(kept("{\"step\":1}\n{\"loss\":1}\n") == "{\"step\":1}\n");
+  CHECK(kept("{\"step\":1}\n[2]\n") == "{\"step\":1}\n");
   CHECK(metrics_until(folder.path() / "none", 9).empty());
 }
 

@@ -12,6 +12,7 @@
 #include "iapt/core/error.hpp"
 #include "iapt/io/failure.hpp"
 #include "iapt/io/mapped_file.hpp"
+#include "iapt/text/json.hpp"
 #include "iapt/text/utf8.hpp"
 
 namespace iapt {
@@ -98,14 +99,14 @@ void for_each_json_line(const std::filesystem::path& path, bad_lines& bad, Use u
     try {
       if (line.size() > longest) throw io_error("the line has over 16 MiB; is this a file of one JSON object a line?");
       utf8::require_valid(line, "the line");
-      const auto object = nlohmann::json::parse(line);
+      const auto object = parse_json(line);
       if (!object.is_object()) throw io_error(std::string("expected an object, {...}, found ") + object.type_name());
       use(object, number);
     } catch (const nlohmann::json::parse_error& failure) {
       bad.add(number, "invalid JSON at byte " + std::to_string(failure.byte) + " of the line");
     } catch (const nlohmann::json::exception& failure) {
       bad.add(number, std::string("invalid JSON: ") + failure.what());
-    } catch (const io_error& failure) { bad.add(number, failure.what()); }
+    } catch (const error& failure) { bad.add(number, failure.what()); }
   }
   bad.raise();
 }

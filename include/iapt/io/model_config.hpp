@@ -21,15 +21,7 @@ class config_json {
   /// Parses the text.
   /// @throws io_error if it is not a JSON object
   static config_json parse(std::string_view text, const std::string& file) {
-    nlohmann::json values;
-    try {
-      values = parse_json(text);
-    } catch (const nlohmann::json::parse_error& failure) {
-      refuse_file(file, failure.byte, std::string("the configuration is not valid JSON: ") + failure.what());
-    } catch (const nlohmann::json::exception& failure) {
-      throw io_error(file + ": the configuration is not usable JSON: " + failure.what());
-    } catch (const error& failure) { throw io_error(file + ": the configuration " + failure.what()); }
-    return {std::move(values), file};
+    return {parse_json(text, file, "the configuration"), file};
   }
   /// Whether a key is there and not null.
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }

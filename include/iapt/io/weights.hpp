@@ -28,10 +28,9 @@ namespace iapt {
 /// @param file name of the index, for messages
 /// @throws io_error if it is damaged, or a shard is not a plain file name (so that nothing outside the folder is read)
 inline std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& file) {
-  using nlohmann::json;
+  const nlohmann::json index = parse_json(text, file, "the index");
   std::map<std::string, std::string> shards;
   try {
-    const json index = parse_json(text);
     for (const auto& [name, shard] : index.at("weight_map").items()) {
       const auto& target = shard.get_ref<const std::string&>();
       if (target.empty() || target == "." || target == ".." ||
@@ -40,11 +39,7 @@ inline std::map<std::string, std::string> parse_shard_index(std::string_view tex
                        " is not a plain file name; shards must lie beside the index");
       shards.emplace(name, target);
     }
-  } catch (const io_error&) { throw; } catch (const error& failure) {
-    throw io_error(file + ": the index " + failure.what());
-  } catch (const json::parse_error& failure) {
-    refuse_file(file, failure.byte, std::string("the index is not valid JSON: ") + failure.what());
-  } catch (const json::exception& failure) {
+  } catch (const nlohmann::json::exception& failure) {
     throw io_error(file + ": expected \"weight_map\", an object of tensor and file names: " + failure.what());
   }
   return shards;

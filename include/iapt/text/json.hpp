@@ -22,5 +22,20 @@ inline nlohmann::json parse_json(std::string_view text) {
   };
   return nlohmann::json::parse(text.begin(), text.end(), shallow);
 }
+/// Parses the JSON of a file.
+/// @param text the JSON
+/// @param file name of the file, for messages
+/// @param what what it is, for messages: "the configuration"
+/// @throws io_error if it is none, naming file and byte, or nests deeper than `deepest_json`
+inline nlohmann::json parse_json(std::string_view text, const std::string& file, const std::string& what) {
+  try {
+    return parse_json(text);
+  } catch (const nlohmann::json::parse_error& failure) {
+    throw io_error(file + ": byte " + std::to_string(failure.byte) + ": " + what +
+                   " is not valid JSON: " + failure.what());
+  } catch (const nlohmann::json::exception& failure) {
+    throw io_error(file + ": " + what + " is not usable JSON: " + failure.what());
+  } catch (const error& failure) { throw io_error(file + ": " + what + " " + failure.what()); }
+}
 
 }  // namespace iapt

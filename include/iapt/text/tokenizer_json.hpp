@@ -26,7 +26,7 @@ class tokenizer_json_reader {
 
   /// Parses the whole file. @throws io_error
   tokenizer_spec read(std::string_view text) {
-    const json root = parse(text, spec_.source);
+    const json root = parse_json(text, spec_.source, "the tokenizer");
     if (!root.is_object()) refuse("the file", "is not a JSON object");
     read_normalizer(part(root, "normalizer"));
     read_model(part(root, "model"));
@@ -36,18 +36,6 @@ class tokenizer_json_reader {
     read_post_processor(part(root, "post_processor"));
     if (type_of(part(root, "decoder"), "decoder") != "ByteLevel") refuse("decoder", "is not ByteLevel");
     return std::move(spec_);
-  }
-
-  /// Parses JSON. @throws io_error with the byte offset
-  static nlohmann::json parse(std::string_view text, const std::string& source) {
-    try {
-      return parse_json(text);
-    } catch (const nlohmann::json::parse_error& e) {
-      throw io_error(source + ": byte " + std::to_string(e.byte) + ": not valid JSON (" + e.what() +
-                     "); the file is damaged or not a tokenizer's");
-    } catch (const nlohmann::json::exception& e) {
-      throw io_error(source + ": not usable JSON (" + e.what() + ")");
-    } catch (const error& e) { throw io_error(source + ": " + e.what()); }
   }
 
  private:
@@ -256,7 +244,7 @@ inline tokenizer_spec parse_tokenizer_json(std::string_view text, std::string_vi
 /// @param name the file's name, for messages
 /// @throws io_error for a damaged file, or tokens that the definition lacks
 inline void read_tokenizer_config(tokenizer_spec& spec, std::string_view text, const std::string& name) {
-  const nlohmann::json root = tokenizer_json_reader::parse(text, name);
+  const nlohmann::json root = parse_json(text, name, "the tokenizer's configuration");
   auto refuse = [&](const std::string& what) { return io_error(name + ": " + what); };
   if (!root.is_object()) throw refuse("the file is not a JSON object");
   auto read_id = [&](const char* key, std::optional<token_id>& into) {

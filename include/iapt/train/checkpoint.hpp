@@ -18,6 +18,7 @@
 #include "iapt/io/safetensors_writer.hpp"
 #include "iapt/nn/parameter.hpp"
 #include "iapt/optim/adamw.hpp"
+#include "iapt/text/json.hpp"
 
 namespace iapt {
 
@@ -89,7 +90,7 @@ inline stored_run read_run(const std::filesystem::path& folder) {
   const auto path = run.folder / "run.json";
   const std::string text = read_text_file(path);
   try {
-    const auto json = nlohmann::json::parse(text);
+    const auto json = parse_json(text, path.string(), "the state of the run");
     const auto number = [&](const char* name) {
       return json.at(name).is_null() ? std::optional<double>() : json.at(name).get<double>();
     };

@@ -2,6 +2,7 @@
 // metrics.jsonl: what a run did, one JSON object a line. Nothing in it depends on the clock, so equal runs give equal
 // files.
 #pragma once
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "iapt/core/shape.hpp"
 #include "iapt/io/atomic_file.hpp"
 #include "iapt/io/failure.hpp"
+#include "iapt/text/json.hpp"
 
 namespace iapt {
 
@@ -21,9 +23,9 @@ inline std::string metrics_until(const std::filesystem::path& path, extent step)
   std::ifstream file(path, std::ios::binary);
   std::string kept, line;
   while (std::getline(file, line) && !file.eof()) {
-    const auto object = nlohmann::json::parse(line, nullptr, false);
-    if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer()) break;
-    if (object["step"].get<extent>() > step) break;
+    try {
+      if (parse_json(line).at("step").get<extent>() > step) break;
+    } catch (const std::exception&) { break; }
     kept += line + "\n";
   }
   return kept;
