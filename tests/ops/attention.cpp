@@ -228,6 +228,25 @@ TEST_CASE("later rows and other sequences change nothing, bit for bit", "[ops]")
   CHECK(run() == std::vector<double>(20 * 32));
 }
 
+TEST_CASE("attention: only differences of scores matter, however far they are from zero", "[ops]") {
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
+  for (const extent rows : {2, 40})
+    for (const double score : {-1000., 1000.}) {  // of every key
+      CAPTURE(rows, score);
+      const problem p{{1, 1, 16}, {{.begin = 0, .count = rows}}, rows, 0, 0};
+      host_array<2> q({rows, 16}), k({rows, 16}), expected({rows, 16});
+      const auto v = p.keys(rows, 3);
+      std::fill(q.values.begin(), q.values.end(), 1), std::fill(k.values.begin(), k.values.end(), score / 4);
+      for (extent i = 0; i < rows; ++i)
+        for (extent j = 0; j <= i; ++j)
+          for (extent e = 0; e < 16; ++e) expected(i, e) += v(j, e) / double(i + 1);
+      const auto y =
+          statement_of(p)(upload_as<float>(backend, q), upload_as<float>(backend, k), upload_as<float>(backend, v));
+      CHECK(difference(values_of(ctx(y)), expected.values) <= 1e-5);
+    }
+}
+
 TEST_CASE("attention: a sequence of a packed batch equals itself alone", "[ops]") {
   const problem packed{{4, 2, 8}, {{.begin = 0, .count = 70}, {.begin = 70, .count = 33}}, 103, 0, 0};
   const problem alone{{4, 2, 8}, {{.begin = 0, .count = 33}}, 33, 0, 0};

@@ -101,10 +101,14 @@ struct attention_few {
   /// Share k of all.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
-    if (is_whole() && pieces() <= width(group.size()))
-      see<true>(group, which[k]);
+    const attention_share& t = which[k];
+    const int strands = group.size() / width(group.size());
+    if (t.number && share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands).empty())
+      see_nothing(group, t);  // of few keys most shares are empty
+    else if (is_whole() && pieces() <= width(group.size()))
+      see<true>(group, t);
     else
-      see<false>(group, which[k]);
+      see<false>(group, t);
   }
 
  private:
@@ -205,12 +209,21 @@ struct attention_few {
     });
   }
 
+  template <class Group>
+  IAPT_DEVICE void see_nothing(Group group, const attention_share& t) const {
+    const int each = tiles.size() + 2;
+    C* const results = tiles.partial + t.partial * each;
+    group.each_one(rows_of(t).count * each,
+                   [&](auto n) { results[n.at] = int(n.at) % each == each - 2 ? lowest<C> : C(0); });
+  }
+
   IAPT_DEVICE attention_rows_of rows_of(const attention_share& t) const {
     return tiles.rows(tiles.segments[t.segment], t.kv_head, t.from, rows);
   }
   // Numbers of the keys of a share.
   struct range {
     int begin, end;
+    IAPT_DEVICE bool empty() const { return begin >= end; }
   };
   // No fewer than there are strands, so that few keys are few groups' work.
   IAPT_DEVICE static range share_of(const attention_keys_of<T>& all, const attention_share& t, int strands) {
