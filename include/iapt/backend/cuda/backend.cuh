@@ -193,7 +193,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     if (m == 0 || n == 0) return;
     if constexpr (std::same_as<T, bfloat16>)
       if (is_of_few_rows(m, k, a, b))
-        return few_rows_matmul(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
+        return few_rows_matmul<T>(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
     if (k > 0)
       products_.run(m, n, k, a, b, accumulate ? c.data : nullptr, c);
     else if (!accumulate)
@@ -208,7 +208,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     if (m == 0 || n == 0) return;
     if (k == 0) return copy(c, addend, m * n);
     if constexpr (std::same_as<T, bfloat16>) {
-      if (is_of_few_rows(m, k, a, b)) return few_rows_matmul(m, n, k, a, b, {addend, n}, {c, n});
+      if (is_of_few_rows(m, k, a, b)) return few_rows_matmul<T>(m, n, k, a, b, {addend, n}, {c, n});
       if (once) {
         buffer<float, cuda_backend> sum(*this, m * n);
         grid(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
@@ -257,16 +257,18 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     return place->second;
   }
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
-  static bool is_of_few_rows(extent m, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b) {
-    using V = bundle_of<bfloat16>;
+  template <class T>
+  static bool is_of_few_rows(extent m, extent k, matrix_ref<const T> a, matrix_ref<const T> b) {
+    using V = bundle_of<T>;
     return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
            b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
   }
-  void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const bfloat16> a, matrix_ref<const bfloat16> b,
-                       matrix_ref<const bfloat16> addend, matrix_ref<bfloat16> c) {
+  template <class T>
+  void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
+                       matrix_ref<const T> addend, matrix_ref<T> c) {
     const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
     const auto run = [&]<int Rows>(std::integral_constant<int, Rows>) {
-      using kernel = few_rows_product<bfloat16, Rows>;
+      using kernel = few_rows_product<T, Rows>;
       groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
              kernel{a, b, addend, c, m, n, k, beside});
     };
