@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every source names its licence, what begins as a program can be run, a test's namespace is its path, no file names
-somebody's machine, and long ones are pointed out."""
+somebody's machine, the documentation quotes what is there, and long ones are pointed out."""
 import os
 import pathlib
 import re
@@ -64,9 +64,22 @@ def check_readme(root):
         "README.md: its program is not that of tests/consumer/readme.cpp, which is compiled"]
 
 
+def check_reading(root):
+    """What docs/reading.md quotes stands in a source."""
+    def text(path):
+        return (pathlib.Path(root) / path).read_text(encoding="utf-8", errors="replace")
+
+    def lines(code):
+        return "\n" + "".join(line.strip() + "\n" for line in code.splitlines() if line.strip())
+    sources = [lines(text(name)) for name in files(root) if name.endswith((".hpp", ".cpp"))]
+    return [f"docs/reading.md: no source has this (any more): {quote.splitlines()[0].strip()}"
+            for quote in re.findall(r"```cpp\n(.*?)```", text("docs/reading.md"), re.S)
+            if not any(lines(quote) in source for source in sources)]
+
+
 def main():
     problems, remarks = check(sys.argv[1])
-    problems += check_readme(sys.argv[1])
+    problems += check_readme(sys.argv[1]) + check_reading(sys.argv[1])
     for line in remarks + problems:
         print(line)
     print(f"{len(problems)} problems, {len(remarks)} remarks")

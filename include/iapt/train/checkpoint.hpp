@@ -114,7 +114,8 @@ inline stored_run read_run(const std::filesystem::path& folder) {
 
 /// Fails if a run was started with other settings: it could not go on as if never stopped.
 /// @throws error naming each setting that differs
-inline void require_equal_settings(const stored_run& run, const nlohmann::json& settings) {
+inline void require_equal_settings(const stored_run& run, const nlohmann::ordered_json& given) {
+  const nlohmann::json settings = parse_json(given.dump());  // as they would be read again
   std::string differences;
   for (const auto& [name, now] : settings.items()) {
     const auto before = run.settings.find(name);

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "iapt/core/error.hpp"
-#include "iapt/text/json.hpp"
 #include "iapt/train/checkpoint.hpp"
 #include "iapt/train/evaluate.hpp"
 #include "iapt/train/gradient.hpp"
@@ -155,7 +154,7 @@ class trainer {
                     "; resume it, overwrite it, or choose another folder");
     if (resumes) {
       const stored_run run = read_run(checkpoint());
-      require_equal_settings(run, parse_json(settings_.dump()));
+      require_equal_settings(run, settings_);
       if (run.at.step > steps_)
         throw io_error(checkpoint().string() + ": the run stands at step " + std::to_string(run.at.step) + " of " +
                        std::to_string(steps_) + ", which is not possible");

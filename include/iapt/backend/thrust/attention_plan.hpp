@@ -11,6 +11,7 @@
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_few.hpp"
+#include "iapt/backend/thrust/attention_merge.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt {

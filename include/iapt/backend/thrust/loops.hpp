@@ -10,6 +10,7 @@
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_adjoint.hpp"
 #include "iapt/backend/thrust/attention_few.hpp"
+#include "iapt/backend/thrust/attention_merge.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
 #include "iapt/backend/thrust/bundle.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
