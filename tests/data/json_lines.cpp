@@ -42,7 +42,7 @@ TEST_CASE("all bad lines are told at once, each with its reason", "[data]") {
   CHECK_THAT(said, has_text("f.jsonl:4: the line"));
   CHECK_THAT(said, has_text("f.jsonl:5: invalid JSON at byte 4 of the line\n"));
   CHECK_THAT(said, has_text("nothing was done"));
-  CHECK_THAT(message("{\"a\": " + std::string(1 << 20, '[')), has_text("f.jsonl:1: is nested over 64 deep"));
+  CHECK_THAT(message("{\"a\": " + std::string(1 << 20, '[')), has_text("f.jsonl:1: the line is nested over 64 deep"));
   CHECK_THAT(message(std::string((16 << 20) + 1, ' ') + "1"), has_text("f.jsonl:1: the line has over 16 MiB"));
 }
 

@@ -110,7 +110,8 @@ TEST_CASE("many bad lines are counted, not all listed", "[data]") {
 }
 
 TEST_CASE("deeply nested lines do not exhaust the stack", "[data]") {
-  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[')), has_text("train.jsonl:1: is nested over 64 deep"));
+  CHECK_THAT(refusal("{\"prompt\": " + std::string(1'000'000, '[')),
+             has_text("train.jsonl:1: the line is nested over 64 deep"));
   CHECK_THAT(refusal("{\"prompt\": " + std::string(60, '[') + std::string(60, ']') + "}"),
              has_text("train.jsonl:1: expected \"completion\"") || has_text("train.jsonl:1: expected \"prompt\""));
 }

@@ -91,6 +91,36 @@ TEST_CASE("a layer with every hook", "[nn]") {
                   [&](auto& run) { return layer(run, x, layer.attention_norm(run, x), method, 2, view).y; });
 }
 
+TEST_CASE("a layer without biases: each half ends in one operation", "[nn]") {
+  test_backend backend = with_threads(2);
+  const inference<test_backend> ctx(backend);
+  auto layer = random_layer(backend);
+  const auto view = one_view(backend);
+  const auto x = tracked<double>(backend, random({6, small_width}));
+  const auto entries = [&] {
+    tape<test_backend> t(backend);
+    layer(t, x, x, bare{}, 0, view);
+    return t.size();
+  };
+  const auto with_biases = entries();
+  layer.attention.output.bias = layer.mlp.down.bias = {};
+  CHECK(entries() == with_biases - 4);  // two biases, two residual sums
+  all_hooks method;
+  hook_layer(layer, method, 2);
+  const auto h = layer.attention_norm(ctx, x);
+  const auto check = [&](const auto& hooks, int number) {
+    CHECK(difference(to_host(layer(ctx, x, h, hooks, number, view).y),
+                     layer_by_loops(layer, on_host(x), on_host(h), hooks, number, view).values) <= 1e-12);
+    check_gradients(
+        backend, hooks, [&](auto& run) { return layer(run, x, layer.attention_norm(run, x), hooks, number, view).y; },
+        x);
+  };
+  check(bare{}, 0), check(method, 1), check(method, 2);
+  const auto narrow = upload_as<double>(backend, random({6, 9}));
+  CHECK(message_of<shape_error>([&] { layer(ctx, narrow, h, bare{}, 0, view); }) ==
+        "add: (6, 9) + a product of (6, 10)");
+}
+
 TEST_CASE("a layer: rows that do not fit", "[nn]") {
   test_backend backend = with_threads(1);
   const inference<test_backend> ctx(backend);

@@ -76,8 +76,7 @@ TEST_CASE("a matrix plus a product is one operation", "[ops]") {
   CHECK(entries(b.flat() + matmul(x, transposed(w))) == 2);  // a row for all rows
   CHECK(entries(c * 2 + matmul(x, transposed(w))) == 2);     // the loop computes c · 2, too
   CHECK(entries(c + matmul(x, transposed(w)) * 2) == 2);
-  CHECK(message_of<shape_error>([&] { entries(b + matmul(x, transposed(w))); }) ==
-        "addmm: (1, 6) + a product of (3, 6)");
+  CHECK(message_of<shape_error>([&] { entries(b + matmul(x, transposed(w))); }) == "add: (1, 6) + a product of (3, 6)");
 }
 
 TEST_CASE("a product inside a statement, and of a statement", "[ops]") {

@@ -106,7 +106,9 @@ void for_each_json_line(const std::filesystem::path& path, bad_lines& bad, Use u
       bad.add(number, "invalid JSON at byte " + std::to_string(failure.byte) + " of the line");
     } catch (const nlohmann::json::exception& failure) {
       bad.add(number, std::string("invalid JSON: ") + failure.what());
-    } catch (const error& failure) { bad.add(number, failure.what()); }
+    } catch (const io_error& failure) { bad.add(number, failure.what()); } catch (const error& failure) {
+      bad.add(number, std::string("the line ") + failure.what());
+    }
   }
   bad.raise();
 }

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <utility>
 
-#include "iapt/io/failure.hpp"
 #include "iapt/io/gguf.hpp"
 #include "iapt/model/config.hpp"
 #include "iapt/text/json.hpp"

@@ -39,13 +39,19 @@ struct matmul_op {
   }
   /// y = x · w, or addend (N, M) + x · w; how often that is rounded, see addmm_op
   template <class Backend, class Y, class X, class W, class T = typename Y::value_type>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = true) const {
-    if (addend) {
-      if constexpr (requires { b.add_product(0, 0, 0, of(x), of(x), addend, y.write(), once); })
-        return b.add_product(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, y.write(), once);
-      b.copy(y.write(), addend, y.size());
-    }
-    product(b, y.write(), y.shape(), x.size(1), of(x), of(w, by_rows), addend);
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = false) const {
+    T* const to = y.write();
+    if constexpr (requires { b.add_product(0, 0, 0, of(x), of(x), addend, to, once); })
+      if (addend) return b.add_product(y.size(0), y.size(1), x.size(1), of(x), of(w, by_rows), addend, to, once);
+    const bool first = addend && once;  // the addend is there when the product comes
+    if (first) b.copy(to, addend, y.size());
+    product(b, to, y.shape(), x.size(1), of(x), of(w, by_rows), first);
+    if (addend && !once) add(b, addend, to, y.size());
+  }
+  /// y += x, n numbers
+  template <class Backend, class T>
+  static void add(Backend& b, const T* x, T* y, extent n) {
+    b.grid(1, n, fold_chunks<T>{{x}, {y}, 1, n, true});
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -84,14 +90,15 @@ struct addmm_op {
   static constexpr auto name = "addmm";  ///< for messages
   static constexpr int rank = 2;         ///< of the result
   Product product;                       ///< of the other operands
-  bool once;                             ///< whether it may be rounded but once: in bfloat16 a product that is rounded
-                                         ///< first makes c lose what is small beside it
+  bool once;                             ///< whether it must be rounded only once: in bfloat16 a product that is
+                                         ///< rounded first makes c lose what is small beside it
 
   /// The product's, and c's own.
   template <class C, class X, class W>
   extents<2> shape(const C& c, const X& x, const W& w) const {
     const extents<2> n = product.shape(x, w);
-    if (c.shape() != n) throw shape_error("addmm: " + to_text(c.shape()) + " + a product of " + to_text(n));
+    if (c.shape() != n)
+      throw shape_error((once ? "addmm: " : "add: ") + to_text(c.shape()) + " + a product of " + to_text(n));
     return n;
   }
   /// Those that the product's gradient reads.

@@ -32,22 +32,20 @@ struct weight_product_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return dense.reads(x, w);
   }
-  /// y = x · wᵀ, or addend (N, M) + x · wᵀ
+  /// y = x · wᵀ, or addend (N, M) + x · wᵀ; with quantised weights the product is rounded before, asked or not
   template <class Y, class X, class W>
-  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = true) const {
+  void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = false) const {
     if (!weight.quantised()) return dense.forward(b, y, x, w, addend, once);
     const extent n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
-    if (n <= Backend::few_rows) {
+    if (n <= Backend::few_rows)
       b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
-      if (addend) b.grid(1, n * m, fold_chunks<T>{{addend}, {to}, 1, n * m, true});
-      return;
-    }
-    if (addend) b.copy(to, addend, n * m);
-    each_panel(b, [&](extent from, extent count, const T* panel) {
-      b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, addend);
-    });
+    else
+      each_panel(b, [&](extent from, extent count, const T* panel) {
+        b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, false);
+      });
+    if (addend) dense.add(b, addend, to, n * m);
   }
   /// dx, and dw where there may be one
   template <class Y, class X, class W>

@@ -32,7 +32,7 @@ inline nlohmann::json parse_json(std::string_view text, const std::string& file,
     return parse_json(text);
   } catch (const nlohmann::json::parse_error& failure) {
     throw io_error(file + ": byte " + std::to_string(failure.byte) + ": " + what +
-                   " is not valid JSON: " + failure.what());
+                   " is not valid JSON; is the file damaged? (" + failure.what() + ")");
   } catch (const nlohmann::json::exception& failure) {
     throw io_error(file + ": " + what + " is not usable JSON: " + failure.what());
   } catch (const error& failure) { throw io_error(file + ": " + what + " " + failure.what()); }

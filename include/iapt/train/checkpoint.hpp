@@ -108,7 +108,7 @@ inline stored_run read_run(const std::filesystem::path& folder) {
     run.updates = json.at("updates");
   } catch (const nlohmann::json::exception& failure) {
     throw io_error(path.string() + ": is no checkpoint of a run: " + failure.what() + "; start the run anew");
-  }
+  } catch (const io_error& failure) { throw io_error(failure.what() + std::string("; start the run anew")); }
   return run;
 }
 

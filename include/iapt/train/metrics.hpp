@@ -2,7 +2,6 @@
 // metrics.jsonl: what a run did, one JSON object a line. Nothing in it depends on the clock, so equal runs give equal
 // files.
 #pragma once
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -24,8 +23,12 @@ inline std::string metrics_until(const std::filesystem::path& path, extent step)
   std::string kept, line;
   while (std::getline(file, line) && !file.eof()) {
     try {
-      if (parse_json(line).at("step").get<extent>() > step) break;
-    } catch (const std::exception&) { break; }
+      const auto object = parse_json(line);
+      const auto& at = object.at("step");
+      if (!at.is_number_integer() || at.get<extent>() > step) break;
+    } catch (const nlohmann::json::exception&) { break; } catch (const error&) {
+      break;
+    }
     kept += line + "\n";
   }
   return kept;

@@ -36,7 +36,8 @@ struct few_rows_product {
       columns,                              ///< N
       inner;                                ///< K
   bool beside;                              ///< whether the kernel ahead is another of these, and none of those that
-                                            ///< stand beside it writes what this one reads: it waits before it writes
+                                            ///< stand beside it writes what this one multiplies: it waits before it
+                                            ///< reads the addend and writes
 
   /// What is on its way from memory, as it is stored.
   struct on_its_way {
@@ -96,7 +97,7 @@ struct few_rows_product {
   }
 };
 
-/// The products of few rows that were queued last, one behind the other, none of which reads what one ahead of it
+/// The products of few rows that were queued last, one behind the other, none of which multiplies what one ahead of it
 /// writes.
 class products_side_by_side {
  public:

@@ -80,7 +80,7 @@ class cublas_products {
                     aligned(c.data)};
     auto found = plans_.find(key);
     if (found == plans_.end() && plans_.size() >= most_plans) plans_.clear(), found = plans_.end();
-    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, start, c)).first;
+    if (found == plans_.end()) found = plans_.emplace(key, make_plan<T>(m, n, k, a, b, addend, c)).first;
     const plan& p = found->second;
     const compute_type<T> one(1), beta(addend ? 1 : 0);
     const cublasStatus_t status = cublasLtMatmul(handle_.get(), p.product.get(), &one, b.data, p.left.get(), a.data,
@@ -123,7 +123,7 @@ class cublas_products {
     return owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>(made);
   }
   template <class T, class Result>
-  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* start,
+  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
                  matrix_ref<Result> c) {
     using types = cublas_types<T>;
     // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.
@@ -149,7 +149,7 @@ class cublas_products {
     wish(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(aligned(b.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(aligned(a.data)));
-    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(start)));
+    wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(addend ? addend : c.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(aligned(c.data)));
     // No partial sum is rounded to the stored type.
     wish(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
@@ -158,7 +158,8 @@ class cublas_products {
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
         handle_.get(), product, p.left.get(), p.right.get(), p.result.get(), p.result.get(), wishes, 1, &best, &count);
     if (status != CUBLAS_STATUS_SUCCESS || count == 0)
-      device_.fail("matmul " + text(m, n, k), "cuBLASLt knows no way to compute it");
+      device_.fail("matmul " + text(m, n, k) + (addend ? ", added to a matrix" : ""),
+                   "cuBLASLt knows no way to compute it");
     p.algorithm = best.algo;
     return p;
   }

@@ -104,7 +104,7 @@ struct attention_few {
     const attention_share& t = which[k];
     const int strands = group.size() / width(group.size());
     if (t.number && share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands).empty())
-      see_nothing(group, t);  // of few keys most shares are empty
+      see_nothing(group, t);  // of few keys all shares but the first
     else if (is_whole() && pieces() <= width(group.size()))
       see<true>(group, t);
     else
