@@ -103,18 +103,24 @@ struct attention_few {
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const attention_share& t = which[k];
     const int strands = group.size() / width(group.size());
-    if (t.number && share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands).empty())
-      see_nothing(group, t);  // of few keys all shares but the first
+    const range share = share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands);
+    if (share.empty())
+      see_nothing(group, t);  // all shares of few keys but the first
     else if (is_whole() && pieces() <= width(group.size()))
-      see<true>(group, t);
+      see<true>(group, t, share);
     else
-      see<false>(group, t);
+      see<false>(group, t, share);
   }
 
  private:
+  // Numbers of the keys of a share.
+  struct range {
+    int begin, end;
+    IAPT_DEVICE bool empty() const { return begin >= end; }
+  };
   // Whole: a member's piece of a head is one bundle, which lies where a GPU can read it at once.
   template <bool Whole, class Group>
-  IAPT_DEVICE void see(Group group, const attention_share& t) const {
+  IAPT_DEVICE void see(Group group, const attention_share& t, range share) const {
     const auto read = [&](const T* head, int e) -> stored {
       if constexpr (Whole) {
         return V::cells_aligned(head + e);
@@ -128,7 +134,6 @@ struct attention_few {
     const attention_keys_of<T> all(tiles, at);
     const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
     const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
-    const range share = share_of(all, t, strands);
     C *const q = group.scratch, *const y = q + rows * stride, *const tops = y + strands * rows * stride,
              *const sums = tops + strands * rows;
     group.each_one(at.count * stride, [&](auto n) {
@@ -220,11 +225,6 @@ struct attention_few {
   IAPT_DEVICE attention_rows_of rows_of(const attention_share& t) const {
     return tiles.rows(tiles.segments[t.segment], t.kv_head, t.from, rows);
   }
-  // Numbers of the keys of a share.
-  struct range {
-    int begin, end;
-    IAPT_DEVICE bool empty() const { return begin >= end; }
-  };
   // No fewer than there are strands, so that few keys are few groups' work.
   IAPT_DEVICE static range share_of(const attention_keys_of<T>& all, const attention_share& t, int strands) {
     const int count = int(all.count()), even = int((std::uint32_t(count) + shares - 1) / shares);
