@@ -3,6 +3,10 @@
 #pragma once
 #include <sys/resource.h>
 
+#include <iapt/model/decoder.hpp>
+#include <iapt/model/kv_cache.hpp>
+#include <iapt/serve/logits.hpp>
+
 #include "../examples/support/program.hpp"
 #include "support/workload.hpp"
 

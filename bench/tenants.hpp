@@ -7,13 +7,14 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <iapt/peft/known_methods.hpp>
+#include <iapt/serve/engine.hpp>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../examples/support/program.hpp"
-#include "iapt/serve/engine.hpp"
 #include "support/workload.hpp"
 
 namespace program {

@@ -3,6 +3,10 @@
 #pragma once
 #include <sys/resource.h>
 
+#include <iapt/optim/adamw.hpp>
+#include <iapt/peft/iapt/method.hpp>
+#include <iapt/train/gradient.hpp>
+
 #include "../examples/support/program.hpp"
 #include "support/workload.hpp"
 

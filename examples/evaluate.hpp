@@ -2,10 +2,16 @@
 // Measures a model on JSONL, with or without an adapter, on any device. evaluate.cpp reads the flags.
 #pragma once
 #include <algorithm>
+#include <iapt/data/choices.hpp>
+#include <iapt/data/jsonl.hpp>
+#include <iapt/io/atomic_file.hpp>
+#include <iapt/serve/beams.hpp>
+#include <iapt/serve/generate.hpp>
+#include <iapt/train/evaluate.hpp>
 #include <map>
 #include <optional>
 
-#include "support/program.hpp"
+#include "support/adapted_model.hpp"
 
 namespace program {
 using namespace iapt;
@@ -100,7 +106,7 @@ nlohmann::ordered_json measure(const Adapted& adapted, const evaluate_program& f
 
 template <class T, class Backend>
 int evaluate_program::run(Backend& backend) const {
-  const auto adapted = load_adapted<T>(backend);
+  const auto adapted = load_adapted<T>(*this, backend);
   std::cout << measure(adapted, *this).dump() << '\n';
   return 0;
 }

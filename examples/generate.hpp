@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Continues a prompt, with or without an adapter, on any device. generate.cpp reads the flags.
 #pragma once
-#include "support/program.hpp"
+#include <iapt/serve/beams.hpp>
+#include <iapt/serve/generate.hpp>
+#include <iapt/serve/stop.hpp>
+#include <iapt/text/stream_decoder.hpp>
+
+#include "support/adapted_model.hpp"
 
 namespace program {
 using namespace iapt;
@@ -34,7 +39,7 @@ inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_t
 
 template <class T, class Backend>
 int generate_program::run(Backend& backend) const {
-  const auto adapted = load_adapted<T>(backend);
+  const auto adapted = load_adapted<T>(*this, backend);
   const auto& lm = adapted.lm;
   generation_options limits = options;
   limits.stop = stop_tokens(lm);

@@ -3,7 +3,10 @@
 #pragma once
 #include <chrono>
 #include <iapt/serve/adapter_store.hpp>
+#include <iapt/serve/openai_answer.hpp>
+#include <iapt/serve/openai_request.hpp>
 #include <iapt/serve/service.hpp>
+#include <iapt/train/interrupt.hpp>
 #include <thread>
 
 #include "support/api_keys.hpp"

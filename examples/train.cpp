@@ -3,6 +3,7 @@
 #include "train.hpp"
 
 #include <iapt/backend/eigen/backend.hpp>
+#include <iapt/peft/known_methods.hpp>
 
 #include "support/main.hpp"
 #include "support/method_flags.hpp"

@@ -2,8 +2,15 @@
 // Trains IAPT or another method on a model and JSONL of your own: what happens, on any device. train.cpp reads the
 // flags.
 #pragma once
+#include <iapt/data/jsonl.hpp>
+#include <iapt/io/adapter.hpp>
+#include <iapt/peft/iapt/activation_watch.hpp>
+#include <iapt/train/interrupt.hpp>
+#include <iapt/train/progress.hpp>
+#include <iapt/train/trainer.hpp>
 #include <optional>
 
+#include "support/chosen_method.hpp"
 #include "support/program.hpp"
 
 namespace program {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "chosen_method.hpp"
 #include "command_line.hpp"
-#include "program.hpp"
 
 namespace program {
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model with an adapter of any method.
+#pragma once
+#include <iapt/io/adapter.hpp>
+#include <iapt/serve/any_method.hpp>
+#include <iostream>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "program.hpp"
+
+namespace program {
+
+/// A model and what it is adapted with, maybe the bare method. Whatever method it is, a program is compiled once for
+/// all of them.
+template <class T, class Backend>
+struct adapted_model {
+  iapt::language_model<T, Backend> lm;
+  iapt::shared_method<T, Backend> method;
+};
+
+/// The model and the adapter, or the bare method where none is named. A merged adapter is the bare method of another
+/// model.
+/// @throws iapt::error if an adapter of its method cannot be merged
+template <class T, class Backend>
+adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& backend) {
+  if (flags.adapter.empty() && flags.merge) throw iapt::error("--merge needs --adapter");
+  const auto lm = flags.load<T>(backend);
+  const auto bare = iapt::share_method(lm, iapt::bare{});
+  if (flags.adapter.empty()) return {lm, bare};
+  return iapt::with_adapter(lm, iapt::adapter_folder(flags.adapter), [&](auto method) -> adapted_model<T, Backend> {
+    if constexpr (requires { iapt::merged(lm, method); })
+      if (flags.merge) {
+        if (std::is_same_v<T, iapt::bfloat16>)
+          std::cerr
+              << "warning: --merge: weights in bfloat16 lose what is small beside them; --dtype float32 keeps it\n";
+        return {iapt::merged(lm, method), bare};
+      }
+    if (flags.merge)
+      throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
+    return {lm, iapt::share_method(lm, std::move(method))};
+  });
+}
+
+}  // namespace program
