@@ -58,8 +58,9 @@ struct lone_group {
   /// How many members there are, and which one this is.
   IAPT_DEVICE int size() const { return 1; }
   IAPT_DEVICE int member() const { return 0; }  ///< from 0 on
-  /// Σ of what each of `width` neighbours has of its own.
-  IAPT_DEVICE T strand_sum(T own, int) const { return own; }
+  /// own[i] = Σ of what each of `width` neighbours has there.
+  template <int N>
+  IAPT_DEVICE void strand_sums(T (&)[N], int) const {}
   /// Does something once for the whole group: after all that it did before, and before all that follows.
   template <class F>
   IAPT_DEVICE void once(F f) const {

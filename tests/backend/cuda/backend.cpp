@@ -45,6 +45,17 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
   CHECK((to_host(x) == std::vector<std::int32_t>(numbers.size(), 4)));
 }
 
+// A build for older GPUs alone computes the same, but no kernel begins before the one ahead has ended.
+TEST_CASE("where kernels can wait for their turn themselves, their code does", "[backend]") {
+  cuda_backend backend;
+  const auto kernel = reinterpret_cast<const void*>(row_kernel<few_rows_product<bfloat16, 1>>);
+  cudaFuncAttributes code;
+  REQUIRE(cudaFuncGetAttributes(&code, kernel) == cudaSuccess);
+  INFO(backend.description() << " runs code for compute capability " << code.ptxVersion
+                             << "; CMAKE_CUDA_ARCHITECTURES says what is compiled");
+  CHECK((backend.capability() < 90 || code.ptxVersion >= 90));
+}
+
 // Recorded, for work that is queued piece by piece has mostly ended when the next piece comes.
 TEST_CASE("products of few rows that follow each other have the bits of one at a time", "[backend]") {
 #if IAPT_SIMULATED_GPU

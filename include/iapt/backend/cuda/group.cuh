@@ -72,10 +72,11 @@ struct block_group {
   /// How many members there are, and which one this is.
   __device__ __forceinline__ int size() const { return Threads; }
   __device__ __forceinline__ int member() const { return int(threadIdx.x); }  ///< from 0 on
-  /// Σ of what each of `width` neighbours has of its own, a power of two up to 32; called by the whole group.
-  __device__ __forceinline__ T strand_sum(T own, int width) const {
-    for (int apart = width / 2; apart > 0; apart /= 2) own = own + __shfl_xor_sync(0xffffffffu, own, apart);
-    return own;
+  /// own[i] = Σ of what each of `width` neighbours has there, a power of two up to 32; called by the whole group.
+  template <int N>
+  __device__ __forceinline__ void strand_sums(T (&own)[N], int width) const {
+    for (int apart = width / 2; apart > 0; apart /= 2)  // all N at each distance, for one alone would wait for itself
+      unrolled<N>([&](int i) { own[i] = own[i] + __shfl_xor_sync(0xffffffffu, own[i], apart); });
   }
   /// Calls f(i, Σ of what each member has in own[i]) for every i, a member for each. The order of a sum does not depend
   /// on N, a power of two.
@@ -89,10 +90,10 @@ struct block_group {
     unrolled<5>([&](int step) {
       const int apart = warp / 2 >> step, half = N / 2 >> step;
       const bool upper = member() & apart;
-      IAPT_UNROLL
-      for (int i = 0; i < half; ++i) {
-        const T given = upper ? own[i] : own[i + half];
-        own[i] = (upper ? own[i + half] : own[i]) + __shfl_xor_sync(0xffffffffu, given, apart);
+      IAPT_UNROLL  // of a number known here, or it would not be
+          for (int i = 0; i < N / 2; ++i) if (i < half) {
+        const T low = own[i], high = own[i + half];
+        own[i] = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, apart);
       }
       if (half > 0)
         kept += upper ? half : 0;

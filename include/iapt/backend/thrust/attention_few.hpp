@@ -83,7 +83,7 @@ struct attention_few {
   /// Scratch memory, in numbers.
   IAPT_DEVICE extent scratch() const {
     const int strands = threads / width(threads);
-    return rows * stride() + strands * rows * (stride() + 2);
+    return strands * rows * (stride() + 2);
   }
 
   /// Asks for share k's keys and values, before the latest of them are there.
@@ -134,14 +134,7 @@ struct attention_few {
     const attention_keys_of<T> all(tiles, at);
     const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
     const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
-    C *const q = group.scratch, *const y = q + rows * stride, *const tops = y + strands * rows * stride,
-             *const sums = tops + strands * rows;
-    group.each_one(at.count * stride, [&](auto n) {
-      const int r = int(n.at) / stride, e = int(n.at) % stride;
-      q[n.at] = e < E ? tiles.a.q[tiles.place(at, r) * E + e] * tiles.a.scale : C(0);
-    });
-    if (!Whole) group.each_one(strands * rows * stride, [&](auto n) { y[n.at] = 0; });
-    group.barrier();
+    C *const y = group.scratch, *const tops = y + strands * rows * stride, *const sums = tops + strands * rows;
     const auto found_at = [&](int r, int piece) { return y + (strand * rows + r) * stride + piece * V::width; };
     const auto each_own_piece = [&](auto f) {
       if constexpr (Whole) {
@@ -150,6 +143,7 @@ struct attention_few {
         for (int piece = own; piece < pieces; piece += width) f(piece);
       }
     };
+    if (!Whole) each_own_piece([&](int piece) { each_row(at, [&](int r) { V(0).store(found_at(r, piece)); }); });
     C top[rows], sum[rows];  // the same for all of a strand
     V found[rows];           // of the one piece, if it is whole
     for (int r = 0; r < rows; ++r) top[r] = lowest<C>, sum[r] = 0, found[r] = V(0);
@@ -167,16 +161,16 @@ struct attention_few {
       each_own_piece([&](int piece) {
         if (!Whole) unrolled<ahead>([&](int i) { key[i] = read(place[i].key, piece * V::width); });
         each_row(at, [&](int r) {
-          const V query = V::load(q + r * stride + piece * V::width);
+          const V query = V::of_cells(read(tiles.a.q + tiles.place(at, r) * E, piece * V::width)) * V(tiles.a.scale);
           unrolled<ahead>([&](int i) { score[r][i] += (query * V::of_cells(key[i])).sum(); });
         });
       });
       each_row(at, [&](int r) {
         const extent query = at.query(r);
         const C before = top[r];
+        group.strand_sums(score[r], width);
         unrolled<ahead>([&](int i) {
-          const C all_of_it = group.strand_sum(score[r][i], width);
-          score[r][i] = number(i) < share.end && query >= all.seen_from(number(i)) ? all_of_it : lowest<C>;
+          if (number(i) >= share.end || query < all.seen_from(number(i))) score[r][i] = lowest<C>;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
         });
         const C least = top[r] == lowest<C> ? C(0) : top[r];  // a row may see nothing yet
@@ -232,9 +226,9 @@ struct attention_few {
     return {begin, begin + share < count ? begin + share : count};
   }
   IAPT_DEVICE bool is_whole() const {
-    return tiles.size() % V::width == 0 && V::aligned(tiles.a.past_k) && V::aligned(tiles.a.past_v) &&
-           V::aligned(tiles.a.prefix_k) && V::aligned(tiles.a.prefix_v) && V::aligned(tiles.a.k) &&
-           V::aligned(tiles.a.v);
+    return tiles.size() % V::width == 0 && V::aligned(tiles.a.q) && V::aligned(tiles.a.past_k) &&
+           V::aligned(tiles.a.past_v) && V::aligned(tiles.a.prefix_k) && V::aligned(tiles.a.prefix_v) &&
+           V::aligned(tiles.a.k) && V::aligned(tiles.a.v);
   }
   // Bundles of a head.
   IAPT_DEVICE int pieces() const { return (tiles.size() + V::width - 1) / V::width; }
