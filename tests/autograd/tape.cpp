@@ -6,6 +6,7 @@
 #include "iapt/ops/matmul.hpp"
 #include "iapt/ops/reduce.hpp"
 #include "iapt/ops/rms_norm.hpp"
+#include "iapt/ops/rotary.hpp"
 #include "support/check.hpp"
 
 namespace iapt::test::autograd_tape {
@@ -37,6 +38,47 @@ TEST_CASE("inference gives the same bits and records nothing", "[autograd]") {
   CHECK_FALSE(f(run).tracked());
   STATIC_REQUIRE_FALSE(inference<test_backend>::records);
   STATIC_REQUIRE(tape<test_backend>::records);
+}
+
+TEST_CASE("two statements at once are two statements", "[autograd]") {
+  test_backend backend = with_threads(2);
+  const auto angles = [&](extent rows, extent size) { return upload_as<float>(backend, random({rows, size}, 3)); };
+  const auto compare = [&](auto first, auto second, const auto& x, const auto& y) {
+    const inference<test_backend> run(backend);
+    const auto a = run(first(x)), b = run(second(y));
+    const auto [c, d] = run(first(x), second(y));
+    CHECK(values_of(a) == values_of(c));
+    CHECK(values_of(b) == values_of(d));
+    const auto gradients = [&](bool at_once) {
+      x.clear_gradient(), y.clear_gradient();
+      tape<test_backend> t(backend);
+      auto [c, d] = at_once ? t(first(x), second(y)) : std::pair(t(first(x)), t(second(y)));
+      CHECK(t.size() == 2);
+      t.backward(t(sum(c * c) + sum(d * d)));
+      return std::pair(values_of(x.gradient()), values_of(y.gradient()));
+    };
+    CHECK(gradients(true) == gradients(false));
+  };
+  for (const extent rows : {1, 70}) {
+    CAPTURE(rows);
+    const auto q = tracked<float>(backend, random({rows, 36})), k = tracked<float>(backend, random({rows, 12}, 2));
+    const auto turned = [](const auto& turns) { return [turns](const auto& x) { return rotary(x, turns); }; };
+    compare(turned(angles(rows, 12)), turned(angles(rows, 12)), q, k);
+    compare(turned(angles(rows, 12)), turned(angles(rows, 6)), q, k);  // heads of other sizes
+    const auto more = tracked<float>(backend, random({rows + 3, 24}, 4));
+    compare(turned(angles(rows, 12)), turned(angles(rows + 3, 12)), q, more);
+    compare(
+        turned(angles(rows, 12)), [](const auto& x) { return silu(x) * x; }, q, k);  // of other kinds
+  }
+  const auto q = tracked<float>(backend, random({2, 8})), k = upload_as<float>(backend, random({2, 8}, 2));
+  tape<test_backend> t(backend);
+  const auto [c, d] = t(rotary(q, angles(2, 4)), rotary(k, angles(2, 4)));
+  CHECK(t.size() == 1);
+  CHECK(c.tracked());
+  CHECK_FALSE(d.tracked());
+  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 4)), rotary(k, angles(2, 6))); }) ==
+        "rotary: rows of (2, 8) with angles of (2, 6)");
+  CHECK(t.size() == 1);
 }
 
 TEST_CASE("a frozen weight costs nothing", "[autograd]") {

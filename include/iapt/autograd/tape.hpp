@@ -24,12 +24,28 @@ void require_backend(const E& e) {
   });
 }
 
+/// Memory for the result of a settled statement.
+template <class Backend, class Statement>
+auto result_for(Backend& backend, const Statement& statement) {
+  return tensor<typename Statement::value_type, Statement::rank, Backend>(backend, statement.shape());
+}
 /// Runs a settled statement.
 template <class Backend, class Statement>
 auto evaluate(Backend& backend, Statement& statement) {
-  tensor<typename Statement::value_type, Statement::rank, Backend> y(backend, statement.shape());
+  auto y = result_for(backend, statement);
   statement.forward(backend, y);
   return y;
+}
+/// Runs two of them that do not need each other: at once, if they are of a kind that can.
+template <class Backend, class Statement, class Other>
+auto evaluate(Backend& backend, Statement& statement, Other& other) {
+  std::pair results(result_for(backend, statement), result_for(backend, other));
+  auto& [y, z] = results;
+  if constexpr (requires { statement.forward(backend, y, other, z); })
+    statement.forward(backend, y, other, z);
+  else
+    statement.forward(backend, y), other.forward(backend, z);
+  return results;
 }
 
 /// Runs statements and remembers nothing.
@@ -55,6 +71,15 @@ class inference {
     require_backend<Backend>(e);
     auto statement = e.settle(*this);
     return evaluate(backend_, statement);
+  }
+  /// Evaluates two statements that do not need each other, which may take one loop for both.
+  /// @throws shape_error if the operands' extents do not fit
+  template <expression A, expression B>
+  auto operator()(const A& a, const B& b) const {
+    require_backend<Backend>(a), require_backend<Backend>(b);
+    auto first = a.settle(*this);
+    auto second = b.settle(*this);
+    return evaluate(backend_, first, second);
   }
   /// Runs f(context, x...).
   template <class F, class... X>
@@ -95,19 +120,19 @@ class tape {
     require_backend<Backend>(e);
     auto statement = e.settle(*this);
     auto y = evaluate(backend_, statement);
-    if (!any_tracked(statement)) return y;
-    y.track();
-    auto kept = statement.keep();
-    auto result = y.keep(statement.reads_result);
-    const std::uint64_t stamp = versions(kept) + result.version();
-    entries_.push_back([&backend = backend_, kept = std::move(kept), result = std::move(result), stamp] {
-      if (versions(kept) + result.version() != stamp)
-        throw numeric_error(std::string(kept.name) +
-                            ": a value that its gradient reads was overwritten after it was used; "
-                            "run backward() before changing it");
-      if (result.has_gradient()) kept.backward(backend, result);
-    });
+    record(statement, y);
     return y;
+  }
+  /// Evaluates two statements that do not need each other, which may take one loop for both, and records each.
+  /// @throws shape_error if the operands' extents do not fit
+  template <expression A, expression B>
+  auto operator()(const A& a, const B& b) {
+    require_backend<Backend>(a), require_backend<Backend>(b);
+    auto first = a.settle(*this);
+    auto second = b.settle(*this);
+    auto results = evaluate(backend_, first, second);
+    record(first, results.first), record(second, results.second);
+    return results;
   }
   /// Runs f(context, x...) without recording its statements, and runs it again, recording, when its gradient is wanted:
   /// memory for one layer instead of for all. f must give the same result both times.
@@ -148,6 +173,22 @@ class tape {
   }
 
  private:
+  // An entry of a statement that any adjoint is wanted of.
+  template <class Statement, class Y>
+  void record(const Statement& statement, Y& y) {
+    if (!any_tracked(statement)) return;
+    y.track();
+    auto kept = statement.keep();
+    auto result = y.keep(statement.reads_result);
+    const std::uint64_t stamp = versions(kept) + result.version();
+    entries_.push_back([&backend = backend_, kept = std::move(kept), result = std::move(result), stamp] {
+      if (versions(kept) + result.version() != stamp)
+        throw numeric_error(std::string(kept.name) +
+                            ": a value that its gradient reads was overwritten after it was used; "
+                            "run backward() before changing it");
+      if (result.has_gradient()) kept.backward(backend, result);
+    });
+  }
   // Versions only grow, so an equal sum means that none has changed.
   static std::uint64_t versions(const auto& e) {
     std::uint64_t sum = 0;

@@ -2,6 +2,7 @@
 // The attention half of a layer.  Shapes: N rows, D hidden size, H heads, G key/value heads, E numbers in a head.
 #pragma once
 #include <optional>
+#include <tuple>
 
 #include "iapt/nn/linear.hpp"
 #include "iapt/nn/rope.hpp"
@@ -42,7 +43,7 @@ struct attention_block {
     auto q = query(ctx, x, method, {layer, projection::query});  // the products first: a GPU runs them side by side
     auto k = key(ctx, x, method, {layer, projection::key});
     auto v = value(ctx, x, method, {layer, projection::value});
-    q = ctx(rotary(q, view.turns)), k = ctx(rotary(k, view.turns));
+    std::tie(q, k) = ctx(rotary(q, view.turns), rotary(k, view.turns));
     auto y = view.prefix
                  ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))
                  : ctx(attention(layout, view.pattern, q, k, v, view.past));

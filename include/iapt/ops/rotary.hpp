@@ -34,6 +34,22 @@ struct rotary_loop {
   }
 };
 
+/// Lane loop: two of as many columns, one behind the other.
+template <class Loop>
+struct both_loops {
+  using value_type = typename Loop::value_type;  ///< type of one number
+  Loop first, second;                            ///< the two
+  extent rows;                                   ///< of the first
+  /// A lane of row r of both.
+  template <class Lane>
+  IAPT_DEVICE void operator()(extent r, Lane j) const {
+    if (r < rows)
+      first(r, j);
+    else
+      second(r - rows, j);
+  }
+};
+
 /// y = x with every head's pairs (j, j + E/2) turned by the row's angles.
 /// @par Gradient dx = dy turned back
 /// @par Source   Su et al. 2021, "RoFormer"
@@ -56,21 +72,33 @@ struct rotary_op {
   /// y
   template <class Backend, class Y, class X, class A>
   void forward(Backend& b, const Y& y, const X& x, const A& turns) const {
-    turn(b, x.data(), turns, y.write(), x.size(1), false, false);
+    const auto one = loop(x.data(), turns, y.write(), x.size(1), false, false);
+    b.grid(x.size(0) * one.heads, turns.size(1) / 2, one);
+  }
+  /// y and z in one loop: a GPU that decodes takes longer to begin one than to run it.
+  template <class Backend, class Y, class X, class A>
+  void forward_both(Backend& b, const Y& y, const X& x, const A& turns, const Y& z, const X& w,
+                    const A& other_turns) const {
+    if (turns.size(1) != other_turns.size(1)) return forward(b, y, x, turns), forward(b, z, w, other_turns);
+    const auto one = loop(x.data(), turns, y.write(), x.size(1), false, false),
+               other = loop(w.data(), other_turns, z.write(), w.size(1), false, false);
+    const extent rows = x.size(0) * one.heads;
+    b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2, both_loops<decltype(one)>{one, other, rows});
   }
   /// dx
   template <class Backend, class Y, class X, class A>
   void backward(Backend& b, const Y& y, const X& x, const A& turns) const {
-    if (const auto [dx, accumulates] = x.adjoint(); dx)
-      turn(b, y.gradient().data(), turns, dx, x.size(1), true, accumulates);
+    const auto [dx, accumulates] = x.adjoint();
+    if (!dx) return;
+    const auto back = loop(y.gradient().data(), turns, dx, x.size(1), true, accumulates);
+    b.grid(x.size(0) * back.heads, turns.size(1) / 2, back);
   }
 
  private:
-  template <class Backend, class T, class A>
-  static void turn(Backend& b, const T* x, const A& turns, T* y, extent columns, bool back, bool accumulates) {
-    const extent size = turns.size(1), heads = columns / size;
-    b.grid(turns.size(0) * heads, size / 2,
-           rotary_loop<T>{x, turns.data(), y, std::uint32_t(heads), size, back, accumulates});
+  template <class T, class A>
+  static rotary_loop<T> loop(const T* x, const A& turns, T* y, extent columns, bool back, bool accumulates) {
+    const extent size = turns.size(1);
+    return {x, turns.data(), y, std::uint32_t(columns / size), size, back, accumulates};
   }
 };
 
