@@ -54,8 +54,8 @@ if wanted check; then
     sanitize memcheck "[expr]"
     sanitize memcheck "$attention,rms_norm,cross_entropy*,attention_pool,argmax*,the backbone*,each row goes*"
     sanitize memcheck "a fused kernel*"
-    sanitize racecheck "causal attention*,attention with*,attention over*,rms_norm,attention_pool,the backbone*"
-    sanitize synccheck "$attention,attention_pool,the backbone*"
+    sanitize racecheck "causal attention*,attention with*,attention over*,rms_norm,attention_pool"
+    sanitize synccheck "$attention,attention_pool"
   fi
 fi
 step "done"

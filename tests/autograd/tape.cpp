@@ -42,6 +42,9 @@ TEST_CASE("inference gives the same bits and records nothing", "[autograd]") {
 
 TEST_CASE("two statements at once are two statements", "[autograd]") {
   test_backend backend = with_threads(2);
+  using matrix = tensor<float, 2, test_backend>;
+  using turned_by = operation<rotary_op, matrix, matrix>;
+  STATIC_REQUIRE(requires(turned_by a, turned_by b, const matrix& y) { a.forward(backend, y, b, y); });
   const auto angles = [&](extent rows, extent size) { return upload_as<float>(backend, random({rows, size}, 3)); };
   const auto compare = [&](auto first, auto second, const auto& x, const auto& y) {
     const inference<test_backend> run(backend);
@@ -76,8 +79,10 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
   CHECK(t.size() == 1);
   CHECK(c.tracked());
   CHECK_FALSE(d.tracked());
-  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 4)), rotary(k, angles(2, 6))); }) ==
-        "rotary: rows of (2, 8) with angles of (2, 6)");
+  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 6)), rotary(k, angles(3, 4))); }) ==
+        "rotary: rows of (2, 8) with angles of (2, 6)");  // the first one's
+  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 4)), rotary(k, angles(3, 4))); }) ==
+        "rotary: rows of (2, 8) with angles of (3, 4)");
   CHECK(t.size() == 1);
 }
 

@@ -39,12 +39,11 @@ auto evaluate(Backend& backend, Statement& statement) {
 /// Runs two of them that do not need each other: at once, if they are of a kind that can.
 template <class Backend, class Statement, class Other>
 auto evaluate(Backend& backend, Statement& statement, Other& other) {
-  std::pair results(result_for(backend, statement), result_for(backend, other));
-  auto& [y, z] = results;
-  if constexpr (requires { statement.forward(backend, y, other, z); })
-    statement.forward(backend, y, other, z);
+  std::pair results{result_for(backend, statement), result_for(backend, other)};
+  if constexpr (requires { statement.forward(backend, results.first, other, results.second); })
+    statement.forward(backend, results.first, other, results.second);
   else
-    statement.forward(backend, y), other.forward(backend, z);
+    statement.forward(backend, results.first), other.forward(backend, results.second);
   return results;
 }
 

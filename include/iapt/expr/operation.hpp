@@ -34,8 +34,8 @@ struct result_of<Op, T> {
 ///   - `name`, for messages, and `rank` of the result;
 ///   - `shape(x...)`, the extents of the result; throws shape_error if those of the operands do not fit;
 ///   - `forward(backend, y, x...)`, which may keep in Op what the backward needs;
-///   - if two can be computed in one go: `forward_both(backend, y, x..., z, w...)`, for a context that gets both at
-///   once;
+///   - if two can be computed in one go, and Op holds nothing: `forward_both(backend, y, x..., z, w...)`, for a context
+///     that gets both at once;
 ///   - `backward(backend, y, x...)`, which finds dy in `y.gradient()` and delivers to `x.adjoint()`;
 ///   - if y itself is read by the backward: `static constexpr bool reads_result = true`;
 ///   - if not every operand is: `reads(x...)`, one bool each;
@@ -90,7 +90,8 @@ struct operation : inert {
   }
   /// Computes its result and another's in one go, where the operation can: `forward_both(backend, y, x..., z, w...)`.
   template <class Backend, class Y>
-  void forward(Backend& backend, const Y& y, operation& other, const Y& z) requires requires(const A&... a) {
+  void forward(Backend& backend, const Y& y, operation& other, const Y& z) requires std::is_empty_v<Op> &&
+      requires(const A&... a) {
     op.forward_both(backend, y, a..., z, a...);
   }
   {

@@ -83,7 +83,8 @@ struct rotary_op {
     const auto one = loop(x.data(), turns, y.write(), x.size(1), false, false),
                other = loop(w.data(), other_turns, z.write(), w.size(1), false, false);
     const extent rows = x.size(0) * one.heads;
-    b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2, both_loops<decltype(one)>{one, other, rows});
+    b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2,
+           both_loops<rotary_loop<typename X::value_type>>{one, other, rows});
   }
   /// dx
   template <class Backend, class Y, class X, class A>

@@ -232,7 +232,7 @@ struct attention_few {
   }
   // Bundles of a head.
   IAPT_DEVICE int pieces() const { return (tiles.size() + V::width - 1) / V::width; }
-  // Numbers from row to row of queries and results.
+  // Numbers from row to row of results.
   IAPT_DEVICE int stride() const { return pieces() * V::width; }
   // Members of a strand: a power of two, so that they can add up what they have.
   IAPT_DEVICE int width(int members) const {
