@@ -38,7 +38,8 @@ struct rotary_loop {
 template <class Loop>
 struct both_loops {
   using value_type = typename Loop::value_type;  ///< type of one number
-  Loop first, second;                            ///< the two
+  Loop first,                                    ///< one
+      second;                                    ///< the other
   extent rows;                                   ///< of the first
   /// A lane of row r of both.
   template <class Lane>
