@@ -18,6 +18,12 @@ concept reads_some = requires(const Op& op, const A&... a) {
   op.reads(a...);
 };
 
+/// Whether an operation computes two results in one go; one that holds something would not know of the other's.
+template <class Op, class Backend, class Y, class... A>
+concept computes_both = std::is_empty_v<Op> && requires(const Op& op, Backend& backend, const Y& y, const A&... a) {
+  op.forward_both(backend, y, a..., y, a...);
+};
+
 /// Type of the result's numbers: the operands' own, unless the operation names another.
 template <class Op, class T>
 struct result_of {
@@ -90,11 +96,8 @@ struct operation : inert {
   }
   /// Computes its result and another's in one go, where the operation can: `forward_both(backend, y, x..., z, w...)`.
   template <class Backend, class Y>
-  void forward(Backend& backend, const Y& y, operation& other, const Y& z) requires std::is_empty_v<Op> &&
-      requires(const A&... a) {
-    op.forward_both(backend, y, a..., z, a...);
-  }
-  {
+  requires computes_both<Op, Backend, Y, A...>
+  void forward(Backend& backend, const Y& y, operation& other, const Y& z) {
     in.apply([&](const auto&... a) {
       other.in.apply([&](const auto&... b) { op.forward_both(backend, y, a..., z, b...); });
     });

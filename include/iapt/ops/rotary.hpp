@@ -73,16 +73,15 @@ struct rotary_op {
   /// y
   template <class Backend, class Y, class X, class A>
   void forward(Backend& b, const Y& y, const X& x, const A& turns) const {
-    const auto one = loop(x.data(), turns, y.write(), x.size(1), false, false);
-    b.grid(x.size(0) * one.heads, turns.size(1) / 2, one);
+    turn(b, x.size(0), loop(x.data(), turns, y.write(), x.size(1)));
   }
   /// y and z in one loop: a GPU that decodes takes longer to begin one than to run it.
   template <class Backend, class Y, class X, class A>
   void forward_both(Backend& b, const Y& y, const X& x, const A& turns, const Y& z, const X& w,
                     const A& other_turns) const {
     if (turns.size(1) != other_turns.size(1)) return forward(b, y, x, turns), forward(b, z, w, other_turns);
-    const auto one = loop(x.data(), turns, y.write(), x.size(1), false, false),
-               other = loop(w.data(), other_turns, z.write(), w.size(1), false, false);
+    const auto one = loop(x.data(), turns, y.write(), x.size(1)),
+               other = loop(w.data(), other_turns, z.write(), w.size(1));
     const extent rows = x.size(0) * one.heads;
     b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2,
            both_loops<rotary_loop<typename X::value_type>>{one, other, rows});
@@ -90,17 +89,20 @@ struct rotary_op {
   /// dx
   template <class Backend, class Y, class X, class A>
   void backward(Backend& b, const Y& y, const X& x, const A& turns) const {
-    const auto [dx, accumulates] = x.adjoint();
-    if (!dx) return;
-    const auto back = loop(y.gradient().data(), turns, dx, x.size(1), true, accumulates);
-    b.grid(x.size(0) * back.heads, turns.size(1) / 2, back);
+    if (const auto [dx, accumulates] = x.adjoint(); dx)
+      turn(b, x.size(0), loop(y.gradient().data(), turns, dx, x.size(1), true, accumulates));
   }
 
  private:
   template <class T, class A>
-  static rotary_loop<T> loop(const T* x, const A& turns, T* y, extent columns, bool back, bool accumulates) {
+  static rotary_loop<T> loop(const T* x, const A& turns, T* y, extent columns, bool back = false,
+                             bool accumulates = false) {
     const extent size = turns.size(1);
     return {x, turns.data(), y, std::uint32_t(columns / size), size, back, accumulates};
+  }
+  template <class Backend, class T>
+  static void turn(Backend& b, extent rows, const rotary_loop<T>& one) {
+    b.grid(rows * one.heads, one.head_size / 2, one);
   }
 };
 

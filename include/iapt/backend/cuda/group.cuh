@@ -90,11 +90,11 @@ struct block_group {
     unrolled<5>([&](int step) {
       const int apart = warp / 2 >> step, half = N / 2 >> step;
       const bool upper = member() & apart;
-      IAPT_UNROLL  // of a number known here, or it would not be
-          for (int i = 0; i < N / 2; ++i) if (i < half) {
+      unrolled<N / 2>([&](int i) {  // not up to `half`, which is not known before this is inlined
+        if (i >= half) return;
         const T low = own[i], high = own[i + half];
         own[i] = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, apart);
-      }
+      });
       if (half > 0)
         kept += upper ? half : 0;
       else

@@ -160,7 +160,7 @@ struct attention_few {
       C score[rows][ahead] = {}, shrink[rows];
       each_own_piece([&](int piece) {
         if (!Whole) unrolled<ahead>([&](int i) { key[i] = read(place[i].key, piece * V::width); });
-        each_row(at, [&](int r) {
+        each_row(at, [&](int r) {  // queries are read each time: registers are the keys'
           const V query = V::of_cells(read(tiles.a.q + tiles.place(at, r) * E, piece * V::width)) * V(tiles.a.scale);
           unrolled<ahead>([&](int i) { score[r][i] += (query * V::of_cells(key[i])).sum(); });
         });
