@@ -43,6 +43,9 @@ void generate_program::add(CLI::App& app) {
   app.add_option("--stop", stop, "text that ends the answer and is not shown; may be given several times")
       ->allow_extra_args(false)
       ->check(not_empty());
+  app.add_flag("--skip-special-tokens,!--no-skip-special-tokens", skip_special_tokens,
+               "leave control tokens out of the text, or show them")
+      ->default_val(true);
   app.add_option("--logprobs", options.log_probabilities,
                  "write log-probabilities to standard error, as JSON: each token's and those of so many likeliest ones")
       ->check(between<extent>(0, most_alternatives));

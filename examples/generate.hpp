@@ -17,7 +17,7 @@ struct generate_program : adapted_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
   std::string prompt;
   std::vector<std::string> stop;
-  bool chat = false;
+  bool chat = false, skip_special_tokens = true;
   generation_options options;
 
   void add(CLI::App& app);
@@ -42,7 +42,7 @@ int generate_program::run(Backend& backend) const {
   const auto adapted = load_adapted<T>(*this, backend);
   const auto& lm = adapted.lm;
   generation_options limits = options;
-  limits.stop = stop_tokens(lm);
+  limits.stop = lm.end_tokens();
   std::vector<token_id> tokens;
   if (chat) {
     const chat_message message{.role = "user", .content = prompt};
@@ -52,7 +52,7 @@ int generate_program::run(Backend& backend) const {
   }
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
   warn_if_too_long(lm, extent(tokens.size()) + options.max_new, "--prompt with --max-new");
-  stream_decoder text(lm.tokenizer());
+  stream_decoder text(lm.tokenizer(), skip_special_tokens);
   stop_matcher until(stop);
   std::string listed;  // behind the text, or they would stand within it on a terminal
   const auto show = [&](const generated_token& one) {

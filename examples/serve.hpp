@@ -40,7 +40,7 @@ class server {
   server(const serve_program& flags, Backend& backend)
       : flags_(flags),
         lm_(flags.load<T>(backend)),
-        stop_(stop_tokens(lm_)),
+        stop_(lm_.end_tokens()),
         keys_(flags.keys),
         service_(lm_,
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the programs with a model share, on every device: flags of the same name, stop tokens. A program includes what
+// What the programs with a model share, on every device: flags of the same name, warnings. A program includes what
 // it needs of the library and no more, for a compiler reads it once for each device and type of number.
 #pragma once
 #include <iapt/io/load_causal_lm.hpp>
@@ -37,19 +37,6 @@ struct adapted_flags : inference_flags {
   bool merge = false;
   void add(CLI::App& app);
 };
-
-/// The tokens that end an answer: the model's end token and, where its chat template is known, that of a turn.
-/// @throws iapt::io_error if there is neither
-template <class Model>
-std::vector<iapt::token_id> stop_tokens(const Model& lm) {
-  std::vector<iapt::token_id> stop;
-  try {
-    stop.push_back(lm.chat().end_of_turn(lm.tokenizer()));
-  } catch (const iapt::io_error&) {}  // not a chat model
-  if (const auto end = lm.tokenizer().eos()) stop.push_back(*end);
-  if (stop.empty()) stop.push_back(lm.end_token());  // which says that there is none
-  return stop;
-}
 
 /// Warns of sequences that are longer than the model was made for. It reads them, but may well make nothing of them.
 template <class Model>

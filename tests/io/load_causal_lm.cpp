@@ -72,6 +72,34 @@ TEST_CASE("ids that pad a model's vocabulary are of no text", "[model]") {
   CHECK_THROWS_WITH(load_causal_lm<float>(folder.path(), backend), has_text("has 129 tokens, the model only 128"));
 }
 
+TEST_CASE("configurations name further ends of an answer", "[model]") {
+  test_backend backend = with_threads(1);
+  const temporary_folder folder;
+  std::filesystem::copy_file(test_data("models/llama_grouped/model.safetensors"), folder.path() / "model.safetensors");
+  auto config = stored("models/llama_grouped/config.json");
+  folder.write("tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+    "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []},
+    "added_tokens": [{"id": 2, "content": "<one>", "special": true}, {"id": 3, "content": "<two>", "special": true}]})");
+  using ids = std::vector<token_id>;
+  const auto ends = [&](const nlohmann::json& of_config, const nlohmann::json& of_generation) {
+    config["eos_token_id"] = of_config;
+    folder.write("config.json", config.dump());
+    folder.write("generation_config.json", nlohmann::json{{"eos_token_id", of_generation}}.dump());
+    return load_causal_lm<float>(folder.path(), backend);
+  };
+  CHECK(ends(2, {2, 3}).end_tokens() == ids{2, 3});
+  CHECK(ends({3, 2}, nullptr).end_tokens() == ids{2, 3});
+  CHECK(ends({3, 2}, nullptr).tokenizer().eos() == 3);  // where the tokenizer names none, the first
+  CHECK(ends(3, 2).end_tokens() == ids{2, 3});
+  CHECK(ends(1, 2).end_tokens() == ids{2});  // a stale number, of a text
+  CHECK(ends(1, nullptr).end_tokens() == ids{1});
+  CHECK(ends(9999, 2).end_tokens() == ids{2});
+  CHECK_THROWS_WITH(ends(nullptr, nullptr).end_tokens(), has_text("names no token that ends an answer"));
+  folder.write("tokenizer_config.json", R"({"eos_token": "<one>"})");
+  CHECK(ends(3, nullptr).tokenizer().eos() == 2);
+  CHECK(ends(3, nullptr).end_tokens() == ids{2, 3});
+}
+
 TEST_CASE("what is not known is refused", "[model]") {
   test_backend backend = with_threads(1);
   const auto message = [&](const char* name) -> std::string {
@@ -118,7 +146,7 @@ void check_model(const language_model<float, test_backend>& lm, std::size_t prom
     if (one["ended"].get<bool>()) expected.pop_back();
     if (count < whole) expected.resize(count);
     const auto answers =
-        generate(lm, bare{}, {one["ids"].get<std::vector<token_id>>()}, {.max_new = count, .stop = {lm.end_token()}});
+        generate(lm, bare{}, {one["ids"].get<std::vector<token_id>>()}, {.max_new = count, .stop = lm.end_tokens()});
     CHECK(answers[0] == expected);
     if (count == whole) CHECK(lm.tokenizer().decode(answers[0]) == one["new_text"].get<std::string>());
     if (count < whole) break;

@@ -56,6 +56,16 @@ std::string stream_of(const openai_request& request, const tokenizer& words, con
 
 }  // namespace
 
+TEST_CASE("openai: control tokens are not part of the text, unless asked for", "[serve]") {
+  const tokenizer words = byte_tokenizer();
+  for (const bool shown : {false, true}) {
+    answer_text answer(request_of(false, shown ? R"(, "skip_special_tokens": false)" : ""), words);
+    std::string text;
+    for (const token_id token : {token_id('a'), token_id(256), token_id('b')}) text += answer.next({token, {}}).text;
+    CHECK(text + answer.finish().text == (shown ? "a<|im_start|>b" : "ab"));
+  }
+}
+
 TEST_CASE("openai: a stream has the whole text, characters never cut, no stop string", "[serve]") {
   const tokenizer words = byte_tokenizer();
   for (const bool chat : {false, true}) {

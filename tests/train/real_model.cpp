@@ -33,7 +33,7 @@ std::vector<example> capitals(const model_type& lm) {
     all.push_back({.instruction = lm.tokenizer().encode(std::string("The capital of ") + country + " is"),
                    .response = lm.tokenizer().encode(std::string(" ") + capital + "."),
                    .line = all.size() + 1});
-    all.back().response.push_back(lm.end_token());
+    all.back().response.push_back(*lm.tokenizer().eos());
   }
   return all;
 }

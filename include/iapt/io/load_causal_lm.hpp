@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A language model from a `.gguf` file or a Hugging Face folder: configuration, weights, tokenizer, chat template.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -33,11 +34,12 @@ class language_model : public causal_lm<T, Backend> {
   /// How it wants conversations written.
   /// @throws io_error if it has no template, or one that is not known
   chat_template chat() const { return chat_template(words_.spec().chat_template, place_); }
-  /// The token that ends a response.
+  /// The tokens that end an answer.
   /// @throws io_error if the model names none
-  token_id end_token() const {
-    if (const auto end = words_.eos()) return *end;
-    throw io_error(place_ + ": the model names no end-of-text token");
+  std::vector<token_id> end_tokens() const {
+    const auto ends = words_.end_of_generation();
+    if (ends.empty()) throw io_error(place_ + ": the model names no token that ends an answer");
+    return {ends.begin(), ends.end()};
   }
   /// Tells backbones apart: a hash of sizes and of some of the weights, as 16 hexadecimal digits. An adapter works only
   /// with the backbone that it was trained on, quantised alike. Weights are hashed in bfloat16, as which they may be
@@ -105,6 +107,26 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
   return weight_loader<T, Backend>(backend, stored, names, c, options.weights).load();
 }
 
+/// Adds the ends of answers that a folder's configurations name. generation_config.json counts first; config.json may
+/// be older than it, so beside its ends an id of config.json that is plain text counts for nothing.
+/// @throws io_error if a file is damaged
+inline void read_end_of_generation(tokenizer_spec& spec, const std::filesystem::path& folder) {
+  const auto ids_of = [&](const char* name) -> std::vector<token_id> {
+    const auto path = folder / name;
+    if (!std::filesystem::exists(path)) return {};
+    return read_eos_token_ids(read_text_file(path), path.string());
+  };
+  const auto is_text = [&](token_id id) {
+    return std::none_of(spec.added.begin(), spec.added.end(), [&](const added_token& t) { return t.id == id; });
+  };
+  std::vector<token_id>& ends = spec.end_of_generation;
+  ends = ids_of("generation_config.json");
+  const bool named = !ends.empty();
+  for (const token_id id : ids_of("config.json"))
+    if (!(named && is_text(id))) ends.push_back(id);
+  if (!spec.eos && !ends.empty()) spec.eos = ends.front();
+}
+
 /// The definition of a model's tokenizer.
 /// @throws io_error if it is missing, damaged, or of a kind that would not be reproduced exactly
 inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
@@ -115,6 +137,7 @@ inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
   const auto separate_template = path / "chat_template.jinja";
   if (spec.chat_template.empty() && std::filesystem::exists(separate_template))
     spec.chat_template = read_text_file(separate_template);
+  read_end_of_generation(spec, path);
   return spec;
 }
 
@@ -132,6 +155,7 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
   if (extent(words.tokens.size()) > lm.config.vocabulary)
     throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.tokens.size()) +
                    " tokens, the model only " + std::to_string(lm.config.vocabulary));
+  std::erase_if(words.end_of_generation, [&](token_id id) { return id >= lm.config.vocabulary; });  // never generated
   words.tokens.resize(std::size_t(lm.config.vocabulary));  // rows that pad a model's vocabulary are of no text
   return {std::move(lm), tokenizer(std::move(words)), path.string()};
 }

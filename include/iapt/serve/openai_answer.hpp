@@ -35,7 +35,7 @@ class answer_text {
  public:
   /// One of those to a request.
   answer_text(const openai_request& request, const tokenizer& words)
-      : decoder_(words), until_(request.stop), lists_(request.options.log_probabilities) {}
+      : decoder_(words, request.skip_special_tokens), until_(request.stop), lists_(request.options.log_probabilities) {}
   /// What a token adds to it.
   answer_piece next(const chosen_token& one) {
     answer_piece piece{until_.next(decoder_.next(one.token))};

@@ -23,8 +23,9 @@ namespace iapt {
 using openai_prompt = std::variant<std::string, std::vector<token_id>>;
 
 /// What is asked of /v1/completions or /v1/chat/completions.
-/// @par Source OpenAI's API reference; top_k, min_p, repetition_penalty, stop_token_ids and ignore_eos as in vLLM's
-/// server, use_beam_search, whose width is best_of, and length_penalty as in its versions before 0.6.3
+/// @par Source OpenAI's API reference; top_k, min_p, repetition_penalty, stop_token_ids, ignore_eos and
+/// skip_special_tokens as in vLLM's server, use_beam_search, whose width is best_of, and length_penalty as in its
+/// versions before 0.6.3
 struct openai_request {
   bool chat = false;                                              ///< whether it has messages, or prompts
   std::string model = {};                                         ///< the tenant
@@ -35,6 +36,7 @@ struct openai_request {
   std::optional<extent> max_tokens = {};                          ///< what options.max_new becomes, where it is given
   std::vector<std::string> stop = {};                             ///< stop strings
   bool ignore_eos = false;                                        ///< whether the model's stop tokens end nothing
+  bool skip_special_tokens = true;                                ///< whether control tokens are left out of the text
   bool stream = false;                                            ///< whether answers come in pieces
   bool include_usage = false;                                     ///< whether a stream ends with what it took
 
@@ -201,6 +203,7 @@ inline void openai_shape(openai_reader& from, openai_request& r) {
     from.into("logprobs", alternatives, 0, most_alternatives);
     from.only("echo", false), from.only("suffix", "");
   }
+  from.into("skip_special_tokens", r.skip_special_tokens);
   from.into("stream", r.stream);
   if (const auto& about = from.take("stream_options"); !about.is_null()) {
     need(about.is_object() && r.stream, "stream_options", "an object, with stream alone");

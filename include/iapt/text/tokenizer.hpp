@@ -18,6 +18,7 @@
 #include "iapt/text/added_tokens.hpp"
 #include "iapt/text/bpe.hpp"
 #include "iapt/text/byte_alphabet.hpp"
+#include "iapt/text/end_of_generation.hpp"
 #include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
@@ -112,6 +113,12 @@ class tokenizer {
   std::optional<token_id> bos() const { return spec_.bos; }
   /// End of text (or of a turn), where the file names one.
   std::optional<token_id> eos() const { return spec_.eos; }
+  /// The tokens that end an answer, `eos()` and known ones of a turn's end among them, in ascending order.
+  std::span<const token_id> end_of_generation() const { return spec_.end_of_generation; }
+  /// Whether a token is one of them.
+  bool is_end_of_generation(token_id id) const {
+    return std::binary_search(spec_.end_of_generation.begin(), spec_.end_of_generation.end(), id);
+  }
   /// What the tokenizer was built from.
   const tokenizer_spec& spec() const { return spec_; }
 
@@ -146,8 +153,10 @@ class tokenizer {
     in_range(spec.eos, "the end token");
     in_range(spec.unknown, "the unknown token");
     for (const auto& token : spec.added) in_range(token.id, "the added token \"" + token.text + "\"");
+    for (const token_id id : spec.end_of_generation) in_range(id, "a token that ends an answer");
     if (spec.add_bos && !spec.bos)
       throw io_error(spec.source + ": asks for a beginning-of-text token but names none; set its id or add_bos=false");
+    complete_end_of_generation(spec);
     return spec;
   }
 

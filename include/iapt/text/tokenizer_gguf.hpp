@@ -34,6 +34,8 @@ struct gguf_tokenizer {
   std::vector<std::string> merges = {};           ///< tokenizer.ggml.merges, "left right"
   std::optional<std::int64_t> bos_token_id = {};  ///< tokenizer.ggml.bos_token_id
   std::optional<std::int64_t> eos_token_id = {};  ///< tokenizer.ggml.eos_token_id
+  std::optional<std::int64_t> eot_token_id = {};  ///< tokenizer.ggml.eot_token_id, the end of a turn
+  std::optional<std::int64_t> eom_token_id = {};  ///< tokenizer.ggml.eom_token_id, the end of a message
   std::optional<bool> add_bos_token = {};         ///< tokenizer.ggml.add_bos_token
   std::string chat_template = {};                 ///< tokenizer.chat_template
 };
@@ -96,6 +98,9 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
   };
   spec.bos = id(gguf.bos_token_id, "tokenizer.ggml.bos_token_id");
   spec.eos = id(gguf.eos_token_id, "tokenizer.ggml.eos_token_id");
+  for (const auto end :
+       {id(gguf.eot_token_id, "tokenizer.ggml.eot_token_id"), id(gguf.eom_token_id, "tokenizer.ggml.eom_token_id")})
+    if (end) spec.end_of_generation.push_back(*end);
   // Llama 3's files leave the key out although the model wants the token.
   spec.add_bos = gguf.add_bos_token.value_or(pre == "llama-bpe");
   spec.chat_template = std::move(gguf.chat_template);
@@ -119,6 +124,8 @@ tokenizer_spec make_tokenizer_spec(const File& file) {
   otherwise_empty(gguf.merges, "tokenizer.ggml.merges");
   optional(gguf.bos_token_id, "tokenizer.ggml.bos_token_id");
   optional(gguf.eos_token_id, "tokenizer.ggml.eos_token_id");
+  optional(gguf.eot_token_id, "tokenizer.ggml.eot_token_id");
+  optional(gguf.eom_token_id, "tokenizer.ggml.eom_token_id");
   optional(gguf.add_bos_token, "tokenizer.ggml.add_bos_token");
   otherwise_empty(gguf.chat_template, "tokenizer.chat_template");
   return make_tokenizer_spec(std::move(gguf));

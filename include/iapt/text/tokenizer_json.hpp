@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -272,6 +274,25 @@ inline void read_tokenizer_config(tokenizer_spec& spec, std::string_view text, c
             item["template"].is_string())
           spec.chat_template = item["template"].get<std::string>();
   }
+}
+
+/// The ids of `eos_token_id`, a number or a list of them, in generation_config.json or config.json. Configurations also
+/// write null, or a number that is no id, where there is none: these are left out.
+/// @param text the file's content
+/// @param name the file's name, for messages
+/// @throws io_error for a damaged file, or a value of another type
+inline std::vector<token_id> read_eos_token_ids(std::string_view text, const std::string& name) {
+  const nlohmann::json root = parse_json(text, name, "the model's configuration");
+  const auto found = root.find("eos_token_id");
+  if (found == root.end() || found->is_null()) return {};
+  std::vector<token_id> ids;
+  for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found})) {
+    if (!id.is_number_integer())
+      throw io_error(name + ": \"eos_token_id\" should be a token id or a list of them, found " + id.type_name());
+    if (const auto value = id.get<std::int64_t>(); value >= 0 && value <= std::numeric_limits<token_id>::max())
+      ids.push_back(static_cast<token_id>(value));
+  }
+  return ids;
 }
 
 }  // namespace iapt

@@ -32,15 +32,16 @@ struct tokenizer_spec {
   std::vector<std::string> tokens;  ///< by id, in the byte alphabet; an empty entry is an id without a token
   std::vector<std::pair<std::string, std::string>> merges;  ///< in the byte alphabet, first is merged first
   std::vector<added_token> added;                           ///< special and user-defined tokens
-  std::vector<std::string> splits;  ///< patterns as in tokenizer.json; each cuts what the one before left
-  bool nfc = false;                 ///< the text is put into Unicode's composed form first
-  bool ignore_merges = false;       ///< a word that is in the vocabulary is one token, whatever the merges say
-  std::optional<token_id> unknown;  ///< stands for bytes the vocabulary lacks; without it they are left out
-  bool fuse_unknown = false;        ///< a run of such bytes is one unknown token
-  bool add_bos = false;             ///< a raw prompt starts with `bos`
-  std::optional<token_id> bos;      ///< beginning of text
-  std::optional<token_id> eos;      ///< end of text (or of a turn)
-  std::string chat_template;        ///< Jinja source, empty where there is none
+  std::vector<std::string> splits;          ///< patterns as in tokenizer.json; each cuts what the one before left
+  bool nfc = false;                         ///< the text is put into Unicode's composed form first
+  bool ignore_merges = false;               ///< a word that is in the vocabulary is one token, whatever the merges say
+  std::optional<token_id> unknown;          ///< stands for bytes the vocabulary lacks; without it they are left out
+  bool fuse_unknown = false;                ///< a run of such bytes is one unknown token
+  bool add_bos = false;                     ///< a raw prompt starts with `bos`
+  std::optional<token_id> bos;              ///< beginning of text
+  std::optional<token_id> eos;              ///< end of text (or of a turn): what is put behind a completion
+  std::vector<token_id> end_of_generation;  ///< tokens that end an answer, beside `eos` and those of a known text
+  std::string chat_template;                ///< Jinja source, empty where there is none
 };
 
 /// Pre-tokenizer patterns of the known families, in the syntax of tokenizer.json.

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens that end an answer: those that a model's files name, and those that are known by their text.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iapt/text/tokenizer_spec.hpp"
+
+namespace iapt {
+
+/// Texts of tokens that end a turn or an answer in whatever vocabulary has them. Many files name only one of theirs.
+/// @par Source the list of llama.cpp's vocabulary reader
+inline constexpr std::array<std::string_view, 21> end_of_generation_texts{
+    "<|im_end|>",        // ChatML: Qwen, SmolLM
+    "<|eot_id|>",        // Llama 3, the end of a turn
+    "<|eom_id|>",        // Llama 3, the end of a message that calls a tool
+    "<|end_of_text|>",   // Llama 3, Granite
+    "<|endoftext|>",     // GPT-2, Qwen
+    "<|end|>",           // Phi
+    "<|return|>",        // gpt-oss
+    "<|call|>",          // gpt-oss
+    "<|flush|>",         // Solar
+    "<|calls|>",         // Solar
+    "<end_of_turn>",     // Gemma
+    "<turn|>",           // Gemma 4
+    "<|tool_response>",  // Gemma 4
+    "<eos>",
+    "</s>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",  // Kimi
+    "[EOS]",  // Kimi
+    "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",  // DeepSeek
+};
+
+/// Completes `spec.end_of_generation`: the end token, and every control token of a known text. A token of a known text
+/// that a file gives out as text becomes a control token, unless merges make it: then it is a word, such as HTML's
+/// `</s>`.
+inline void complete_end_of_generation(tokenizer_spec& spec) {
+  const auto known = [](std::string_view text) {
+    return std::find(end_of_generation_texts.begin(), end_of_generation_texts.end(), text) !=
+           end_of_generation_texts.end();
+  };
+  const auto is_word = [&](std::string_view text) {
+    return std::any_of(spec.merges.begin(), spec.merges.end(), [&](const auto& merge) {
+      return merge.first.size() + merge.second.size() == text.size() && text.starts_with(merge.first) &&
+             text.ends_with(merge.second);
+    });
+  };
+  std::vector<token_id>& ends = spec.end_of_generation;
+  if (spec.eos) ends.push_back(*spec.eos);
+  std::vector<bool> is_added(spec.tokens.size());
+  for (added_token& token : spec.added) {
+    is_added[static_cast<std::size_t>(token.id)] = true;
+    if (!known(token.text)) continue;
+    token.special = true;
+    ends.push_back(token.id);
+  }
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
+    const std::string& text = spec.tokens[id];
+    if (is_added[id] || !known(text) || is_word(text)) continue;
+    spec.added.push_back({.id = static_cast<token_id>(id), .text = text});
+    ends.push_back(static_cast<token_id>(id));
+  }
+
+  // gpt-oss ends each message with <|end|>, and its answer has several of them.
+  const auto find = [&](std::string_view text) {
+    return std::find_if(spec.added.begin(), spec.added.end(), [&](const added_token& t) { return t.text == text; });
+  };
+  const auto end = find("<|end|>");
+  if (end != spec.added.end() && find("<|return|>") != spec.added.end() && find("<|call|>") != spec.added.end())
+    std::erase(ends, end->id);
+
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+}
+
+}  // namespace iapt
