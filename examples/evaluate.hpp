@@ -41,7 +41,7 @@ void exact(const Adapted& adapted, const evaluate_program& f, const std::vector<
            nlohmann::ordered_json& result) {
   constexpr std::size_t together = 16;
   const auto& lm = adapted.lm;
-  const std::vector<token_id> stop = stop_tokens(lm);
+  const std::vector<token_id> stop = lm.end_tokens();
   const auto text_of = [&](std::vector<token_id> ids) {  // without the token that ends it
     if (!ids.empty() && std::find(stop.begin(), stop.end(), ids.back()) != stop.end()) ids.pop_back();
     return trimmed(lm.tokenizer().decode(ids));
@@ -98,6 +98,7 @@ nlohmann::ordered_json measure(const Adapted& adapted, const evaluate_program& f
     return result;
   }
   auto set = load_jsonl(f.data, lm.tokenizer(), all);
+  if (const auto text = to_text(set.report); !text.empty()) std::cerr << text << '\n';
   shorten(set.examples);
   result["loss"] = evaluate(lm.backend(), lm, method, std::span<const example>(set.examples)).loss;
   if (f.metric == "exact") exact(adapted, f, set.examples, result);

@@ -53,7 +53,47 @@ TEST_CASE("a prompt's special tokens are recognised", "[data]") {
   const auto words = test::byte_tokenizer();
   const auto data = load_jsonl(folder.write("a", R"({"prompt": "<|im_start|>u", "completion": "<|im_end|>"})"), words);
   CHECK(data.examples[0].instruction == std::vector<token_id>{256, 'u'});
-  CHECK(data.examples[0].response == std::vector<token_id>{257, 257});
+  CHECK(data.examples[0].response == std::vector<token_id>{257});
+}
+
+TEST_CASE("a completion that ends an answer already gets no second end token", "[data]") {
+  const test::temporary_folder folder;
+  auto spec = test::byte_tokenizer().spec();
+  spec.tokens.push_back("<|endoftext|>");
+  spec.added.push_back({.id = 258, .text = "<|endoftext|>"});
+  const tokenizer words(std::move(spec));
+  const auto data = load_jsonl(folder.write("a", R"({"prompt": "x", "completion": "y"}
+{"prompt": "x", "completion": "y<|im_end|>"}
+{"prompt": "x", "completion": "y<|endoftext|>"}
+{"prompt": "x", "completion": "<|im_end|>y"}
+)"),
+                               words);
+  CHECK(data.examples[0].response == std::vector<token_id>{'y', 257});
+  CHECK(data.examples[1].response == std::vector<token_id>{'y', 257});
+  CHECK(data.examples[2].response == std::vector<token_id>{'y', 258});
+  CHECK(data.examples[3].response == std::vector<token_id>{257, 'y', 257});
+}
+
+TEST_CASE("an end-of-turn mark behind an assistant's message is dropped and counted", "[data]") {
+  const test::temporary_folder folder;
+  const auto words = test::byte_tokenizer();
+  const auto path = folder.write(
+      "a",
+      R"({"messages": [{"role": "user", "content": "q<|im_end|>"}, {"role": "assistant", "content": "y<|im_end|> <|im_end|>\n"}]}
+{"instruction": "q", "output": "y <|im_end|>"}
+{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a<|im_end|>"}, {"role": "user", "content": "r"}, {"role": "assistant", "content": "<|im_end|> y\n"}]}
+)");
+  const auto data = load_jsonl(path, words);
+  CHECK(data.examples[0].response == std::vector<token_id>{'y', 257});
+  CHECK_THAT(shown(words, data.examples[0].instruction), has_text("user\nq<|im_end|><|im_end|>\n"));  // a user's stays
+  CHECK(data.examples[1].response == std::vector<token_id>{'y', ' ', 257});
+  CHECK_THAT(shown(words, data.examples[2].instruction), has_text("assistant\na<|im_end|>\n"));
+  CHECK_THAT(shown(words, data.examples[2].response), has_text("<|im_end|> y\n<|im_end|>"));
+  CHECK(data.report.end_marks == 3);
+  CHECK_THAT(to_text(data.report), has_text("3 message(s) of an assistant ended with an end-of-turn mark"));
+  folder.write("a",
+               R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "<|im_end|>"}]})");
+  CHECK_THAT(test::io_message([&] { load_jsonl(path, words); }), has_text("is empty, so there is nothing to learn"));
 }
 
 TEST_CASE("every bad line is reported with its number and why, and nothing is loaded", "[data]") {

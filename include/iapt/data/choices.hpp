@@ -59,7 +59,7 @@ inline choice_set load_choices(const std::filesystem::path& path, const tokenize
   });
   if (data.examples.empty())
     throw io_error(path.string() + ": no question is left: " +
-                   (data.report.lines ? to_text(data.report) + "; raise the limit" : "the file has no lines") +
+                   (data.report.lines ? over_limit_text(data.report) + "; raise the limit" : "the file has no lines") +
                    "\n      " + options.consequence);
   return data;
 }

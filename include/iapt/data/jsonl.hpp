@@ -34,10 +34,11 @@ struct jsonl_report {
   std::vector<std::size_t> left_out;  ///< lines over the length limit that were left out
   std::vector<std::size_t> cut;       ///< lines over the length limit whose instruction was cut
   extent longest = 0;                 ///< tokens of the longest sequence in the file
+  extent end_marks = 0;  ///< an assistant's messages that ended with an end-of-turn mark, which was dropped
 };
 
 /// Some words about sequences over the length limit; empty if there were none.
-inline std::string to_text(const jsonl_report& report) {
+inline std::string over_limit_text(const jsonl_report& report) {
   const auto list = [](const std::vector<std::size_t>& lines) {
     constexpr std::size_t most = 10;
     std::string text;
@@ -55,6 +56,16 @@ inline std::string to_text(const jsonl_report& report) {
   return text;
 }
 
+/// Some words about what a reader of a file changed or left out; empty if there is nothing to tell.
+inline std::string to_text(const jsonl_report& report) {
+  std::string text = over_limit_text(report);
+  if (report.end_marks)
+    text +=
+        (text.empty() ? "" : "\n") + std::to_string(report.end_marks) +
+        " message(s) of an assistant ended with an end-of-turn mark, which was dropped: the chat template writes it";
+  return text;
+}
+
 /// The examples of a file, and what reading it did.
 struct data_set {
   std::vector<example> examples;  ///< in the order of their lines
@@ -62,11 +73,14 @@ struct data_set {
 };
 
 /// Turns the fields of a line into tokens. Lines of three formats may stand in one file:
-///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion;
+///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion unless a token
+///     that ends an answer stands there already;
 ///   - `instruction`, `output` and perhaps `input` (behind the instruction, an empty line between): one user message
 ///     and its answer, through the chat template;
 ///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
-/// The response is the completion or the assistant's last message, with the token that ends it.
+/// The response is the completion or the assistant's last message, with the token that ends it. Where an
+/// assistant's message ends with an end-of-turn mark, the mark is dropped: the template writes one, and the model would
+/// learn the other as letters.
 class example_reader {
  public:
   /// Reads with a tokenizer, which must outlive the reader.
@@ -88,16 +102,19 @@ class example_reader {
     if (tokens.empty()) throw io_error("the prompt has no tokens; a response needs something before it");
     return tokens;
   }
-  /// A completion as it stands, with the end token. @throws io_error if it is empty
+  /// A completion as it stands, and the end token, unless it ends with a token that ends an answer.
+  /// @throws io_error if it is empty
   std::vector<token_id> completion(const std::string& text, const char* field) const {
     if (text.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
     if (!words_.eos())
       throw io_error("the tokenizer of " + words_.spec().source +
                      " names no end token, so a completion cannot be ended; use \"messages\" lines");
     auto tokens = words_.encode(text, {.bos = false});
-    tokens.push_back(*words_.eos());
+    if (tokens.empty() || !words_.is_end_of_generation(tokens.back())) tokens.push_back(*words_.eos());
     return tokens;
   }
+  /// How many of an assistant's messages ended with an end-of-turn mark so far.
+  extent end_marks() const { return end_marks_; }
 
  private:
   static std::string which_format(const nlohmann::json& line, int found) {
@@ -116,7 +133,7 @@ class example_reader {
     std::string request = json_field::text(line, "instruction");
     const std::string input = json_field::optional_text(line, "input"), answer = json_field::text(line, "output");
     if (!input.empty()) request += "\n\n" + input;
-    return chat({{"user", request}}, answer, "output");
+    return chat({{"user", request}}, without_end_mark(answer), "output");
   }
   example read_messages(const nlohmann::json& line) {
     const auto& list = line.at("messages");
@@ -130,6 +147,7 @@ class example_reader {
       try {
         turns.push_back({json_field::text(one, "role"), json_field::text(one, "content")});
       } catch (const io_error& failure) { throw io_error(which + failure.what()); }
+      if (auto& [role, content] = turns.back(); role == "assistant") content = without_end_mark(std::move(content));
     }
     const chat_message last = std::move(turns.back());
     turns.pop_back();
@@ -138,6 +156,22 @@ class example_reader {
     if (turns.empty()) throw io_error("the response has no message before it");
     return chat(turns, last.content, "content");
   }
+  // A text without the marks of a turn's end that it ends with, and without the white space behind them.
+  std::string without_end_mark(std::string text) {
+    const auto mark_before = [&](std::size_t end) -> std::size_t {  // where it begins, or npos
+      for (const token_id id : words_.end_of_generation())
+        if (const std::string_view mark = words_.bytes(id); std::string_view(text).substr(0, end).ends_with(mark))
+          return end - mark.size();
+      return std::string::npos;
+    };
+    constexpr const char* space = " \t\r\n";
+    const auto trimmed_size = [&](std::size_t end) { return end ? text.find_last_not_of(space, end - 1) + 1 : 0; };
+    std::size_t end = text.size();
+    for (std::size_t at; (at = mark_before(trimmed_size(end))) != std::string::npos;) end = at;
+    end_marks_ += end != text.size();
+    text.resize(end);
+    return text;
+  }
   example chat(const std::vector<chat_message>& turns, const std::string& answer, const char* field) {
     if (answer.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
     if (!template_) template_.emplace(words_.spec().chat_template, words_.spec().source);
@@ -145,6 +179,7 @@ class example_reader {
   }
 
   const tokenizer& words_;
+  extent end_marks_ = 0;
   std::optional<chat_template> template_;  // only lines that go through it need one
 };
 
@@ -188,9 +223,10 @@ inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& w
     require_length(e.instruction, options);
     if (limit_length(e, options, data.report)) data.examples.push_back(std::move(e));
   });
+  data.report.end_marks = reader.end_marks();
   if (data.examples.empty())
     throw io_error(path.string() + ": no example is left: " +
-                   (data.report.lines ? to_text(data.report) + "; raise the limit" : "the file has no lines") +
+                   (data.report.lines ? over_limit_text(data.report) + "; raise the limit" : "the file has no lines") +
                    "\n      " + options.consequence);
   return data;
 }
