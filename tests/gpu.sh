@@ -4,8 +4,8 @@
 # models, gradients and training against the Eigen backend, determinism, memory, errors; the small suite again under
 # compute-sanitizer. Needs CUDA 13, CMake 3.25, Python 3 and a C++ compiler, and the headers of Eigen and Catch2 2:
 # installed, or in .deps/include/eigen3 and .deps/include/catch2 (docs/gpu.md). What needs files and text is tested where
-# nlohmann-json and PCRE2 are there, cuDNN's attention where cuDNN and .deps/cudnn_frontend are. tests/gpu.sh [STAGE...]:
-# some of build, test and check; all without an argument.
+# nlohmann-json, PCRE2 and utf8proc are there, cuDNN's attention where cuDNN and .deps/cudnn_frontend are.
+# tests/gpu.sh [STAGE...]: some of build, test and check; all without an argument.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/local/cuda/bin
@@ -21,7 +21,8 @@ status=0
 if wanted build; then
   text=OFF
   if echo '#include <nlohmann/json.hpp>
-#include <pcre2.h>' | c++ -x c++ -DPCRE2_CODE_UNIT_WIDTH=8 -fsyntax-only - 2>/dev/null; then text=ON; fi
+#include <pcre2.h>
+#include <utf8proc.h>' | c++ -x c++ -DPCRE2_CODE_UNIT_WIDTH=8 -fsyntax-only - 2>/dev/null; then text=ON; fi
   generator=Ninja
   command -v ninja >/dev/null || generator="Unix Makefiles"
   step "build (files and text: $text)"

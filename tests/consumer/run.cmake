@@ -42,4 +42,4 @@ expect_refusal("Eigen 3.4 or later" -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON)
 expect_refusal("nlohmann-json.*COMPONENTS core" -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON)
 # and core alone does without what only files and text need
 run(${configure} -B "${work}/core" -DCORE_ALONE=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
-    -DIAPT_PCRE2_LIBRARY=IAPT_PCRE2_LIBRARY-NOTFOUND)
+    -DIAPT_PCRE2_LIBRARY=IAPT_PCRE2_LIBRARY-NOTFOUND -DIAPT_UTF8PROC_LIBRARY=IAPT_UTF8PROC_LIBRARY-NOTFOUND)

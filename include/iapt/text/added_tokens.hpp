@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
@@ -18,9 +19,15 @@ namespace iapt {
 class added_token_finder {
  public:
   /// Searches for those of `tokens` whose `normalized` flag is `normalized`.
-  added_token_finder(const std::vector<added_token>& tokens, bool normalized) {
-    for (const auto& t : tokens)
-      if (t.normalized == normalized && !t.text.empty()) tokens_.push_back(t);
+  /// @param tokens all added tokens
+  /// @param normalized which of them
+  /// @param nfc the text to search is in NFC, and so what is looked for has to be
+  added_token_finder(const std::vector<added_token>& tokens, bool normalized, bool nfc) {
+    for (const auto& t : tokens) {
+      if (t.normalized != normalized || t.text.empty()) continue;
+      tokens_.push_back(t);
+      if (nfc) tokens_.back().text = to_nfc(t.text);
+    }
     // A stable order, so that of two entries with the same text the later one counts.
     std::stable_sort(tokens_.begin(), tokens_.end(), [](auto& a, auto& b) { return a.text < b.text; });
     for (const auto& t : tokens_) starts_[static_cast<unsigned char>(t.text[0])] = true;

@@ -44,7 +44,10 @@ class tokenizer {
   /// Builds a tokenizer.
   /// @throws io_error when the parts of `spec` do not fit together; the message begins with `spec.source`
   explicit tokenizer(tokenizer_spec spec)
-      : spec_(checked(std::move(spec))), bpe_(spec_), raw_(spec_.added, false), normalized_(spec_.added, true) {
+      : spec_(checked(std::move(spec))),
+        bpe_(spec_),
+        raw_(spec_.added, false, false),
+        normalized_(spec_.added, true, spec_.nfc) {
     for (const auto& pattern : spec_.splits) splits_.emplace_back(to_pcre2(pattern));
     bytes_.reserve(spec_.tokens.size());
     for (const auto& token : spec_.tokens) bytes_.push_back(byte_alphabet::to_bytes(token).value_or(token));
@@ -54,8 +57,7 @@ class tokenizer {
   }
 
   /// Token ids of `text`.
-  /// @throws io_error when `text` is not valid UTF-8 (with the offset of the first bad byte), or is not in the composed
-  ///         form (NFC) that this tokenizer asks for and cannot be shown to be
+  /// @throws io_error when `text` is not valid UTF-8 (with the offset of the first bad byte)
   std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
     utf8::require_valid(text, "tokenizer: text to encode");
     std::vector<token_id> out;
@@ -70,7 +72,7 @@ class tokenizer {
     raw_.split(
         text, special,
         [&](std::string_view piece) {
-          if (spec_.nfc) require_nfc(piece, "tokenizer: text to encode");
+          if (spec_.nfc) return normalized_.split(to_nfc(piece), special, words, take);
           normalized_.split(piece, special, words, take);
         },
         take);
