@@ -26,7 +26,7 @@ std::string message(const char* key, const json& value, json values = smallest()
 }
 
 /// GGUF metadata.
-using gguf_values = std::map<std::string, std::variant<std::uint32_t, float, std::string>>;
+using gguf_values = std::map<std::string, std::variant<std::uint32_t, float, bool, std::string>>;
 gguf_values smallest_gguf() {
   return {{"general.architecture", std::string("llama")},
           {"llama.embedding_length", 8u},
@@ -43,6 +43,7 @@ transformer_config read(const gguf_values& values, const std::vector<std::string
     bytes.text(key);
     if (const auto* number = std::get_if<std::uint32_t>(&value)) bytes.number(std::uint32_t(4)).number(*number);
     if (const auto* number = std::get_if<float>(&value)) bytes.number(std::uint32_t(6)).number(*number);
+    if (const auto* flag = std::get_if<bool>(&value)) bytes.number(std::uint32_t(7)).number(std::uint8_t(*flag));
     if (const auto* text = std::get_if<std::string>(&value)) bytes.number(std::uint32_t(8)).text(*text);
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -76,6 +77,7 @@ TEST_CASE("a config.json of the fewest words has the defaults of transformers", 
 TEST_CASE("each family has biases in places of its own", "[model]") {
   json values = smallest();
   values["attention_bias"] = values["mlp_bias"] = true;
+  values["sliding_window"] = nullptr;
   const auto biases = [&](const char* family) {
     values["model_type"] = family;
     const transformer_config c = read(values);
@@ -109,14 +111,73 @@ TEST_CASE("positions that are stretched, as older and as newer files say it", "[
   CHECK(read(older).rope.factor == 2.5);
 }
 
+TEST_CASE("of rope_scaling and rope_parameters the first counts, as in transformers 5.24", "[model]") {
+  json both = smallest();
+  both["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 7}};
+  both["rope_scaling"] = {{"type", "linear"}, {"factor", 4}};
+  const rope_options scaled = read(both).rope;
+  CHECK(scaled.scaling == rope_options::kind::linear);
+  CHECK(scaled.factor == 4);
+  CHECK(scaled.theta == 10000);  // nothing of rope_parameters is read then
+  both["rope_theta"] = 5;
+  CHECK(read(both).rope.theta == 5);
+  both["rope_scaling"]["rope_theta"] = 33;
+  CHECK(read(both).rope.theta == 33);
+  both["rope_scaling"]["rope_type"] = "default";
+  CHECK(read(both).rope.scaling == rope_options::kind::plain);
+  for (const json& none : {json(nullptr), json::object()}) {
+    both["rope_scaling"] = none;
+    CHECK(read(both).rope.theta == 7);
+  }
+  both["rope_scaling"] = {{"type", "yarn"}, {"factor", 4}};
+  CHECK_THAT(io_message([&] { read(both); }), has_text("\"rope_scaling\": the rope type \"yarn\" is not supported"));
+}
+
+TEST_CASE("Llama 3's stretching without its first length has the model's", "[model]") {
+  json values = smallest();
+  values["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 1}, {"high_freq_factor", 4}};
+  CHECK_THAT(io_message([&] { read(values); }), has_text("there is no \"original_max_position_embeddings\""));
+  values["max_position_embeddings"] = 256;
+  CHECK(read(values).rope.original_positions == 256);
+}
+
+TEST_CASE("positions that make no angles, or differ from layer to layer, are refused", "[model]") {
+  const json linear{{"rope_type", "linear"}, {"factor", 2}};
+  CHECK_THAT(message("rope_theta", 0), has_text("the base of the angles must be positive"));
+  const auto changed = [](json rope, const char* key, const json& value) {
+    rope[key] = value;
+    return message("rope_parameters", rope);
+  };
+  CHECK_THAT(changed(linear, "factor", 0), has_text("the factor of the positions must be positive"));
+  CHECK_THAT(changed(linear, "partial_rotary_factor", 0.5), has_text("a partial rotary factor is not supported"));
+  CHECK(changed(linear, "partial_rotary_factor", 1) == "nothing thrown");
+  CHECK_THAT(changed(json::object(), "full_attention", linear),
+             has_text("\"full_attention\": positions of one kind of layer are not supported"));
+  const json llama3{{"rope_type", "llama3"},
+                    {"factor", 8},
+                    {"low_freq_factor", 4},
+                    {"high_freq_factor", 4},
+                    {"original_max_position_embeddings", 64}};
+  CHECK_THAT(message("rope_scaling", llama3), has_text("the high frequency factor must be above the low one"));
+}
+
 TEST_CASE("a config.json that asks for what is not known is refused", "[model]") {
   CHECK(message("hidden_act", "gelu") == "c.json: the activation \"gelu\" is not supported");
   CHECK(message("use_sliding_window", true) == "c.json: sliding-window attention is not supported");
+  json qwen2 = smallest();
+  qwen2["model_type"] = "qwen2";
+  CHECK(message("layer_types", {"full_attention", "full_attention"}, qwen2) == "nothing thrown");
+  CHECK_THAT(message("layer_types", {"full_attention", "sliding_attention"}, qwen2),
+             has_text("c.json: a layer of the type \"sliding_attention\" is not supported"));
   CHECK(message("partial_rotary_factor", 0.5) == "c.json: a partial rotary factor is not supported");
   json mistral = smallest();
   mistral["model_type"] = "mistral";
   CHECK(message("sliding_window", 4096, mistral) == "c.json: sliding-window attention is not supported");
   CHECK(message("sliding_window", nullptr, mistral) == "nothing thrown");
+  CHECK_THAT(io_message([&] { read(mistral); }),  // transformers' default
+             has_text("c.json: the sliding window of 4096 tokens that a mistral model without \"sliding_window\" has"));
+  mistral["use_sliding_window"] = false;  // which Mistral's configuration does not have
+  CHECK(message("sliding_window", 4096, mistral) == "c.json: sliding-window attention is not supported");
   CHECK(message("sliding_window", 4096) == "nothing thrown");  // Llama has none, whatever is written there
   CHECK_THAT(message("rope_scaling", {{"type", "linear"}}),
              has_text("c.json: \"rope_scaling\": there is no \"factor\""));
@@ -153,13 +214,76 @@ TEST_CASE("GGUF metadata of the fewest words, and what its tensors tell", "[mode
   CHECK(read(stretched).rope.factor == 4);
 }
 
+TEST_CASE("GGUF's factor of the positions is linear unless the file says otherwise", "[model]") {
+  const auto factor = [](gguf_values scaling) {
+    scaling.merge(smallest_gguf());
+    const rope_options rope = read(scaling).rope;
+    return rope.scaling == rope_options::kind::linear ? rope.factor : 1;
+  };
+  CHECK(factor({{"llama.rope.scaling.factor", 4.0f}}) == 4);
+  CHECK(factor({{"llama.rope.scale_linear", 4.0f}}) == 4);  // the older name
+  CHECK(factor({{"llama.rope.scaling.factor", 2.0f}, {"llama.rope.scale_linear", 4.0f}}) == 2);
+  CHECK(factor({{"llama.rope.scaling.factor", 0.0f}}) == 1);
+  CHECK(factor({{"llama.rope.scaling.type", "linear"}}) == 1);
+  CHECK(factor({{"llama.rope.scaling.type", "none"}, {"llama.rope.scaling.factor", 4.0f}}) == 1);
+}
+
+TEST_CASE("a GGUF key of the architecture that is not known, or not off, is refused", "[model]") {
+  using value = gguf_values::mapped_type;
+  for (const auto& [name, changing, off] : std::vector<std::tuple<std::string, value, std::vector<value>>>{
+           {"attention.sliding_window", 4096u, {0u}},
+           {"attn_logit_softcapping", 50.0f, {0.0f}},
+           {"final_logit_softcapping", 30.0f, {0.0f}},
+           {"logit_scale", 0.25f, {0.0f, 1.0f}},
+           {"embedding_scale", 12.0f, {0.0f, 1.0f}},
+           {"residual_scale", 0.22f, {0.0f, 1.0f}},
+           {"attention.scale", 0.1f, {0.0f}},
+           {"attention.causal", false, {true}},
+           {"attention.temperature_scale", 0.1f, {0.0f}},
+           {"attention.clamp_kqv", 8.0f, {0.0f}},
+           {"attention.max_alibi_bias", 8.0f, {0.0f}},
+           {"rope.scaling.attn_factor", 1.2f, {1.0f}},
+           {"use_parallel_residual", true, {false}},
+           {"expert_count", 8u, {0u}},
+           {"expert_used_count", 2u, {0u}},
+           {"nextn_predict_layers", 1u, {0u}}}) {
+    const std::string message = gguf_message("llama." + name, changing);
+    CHECK_THAT(message, has_text("metadata \"llama." + name + "\" is "));
+    CHECK_THAT(message, has_text(", which is not supported"));
+    for (const value& neutral : off) CHECK(gguf_message("llama." + name, neutral) == "nothing thrown");
+  }
+  CHECK_THAT(gguf_message("llama.made_up_later", 0u), has_text("metadata \"llama.made_up_later\" is not known"));
+  CHECK(gguf_message("qwen2.attention.sliding_window", 4096u) == "nothing thrown");  // of another architecture
+  CHECK(gguf_message("general.made_up_later", 0u) == "nothing thrown");
+}
+
+TEST_CASE("GGUF files as llama.cpp's converter writes them have no unknown key", "[model]") {
+  for (const char* family : {"llama", "qwen2"}) {
+    gguf_values values{{"general.architecture", std::string(family)}};
+    const auto set = [&](const char* name, gguf_values::mapped_type value) {
+      values[family + std::string(".") + name] = std::move(value);
+    };
+    set("block_count", 1u), set("context_length", 256u), set("embedding_length", 8u), set("feed_forward_length", 12u);
+    set("attention.head_count", 2u), set("attention.head_count_kv", 2u), set("rope.freq_base", 1e6f);
+    set("attention.layer_norm_rms_epsilon", 1e-5f), set("attention.layer_norm_epsilon", 1e-5f);
+    set("attention.key_length", 4u), set("attention.value_length", 4u), set("rope.dimension_count", 4u);
+    set("vocab_size", 5u), set("expert_count", 0u), set("expert_used_count", 0u), set("pooling_type", 3u);
+    set("rope.scaling.type", "linear"), set("rope.scaling.factor", 2.0f), set("rope.scaling.finetuned", true);
+    set("rope.scaling.original_context_length", 128u), set("tensor_data_layout", "Meta AI original pth");
+    CHECK(io_message([&] { read(values); }) == "nothing thrown");
+  }
+}
+
 TEST_CASE("GGUF metadata that asks for what is not known is refused", "[model]") {
   CHECK_THAT(gguf_message("general.architecture", "gemma"),
              has_text("m.gguf: the architecture \"gemma\" is not supported"));
   CHECK_THAT(gguf_message("llama.rope.dimension_count", 2u),
              has_text("m.gguf: rotary positions of a part of each head"));
   CHECK(gguf_message("llama.rope.dimension_count", 4u) == "nothing thrown");
-  CHECK(gguf_message("llama.expert_count", 8u) == "m.gguf: mixtures of experts are not supported");
+  CHECK_THAT(gguf_message("llama.attention.value_length", 2u),
+             has_text("m.gguf: heads whose keys have 4 numbers and whose values have 2"));
+  CHECK_THAT(gguf_message("llama.attention.key_length", 2u),
+             has_text("m.gguf: heads whose keys have 2 numbers and whose values have 4"));
   CHECK_THAT(gguf_message("llama.rope.scaling.type", "yarn"),
              has_text("m.gguf: the rope type \"yarn\" is not supported"));
   CHECK_THAT(gguf_message("llama.attention.head_count_kv", 3u), has_text("m.gguf: "));

@@ -7,8 +7,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "iapt/io/gguf.hpp"
+#include "iapt/io/gguf_settings.hpp"
 #include "iapt/model/config.hpp"
 #include "iapt/text/json.hpp"
 
@@ -70,6 +72,39 @@ class config_json {
                  "positions would be computed wrongly");
 }
 
+/// How positions become angles, from config.json.
+/// @param max_positions longest sequence of the model; 0: not known
+/// @throws io_error for a rope type that is not supported, or angles that differ from layer to layer
+/// @par Source transformers 5.24: "rope_scaling" counts where it is filled, and nothing of "rope_parameters" then;
+/// "rope_theta" beside them is the base where the one that counts has none
+inline rope_options read_rope(const config_json& json, extent max_positions) {
+  const bool older = json.has("rope_scaling") && json.values().at("rope_scaling") != nlohmann::json::object();
+  const config_json rope = json.inside(older ? "rope_scaling" : "rope_parameters");
+  for (const auto& [key, value] : rope.values().items())
+    if (value.is_object())
+      throw io_error(rope.file() + ": " + in_quotes(key) + ": positions of one kind of layer are not supported");
+  if (rope.get_or<double>("partial_rotary_factor", json.get_or<double>("partial_rotary_factor", 1)) != 1)
+    throw io_error(json.file() + ": a partial rotary factor is not supported");
+  rope_options options;
+  options.theta = rope.get_or<double>("rope_theta", json.get_or<double>("rope_theta", options.theta));
+  const auto type = rope.get_or<std::string>("rope_type", rope.get_or<std::string>("type", "default"));
+  if (type == "linear") {
+    options.scaling = rope_options::kind::linear;
+    options.factor = rope.get<double>("factor");
+  } else if (type == "llama3") {
+    options.scaling = rope_options::kind::llama3;
+    options.factor = rope.get<double>("factor");
+    options.low_frequency_factor = rope.get<double>("low_freq_factor");
+    options.high_frequency_factor = rope.get<double>("high_freq_factor");
+    constexpr auto original = "original_max_position_embeddings";
+    options.original_positions =
+        max_positions > 0 ? rope.get_or<double>(original, double(max_positions)) : rope.get<double>(original);
+  } else if (type != "default") {
+    refuse_rope(rope.file(), type);
+  }
+  return options;
+}
+
 /// Sizes and switches from config.json.
 /// @throws io_error for an architecture, a rope type or a switch that is not supported, or numbers that make no model
 inline transformer_config read_config(const config_json& json) {
@@ -83,9 +118,16 @@ inline transformer_config read_config(const config_json& json) {
   };
   const auto activation = json.get_or<std::string>("hidden_act", "silu");
   refuse(activation != "silu", "the activation \"" + activation + "\"");
-  refuse(json.get_or<bool>("use_sliding_window", c.family == "mistral" && json.has("sliding_window")),
-         "sliding-window attention");
-  refuse(json.get_or<double>("partial_rotary_factor", 1) != 1, "a partial rotary factor");
+  if (c.family == "mistral") {
+    refuse(!json.values().contains("sliding_window"),
+           "the sliding window of 4096 tokens that a mistral model without \"sliding_window\" has (null: none)");
+    refuse(json.has("sliding_window"), "sliding-window attention");
+  } else {
+    refuse(json.get_or<bool>("use_sliding_window", false), "sliding-window attention");
+  }
+  if (c.family == "qwen2")
+    for (const auto& type : json.get_or<std::vector<std::string>>("layer_types", {}))
+      refuse(type != "full_attention", "a layer of the type " + in_quotes(type));
   c.vocabulary = json.get<extent>("vocab_size");
   c.hidden = json.get<extent>("hidden_size");
   c.layers = json.get<extent>("num_hidden_layers");
@@ -100,22 +142,7 @@ inline transformer_config read_config(const config_json& json) {
   c.qkv_bias = c.family == "qwen2" || c.output_bias;
   c.mlp_bias = c.family == "llama" && json.get_or<bool>("mlp_bias", false);
 
-  // Newer files keep everything about positions in "rope_parameters", older ones the stretching in "rope_scaling".
-  const config_json rope = json.inside(json.has("rope_parameters") ? "rope_parameters" : "rope_scaling");
-  c.rope.theta = rope.get_or<double>("rope_theta", json.get_or<double>("rope_theta", 10000));
-  const auto type = rope.get_or<std::string>("rope_type", rope.get_or<std::string>("type", "default"));
-  if (type == "linear") {
-    c.rope.scaling = rope_options::kind::linear;
-    c.rope.factor = rope.get<double>("factor");
-  } else if (type == "llama3") {
-    c.rope.scaling = rope_options::kind::llama3;
-    c.rope.factor = rope.get<double>("factor");
-    c.rope.low_frequency_factor = rope.get<double>("low_freq_factor");
-    c.rope.high_frequency_factor = rope.get<double>("high_freq_factor");
-    c.rope.original_positions = rope.get<double>("original_max_position_embeddings");
-  } else if (type != "default") {
-    refuse_rope(rope.file(), type);
-  }
+  c.rope = read_rope(json, c.max_positions);
   try {
     c.check();
   } catch (const shape_error& failure) { throw io_error(json.file() + ": " + failure.what()); }
@@ -123,7 +150,8 @@ inline transformer_config read_config(const config_json& json) {
 }
 
 /// Sizes and switches from GGUF metadata; which biases there are, and whether the head is tied, the tensors tell.
-/// @throws io_error for an architecture or a rope type that is not supported, or numbers that make no model
+/// @throws io_error for an architecture, a rope type or a key that is not supported, or numbers that make no model
+/// @par Source llama.cpp, whose defaults these are
 inline transformer_config read_config(const gguf_file& file) {
   transformer_config c;
   c.family = file.get<std::string>("general.architecture");
@@ -139,22 +167,25 @@ inline transformer_config read_config(const gguf_file& file) {
   c.feed_forward = file.get<extent>(key("feed_forward_length"));
   c.heads.heads = file.get<extent>(key("attention.head_count"));
   c.heads.kv_heads = file.get_or<extent>(key("attention.head_count_kv"), c.heads.heads);
-  c.heads.head_size =
-      file.get_or<extent>(key("attention.key_length"), c.heads.heads > 0 ? c.hidden / c.heads.heads : 0);
+  const extent even_part = c.heads.heads > 0 ? c.hidden / c.heads.heads : 0;
+  c.heads.head_size = file.get_or<extent>(key("attention.key_length"), even_part);
+  if (const auto values = file.get_or<extent>(key("attention.value_length"), even_part); values != c.heads.head_size)
+    throw io_error(file.name() + ": heads whose keys have " + std::to_string(c.heads.head_size) +
+                   " numbers and whose values have " + std::to_string(values) + " are not supported");
   c.norm_epsilon = file.get<double>(key("attention.layer_norm_rms_epsilon"));
   c.max_positions = file.get_or<extent>(key("context_length"), 0);
   c.rope.theta = file.get_or<double>(key("rope.freq_base"), 10000);
   if (file.get_or<extent>(key("rope.dimension_count"), c.heads.head_size) != c.heads.head_size)
     throw io_error(file.name() + ": rotary positions of a part of each head are not supported");
-  if (file.get_or<extent>(key("expert_count"), 0) != 0)
-    throw io_error(file.name() + ": mixtures of experts are not supported");
-  const auto type = file.get_or<std::string>(key("rope.scaling.type"), "none");
+  const auto type = file.get_or<std::string>(key("rope.scaling.type"), "linear");
   if (type == "linear") {
-    c.rope.scaling = rope_options::kind::linear;
-    c.rope.factor = file.get<double>(key("rope.scaling.factor"));
+    const auto older = file.get_or<double>(key("rope.scale_linear"), 0);
+    const auto factor = file.get_or<double>(key("rope.scaling.factor"), older);  // 0: not stretched
+    if (factor != 0) c.rope.scaling = rope_options::kind::linear, c.rope.factor = factor;
   } else if (type != "none") {
     refuse_rope(file.name(), type);
   }
+  refuse_unknown_settings(file, c.family);
   c.tied_head = !file.tensors().find("output.weight");
   c.qkv_bias = file.tensors().find("blk.0.attn_q.bias");
   c.output_bias = file.tensors().find("blk.0.attn_output.bias");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The numbers that define a causal transformer of the Llama kind.
 #pragma once
+#include <cmath>
 #include <string>
 
 #include "iapt/backend/concept.hpp"
@@ -29,7 +30,7 @@ struct transformer_config {
   /// Refuses numbers that make no model.
   /// @throws shape_error naming the number
   void check() const {
-    const auto need = [](bool good, const char* what, extent found) {
+    const auto need = [](bool good, const char* what, auto found) {
       if (!good) throw shape_error(std::string("model configuration: ") + what + ", found " + std::to_string(found));
     };
     need(vocabulary > 0, "the vocabulary must not be empty", vocabulary);
@@ -40,6 +41,10 @@ struct transformer_config {
     need(heads.kv_heads > 0 && heads.heads % heads.kv_heads == 0, "key/value heads must divide the heads",
          heads.kv_heads);
     need(heads.head_size > 0 && heads.head_size % 2 == 0, "the head size must be even", heads.head_size);
+    need(rope.theta > 0 && std::isfinite(rope.theta), "the base of the angles must be positive", rope.theta);
+    need(rope.factor > 0 && std::isfinite(rope.factor), "the factor of the positions must be positive", rope.factor);
+    need(rope.high_frequency_factor > rope.low_frequency_factor,
+         "the high frequency factor must be above the low one", rope.high_frequency_factor);
   }
 };
 
