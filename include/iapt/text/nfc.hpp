@@ -84,8 +84,8 @@ class nfc_composer {
   }
 
   static bool is_barrier(char32_t c) {
-    const auto range = std::partition_point(nfc_barriers.begin(), nfc_barriers.end(),
-                                            [&](const auto& r) { return r[1] < c; });
+    const auto range =
+        std::partition_point(nfc_barriers.begin(), nfc_barriers.end(), [&](const auto& r) { return r[1] < c; });
     return range != nfc_barriers.end() && (*range)[0] <= c;
   }
 
@@ -98,7 +98,7 @@ class nfc_composer {
 
   // Orders the marks behind each letter, then composes.
   void flush() {
-    // Not utf8proc's own reordering: it takes quadratic time for a long run of marks.
+    // By a sort, so that a run of any length takes n log n time.
     const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
     const auto is_mark = [&](utf8proc_int32_t c) { return combining_class(c) != 0; };
     for (auto mark = run_.begin(); (mark = std::find_if(mark, run_.end(), is_mark)) != run_.end();) {
