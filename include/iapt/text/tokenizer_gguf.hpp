@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tokenizer that a GGUF file's metadata describes.
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,39 @@ struct gguf_tokenizer {
   std::string chat_template = {};                 ///< tokenizer.chat_template
 };
 
+/// What a name in tokenizer.ggml.pre stands for.
+struct gguf_pre_tokenizer {
+  std::vector<std::string_view> names;  ///< the names, all of one meaning
+  std::vector<std::string> splits;      ///< as in `tokenizer_spec`
+  bool nfc = false;                     ///< as in `tokenizer_spec`
+  bool ignore_merges = false;           ///< as in `tokenizer_spec`
+  bool add_bos = false;                 ///< where the file does not say
+};
+
+/// The known names.
+/// @par Source llama.cpp's llama-vocab.cpp; NFC, which it leaves out, is the model's own tokenizer.json's
+inline const std::vector<gguf_pre_tokenizer>& gguf_pre_tokenizers() {
+  using namespace split_patterns;
+  static const std::vector<gguf_pre_tokenizer> table = {
+      {.names = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"},
+       .splits = {digits(), std::string(gpt2)}},
+      {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+       .splits = {std::string(llama3)},
+       .ignore_merges = true,
+       .add_bos = true},
+      {.names = {"dbrx", "smaug-bpe", "chatglm-bpe"}, .splits = {std::string(llama3)}},
+      {.names = {"glm4", "glm5"}, .splits = {std::string(llama3)}, .ignore_merges = true},
+      {.names = {"qwen2", "deepseek-r1-qwen"}, .splits = {std::string(qwen2)}, .nfc = true},
+      {.names = {"kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"}, .splits = {std::string(qwen2)}},
+      {.names = {"gpt-2", "phi-2", "olmo", "mpt", "exaone4", "jais", "trillion", "gigachat", "modern-bert", "mellum",
+                 "a.x-4.0", "granite-docling"},
+       .splits = {std::string(gpt2)}},
+      {.names = {"default"},
+       .splits = {R"([\p{P}\$\+<=>\^~\|]+)", std::string(gpt2), R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+  };
+  return table;
+}
+
 /// Turns GGUF metadata into a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
 /// tokenizers name one in their configuration but leave out the bytes that the vocabulary lacks.
 /// @throws io_error for a tokenizer of another kind and for metadata that contradict each other
@@ -51,22 +86,21 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
                  "GPT-2 family");
   tokenizer_spec spec;
   spec.source = gguf.source;
-  const std::string& pre = gguf.pre;
-  if (pre == "smollm") {
-    spec.splits = {split_patterns::digits(), std::string(split_patterns::gpt2)};
-  } else if (pre == "llama-bpe") {
-    spec.splits = {std::string(split_patterns::llama3)};
-    spec.ignore_merges = true;
-  } else if (pre == "qwen2") {
-    spec.splits = {std::string(split_patterns::qwen2)};
-    spec.nfc = true;
-  } else if (pre == "gpt-2" || pre == "default") {
-    spec.splits = {std::string(split_patterns::gpt2)};
-  } else {
-    throw refuse((pre.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is \"" + pre + "\"") +
-                 ", but only smollm, llama-bpe, qwen2, gpt-2 and default are known; load the model's Hugging Face "
-                 "folder with its tokenizer.json instead, or write the right name into the file");
+  const auto& known = gguf_pre_tokenizers();
+  const auto pre = std::find_if(known.begin(), known.end(), [&](const gguf_pre_tokenizer& p) {
+    return std::find(p.names.begin(), p.names.end(), gguf.pre) != p.names.end();
+  });
+  if (pre == known.end()) {
+    std::string names;
+    for (const auto& p : known)
+      for (const std::string_view name : p.names) names += (names.empty() ? "" : ", ") + std::string(name);
+    throw refuse((gguf.pre.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is \"" + gguf.pre + "\"") +
+                 "; load the model's Hugging Face folder with its tokenizer.json instead, or write the right name into "
+                 "the file. Known are " + names);
   }
+  spec.splits = pre->splits;
+  spec.nfc = pre->nfc;
+  spec.ignore_merges = pre->ignore_merges;
 
   if (gguf.tokens.empty()) throw refuse("tokenizer.ggml.tokens is missing or empty; the file has no vocabulary");
   if (!gguf.token_types.empty() && gguf.token_types.size() != gguf.tokens.size())
@@ -80,6 +114,8 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
       spec.added.push_back({.id = static_cast<token_id>(id), .text = spec.tokens[id], .special = type != user_defined});
   }
 
+  if (gguf.merges.empty())
+    throw refuse("tokenizer.ggml.merges is missing or empty, so words cannot be made of bytes; convert the model anew");
   spec.merges.reserve(gguf.merges.size());
   for (std::size_t i = 0; i < gguf.merges.size(); ++i) {
     const std::string& merge = gguf.merges[i];
@@ -102,7 +138,7 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
        {id(gguf.eot_token_id, "tokenizer.ggml.eot_token_id"), id(gguf.eom_token_id, "tokenizer.ggml.eom_token_id")})
     if (end) spec.end_of_generation.push_back(*end);
   // Llama 3's files leave the key out although the model wants the token.
-  spec.add_bos = gguf.add_bos_token.value_or(pre == "llama-bpe");
+  spec.add_bos = gguf.add_bos_token.value_or(pre->add_bos);
   spec.chat_template = std::move(gguf.chat_template);
   return spec;
 }
