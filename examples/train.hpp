@@ -160,7 +160,7 @@ int train_program::run(Backend& backend) const {
   const auto none = [&] { throw error("--method " + method + " is not known with these options"); };
   methods::first(
       suits, [&]<class Method>(std::type_identity<Method>) { chosen_options<Method>(); }, none);
-  auto lm = load_causal_lm<T>(model, backend);
+  auto lm = load_causal_lm<T>(model, backend, {.warn = warn});
   lm.recompute_layers = recompute;
   warn_if_too_long(lm, max_length, "--max-length");
   return methods::first(

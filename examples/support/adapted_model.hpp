@@ -3,7 +3,6 @@
 #pragma once
 #include <iapt/io/adapter.hpp>
 #include <iapt/serve/any_method.hpp>
-#include <iostream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -33,8 +32,7 @@ adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& back
     if constexpr (requires { iapt::merged(lm, method); })
       if (flags.merge) {
         if (std::is_same_v<T, iapt::bfloat16>)
-          std::cerr
-              << "warning: --merge: weights in bfloat16 lose what is small beside them; --dtype float32 keeps it\n";
+          warn("--merge: weights in bfloat16 lose what is small beside them; --dtype float32 keeps it");
         return {iapt::merged(lm, method), bare};
       }
     if (flags.merge)

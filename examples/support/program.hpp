@@ -13,6 +13,9 @@ class App;
 
 namespace program {
 
+/// Says what is odd, and done all the same.
+inline void warn(const std::string& text) { std::cerr << "warning: " + text + "\n"; }
+
 /// Flags that programs with a model have.
 struct common_flags {
   std::string model, device = "eigen", dtype;
@@ -27,8 +30,8 @@ struct inference_flags : common_flags {
   template <class T, class Backend>
   auto load(Backend& backend) const {
     const bool stored = Backend::streams_quantised && !expand_weights;
-    return iapt::load_causal_lm<T>(model, backend,
-                                   {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded});
+    return iapt::load_causal_lm<T>(
+        model, backend, {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded, .warn = warn});
   }
 };
 /// And those that take an adapter (support/adapted_model.hpp).
@@ -42,7 +45,8 @@ struct adapted_flags : inference_flags {
 template <class Model>
 void warn_if_too_long(const Model& lm, iapt::extent tokens, const std::string& what) {
   if (const auto most = lm.config.max_positions; most > 0 && tokens > most)
-    std::cerr << "warning: " << what << ": " << tokens << " tokens; the model was made for " << most << " positions\n";
+    warn(what + ": " + std::to_string(tokens) + " tokens; the model was made for " + std::to_string(most) +
+         " positions");
 }
 
 }  // namespace program

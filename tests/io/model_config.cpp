@@ -230,23 +230,23 @@ TEST_CASE("GGUF's factor of the positions is linear unless the file says otherwi
 
 TEST_CASE("a GGUF key of the architecture that is not known, or not off, is refused", "[model]") {
   using value = gguf_values::mapped_type;
-  for (const auto& [name, changing, off] : std::vector<std::tuple<std::string, value, std::vector<value>>>{
-           {"attention.sliding_window", 4096u, {0u}},
-           {"attn_logit_softcapping", 50.0f, {0.0f}},
-           {"final_logit_softcapping", 30.0f, {0.0f}},
-           {"logit_scale", 0.25f, {0.0f, 1.0f}},
-           {"embedding_scale", 12.0f, {0.0f, 1.0f}},
-           {"residual_scale", 0.22f, {0.0f, 1.0f}},
-           {"attention.scale", 0.1f, {0.0f}},
-           {"attention.causal", false, {true}},
-           {"attention.temperature_scale", 0.1f, {0.0f}},
-           {"attention.clamp_kqv", 8.0f, {0.0f}},
-           {"attention.max_alibi_bias", 8.0f, {0.0f}},
-           {"rope.scaling.attn_factor", 1.2f, {1.0f}},
-           {"use_parallel_residual", true, {false}},
-           {"expert_count", 8u, {0u}},
-           {"expert_used_count", 2u, {0u}},
-           {"nextn_predict_layers", 1u, {0u}}}) {
+  using row = std::tuple<std::string, value, std::vector<value>>;
+  for (const auto& [name, changing, off] : std::vector<row>{{"attention.sliding_window", 4096u, {0u}},
+                                                            {"attn_logit_softcapping", 50.0f, {0.0f}},
+                                                            {"final_logit_softcapping", 30.0f, {0.0f}},
+                                                            {"logit_scale", 0.25f, {0.0f, 1.0f}},
+                                                            {"embedding_scale", 12.0f, {0.0f, 1.0f}},
+                                                            {"residual_scale", 0.22f, {0.0f, 1.0f}},
+                                                            {"attention.scale", 0.1f, {0.0f}},
+                                                            {"attention.causal", false, {true}},
+                                                            {"attention.temperature_scale", 0.1f, {0.0f}},
+                                                            {"attention.clamp_kqv", 8.0f, {0.0f}},
+                                                            {"attention.max_alibi_bias", 8.0f, {0.0f}},
+                                                            {"rope.scaling.attn_factor", 1.2f, {1.0f}},
+                                                            {"use_parallel_residual", true, {false}},
+                                                            {"expert_count", 8u, {0u}},
+                                                            {"expert_used_count", 2u, {0u}},
+                                                            {"nextn_predict_layers", 1u, {0u}}}) {
     const std::string message = gguf_message("llama." + name, changing);
     CHECK_THAT(message, has_text("metadata \"llama." + name + "\" is "));
     CHECK_THAT(message, has_text(", which is not supported"));

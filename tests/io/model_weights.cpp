@@ -23,9 +23,15 @@ class changed_model {
   }
   /// What is said when it is loaded.
   std::string message() const {
+    return io_message([&] { load(); });
+  }
+  /// The model, and what it was warned of.
+  std::pair<causal_lm<float, test_backend>, std::string> load() const {
     write_safetensors(folder_.path() / "model.safetensors", tensors);
-    test_backend backend = with_threads(1);
-    return io_message([&] { load_backbone<float>(folder_.path(), backend); });
+    std::string warnings;
+    auto lm = load_backbone<float>(folder_.path(), backend_,
+                                   {.warn = [&](const std::string& text) { warnings += text + "\n"; }});
+    return {std::move(lm), warnings};
   }
   tensor_to_store& operator[](const std::string& name) {
     const auto at = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
@@ -37,6 +43,7 @@ class changed_model {
  private:
   weights stored_;
   temporary_folder folder_;
+  mutable test_backend backend_ = with_threads(1);
 };
 
 const std::vector<float> numbers(4096);
@@ -68,7 +75,8 @@ TEST_CASE("tensors that are missing, of other shapes, or too many", "[model]") {
                                          "model of this configuration"));
   }
   SECTION("what the embedding stands for, and frequencies that are computed, may be there") {
-    model.tensors.push_back(zeros("lm_head.weight", {2, 2}));
+    model.tensors.push_back(model["model.embed_tokens.weight"]);
+    model.tensors.back().name = "lm_head.weight";
     model.tensors.push_back(zeros("model.layers.0.self_attn.rotary_emb.inv_freq", {4}));
     CHECK(model.message() == "nothing thrown");
   }
@@ -108,6 +116,28 @@ TEST_CASE("rotary pairs that lie side by side are parted, in rows and in biases"
     check(from.key, to.key, config.heads.kv_heads);
     CHECK((to_host(from.value.weight.expanded()) == to_host(to.value.weight.expanded())));
   }
+}
+
+TEST_CASE("a head beside a tied embedding counts where it differs", "[model]") {
+  changed_model small("llama_tied");
+  const tensor_to_store embedding = small["model.embed_tokens.weight"];
+  CHECK(small.load().first.config.tied_head);
+  small.tensors.push_back(embedding);
+  small.tensors.back().name = "lm_head.weight";
+  {
+    const auto [lm, warnings] = small.load();
+    CHECK(lm.config.tied_head);
+    CHECK(warnings.empty());
+  }
+  std::vector<std::byte> other(embedding.bytes.begin(), embedding.bytes.end());
+  other.back() ^= std::byte(1);
+  small.tensors.back().bytes = other;
+  const auto [lm, warnings] = small.load();
+  CHECK_FALSE(lm.config.tied_head);
+  CHECK_THAT(warnings, has_text("\"lm_head.weight\" differs from it; the file's head is used"));
+  const auto numbers = to_host(lm.head.numbers());
+  CHECK((std::ranges::equal(std::as_bytes(std::span(numbers)), other)));
+  CHECK((to_host(lm.embedding.numbers()) != numbers));
 }
 
 }  // namespace iapt::test::io_model_weights

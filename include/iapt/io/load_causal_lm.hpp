@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +25,22 @@ class language_model : public causal_lm<T, Backend> {
  public:
   /// Joins a backbone and its tokenizer.
   /// @param place file or folder, for messages
-  language_model(causal_lm<T, Backend> lm, iapt::tokenizer words, std::string place)
-      : causal_lm<T, Backend>(std::move(lm)), words_(std::move(words)), place_(std::move(place)) {}
+  /// @param warn told what is odd in its adapters; see load_options
+  language_model(causal_lm<T, Backend> lm, iapt::tokenizer words, std::string place,
+                 std::function<void(const std::string&)> warn = {})
+      : causal_lm<T, Backend>(std::move(lm)),
+        words_(std::move(words)),
+        place_(std::move(place)),
+        warn_(std::move(warn)) {}
 
   /// Text to tokens and back.
   const iapt::tokenizer& tokenizer() const { return words_; }
   /// File or folder it came from, for messages.
   const std::string& place() const { return place_; }
+  /// Tells whoever loaded it what is odd and read all the same.
+  void warn(const std::string& text) const {
+    if (warn_) warn_(text);
+  }
   /// How it wants conversations written.
   /// @throws io_error if it has no template, or one that is not known
   chat_template chat() const { return chat_template(words_.spec().chat_template, place_); }
@@ -75,12 +85,7 @@ class language_model : public causal_lm<T, Backend> {
  private:
   iapt::tokenizer words_;
   std::string place_;
-};
-
-/// How a model is loaded.
-struct load_options {
-  weights_as weights = weights_as::expanded;  ///< stored ones take the file's memory and decode faster on a processor;
-                                              ///< training is a little faster on expanded ones
+  std::function<void(const std::string&)> warn_;
 };
 
 /// The backbone alone, of a `.gguf` file or a folder with config.json and safetensors.
@@ -91,7 +96,7 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
     const auto config = path / "config.json";
     const transformer_config c = read_config(config_json::parse(read_text_file(config), config.string()));
     const weights stored = weights::open(path);
-    return weight_loader<T, Backend>(backend, stored, {.gguf = false}, c, options.weights).load();
+    return weight_loader<T, Backend>(backend, stored, {.gguf = false}, c, options).load();
   }
   const gguf_file file = gguf_file::open(path);
   transformer_config c = read_config(file);
@@ -104,7 +109,7 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
   }
   const weights stored(file);
   const weight_names names{.gguf = true, .interleaved_pairs = c.family == "llama"};
-  return weight_loader<T, Backend>(backend, stored, names, c, options.weights).load();
+  return weight_loader<T, Backend>(backend, stored, names, c, options).load();
 }
 
 /// Adds the ends of answers that a folder's configurations name. generation_config.json counts first; config.json may
@@ -157,7 +162,7 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
                    " tokens, the model only " + std::to_string(lm.config.vocabulary));
   std::erase_if(words.end_of_generation, [&](token_id id) { return id >= lm.config.vocabulary; });  // never generated
   words.tokens.resize(std::size_t(lm.config.vocabulary));  // rows that pad a model's vocabulary are of no text
-  return {std::move(lm), tokenizer(std::move(words)), path.string()};
+  return {std::move(lm), tokenizer(std::move(words)), path.string(), options.warn};
 }
 
 }  // namespace iapt

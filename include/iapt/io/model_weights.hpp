@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A backbone's tensors, from stored ones: names and row orders of the formats.
 #pragma once
+#include <algorithm>
+#include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "iapt/io/weights.hpp"
@@ -43,19 +46,28 @@ enum class weights_as {
   stored     ///< as the file has them where that takes fewer bytes: quantised, or floats of 16 bits
 };
 
+/// How a model is loaded.
+struct load_options {
+  weights_as weights = weights_as::expanded;  ///< stored ones take the file's memory and decode faster on a processor;
+                                              ///< training is a little faster on expanded ones
+  std::function<void(const std::string&)> warn = {};  ///< told what is odd in a file and read all the same; also later,
+                                                      ///< of the model's adapters, and then on any thread
+};
+
 /// Reads a backbone's tensors into a backend's memory.
 template <class T, class Backend>
 class weight_loader {
  public:
   /// From stored tensors, for a configuration.
-  weight_loader(Backend& backend, const weights& stored, weight_names names, const transformer_config& config,
-                weights_as kept = weights_as::expanded)
-      : backend_(backend), stored_(stored), names_(names), config_(config), kept_(kept) {}
+  weight_loader(Backend& backend, const weights& stored, weight_names names, transformer_config config,
+                load_options options = {})
+      : backend_(backend), stored_(stored), names_(names), config_(std::move(config)), options_(std::move(options)) {}
 
   /// The whole model.
   /// @throws io_error if a tensor is missing, has another shape or cannot be decoded, or if there are tensors that a
   /// model of this configuration does not have: it would be computed wrongly without them
   causal_lm<T, Backend> load() {
+    untie_unequal_head();
     causal_lm<T, Backend> lm;
     lm.config = config_;
     const extent D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
@@ -84,6 +96,17 @@ class weight_loader {
   }
 
  private:
+  // A head that is not the embedding counts, whatever the configuration says.
+  // Source: transformers 5.24
+  void untie_unequal_head() {
+    const stored_tensor *head = stored_.find(names_.head()), *embedding = stored_.find(names_.embedding());
+    if (!config_.tied_head || !head || !embedding) return;
+    if (head->type == embedding->type && std::ranges::equal(head->bytes, embedding->bytes)) return;
+    config_.tied_head = false;
+    if (options_.warn)
+      options_.warn(stored_.place() + ": the configuration ties the head to the embedding, but \"" + names_.head() +
+                    "\" differs from it; the file's head is used");
+  }
   template <std::size_t Rank>
   tensor<T, int(Rank), Backend> read(const std::string& name, const std::array<extent, Rank>& shape,
                                      extent paired_heads = 0) {
@@ -98,7 +121,7 @@ class weight_loader {
   weight_matrix<T, Backend> read_matrix(const std::string& name, const extents<2>& shape, extent paired_heads = 0) {
     const stored_tensor& from = stored_.at(name, shape);
     const bool smaller = from.type && is_quantised(*from.type) && from.bytes.size() < from.size() * sizeof(T);
-    if (kept_ == weights_as::expanded || !smaller) return read(name, shape, paired_heads);
+    if (options_.weights == weights_as::expanded || !smaller) return read(name, shape, paired_heads);
     used_.insert(name);
     if (!paired_heads) return {backend_, shape, *from.type, from.bytes};
     return {backend_, shape, *from.type, unpaired<std::byte>({from.bytes.begin(), from.bytes.end()}, paired_heads)};
@@ -135,8 +158,8 @@ class weight_loader {
   Backend& backend_;
   const weights& stored_;
   weight_names names_;
-  const transformer_config& config_;
-  weights_as kept_;
+  transformer_config config_;
+  load_options options_;
   std::set<std::string> used_;
 };
 

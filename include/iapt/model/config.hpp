@@ -43,8 +43,8 @@ struct transformer_config {
     need(heads.head_size > 0 && heads.head_size % 2 == 0, "the head size must be even", heads.head_size);
     need(rope.theta > 0 && std::isfinite(rope.theta), "the base of the angles must be positive", rope.theta);
     need(rope.factor > 0 && std::isfinite(rope.factor), "the factor of the positions must be positive", rope.factor);
-    need(rope.high_frequency_factor > rope.low_frequency_factor,
-         "the high frequency factor must be above the low one", rope.high_frequency_factor);
+    need(rope.high_frequency_factor > rope.low_frequency_factor, "the high frequency factor must be above the low one",
+         rope.high_frequency_factor);
   }
 };
 
