@@ -191,4 +191,91 @@ TEST_CASE("a GGUF file with a damaged byte is read or refused", "[io]") {
     }
 }
 
+namespace {
+
+/// One part of a split model: each has two floats for each of its tensors.
+struct part {
+  std::uint16_t number = 0, count = 3;
+  std::int32_t all_tensors = 3;
+  std::vector<std::string> tensors;
+  float value = 0;
+
+  byte_string bytes() const {
+    byte_string bytes = start(tensors.size(), 3);
+    bytes.text("split.no").number(u32(2)).number(number);
+    bytes.text("split.count").number(u32(2)).number(count);
+    bytes.text("split.tensors.count").number(u32(5)).number(all_tensors);
+    for (std::size_t i = 0; i < tensors.size(); ++i) entry(bytes, tensors[i], {2}, 0, 32 * i);
+    bytes.append((32 - bytes.size() % 32) % 32, '\0');
+    for (std::size_t i = 0; i < tensors.size(); ++i) bytes.number(value).number(value + float(i)).append(24, '\0');
+    return bytes;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a model in several GGUF files is read from the first", "[io]") {
+  const temporary_folder folder;
+  std::vector<part> parts{{.number = 0, .tensors = {"a", "b"}, .value = 10},
+                          {.number = 1, .tensors = {}},
+                          {.number = 2, .tensors = {"c"}, .value = 30}};
+  const auto name = [](int number) { return "m-0000" + std::to_string(number) + "-of-00003.gguf"; };
+  const auto path = [&](int number) { return (folder.path() / name(number)).string(); };
+  const auto write = [&] {
+    for (int i = 0; i < 3; ++i) folder.write(name(i + 1), parts[std::size_t(i)].bytes());
+  };
+  const auto message = [&] {
+    write();
+    return io_message([&] { gguf_file::open(path(1)); });
+  };
+  const auto differs = [&](const std::string& key, const std::string& found, const std::string& expected) {
+    return has_text(key + ": is " + found + ", expected " + expected + "; this file does not belong to \"" + path(1));
+  };
+
+  SECTION("whole") {
+    write();
+    std::optional<gguf_file> file = gguf_file::open(path(1));
+    const tensor_table tensors = file->tensors();
+    CHECK(file->name() == path(1));
+    file.reset();  // the tensors keep the parts in memory
+    REQUIRE(tensors.all().size() == 3);
+    std::vector<float> numbers(2);
+    for (const auto& [tensor, expected] : {std::pair("b", std::vector<float>{10, 11}), {"c", {30, 30}}}) {
+      read_into(*tensors.find(tensor), std::span(numbers));
+      CHECK(numbers == expected);
+    }
+    CHECK(tensors.find("a")->file == path(1));
+    CHECK(tensors.find("c")->file == path(3));
+  }
+  SECTION("another part than the first") {
+    write();
+    CHECK_THAT(io_message([&] { gguf_file::open(path(2)); }),
+               has_text("split.no: this is number 2 of the 3 parts of a model; open the first, \"" + path(1)));
+  }
+  SECTION("a part that is missing") {
+    write();
+    std::filesystem::remove(path(3));
+    CHECK(io_message([&] { gguf_file::open(path(1)); }) ==
+          path(3) + ": is missing: number 3 of the 3 parts of a model; put it beside \"" + path(1) + "\"");
+  }
+  SECTION("a name that the other parts cannot be found by") {
+    const auto other = folder.write("m.gguf", parts[0].bytes());
+    CHECK_THAT(io_message([&] { gguf_file::open(other); }), has_text("must end in \"-00001-of-00003.gguf\""));
+  }
+  SECTION("parts of different models") {
+    parts[1].count = 2;
+    CHECK_THAT(message(), differs("split.count", "2", "3"));
+    parts[1].count = 3, parts[1].number = 2;
+    CHECK_THAT(message(), differs("split.no", "2", "1"));
+    parts[1].number = 1, parts[2].all_tensors = 4;
+    CHECK_THAT(message(), differs("split.tensors.count", "4", "3"));
+  }
+  SECTION("tensors that are missing, or there twice") {
+    parts[1].tensors = {"a"};
+    CHECK_THAT(message(), has_text(path(2) + ": the tensor \"a\" is in another part, too"));
+    parts[1].tensors = {"d"};
+    CHECK_THAT(message(), has_text("split.tensors.count: is 3, but the parts have 4 tensors together"));
+  }
+}
+
 }  // namespace iapt::test::io_gguf

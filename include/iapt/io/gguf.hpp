@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "iapt/io/byte_reader.hpp"
+#include "iapt/io/gguf_split.hpp"
 #include "iapt/io/gguf_value.hpp"
 #include "iapt/io/mapped_file.hpp"
 #include "iapt/io/tensor_table.hpp"
@@ -70,18 +71,20 @@ inline std::pair<std::optional<dtype>, std::string> gguf_tensor_type(std::uint32
   }
 }
 
-/// A GGUF file, opened and checked; tensors of types that we cannot read are listed, and refused only when read. Copies
-/// share the mapping.
+/// A GGUF file, or a model that is split over several, opened and checked; tensors of types that we cannot read are
+/// listed, and refused only when read. Copies share the mappings.
 class gguf_file {
  public:
   /// A key and its value.
   using entry = std::pair<std::string_view, gguf_value>;
 
-  /// Maps a file and reads its tables.
-  /// @throws io_error if it is missing or damaged
+  /// Maps a file and reads its tables. Of a model in several files, opens the first part: its metadata, and the tensors
+  /// of all parts, which lie beside it.
+  /// @throws io_error if a file is missing or damaged, if the parts do not belong together, or the first is another one
   static gguf_file open(const std::filesystem::path& path) {
-    auto file = std::make_shared<const mapped_file>(path);
-    return gguf_file(file->bytes(), file->path(), file);
+    gguf_file first = open_one(path);
+    if (const auto count = first.get_or<std::uint16_t>("split.count", 1); count > 1) first.add_other_parts(path, count);
+    return first;
   }
   /// Reads the tables of a file in memory, which must outlive everything that refers to it.
   /// @throws io_error if it is damaged; messages call it `name`
@@ -132,6 +135,46 @@ class gguf_file {
     std::vector<stored_tensor> listed;
     for (std::uint64_t i = 0; i < tensors; ++i) listed.push_back(read_tensor(reader));
     place(std::move(listed), reader.offset());
+  }
+
+  static gguf_file open_one(const std::filesystem::path& path) {
+    auto file = std::make_shared<const mapped_file>(path);
+    return gguf_file(file->bytes(), file->path(), file);
+  }
+  [[noreturn]] void refuse_split(const std::string& key, const std::string& reason) const {
+    const gguf_value* value = find(key);
+    refuse_file(name_, value ? value->offset : 0, key + ": " + reason);
+  }
+  // Adds the tensors of parts 2 to count; each keeps the mapping of its part.
+  void add_other_parts(const std::filesystem::path& path, unsigned count) {
+    const std::string of = " of the " + std::to_string(count) + " parts of a model";
+    if (const unsigned number = get<std::uint16_t>("split.no") + 1u; number != 1) {
+      const auto first = gguf_part_path(path, number, count, 1);
+      refuse_split("split.no", "this is number " + std::to_string(number) + of + "; open the first" +
+                                   (first ? ", " + in_quotes(first->string()) : ""));
+    }
+    for (unsigned number = 2; number <= count; ++number) {
+      const auto place = gguf_part_path(path, 1, count, number);
+      if (!place)
+        refuse_split("split.count", "this is the first" + of + ", so its name must end in \"" +
+                                        gguf_part_ending(1, count) + "\"; give all parts their names again");
+      if (!std::filesystem::exists(*place))
+        throw io_error(place->string() + ": is missing: number " + std::to_string(number) + of + "; put it beside " +
+                       in_quotes(name_));
+      const gguf_file part = open_one(*place);
+      for (const auto& [key, expected] :
+           {std::pair("split.count", extent(count)), std::pair("split.no", extent(number) - 1),
+            std::pair("split.tensors.count", get<extent>("split.tensors.count"))})
+        if (const auto found = part.get<extent>(key); found != expected)
+          part.refuse_split(key, "is " + std::to_string(found) + ", expected " + std::to_string(expected) +
+                                     "; this file does not belong to " + in_quotes(name_));
+      for (const stored_tensor& tensor : part.tensors_.all())
+        if (!tensors_.add(tensor))
+          throw io_error(part.name_ + ": the tensor " + in_quotes(tensor.name) + " is in another part, too");
+    }
+    if (const auto expected = get<extent>("split.tensors.count"); extent(tensors_.all().size()) != expected)
+      refuse_split("split.tensors.count", "is " + std::to_string(expected) + ", but the parts have " +
+                                              std::to_string(tensors_.all().size()) + " tensors together");
   }
 
   static constexpr std::uint64_t least_metadata = 8 + 4 + 1;    // length of key, type, one byte
