@@ -4,7 +4,7 @@
     python3 examples/bleu.py --generated FILE --references e2e/test.references.jsonl
 
 Needs: sacrebleu. FILE holds either JSON lines {"prompt", "generated"} in any order, or plain text,
-one generated text a line in the order of the references. The references are JSON lines {"prompt",
+one generated text a line in the order of the references; an empty line is an empty text. The references are JSON lines {"prompt",
 "references"}; a prompt that was not generated is an error unless --partial is given.
 
 Prints one JSON line: corpus BLEU (0 to 100) and chrF, the number of prompts, and sacrebleu's signature.
@@ -12,19 +12,21 @@ Prints one JSON line: corpus BLEU (0 to 100) and chrF, the number of prompts, an
 import argparse
 import json
 
-from sacrebleu.metrics import BLEU, CHRF
-
 
 def read_lines(path):
     with open(path, encoding="utf-8") as file:
-        return [line for line in file.read().split("\n") if line]
+        return file.read().removesuffix("\n").split("\n")
+
+
+def read_json_lines(path):
+    return [json.loads(line) for line in read_lines(path) if line.strip()]
 
 
 def read_generated(path, prompts):
     """Prompt -> generated text."""
     lines = read_lines(path)
-    if lines and lines[0].startswith("{"):
-        return {fields["prompt"]: fields["generated"] for fields in map(json.loads, lines)}
+    if lines[0].startswith("{"):
+        return {fields["prompt"]: fields["generated"] for fields in read_json_lines(path)}
     if len(lines) > len(prompts):
         raise SystemExit(f"{path}: {len(lines)} texts for {len(prompts)} prompts")
     return dict(zip(prompts, lines))
@@ -36,8 +38,9 @@ def main():
     parser.add_argument("--references", required=True)
     parser.add_argument("--partial", action="store_true", help="score only the prompts that were generated")
     arguments = parser.parse_args()
+    from sacrebleu.metrics import BLEU, CHRF  # here, so that reading can be tested without it
 
-    references = {fields["prompt"]: fields["references"] for fields in map(json.loads, read_lines(arguments.references))}
+    references = {fields["prompt"]: fields["references"] for fields in read_json_lines(arguments.references)}
     generated = read_generated(arguments.generated, list(references))
     scored = [prompt for prompt in references if prompt in generated]
     if len(scored) < len(references) and not arguments.partial or not scored:
