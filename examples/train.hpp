@@ -144,7 +144,6 @@ int train_program::adapt(const Model& lm) const {
   for (const auto* set : {&data, &dev})
     if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
   options.subject = {{"model", lm.fingerprint()}};
-  if constexpr (std::is_same_v<typename Model::value_type, bfloat16>) options.subject["dtype"] = "bfloat16";
   options.subject.update(subject_of<Method>(chosen));
   if constexpr (requires { chosen.text_needed(); }) {
     if (chosen.text_needed() > 0) chosen.start_text = text_to_start_from(lm, start_text, chosen, data);

@@ -10,7 +10,7 @@ import sys
 
 SOURCES = {".hpp", ".cuh", ".cpp", ".cu", ".py", ".sh", ".cmake"}
 TEXT = SOURCES | {".txt", ".json", ".md", ".in", ""}
-TEST = re.compile(r"tests/(?!support/|fuzz/|consumer/|compile_fail/)(.+)\.cpp$")
+TEST = re.compile(r"tests/(?!support/|fuzz/|consumer/|compile_fail/|kill/)(.+)\.cpp$")
 DATA = ("tests/data/", "tests/fuzz/corpus/")  # other people's words may say anything
 MACHINE = re.compile(r"(?<![\w.}/-])/(?:work|tmp|opt|home|root|Users)/\w")
 LINES, BYTES = 300, 1 << 20

@@ -65,10 +65,12 @@ TEST_CASE("adapter folders", "[model]") {
   folder.write("photos/cat.jpg", "precious");
   CHECK_THAT(io_message([&] { save_adapter(method, lm, folder.path() / "photos"); }), has_text("holds other files"));
   CHECK(std::filesystem::exists(folder.path() / "photos" / "cat.jpg"));
-  folder.write("checkpoint/adapter_config.json", "{}"), folder.write("checkpoint/training_args.bin", "precious");
-  CHECK_THAT(io_message([&] { save_adapter(method, lm, folder.path() / "checkpoint"); }),
-             has_text("holds \"training_args.bin\""));
-  save_adapter(method, lm, adapter);  // but an adapter is
+  // But an adapter is, and what others put beside it stays.
+  folder.write("sql/training_args.bin", "precious"), folder.write("sql/README.md", "precious");
+  save_adapter(method, lm, adapter);
+  CHECK(contents(adapter / "training_args.bin") == "precious");
+  CHECK(contents(adapter / "README.md") == "precious");
+  read = load_adapter<method_type>(lm, adapter);
   CHECK(numbers_of(read) == numbers_of(method));
 }
 

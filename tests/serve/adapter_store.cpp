@@ -8,6 +8,7 @@
 
 #include "data/byte_tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/refused_calls.hpp"
 #include "support/small_model.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -112,6 +113,7 @@ TEST_CASE("an adapter that changes while it is read is read anew", "[serve]") {
 }
 
 TEST_CASE("an adapter can be saved again and again while it is asked for", "[serve]") {
+  const bool exchanges = GENERATE(true, false);  // whether the system can exchange two names
   test_backend backend = with_threads(1);
   const lm_type lm = small(backend);
   const temporary_folder folder;
@@ -121,11 +123,15 @@ TEST_CASE("an adapter can be saved again and again while it is asked for", "[ser
   std::thread writer([&] {
     test_backend own = with_threads(1);
     const lm_type same = small(own);
-    for (int i = 0; i < 60; ++i) write(same, folder.path() / "a", 1 + i % 3);
+    const auto save = [&] {
+      for (int i = 0; i < 60; ++i) write(same, folder.path() / "a", 1 + i % 3);
+    };
+    exchanges ? save() : without_exchange(save);
     saved = true;
   });
-  int refused = 0;
+  int refused = 0, unlisted = 0;
   while (!saved) try {
+      unlisted += store.tenants() != names{"a"};
       (void)store.get("a");
     } catch (const io_error& e) {
       ++refused;
@@ -133,6 +139,7 @@ TEST_CASE("an adapter can be saved again and again while it is asked for", "[ser
     }
   writer.join();
   CHECK(refused == 0);
+  CHECK(unlisted == 0);
   (void)store.get("a");
   CHECK(store.bytes() == 3 * bytes);
   CHECK(store.tenants() == names{"a"});

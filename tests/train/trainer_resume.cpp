@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs that stop and go on, and the folders that they leave.
+#include <sstream>
+
 #include "support/catch.hpp"
 #include "support/io_errors.hpp"
+#include "support/refused_calls.hpp"
 #include "train/toy_run.hpp"
 
 namespace iapt::test::train_trainer_resume {
@@ -87,8 +90,125 @@ TEST_CASE("a run that is there is not replaced unless asked", "[train]") {
   toy_run<float> third;
   third.interrupt_after = 2;  // before anything was evaluated: the older run's best must be gone
   third(again);
-  CHECK(!std::filesystem::exists(folder.path() / "best"));
+  CHECK(contents(folder.path() / "best/values") == contents(folder.path() / "last/values"));
   CHECK(read_run(folder.path() / "checkpoint").at.step == 2);
+}
+
+TEST_CASE("a run whose checkpoint is gone is not replaced unless asked", "[train]") {
+  const temporary_folder folder;
+  toy_run<float>{}(settings(folder.path()));
+  std::filesystem::remove_all(folder.path() / "checkpoint");
+  const auto before = files(folder.path());
+  for (const bool resume : {false, true}) {
+    auto options = settings(folder.path());
+    options.resume = resume;
+    CHECK_THROWS_WITH(toy_run<float>{}(options), has_text("holds \"best\" of a run, but no checkpoint"));
+    CHECK(files(folder.path()) == before);
+  }
+  auto options = settings(folder.path());
+  options.overwrite = true;
+  CHECK(toy_run<float>{}(options).steps == 21);
+}
+
+TEST_CASE("two runs at a time do not meet in a folder", "[train]") {
+  const temporary_folder folder;
+  folder.write(".iapt.lock", "process 1 on nowhere since ever");  // of a process that was killed
+  std::string refused;
+  toy_run<float> first;
+  first.after_step = [&] {
+    if (first.states.size() != 5) return;
+    const auto before = files(folder.path());
+    auto options = settings(folder.path());
+    options.resume = true;
+    refused = io_message([&] { toy_run<float>{}(options); });
+    CHECK(files(folder.path()) == before);
+  };
+  first(settings(folder.path()));
+  CHECK_THAT(refused, has_text("process " + std::to_string(::getpid()) + " on ") && has_text(" since 20") &&
+                          has_text(" UTC works in this folder; wait until it has ended"));
+  CHECK(first.states.size() == 21);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / ".iapt.lock"));
+
+  toy_run<float> third;
+  auto options = settings(folder.path());
+  options.overwrite = true;
+  without_locks([&] { third(options); });
+  CHECK_THAT(third.said.front(), has_text("this file system has no locks"));
+  CHECK(third.states.size() == 21);
+}
+
+TEST_CASE("a run ends the same wherever it was killed between its folders", "[train]") {
+  struct killed {};
+  const bool with_dev = GENERATE(true, false), overwrites = GENERATE(false, true);
+  const temporary_folder folder;
+  std::map<extent, std::string> values;  // after each step
+  toy_run<float> whole;
+  if (!with_dev) whole.dev_set.clear();
+  whole.after_step = [&] {
+    std::ostringstream text;
+    text.precision(17);
+    for (float x : whole.method.values()) text << x << '\n';
+    values[whole.states.back().step] = text.str();
+  };
+  whole(settings(folder.path() / "whole"));
+  const auto expected = files(folder.path() / "whole");
+  const auto parts = std::ptrdiff_t(whole.saved.size());
+  REQUIRE(parts > 8);
+
+  const auto out = folder.path() / "killed";
+  for (const bool committed : {false, true})
+    for (std::ptrdiff_t part = 0; part < parts; ++part) {
+      CAPTURE(part, committed);
+      std::filesystem::remove_all(out);
+      if (overwrites) {
+        toy_run<float> older;
+        older.dev_set = counting(6, 3);
+        older(settings(out));
+      }
+      toy_run<float> first;
+      (committed ? first.after_commit : first.before_commit) = [&, left = part]() mutable {
+        if (left-- == 0) throw killed();
+      };
+      if (!with_dev) first.dev_set.clear();
+      auto options = settings(out);
+      options.overwrite = overwrites;
+      CHECK_THROWS_AS(first(options), killed);
+
+      options.overwrite = false, options.resume = true;
+      toy_run<float> next;
+      if (!with_dev) next.dev_set.clear();
+      next.interrupt_after = read_run(out / "checkpoint").at.step + 1;
+      next(options);
+      const auto at = read_run(out / "checkpoint").at;
+      CHECK(contents(out / "last/values") == values[at.step]);
+      CHECK(contents(out / "best/values") == values[at.best_step ? at.best_step : at.step]);
+
+      toy_run<float> rest;
+      if (!with_dev) rest.dev_set.clear();
+      rest(options);
+      CHECK(files(out) == expected);
+    }
+}
+
+TEST_CASE("a run that goes on elsewhere says that its bits differ", "[train]") {
+  const temporary_folder folder;
+  auto options = settings(folder.path());
+  const auto go_on = [&](int threads, extent until) {
+    toy_run<float> part{.threads = threads};
+    part.interrupt_after = until;
+    part(options);
+    return part.said.front();
+  };
+  go_on(1, 4);
+  options.resume = true;
+  CHECK(go_on(1, 5) == "resumed at step 4 of 21, bit for bit as if it had not stopped");
+  CHECK_THAT(go_on(2, 6), starts_with("resumed at step 5 of 21\nnote: the run does not go on bit for bit") &&
+                              has_text("\n      device: \"1 thread") && has_text(" now"));
+  CHECK_THAT(go_on(2, 7), has_text("resumed at step 6 of 21, bit for bit"));
+  auto run = nlohmann::ordered_json::parse(contents(folder.path() / "checkpoint/run.json"));
+  run.erase("machine");  // as version 0.1 wrote it
+  folder.write("checkpoint/run.json", run.dump());
+  CHECK_THAT(go_on(2, 8), has_text("note: the checkpoint does not say what computed it"));
 }
 
 TEST_CASE("folders of somebody else are left alone", "[train]") {
@@ -97,6 +217,23 @@ TEST_CASE("folders of somebody else are left alone", "[train]") {
   toy_run<float> run;
   CHECK_THROWS_WITH(run(settings(folder.path())), has_text("holds other files"));
   CHECK(files(folder.path()).size() == 1);
+  std::filesystem::rename(folder.path() / "checkpoint", folder.path() / "best");
+  CHECK_THROWS_WITH(run(settings(folder.path())), has_text("holds \"best\" of a run"));
+  CHECK(files(folder.path()).size() == 1);
+}
+
+TEST_CASE("a file that somebody puts into a run's folders stays, and ends no run", "[train]") {
+  const temporary_folder folder;
+  toy_run<float> run;
+  run.after_step = [&] {
+    if (run.states.size() != 4) return;
+    for (const char* name : {"best/notes.txt", "last/.DS_Store", "checkpoint/notes.txt"})
+      folder.write(name, "precious");
+  };
+  CHECK(run(settings(folder.path())).steps == 21);
+  auto left = files(folder.path());
+  for (const char* name : {"best/notes.txt", "last/.DS_Store", "checkpoint/notes.txt"}) CHECK(left[name] == "precious");
+  CHECK(left.size() == 8);
 }
 
 TEST_CASE("other settings or other data cannot be resumed", "[train]") {

@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,9 +33,8 @@ concept known_to_peft = requires {
 
 /// The folder that holds an adapter, if there is one: the one named, or the best of a run that was saved there.
 inline std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder) {
-  std::error_code none;  // also of a name that is too long
   for (const std::filesystem::path& inside : {folder, folder / "best", folder / "last"})
-    if (std::filesystem::exists(inside / adapter_files[0], none)) return inside;
+    if (auto found = find_folder(inside, adapter_files[0])) return found;
   return {};
 }
 /// The same, where there must be one.
@@ -52,7 +50,7 @@ class adapter_reader {
   /// Opens configuration and tensors.
   /// @throws io_error if they are missing or damaged
   explicit adapter_reader(const std::filesystem::path& path)
-      : folder_(complete_folder(path)),
+      : folder_(complete_folder(path, adapter_files[0])),
         config_(open_config(folder_ / "adapter_config.json")),
         peft_(config_.has("peft_type")),
         method_(config_.get<std::string>(peft_ ? "peft_type" : "method")),
@@ -206,13 +204,13 @@ auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::p
                         });
 }
 
-/// Writes an adapter folder, atomically: the old one or the new one is there, never a part.
-/// @throws io_error if the system refuses, or the folder holds something else
+/// Writes an adapter folder, atomically: the old one or the new one is there, never a part. What else an adapter's
+/// folder holds stays in it.
+/// @throws io_error if the system refuses, or the folder holds files, but no adapter
 template <class Method, class S, class Backend>
 void save_adapter(Method& method, const language_model<S, Backend>& lm, const std::filesystem::path& path) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
-  require_replaceable(path, {"adapter_config.json", "adapter.safetensors", "adapter_model.safetensors", "README.md"});
-  atomic_folder folder(path);
+  atomic_folder folder(path, adapter_files);
   nlohmann::ordered_json json;
   tensor_file_writer<typename Method::value_type> tensors;
   method.store(tensors);

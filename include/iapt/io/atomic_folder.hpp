@@ -5,132 +5,169 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <initializer_list>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "iapt/io/atomic_file.hpp"
 #include "iapt/io/failure.hpp"
+#include "iapt/io/temporary.hpp"
 
 namespace iapt {
 
-/// A folder under construction. Files are written into `NAME.partial`; `commit` flushes them and swaps the folder with
-/// NAME. Where the system can exchange two names (Linux), NAME is complete at every moment. Elsewhere NAME is first
-/// renamed to `NAME.old`, so for an instant only that one exists.
+/// Refuses to have a folder replaced that is somebody else's.
+/// @param folder may be missing or empty
+/// @param first the file that is in every folder of the kind that is about to be written
+/// @throws io_error if the folder is none, or holds files, but not the first
+inline void require_replaceable(const std::filesystem::path& folder, std::string_view first) {
+  namespace fs = std::filesystem;
+  if (!fs::exists(folder)) return;
+  if (!fs::is_directory(folder)) throw io_error(folder.string() + ": is not a folder");
+  if (!fs::is_empty(folder) && !fs::exists(folder / first))
+    throw io_error(folder.string() + ": holds other files and no " + std::string(first) +
+                   ", so it is not replaced; choose another");
+}
+
+/// A folder under construction. Files are written into a folder of its own beside it (temporary.hpp); `commit` flushes
+/// them and swaps the folder with the one that has the name, NAME. Where the system can exchange two names (Linux, on
+/// its own file systems), NAME is complete at every moment. Elsewhere the old folder is first renamed, so for an
+/// instant NAME is missing. A reader calls `find_folder(NAME, ...)`, which finds the old one then.
 ///
-/// A reader calls `complete_folder(NAME)`, which knows both. A leftover `NAME.partial` is never read; the next writer
-/// removes it. There may be one writer at a time.
+/// Of the old folder no other file is removed than those that such folders have; what else is in it moves to the new
+/// one. What killed writers left is cleared up in the same way once NAME is in place. Several may write one folder at a
+/// time; the last stays.
 class atomic_folder {
  public:
-  /// Begins with an empty `NAME.partial`; clears up what a killed writer left.
-  /// @throws io_error if the parent is missing or not writable
-  explicit atomic_folder(const std::filesystem::path& folder) : folder_(without_slash(folder)) {
-    namespace fs = std::filesystem;
-    std::error_code failure;
-    const bool present = fs::exists(fs::symlink_status(folder_, failure));
-    if (present && !fs::is_directory(folder_)) throw io_error(folder_.string() + ": is not a folder");
-    if (!present && fs::is_directory(old())) rename(old(), folder_);  // a writer was killed between its two renames
-    remove(old());
-    remove(partial());
-    if (!fs::create_directory(partial(), failure) || failure)
-      throw io_error(partial().string() + ": cannot create: " + failure.message());
+  /// Begins with an empty folder.
+  /// @param folder NAME; behind a symbolic link it is the link's target that is replaced
+  /// @param files that folders of the kind have: the first always, the others perhaps
+  /// @throws io_error if NAME is somebody else's, or the parent is missing or not writable
+  atomic_folder(const std::filesystem::path& folder, std::span<const char* const> files)
+      : folder_(place_of(folder)), files_(files.begin(), files.end()) {
+    require_replaceable(folder_, files_.front());
+    new_ = temporary::folder(folder_);
+    temporary_name replaced = new_.name;
+    replaced.ending = replaced_ending;
+    old_ = folder_.parent_path() / replaced.text();
   }
   ~atomic_folder() {
-    std::error_code ignored;
-    if (!committed_) std::filesystem::remove_all(partial(), ignored);
+    if (committed_) return;
+    std::rename(old_.c_str(), folder_.c_str());  // there is none, but where the second of two renames has failed
+    remove(old_), remove(partial());
   }
   atomic_folder(const atomic_folder&) = delete;
   atomic_folder& operator=(const atomic_folder&) = delete;
 
   /// Where to write the files until `commit`.
-  std::filesystem::path partial() const { return beside(".partial"); }
+  const std::filesystem::path& partial() const { return new_.path; }
 
   /// Flushes everything to the disk and puts the folder in place. Call it once, last.
   /// @throws io_error if the system cannot; a complete folder can still be found
   void commit() {
-    flush(partial());
-    if (!std::filesystem::exists(folder_)) {
-      rename(partial(), folder_);
-    } else if (!exchange()) {
-      rename(folder_, old());
-      rename(partial(), folder_);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(partial())) sync_to_disk(entry.path());
+    sync_to_disk(partial());
+    // A folder can be renamed to a name that is free, or an empty folder's.
+    while (std::rename(partial().c_str(), folder_.c_str()) != 0) {
+      if (errno != ENOTEMPTY && errno != EEXIST) refuse_call(partial().string(), "rename to " + folder_.string());
+      if (exchange()) break;
+      remove(old_);  // another writer was faster than the second rename: what it wrote is replaced now
+      if (std::rename(folder_.c_str(), old_.c_str()) != 0 && errno != ENOENT)
+        refuse_call(folder_.string(), "rename to " + old_.string());
     }
     committed_ = true;
-    sync_folder(folder_.parent_path());
-    remove(partial());  // after an exchange this is the old folder
-    remove(old());
+    sync_to_disk(folder_.parent_path());
+    // What cannot be removed yet (NFS keeps files that a reader has open) is left to the next writer.
+    remove(old_), remove(partial());  // one of them is what was replaced
+    clear_leftovers(folder_, [this](const std::filesystem::path& left) { remove(left); });
   }
 
  private:
-  static std::filesystem::path without_slash(const std::filesystem::path& folder) {
-    return folder.has_filename() ? folder : folder.parent_path();
+  bool is_ours(const std::string& file) const {
+    const auto known = [&](const std::string& name) {
+      return std::find(files_.begin(), files_.end(), name) != files_.end();
+    };
+    const auto unfinished = parse_temporary_name(file);
+    return known(unfinished ? unfinished->target : file);
   }
-  std::filesystem::path beside(const char* ending) const { return folder_.string() + ending; }
-  std::filesystem::path old() const { return beside(".old"); }
-
-  static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-    if (std::rename(from.c_str(), to.c_str()) != 0) refuse_call(from.string(), "rename to " + to.string());
-  }
-  static void remove(const std::filesystem::path& folder) {
+  /// Removes a folder that is not NAME, but for files of others: they move to NAME, or stay where the name is taken.
+  void remove(const std::filesystem::path& folder) const {
+    namespace fs = std::filesystem;
     std::error_code failure;
-    std::filesystem::remove_all(folder, failure);
-    if (failure) throw io_error(folder.string() + ": cannot remove: " + failure.message());
-  }
-  static void flush(const std::filesystem::path& folder) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-      if (entry.is_directory()) sync_folder(entry.path());
-      if (!entry.is_regular_file()) continue;
-      const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
-      if (file < 0) refuse_call(entry.path().string(), "open");
-      const int result = ::fsync(file), reason = errno;
-      ::close(file);
-      if (result != 0) refuse_call(entry.path().string(), "flush", reason);
-    }
-    sync_folder(folder);
+    std::vector<fs::path> entries;
+    for (fs::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
+      entries.push_back(at->path());
+    for (const auto& entry : entries)
+      if (is_ours(entry.filename()))
+        ::unlink(entry.c_str());
+      else if (const auto kept = folder_ / entry.filename(); !fs::exists(fs::symlink_status(kept, failure)))
+        std::rename(entry.c_str(), kept.c_str());
+    ::rmdir(folder.c_str());
   }
   /// One call that swaps both names; false where the system or the file system has no such call.
   bool exchange() const {
 #ifdef RENAME_EXCHANGE
     if (::renameat2(AT_FDCWD, partial().c_str(), AT_FDCWD, folder_.c_str(), RENAME_EXCHANGE) == 0) return true;
-    if (errno != EINVAL && errno != ENOSYS) refuse_call(folder_.string(), "exchange with " + partial().string());
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != ENOENT)
+      refuse_call(folder_.string(), "exchange with " + partial().string());
 #endif
     return false;
   }
 
-  std::filesystem::path folder_;
+  std::filesystem::path folder_, old_;
+  std::vector<std::string> files_;
+  temporary new_;
   bool committed_ = false;
 };
 
-/// Whether a folder of this name is one that a writer works on, or was killed at.
+/// Whether version 0.1 gave this name to a folder that a writer worked on, or was killed at.
 inline bool is_unfinished_name(std::string_view name) { return name.ends_with(".partial") || name.ends_with(".old"); }
 
-/// Refuses to have a folder replaced that holds something else than what is about to be written.
-/// @param folder may be missing or empty
-/// @param files that folders of the kind have: the first always, the others perhaps
-/// @throws io_error if the folder holds files, but not the first, or one that is not among them
-inline void require_replaceable(const std::filesystem::path& folder, std::initializer_list<std::string_view> files) {
-  namespace fs = std::filesystem;
-  if (!fs::is_directory(folder) || fs::is_empty(folder)) return;
-  const std::string first(*files.begin());
-  if (!fs::exists(folder / first))
-    throw io_error(folder.string() + ": holds other files and no " + first + ", so it is not replaced; choose another");
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (const auto name = entry.path().filename().string(); std::find(files.begin(), files.end(), name) == files.end())
-      throw io_error(folder.string() + ": holds " + in_quotes(name) + " beside " + first +
-                     ", so it is not replaced; choose another");
+/// The name of the folder that one of this name stands for: a name that only a writer gives between two renames, or
+/// version 0.1 gave ("NAME.old"), is that of the folder it replaces; any other stands for itself.
+inline std::string folder_name(const std::string& name) {
+  if (const auto replaced = parse_temporary_name(name); replaced && replaced->ending == replaced_ending)
+    return replaced->target;
+  constexpr std::string_view before = ".old";
+  return name.ends_with(before) ? name.substr(0, name.size() - before.size()) : name;
 }
 
-/// The complete folder that `atomic_folder` keeps under this name: NAME, or `NAME.old` where a writer was killed
-/// between its two renames.
-/// @throws io_error if there is neither
-inline std::filesystem::path complete_folder(const std::filesystem::path& folder) {
-  if (std::filesystem::is_directory(folder)) return folder;
-  const std::filesystem::path plain = folder.has_filename() ? folder : folder.parent_path();
-  if (const std::filesystem::path old = plain.string() + ".old"; std::filesystem::is_directory(old)) return old;
-  throw io_error(plain.string() + ": there is no such folder");
+/// The complete folder that `atomic_folder` keeps under this name: NAME, or the old one where a writer is, or was
+/// killed, between its two renames. Then the new one is still beside it. Where NAME was removed, no copy of it counts.
+/// The old one's path is good until the writer has gone on; ask anew where it fails.
+/// @param folder NAME
+/// @param first the file that is in every folder of the kind that is looked for
+inline std::optional<std::filesystem::path> find_folder(const std::filesystem::path& folder, std::string_view first) {
+  namespace fs = std::filesystem;
+  std::error_code none;  // also of a name that is too long
+  const auto is_there = [&](const fs::path& path) { return fs::is_regular_file(path / first, none); };
+  const fs::path place = place_of(folder);
+  // Twice, because NAME may have been put in place after it was missed and before its old one was looked for.
+  for (int round = 0; round < 2; ++round) {
+    if (is_there(place)) return folder;
+    for (temporary_name name : temporary_names(place)) {
+      if (name.ending != replaced_ending) continue;
+      const fs::path old = place.parent_path() / name.text();
+      name.ending = written_ending;
+      if (fs::is_directory(place.parent_path() / name.text(), none) && is_there(old)) return old;
+    }
+    if (const fs::path old = place.string() + ".old";
+        fs::is_directory(place.string() + ".partial", none) && is_there(old))
+      return old;  // of version 0.1
+  }
+  return is_there(place) ? std::optional(folder) : std::nullopt;
+}
+
+/// The same, where there must be one.
+/// @throws io_error if there is none
+inline std::filesystem::path complete_folder(const std::filesystem::path& folder, std::string_view first) {
+  if (auto found = find_folder(folder, first)) return *std::move(found);
+  throw io_error(place_of(folder).string() + ": there is no such folder, or no " + std::string(first) + " in it");
 }
 
 }  // namespace iapt

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <semaphore>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -57,12 +58,19 @@ class adapter_store {
 
   /// The names of all tenants that are there now, in order.
   std::vector<std::string> tenants() const {
-    std::vector<std::string> names;
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored))
-      if (std::string name = entry.path().filename().string(); has(name)) names.push_back(std::move(name));
-    std::sort(names.begin(), names.end());
-    return names;
+    namespace fs = std::filesystem;
+    std::set<std::string> names;
+    std::error_code none;
+    // A folder that is renamed while they are listed may be passed over, so they are listed again then.
+    fs::file_time_type before, after = fs::last_write_time(folder_, none);
+    int tries = 4;
+    do {
+      before = after;
+      for (fs::directory_iterator at(folder_, none), end; !none && at != end; at.increment(none))
+        if (std::string name = folder_name(at->path().filename().string()); has(name)) names.insert(std::move(name));
+      after = fs::last_write_time(folder_, none);
+    } while (after != before && --tries > 0);
+    return {names.begin(), names.end()};
   }
   /// Whether there is such a tenant now.
   bool has(const std::string& tenant) const { return find(tenant).has_value(); }
@@ -136,10 +144,7 @@ class adapter_store {
                         [](unsigned char c) { return c < ' ' || c == '/' || c == '\\' || c == 0x7F; });
   }
   std::optional<std::filesystem::path> find(const std::string& tenant) const {
-    auto found = is_name(tenant) ? find_adapter(folder_ / tenant) : std::nullopt;
-    std::error_code none;
-    if (found && !std::filesystem::is_regular_file(*found / adapter_files[0], none)) found.reset();
-    return found;
+    return is_name(tenant) ? find_adapter(folder_ / tenant) : std::nullopt;
   }
   // As the tenant's folder is now; the facts of a file that is not there are 0.
   state require(const std::string& tenant) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that a run needs in order to go on as if it had never stopped, in a folder that is replaced as a whole.
 #pragma once
+#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -34,14 +35,19 @@ struct run_position {
   extent without_gain = 0;                   ///< evaluations since then
 };
 
+/// The files of a checkpoint's folder.
+inline constexpr std::array checkpoint_files{"run.json", "state.safetensors"};
+
 /// Writes a checkpoint atomically: `state.safetensors` holds each parameter and what AdamW remembers about it, exactly;
 /// `run.json` the position and the settings.
 /// @param folder its name; whatever is there is replaced
 /// @param settings what the run was started with, an object of plain values
+/// @param machine what computes it, likewise
 /// @throws io_error if the system refuses; the old checkpoint is then whole
 template <class T, class Backend>
 void save_checkpoint(const std::filesystem::path& folder, const run_position& at,
-                     const nlohmann::ordered_json& settings, const adamw<T, Backend>& optimizer) {
+                     const nlohmann::ordered_json& settings, const nlohmann::ordered_json& machine,
+                     const adamw<T, Backend>& optimizer) {
   const auto parameters = optimizer.parameters();
   const auto moments = optimizer.state();
   std::vector<std::vector<T>> values;
@@ -68,8 +74,9 @@ void save_checkpoint(const std::filesystem::path& folder, const run_position& at
                                    {"best_step", at.best_step},
                                    {"without_gain", at.without_gain},
                                    {"settings", settings},
+                                   {"machine", machine},
                                    {"updates", updates}};
-  atomic_folder writer(folder);
+  atomic_folder writer(folder, checkpoint_files);
   write_safetensors(writer.partial() / "state.safetensors", std::move(tensors));
   write_text_file(writer.partial() / "run.json", run.dump(1) + "\n");
   writer.commit();
@@ -79,6 +86,7 @@ void save_checkpoint(const std::filesystem::path& folder, const run_position& at
 struct stored_run {
   run_position at;               ///< where the run stands
   nlohmann::json settings;       ///< what it was started with
+  nlohmann::json machine;        ///< what computed it; null in a checkpoint of version 0.1
   nlohmann::json updates;        ///< how often each parameter was updated, by name
   std::filesystem::path folder;  ///< where it was found
 };
@@ -86,7 +94,8 @@ struct stored_run {
 /// Reads where a run stands.
 /// @throws io_error if there is no checkpoint, or it is damaged
 inline stored_run read_run(const std::filesystem::path& folder) {
-  stored_run run{.at = {}, .settings = {}, .updates = {}, .folder = complete_folder(folder)};
+  stored_run run{
+      .at = {}, .settings = {}, .machine = {}, .updates = {}, .folder = complete_folder(folder, checkpoint_files[0])};
   const auto path = run.folder / "run.json";
   const std::string text = read_text_file(path);
   try {
@@ -105,6 +114,7 @@ inline stored_run read_run(const std::filesystem::path& folder) {
               .best_step = json.at("best_step"),
               .without_gain = json.at("without_gain")};
     run.settings = json.at("settings");
+    run.machine = json.value("machine", nlohmann::json());
     run.updates = json.at("updates");
   } catch (const nlohmann::json::exception& failure) {
     throw io_error(path.string() + ": is no checkpoint of a run: " + failure.what() + "; start the run anew");
@@ -112,22 +122,38 @@ inline stored_run read_run(const std::filesystem::path& folder) {
   return run;
 }
 
+/// What differs between two objects of plain values, a line for each name that the second has.
+inline std::string differences(const nlohmann::json& before, const nlohmann::ordered_json& given) {
+  const nlohmann::json now = parse_json(given.dump());  // as it would be read again
+  std::string lines;
+  for (const auto& [name, value] : now.items()) {
+    const auto old = before.find(name);
+    if (old != before.end() && *old == value) continue;
+    lines +=
+        "\n      " + name + ": " + (old == before.end() ? "nothing" : old->dump()) + " then, " + value.dump() + " now";
+  }
+  return lines;
+}
+
 /// Fails if a run was started with other settings: it could not go on as if never stopped.
 /// @throws error naming each setting that differs
 inline void require_equal_settings(const stored_run& run, const nlohmann::ordered_json& given) {
-  const nlohmann::json settings = parse_json(given.dump());  // as they would be read again
-  std::string differences;
-  for (const auto& [name, now] : settings.items()) {
-    const auto before = run.settings.find(name);
-    if (before != run.settings.end() && *before == now) continue;
-    differences += "\n      " + name + ": " + (before == run.settings.end() ? "nothing" : before->dump()) + " then, " +
-                   now.dump() + " now";
-  }
-  if (!differences.empty())
+  if (const std::string found = differences(run.settings, given); !found.empty())
     throw error(run.folder.string() +
                 ": the run to resume was started with other settings; give the same, or start "
                 "anew without resuming:" +
-                differences);
+                found);
+}
+
+/// How exactly a run goes on, for the user, behind "resumed at step 6 of 21".
+/// @param run what it goes on from
+/// @param machine what computes it now
+inline std::string to_text(const stored_run& run, const nlohmann::ordered_json& machine) {
+  if (!run.machine.is_object())
+    return "\nnote: the checkpoint does not say what computed it, so the run may not go on bit for bit";
+  const std::string found = differences(run.machine, machine);
+  if (found.empty()) return ", bit for bit as if it had not stopped";
+  return "\nnote: the run does not go on bit for bit, because something else computes it:" + found;
 }
 
 /// Puts the numbers of a checkpoint into the parameters and the optimiser.

@@ -53,6 +53,11 @@ class metrics_log {
     file_ << line.dump() << '\n' << std::flush;
     if (!file_) throw io_error(path_ + ": cannot write; is the disk full?");
   }
+  /// Makes the lines durable.
+  /// @throws io_error if the system cannot
+  void sync() const {
+    if (!path_.empty()) sync_to_disk(path_);
+  }
 
  private:
   std::string path_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a training run is told, and what it tells.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "iapt/core/error.hpp"
 #include "iapt/core/shape.hpp"
 #include "iapt/data/batches.hpp"
 #include "iapt/optim/adamw.hpp"
@@ -37,6 +39,19 @@ struct train_options {
   bool resume = false;     ///< go on from the checkpoint in `out`, if there is one
   bool overwrite = false;  ///< replace a run that is there; without it, a run in `out` is an error
 };
+
+/// The same options, where they make sense for a training set of so many examples.
+/// @throws error if they do not
+inline const train_options& checked(const train_options& o, std::size_t examples) {
+  if (examples == 0) throw error("train: the training set is empty");
+  if (o.epochs < 1 || o.batch < 1)
+    throw error("train: epochs and batch must be at least 1, found " + std::to_string(o.epochs) + " and " +
+                std::to_string(o.batch));
+  if (!(o.warm_up >= 0 && o.warm_up <= 1))
+    throw error("train: warm-up is a fraction of all steps, 0 to 1, found " + std::to_string(o.warm_up));
+  if (o.resume && o.out.empty()) throw error("train: to resume a run, name its folder");
+  return o;
+}
 
 /// What a run calls. Every member may be empty.
 struct train_callbacks {

@@ -14,11 +14,14 @@
 #include <vector>
 
 #include "iapt/core/error.hpp"
+#include "iapt/io/folder_lock.hpp"
 #include "iapt/train/checkpoint.hpp"
 #include "iapt/train/evaluate.hpp"
 #include "iapt/train/gradient.hpp"
 #include "iapt/train/metrics.hpp"
 #include "iapt/train/options.hpp"
+#include "iapt/train/run_folder.hpp"
+#include "iapt/train/run_machine.hpp"
 #include "iapt/train/run_settings.hpp"
 
 namespace iapt {
@@ -31,9 +34,12 @@ namespace iapt {
 ///
 /// In `options.out` it leaves the adapters `best` (by dev loss; without a dev set, the last) and `last`, written by
 /// `callbacks.save`; `metrics.jsonl`; and `checkpoint`, from which `options.resume` continues bit for bit as if the run
-/// had never stopped. All but the metrics are written at each evaluation, and when the run is interrupted. A run that
-/// is there already is resumed, or replaced where `options.overwrite` says so, or else refused. In the end the method
-/// holds the last values.
+/// had never stopped, if the same machine computes it. All but the metrics are written at each evaluation, and when the
+/// run is interrupted. A run that is there already is resumed, or replaced where `options.overwrite` says so, or else
+/// refused. One run at a time works in a folder. In the end the method holds the last values.
+///
+/// The checkpoint is the one truth. It is written first; the adapters and the metrics follow from it, and are put right
+/// when the run goes on. So a process may be killed at any instant.
 /// @par Source bi-level learning: Liu et al. 2019, "DARTS", first order
 template <class Backend, class Model, class Method>
 class trainer {
@@ -54,9 +60,10 @@ class trainer {
         method_(method),
         train_set_(train_set),
         dev_set_(dev_set.begin(), dev_set.end()),
-        options_(checked(options, train_set)),
+        options_(checked(options, train_set.size())),
         callbacks_(callbacks),
         settings_(run_settings(options, train_set, dev_set)),
+        machine_(run_machine(backend.description(), name_of_weights<Model, number>())),
         order_(train_set.size(), std::size_t(options.batch), options.seed),
         optimizer_(method.parameters(), optimizer_options(options)) {
     const auto parameters = optimizer_.parameters();
@@ -68,7 +75,8 @@ class trainer {
 
   /// Runs to the end, from the beginning or from the checkpoint.
   /// @throws numeric_error if a loss or gradient is not finite: it names the step, and the last good checkpoint is kept
-  /// @throws io_error if a file cannot be written, or the checkpoint to resume is damaged
+  /// @throws io_error if a file cannot be written, the checkpoint to resume is damaged, or another run works in the
+  /// folder
   /// @throws error if the run to resume had other settings, or there is a run and neither resume nor overwrite is asked
   train_result run() {
     begin();
@@ -86,6 +94,7 @@ class trainer {
         end = train_end::interrupted;
     }
     save();
+    lock_.reset();
     return {.end = end,
             .steps = at_.step,
             .tokens = at_.tokens,
@@ -104,16 +113,6 @@ class trainer {
   // Purposes of the random orders that one seed gives.
   static constexpr std::uint32_t halving = 1, coefficient_batches = 2;
 
-  static const train_options& checked(const train_options& o, std::span<const example> train_set) {
-    if (train_set.empty()) throw error("train: the training set is empty");
-    if (o.epochs < 1 || o.batch < 1)
-      throw error("train: epochs and batch must be at least 1, found " + std::to_string(o.epochs) + " and " +
-                  std::to_string(o.batch));
-    if (!(o.warm_up >= 0 && o.warm_up <= 1))
-      throw error("train: warm-up is a fraction of all steps, 0 to 1, found " + std::to_string(o.warm_up));
-    if (o.resume && o.out.empty()) throw error("train: to resume a run, name its folder");
-    return o;
-  }
   static adamw_options optimizer_options(const train_options& o) {
     adamw_options chosen = o.optimizer;
     if (o.bilevel) chosen.coefficients = o.bilevel_coefficients;
@@ -143,35 +142,26 @@ class trainer {
 
   void begin() {
     if (options_.out.empty()) return;
-    std::error_code failure;
-    std::filesystem::create_directories(options_.out, failure);
-    if (failure) throw io_error(options_.out.string() + ": cannot create the folder: " + failure.message());
-    require_replaceable(checkpoint(), {"run.json", "state.safetensors"});
-    const bool present = there_is(checkpoint()), resumes = options_.resume && present;
-    if (present && !options_.resume && !options_.overwrite)
-      if (const extent step = read_run(checkpoint()).at.step; step > 0)
-        throw error(options_.out.string() + ": holds a run that stands at step " + std::to_string(step) +
-                    "; resume it, overwrite it, or choose another folder");
-    if (resumes) {
-      const stored_run run = read_run(checkpoint());
-      require_equal_settings(run, settings_);
-      if (run.at.step > steps_)
-        throw io_error(checkpoint().string() + ": the run stands at step " + std::to_string(run.at.step) + " of " +
+    make_run_folder(options_.out);
+    lock_.emplace(options_.out);
+    if (!lock_->certain())
+      say("note: " + options_.out.string() + ": this file system has no locks; see that no other run works there");
+    const auto run = run_to_resume(options_.out, options_.resume, options_.overwrite);
+    if (run) {
+      require_equal_settings(*run, settings_);
+      if (run->at.step > steps_)
+        throw io_error(checkpoint().string() + ": the run stands at step " + std::to_string(run->at.step) + " of " +
                        std::to_string(steps_) + ", which is not possible");
-      load_checkpoint(run, optimizer_);
-      at_ = run.at, saved_ = at_.step;
-      say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_));
-    } else if (options_.resume) {
-      say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
+      load_checkpoint(*run, optimizer_);
+      at_ = run->at, saved_ = at_.step;
+      say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_) + to_text(*run, machine_));
+    } else {
+      if (options_.resume) say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
+      save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
+      saved_ = at_.step;
     }
-    metrics_ = metrics_log(options_.out / "metrics.jsonl", resumes ? at_.step : -1);
-    if (resumes) return;
-    // What an older run left in this folder must not be taken for this run's.
-    if (present) std::filesystem::remove_all(options_.out / "best");
-    save();
-  }
-  static bool there_is(const std::filesystem::path& folder) {
-    return std::filesystem::exists(folder) || std::filesystem::is_directory(folder.string() + ".old");
+    metrics_ = metrics_log(options_.out / "metrics.jsonl", run ? at_.step : -1);
+    save_adapters();
   }
 
   void step() {
@@ -250,7 +240,6 @@ class trainer {
     const bool better = !at_.best_dev_loss || found.loss < *at_.best_dev_loss;
     if (better) {
       at_.best_dev_loss = found.loss, at_.best_step = at_.step, at_.without_gain = 0;
-      save_adapter("best");
     } else {
       ++at_.without_gain;
     }
@@ -262,13 +251,16 @@ class trainer {
 
   void save() {
     if (options_.out.empty() || saved_ == at_.step) return;
-    save_adapter("last");
-    if (dev_set_.empty()) save_adapter("best");  // without a dev set the last is as good as any
-    save_checkpoint(checkpoint(), at_, settings_, optimizer_);
+    metrics_.sync();
+    save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
     saved_ = at_.step;
+    save_adapters();
   }
-  void save_adapter(const char* name) const {
-    if (!options_.out.empty() && callbacks_.save) callbacks_.save(options_.out / name);
+  // What the checkpoint holds, as adapters. Until an evaluation has chosen one, the last is as good as any.
+  void save_adapters() const {
+    if (!callbacks_.save) return;
+    callbacks_.save(options_.out / "last");
+    if (!at_.best_dev_loss || at_.best_step == at_.step) callbacks_.save(options_.out / "best");
   }
 
   static std::string shown(double loss) {
@@ -285,7 +277,8 @@ class trainer {
   std::vector<example> dev_set_, coefficient_set_;
   train_options options_;
   train_callbacks callbacks_;
-  nlohmann::ordered_json settings_;
+  nlohmann::ordered_json settings_, machine_;
+  std::optional<folder_lock> lock_;  // while it runs, if it has a folder
   batch_order order_;
   std::optional<batch_order> coefficient_order_;  // there is one in bi-level learning
   adamw<number, Backend> optimizer_;

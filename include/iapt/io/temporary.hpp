@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is under construction: a file or folder under a name that nobody else uses, beside the one that it will become.
+#pragma once
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "iapt/io/failure.hpp"
+#include "iapt/io/lock.hpp"
+
+namespace iapt {
+
+/// A name of this library's own, ".NAME.0123456789abcdef.iapt", where NAME is that of a file or folder in the same
+/// folder. A writer draws the digits at random, so two never meet.
+struct temporary_name {
+  std::string target;  ///< NAME
+  std::string digits;  ///< the writer's
+  std::string ending;  ///< "iapt": it is being written; "iapt-old": it was replaced by what is being written
+
+  /// The whole name.
+  std::string text() const { return "." + target + "." + digits + "." + ending; }
+};
+inline constexpr std::string_view written_ending = "iapt", replaced_ending = "iapt-old";  ///< of temporary names
+
+/// The parts of a name, if it is such a one.
+inline std::optional<temporary_name> parse_temporary_name(std::string_view name) {
+  const std::size_t end = name.rfind('.');
+  constexpr std::size_t digits = 16;
+  if (!name.starts_with('.') || end == name.npos || end < digits + 3 || name[end - digits - 1] != '.') return {};
+  const std::string_view number = name.substr(end - digits, digits), ending = name.substr(end + 1);
+  if (number.find_first_not_of("0123456789abcdef") != number.npos) return {};
+  if (ending != written_ending && ending != replaced_ending) return {};
+  return temporary_name{std::string(name.substr(1, end - digits - 2)), std::string(number), std::string(ending)};
+}
+
+/// Where a path leads: without a slash at its end, and behind symbolic links, be what they name there or not.
+inline std::filesystem::path place_of(std::filesystem::path path) {
+  constexpr int most_links = 40;  // as the system allows
+  if (!path.has_filename()) path = path.parent_path();
+  std::error_code none;
+  for (int links = 0; links < most_links && std::filesystem::is_symlink(path, none); ++links)
+    path = path.parent_path() / std::filesystem::read_symlink(path, none);
+  return path;
+}
+
+/// All temporary names in the folder of a target that are the target's.
+inline std::vector<temporary_name> temporary_names(const std::filesystem::path& target) {
+  std::vector<temporary_name> found;
+  std::error_code failure;  // then there is none that can be told
+  const auto folder = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
+  for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
+    if (auto name = parse_temporary_name(at->path().filename().native()); name && name->target == target.filename())
+      found.push_back(*std::move(name));
+  return found;
+}
+
+/// A file or folder under construction, which other processes see to be so for as long as the object lives: it is
+/// locked.
+struct temporary {
+  std::filesystem::path path = {};  ///< where it is
+  temporary_name name = {};         ///< its parts
+  descriptor opened = {};           ///< the file, to be written to, or the folder
+
+  /// An empty file beside its target.
+  /// @throws io_error if the folder is missing or not writable
+  static temporary file(const std::filesystem::path& target) {
+    return make(target, [](const char* path) { return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+  }
+  /// An empty folder beside its target.
+  /// @throws io_error if the folder is missing or not writable
+  static temporary folder(const std::filesystem::path& target) {
+    return make(target, [&](const char* path) {
+      return ::mkdir(path, 0777) == 0 ? ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    });
+  }
+
+ private:
+  template <class Open>
+  static temporary make(const std::filesystem::path& target, const Open& open) {
+    std::random_device random;
+    for (int tries = 8;; --tries) {
+      char digits[17];
+      std::snprintf(digits, sizeof digits, "%08x%08x", unsigned(random()), unsigned(random()));
+      temporary made{.name = {target.filename().string(), digits, std::string(written_ending)}};
+      made.path = target.parent_path() / made.name.text();
+      made.opened = descriptor(open(made.path.c_str()));
+      if (!made.opened && tries == 0) refuse_call(target.string(), "create");
+      // Who clears up may have found it between its creation and its lock.
+      if (made.opened && lock(made.opened) != lock_state::taken && leads_to(made.path, made.opened)) return made;
+    }
+  }
+};
+
+/// Calls remove(path) for what killed writers of a target left, and nobody else has at work. A file system without
+/// locks does not tell who lives, so there it is left.
+template <class Remove>
+void clear_leftovers(const std::filesystem::path& target, const Remove& remove) {
+  for (temporary_name name : temporary_names(target)) {
+    const auto path = target.parent_path() / name.text();
+    name.ending = written_ending;  // which its writer has locked
+    const auto written = target.parent_path() / name.text();
+    const descriptor opened(::open(written.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (opened ? lock(opened) == lock_state::held : errno == ENOENT) remove(path);
+  }
+}
+
+}  // namespace iapt
