@@ -64,7 +64,7 @@ class Runs:
             lines = [{"prompt": f"{i % 7} then ", "completion": str(i * i % 100)} for i in range(count)]
             (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.command = [options.train, "--model", str(model), "--train", str(folder / "data.jsonl"), "--dev",
-                        str(folder / "dev.jsonl"), "--epochs", "3", "--batch", "4", "--eval-every", "3", "--threads",
+                        str(folder / "dev.jsonl"), "--epochs", "6", "--batch", "4", "--eval-every", "3", "--threads",
                         "1", "--method", "lora", "--rank", "2", "--learning-rate", "0.02"]
 
     def start(self, out):

@@ -110,6 +110,7 @@ TEST_CASE("what the product library refuses is told", "[backend]") {
   const float a[4] = {}, b[4] = {};
   float c[4] = {};
   CHECK(product_library == "oneDNN");
+  CHECK_THAT(with_threads(1).description(), has_text("1 thread, products by oneDNN ") && has_text("."));
   CHECK_THAT(message_of<device_error>([&] {
                library_matmul(2, 2, 2, {a, 1}, {b, 2}, {c, 2}, false);
              }),

@@ -62,7 +62,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// The machine in words.
   std::string description() const {
     return std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") + ", products by " +
-           std::string(product_library);
+           product_library_version();
   }
   /// Nothing is ever queued.
   void wait() const {}

@@ -26,6 +26,19 @@ inline constexpr std::string_view product_library =
     "Eigen";
 #endif
 
+/// The same with its version, as it is loaded now: another may round otherwise.
+inline std::string product_library_version() {
+  const auto numbered = [](int major, int minor, int patch) {
+    return std::string(product_library) + " " + std::to_string(major) + "." + std::to_string(minor) + "." +
+           std::to_string(patch);
+  };
+#if defined(IAPT_ONEDNN)
+  return numbered(dnnl_version()->major, dnnl_version()->minor, dnnl_version()->patch);
+#else
+  return numbered(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION);
+#endif
+}
+
 /// Whether products of this type run on a library other than Eigen.
 template <class T>
 inline constexpr bool has_product_library =
