@@ -33,6 +33,33 @@ host_array<2> away_from_roots(extent rows, extent columns) {
   return x;
 }
 
+/// Beyond the clamp the derivative is 0, in a pack and behind it; what is not a number stays so.
+template <class T>
+void check_flat_ends() {
+  const double limit = rational_fn<6, 5>::limit;
+  const std::vector<double> at{limit / 2, limit + 100, -limit - 100, 1e30, -1e30, HUGE_VAL, -HUGE_VAL, NAN};
+  std::vector<double> x = at;
+  for (int copy = 0; copy < 4; ++copy) x.insert(x.end(), at.begin(), at.end());
+  x.insert(x.end(), 3, limit + 100);
+  test_backend backend = with_threads(1);
+  tape<test_backend> t(backend);
+  const auto z = tracked<T>(backend, numbers(x));
+  const auto y = t(rational(z, upload_as<T>(backend, gelu_a()), upload_as<T>(backend, gelu_b())));
+  t.backward(y, filled<T>(backend, y.shape(), T(1)));
+  const std::vector<double> dx = values_of(z.gradient());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    CAPTURE(x[i]);
+    if (std::isnan(x[i]))
+      CHECK(std::isnan(dx[i]));
+    else
+      CHECK((std::abs(x[i]) > limit) == (dx[i] == 0));
+  }
+}
+template <class Backend>
+void check_flat_ends_bfloat16() {
+  if constexpr (Backend::stores_bfloat16) check_flat_ends<bfloat16>();
+}
+
 }  // namespace
 
 TEST_CASE("the fit of GELU, through the kernel that trains", "[ops]") {
@@ -96,6 +123,19 @@ TEST_CASE("rational far out is finite, and what is not a number stays so", "[ops
   const auto lost = values_of(t(rational(upload_as<float>(backend, numbers(far)), a, b)));
   CHECK(std::isnan(lost[3]));
   CHECK(std::isnan(lost[19]));
+}
+
+TEST_CASE("rational beyond its clamp is constant in x, and its gradients are those of the value there", "[ops]") {
+  const double limit = rational_fn<6, 5>::limit;
+  // Both sides of both ends, in a pack and behind it.
+  std::vector<double> across(21, 1.0);
+  for (std::size_t at : {0, 17}) {
+    across[at] = limit - 50, across[at + 1] = limit + 50, across[at + 2] = -limit + 50, across[at + 3] = -limit - 50;
+  }
+  check_gradient(activation, numbers(across), odd_a(), odd_b());
+
+  check_flat_ends<double>(), check_flat_ends<float>();
+  check_flat_ends_bfloat16<test_backend>();
 }
 
 TEST_CASE("rational: coefficients of another length", "[ops]") {

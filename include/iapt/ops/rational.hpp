@@ -10,8 +10,10 @@
 namespace iapt {
 
 /// y = P(x) / (1 + |S(x)|), P(x) = Σ_{j=0..M} a_j x^j, S(x) = Σ_{i=1..K} b_i x^i: it has no poles.
+/// Beyond |x| = 10⁴ it has the value that it has there.
 /// @par Gradient With Q = 1 + |S|, all in one pass: dx = dy (P' − y sgn(S) S') / Q, da_j = Σ dy x^j / Q,
 ///               db_i = −Σ dy y sgn(S) x^i / Q, sgn(0) = 0. (So a start with all b = 0 never moves b.)
+///               Beyond |x| = 10⁴: dx = 0, and x = ±10⁴ in da and db.
 /// @par Source   Molina et al. 2020, "Padé activation units"; IAPT, ACL 2024, learns one for each layer
 template <int M, int K>
 struct rational_fn {
@@ -33,8 +35,8 @@ struct rational_fn {
     at.ds = at.ds * x + at.s, at.s = at.s * x;
     return at;
   }
-  /// Keeps the powers from overflowing: beyond this the fit has long lost its meaning. What is not a number stays so:
-  /// maximum() gives its second operand where the two cannot be compared.
+  /// Keeps the powers from overflowing: beyond this the fit has long lost its meaning, and y is constant. What is not a
+  /// number stays so: maximum() gives its second operand where the two cannot be compared.
   template <class V>
   IAPT_DEVICE static V clamped(V x) {
     return -maximum(V(-limit), -maximum(V(-limit), x));
@@ -46,10 +48,11 @@ struct rational_fn {
     const auto at = evaluate(clamped(x), a, b);
     return at.p / (V(1) + abs(at.s));
   }
-  /// Adjoints of x, a and b.
+  /// Adjoints of x, a and b. That of x is 0 beyond the clamp, where y does not depend on x any more.
   template <class V, class A, class B>
   IAPT_DEVICE static auto backward(V dy, V x, const A& a, const B& b, V y) {
     using std::abs;
+    const V beyond = abs(x) - V(limit);
     x = clamped(x);
     const auto at = evaluate(x, a, b);
     const V dp = dy / (V(1) + abs(at.s)), ds = -dp * y * sign(at.s);
@@ -58,7 +61,7 @@ struct rational_fn {
     da.d[0] = dp, db.d[0] = ds * x;
     for (int k = 1; k <= M; ++k) da.d[k] = da.d[k - 1] * x;
     for (int k = 1; k < K; ++k) db.d[k] = db.d[k - 1] * x;
-    return adjoints(dp * at.dp + ds * at.ds, da, db);
+    return adjoints(where_positive(beyond, V(0), dp * at.dp + ds * at.ds), da, db);
   }
   static constexpr double limit = 1e4;  ///< |x| beyond which x counts as this
 };
