@@ -173,6 +173,33 @@ TEST_CASE("a saved value that was overwritten is an error that names the operati
   CHECK(backward_after([&](auto& t) { return t(matmul(x + 1, frozen)); }, x) == "nothing thrown");
 }
 
+TEST_CASE("recomputing notices that an input, or what it reads besides, was overwritten", "[autograd]") {
+  test_backend backend = with_threads(1);
+  const auto x = tracked<float>(backend, random({3, 4})), w = tracked<float>(backend, random({4, 5}, 2));
+  const auto layer = [w](auto& ctx, const auto& in) {
+    const auto [h, twice] = ctx(matmul(in, w), matmul(in * 2, w));
+    return ctx(silu(h) + twice);
+  };
+  const auto nested = [layer](auto& ctx, const auto& in) { return ctx(ctx.recompute(layer, in) * 3); };
+  const auto backward_after = [&](const auto& f, const auto& overwrite) {
+    x.clear_gradient(), w.clear_gradient();
+    tape<test_backend> t(backend);
+    const auto y = t.recompute(f, x);
+    overwrite();
+    return message_of<numeric_error>([&] { t.backward(t(sum(y))); });
+  };
+  const auto check = [&](const auto& f) {
+    CHECK(backward_after(f, [] {}) == "nothing thrown");
+    CHECK(x.has_gradient());
+    for (const auto& overwritten : {x, w}) {
+      CHECK(backward_after(f, [&] { upload(overwritten, to_host(overwritten)); }) ==
+            "recompute: a value that it read was overwritten after it was used; run backward() before changing it");
+      CHECK_FALSE(x.has_gradient());
+    }
+  };
+  check(layer), check(nested);
+}
+
 TEST_CASE("asking for gradients wrongly", "[autograd]") {
   test_backend backend = with_threads(1);
   tape<test_backend> t(backend);

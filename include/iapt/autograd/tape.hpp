@@ -24,6 +24,14 @@ void require_backend(const E& e) {
   });
 }
 
+/// Sum of the versions of all tensors of a statement. Versions only grow, so an equal sum means that none has changed.
+template <class E>
+std::uint64_t versions(const E& e) {
+  std::uint64_t sum = 0;
+  e.visit([&](const auto& x, auto) { sum += x.version(); });
+  return sum;
+}
+
 /// Memory for the result of a settled statement.
 template <class Backend, class Statement>
 auto result_for(Backend& backend, const Statement& statement) {
@@ -54,7 +62,10 @@ class inference {
   static constexpr bool records = false;  ///< whether gradients can be asked for
 
   /// Runs on a backend.
-  explicit inference(Backend& backend) : backend_(backend) {}
+  /// @param backend where
+  /// @param versions_read gets the versions of all that the statements read, added up; may be null
+  explicit inference(Backend& backend, std::uint64_t* versions_read = nullptr)
+      : backend_(backend), versions_read_(versions_read) {}
   /// The machine it runs on.
   Backend& backend() const { return backend_; }
 
@@ -69,6 +80,7 @@ class inference {
   auto operator()(const E& e) const {
     require_backend<Backend>(e);
     auto statement = e.settle(*this);
+    count_read(statement);
     return evaluate(backend_, statement);
   }
   /// Evaluates two statements that do not need each other, which may take one loop for both.
@@ -78,6 +90,7 @@ class inference {
     require_backend<Backend>(a), require_backend<Backend>(b);
     auto first = a.settle(*this);
     auto second = b.settle(*this);
+    count_read(first), count_read(second);
     return evaluate(backend_, first, second);
   }
   /// Runs f(context, x...).
@@ -87,7 +100,11 @@ class inference {
   }
 
  private:
+  void count_read(const auto& statement) const {
+    if (versions_read_) *versions_read_ += versions(statement);
+  }
   Backend& backend_;
+  std::uint64_t* versions_read_;
 };
 
 /// Runs statements and records them, so that backward() can run through them from last to first. One statement is one
@@ -118,6 +135,7 @@ class tape {
   auto operator()(const E& e) {
     require_backend<Backend>(e);
     auto statement = e.settle(*this);
+    versions_read_ += versions(statement);
     auto y = evaluate(backend_, statement);
     record(statement, y);
     return y;
@@ -129,22 +147,27 @@ class tape {
     require_backend<Backend>(a), require_backend<Backend>(b);
     auto first = a.settle(*this);
     auto second = b.settle(*this);
+    versions_read_ += versions(first) + versions(second);
     auto results = evaluate(backend_, first, second);
     record(first, results.first), record(second, results.second);
     return results;
   }
   /// Runs f(context, x...) without recording its statements, and runs it again, recording, when its gradient is wanted:
-  /// memory for one layer instead of for all. f must give the same result both times.
+  /// memory for one layer instead of for all. f must give the same result both times: backward() throws if anything
+  /// that its statements read was overwritten in between, be it an x or what f holds.
   /// @par Source Chen et al. 2016, "Training deep nets with sublinear memory cost"
   template <class F, class... X>
   auto recompute(const F& f, const X&... x) {
-    inference<Backend> once(backend_);
+    std::uint64_t read = 0;
+    inference<Backend> once(backend_, &read);
     auto y = f(once, x...);
+    versions_read_ += read;
     y.track();
-    entries_.push_back([&backend = backend_, f, result = y.keep(false), ... x = x] {
+    entries_.push_back([&backend = backend_, f, result = y.keep(false), read, ... x = x] {
       if (!result.has_gradient()) return;
       tape again(backend);
       const auto y = f(again, x...);
+      if (again.versions_read_ != read) throw_overwritten("recompute", "it read");
       if (y.tracked()) again.backward(y, result.gradient());  // not if f and x were constants after all
     });
     return y;
@@ -181,20 +204,16 @@ class tape {
     auto result = y.keep(statement.reads_result);
     const std::uint64_t stamp = versions(kept) + result.version();
     entries_.push_back([&backend = backend_, kept = std::move(kept), result = std::move(result), stamp] {
-      if (versions(kept) + result.version() != stamp)
-        throw numeric_error(std::string(kept.name) +
-                            ": a value that its gradient reads was overwritten after it was used; "
-                            "run backward() before changing it");
+      if (versions(kept) + result.version() != stamp) throw_overwritten(kept.name, "its gradient reads");
       if (result.has_gradient()) kept.backward(backend, result);
     });
   }
-  // Versions only grow, so an equal sum means that none has changed.
-  static std::uint64_t versions(const auto& e) {
-    std::uint64_t sum = 0;
-    e.visit([&](const auto& x, auto) { sum += x.version(); });
-    return sum;
+  [[noreturn]] static void throw_overwritten(const std::string& name, const std::string& reader) {
+    throw numeric_error(name + ": a value that " + reader +
+                        " was overwritten after it was used; run backward() before changing it");
   }
   Backend& backend_;
+  std::uint64_t versions_read_ = 0;  // of all that the statements read, added up
   std::vector<std::function<void()>> entries_;
 };
 
