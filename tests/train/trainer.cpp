@@ -133,6 +133,16 @@ TEST_CASE("a loss that is not finite names the step and keeps the last good chec
   CHECK(read_run(folder.path() / "late/checkpoint").at.step == 8);
 }
 
+TEST_CASE("after a step that failed, a run begins without its gradients", "[train]") {
+  toy_run<float> whole, failed;
+  const auto good = to_host(failed.model.embedding);
+  upload(failed.model.embedding, std::vector(good.size(), std::numeric_limits<float>::quiet_NaN()));
+  CHECK_THROWS_AS(failed(settings()), numeric_error);
+  upload(failed.model.embedding, good);
+  failed(settings()), whole(settings());
+  CHECK(failed.method.values() == whole.method.values());
+}
+
 TEST_CASE("settings that make no sense are refused", "[train]") {
   const auto refused = [](auto change) {
     toy_run<float> run;

@@ -83,16 +83,26 @@ class adamw {
 
   /// Updates all parameters that have a gradient, with both learning rates times `factor`, and clears the gradients.
   /// @return each group's gradient norm, before clipping
-  /// @throws numeric_error if a gradient is not finite; nothing is changed then
+  /// @throws numeric_error if a gradient is not finite, or so long after clipping that T does not hold its square; no
+  ///         parameter is changed then, and the gradients are cleared
   per_group<double> step(double factor = 1) { return step(factors{factor, factor}); }
 
   /// The same with a factor for each group. A parameter that has no gradient is passed over: its value, its means and
   /// its count of steps stay, as in PyTorch.
   /// @return each group's gradient norm, before clipping; 0 for a group without a factor
-  /// @throws numeric_error if a gradient that would be used is not finite; nothing is changed then
+  /// @throws numeric_error if a gradient that would be used is not finite, or so long after clipping that T does not hold
+  ///         its square; no parameter is changed then, and the gradients are cleared
   per_group<double> step(factors factor) {
     if (!measuring_) measure(factor);
-    const per_group<double> norms = gradient_norms();
+    per_group<double> norms;
+    try {
+      norms = gradient_norms();
+      require_squarable(norms.weights, settings_.weights);
+      require_squarable(norms.coefficients, settings_.coefficients);
+    } catch (const numeric_error&) {
+      clear_gradients();
+      throw;
+    }
     update(factor, norms);
     clear_gradients();
     return norms;
@@ -116,7 +126,7 @@ class adamw {
     }
     if (pieces != pieces_) {  // mostly they stay from step to step
       const auto table = from_host(backend, extents<1>{extent(pieces.size())}, pieces);
-      const tensor<T, 1, Backend> sums(backend, {table.size()});
+      const tensor<double, 1, Backend> sums(backend, {table.size()});
       pieces_ = std::move(pieces), table_ = table, sums_ = sums;
     }
     if (!pieces_.empty())
@@ -173,15 +183,22 @@ class adamw {
                   std::to_string(s.clip_norm));
   }
 
-  // What measure() started. The few sums of the pieces are added here, in order and in double precision.
+  // The mean of the squares would be infinite from then on, and the parameter would never move again.
+  static void require_squarable(double norm, const group_settings& s) {
+    const double clipped = s.clip_norm > 0 ? std::min(norm, s.clip_norm) : norm;
+    if (clipped > std::sqrt(double(std::numeric_limits<T>::max())))
+      throw numeric_error("adamw: a gradient of length " + std::to_string(norm) +
+                          " is too long to be squared, so no parameter was changed; set a smaller clip norm");
+  }
+  // What measure() started. The few sums of the pieces are added here, in order.
   per_group<double> gradient_norms() {
     measuring_ = false;
     per_group<double> squares;
     if (pieces_.empty()) return squares;
-    const std::vector<T> sums = to_host(sums_);
+    const std::vector<double> sums = to_host(sums_);
     for (std::size_t k = 0; k < sums.size(); ++k) {
       const named_parameter<T, Backend>& parameter = slots_[pieces_[k].parameter].parameter;
-      squares.of(parameter.group) += double(sums[k]);
+      squares.of(parameter.group) += sums[k];
       if (!std::isfinite(squares.of(parameter.group)))
         throw numeric_error("adamw: the gradient of \"" + parameter.name +
                             "\" is not finite, so no parameter was changed; the learning rate is probably too high");
@@ -222,7 +239,7 @@ class adamw {
   bool measuring_ = false;                    // measure() was called, step() was not
   std::vector<adamw_piece<T>> pieces_;        // of the parameters that are moved
   tensor<adamw_piece<T>, 1, Backend> table_;  // the same on the backend
-  tensor<T, 1, Backend> sums_;                // their gradients' squared lengths
+  tensor<double, 1, Backend> sums_;           // their gradients' squared lengths
 };
 
 }  // namespace iapt

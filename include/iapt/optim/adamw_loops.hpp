@@ -33,17 +33,17 @@ struct adamw_piece {
   bool operator==(const adamw_piece&) const = default;
 };
 
-/// Row kernel: y[k] = Σ g² over piece k.
+/// Row kernel: y[k] = Σ g² over piece k, in double precision: the square of a float fits it, whatever its size.
 template <class T>
 struct square_sum {
-  using value_type = T;          ///< type of one number
+  using value_type = double;     ///< type of one number
   const adamw_piece<T>* pieces;  ///< of all parameters
-  T* y;                          ///< one sum for each piece
+  double* y;                     ///< one sum for each piece
   /// Piece k.
   template <class Group>
   IAPT_DEVICE void operator()(Group group, extent k) const {
     const row<const T> g{pieces[k].g};
-    const T s = group.sum(pieces[k].size, [&](auto j) {
+    const double s = group.sum(pieces[k].size, [&](auto j) {
       const auto v = g[j];
       return v * v;
     });

@@ -166,6 +166,7 @@ class trainer {
 
   void step() {
     const auto start = seconds_clock::now();
+    optimizer_.clear_gradients();  // a step that failed may have left some
     if (coefficient_order_) learn_coefficients();
     const auto numbers = order_(at_.step);
     const auto batch = add_gradient(backend_, model_, method_, train_set_, numbers, options_.micro_batch);
