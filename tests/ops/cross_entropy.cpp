@@ -59,6 +59,27 @@ TEST_CASE("cross_entropy with logits far apart", "[ops]") {
   CHECK(values_of(x.gradient()) == std::vector<double>{1, -1, 0, 0, 0, 0});
 }
 
+TEST_CASE("cross_entropy of no rows: 0 of a given count, refused as a mean", "[ops]") {
+  test_backend backend = with_threads(1);
+  const auto check = [&]<class T>(T) {
+    tape<test_backend> t(backend);
+    const auto x = tracked<T>(backend, host_array<2>({0, 7})), w = tracked<T>(backend, random({7}));
+    const auto logits = t(x + w);
+    const auto loss = t(cross_entropy(logits, row_numbers<test_backend>(backend, {}), 20));
+    CHECK(values_of(loss) == std::vector<double>{0});
+    CHECK(values_of(t(token_losses(logits, row_numbers<test_backend>(backend, {})))).empty());
+    t.backward(loss);
+    CHECK(values_of(x.gradient()).empty());
+    CHECK(values_of(w.gradient()) == std::vector<double>(7, 0.0));
+    CHECK(message_of<shape_error>([&] { t(cross_entropy(logits, row_numbers<test_backend>(backend, {}))); }) ==
+          "cross_entropy: the mean over no rows is not defined; give the number of rows to divide by");
+  };
+  check(0.0), check(0.0f);
+  CHECK(message_of<shape_error>([&] {
+          cross_entropy(upload_as<float>(backend, random({2, 3})), row_numbers<test_backend>(backend, {0, 1}), -2);
+        }) == "cross_entropy: -2 rows to divide by");
+}
+
 TEST_CASE("targets that do not fit the logits", "[ops]") {
   const auto with = [](std::vector<std::int32_t> targets) {
     return [targets](const auto& x) { return token_losses(x, row_numbers(x.backend(), targets)); };

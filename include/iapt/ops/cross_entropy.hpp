@@ -110,11 +110,16 @@ auto token_losses(const X& logits, row_numbers<Backend> targets) {
   return operate(cross_entropy_op<Backend>{std::move(targets)}, logits);
 }
 /// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats; `count` is M where it is not given,
-/// and the tokens of all micro-batches where gradients are accumulated.
-/// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
+/// and the tokens of all micro-batches where gradients are accumulated. No rows are 0 of a given count.
+/// @throws shape_error if there are no rows and no count, or the count is negative; (when evaluated) if a target is not
+///         in the vocabulary or their number differs
 template <class Backend, expression_of_rank<2> X>
 auto cross_entropy(const X& logits, row_numbers<Backend> targets, extent count = 0) {
-  const double scale = 1.0 / double(count ? count : extent(targets.host.size()));
+  if (count < 0) throw shape_error("cross_entropy: " + std::to_string(count) + " rows to divide by");
+  if (count == 0) count = extent(targets.host.size());
+  if (count == 0)
+    throw shape_error("cross_entropy: the mean over no rows is not defined; give the number of rows to divide by");
+  const double scale = 1.0 / double(count);
   return sum(token_losses(logits, std::move(targets))) * scale;
 }
 
