@@ -2,6 +2,7 @@
 // Adapter folders: adapter_config.json and the tensors beside it, in our own format or in that of Hugging Face's PEFT.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -47,14 +48,17 @@ inline std::filesystem::path adapter_folder(const std::filesystem::path& folder)
 /// An adapter's folder, opened. Nothing in it is trusted.
 class adapter_reader {
  public:
-  /// Opens configuration and tensors.
+  /// Opens the configuration, and reads of the tensors how large they are.
   /// @throws io_error if they are missing or damaged
   explicit adapter_reader(const std::filesystem::path& path)
       : folder_(complete_folder(path, adapter_files[0])),
         config_(open_config(folder_ / "adapter_config.json")),
         peft_(config_.has("peft_type")),
         method_(config_.get<std::string>(peft_ ? "peft_type" : "method")),
-        tensors_(open_tensors(folder_, peft_)) {}
+        size_(measure(folder_, peft_)) {}
+
+  /// Numbers of all its tensors. No more than these are ever read.
+  std::uint64_t numbers() const { return size_.numbers; }
 
   /// The method's name, ours or PEFT's.
   const std::string& method() const { return method_; }
@@ -82,15 +86,15 @@ class adapter_reader {
   template <class Method, class S, class Backend>
   Method read(const language_model<S, Backend>& lm) const {
     if (!holds<Method>()) refuse_type<Method>();
+    open_tensors();
     if (const std::string made_for = backbone(); !made_for.empty() && made_for != lm.fingerprint())
       throw io_error(place() + ": the adapter was made for another backbone (" + in_quotes(made_for) + "), not for " +
                      lm.place() + " (" + lm.fingerprint() + ")");
-    used_.clear();
     try {
       const auto options = read_options<typename Method::options_type>(config_);
       if constexpr (known_to_peft<Method>) refuse_unknown_settings<Method>();
       Method method = Method::read(lm, options, *this);
-      for (const stored_tensor& t : tensors_.tensors().all())
+      for (const stored_tensor& t : tensors().all())
         if (!used_.contains(t.name))
           refuse_tensor(t, "does not belong to the method and model that adapter_config.json tells of");
       return method;
@@ -100,48 +104,53 @@ class adapter_reader {
   }
 
   /// Whether there is a tensor.
-  bool has(const std::string& name) const { return tensors_.tensors().find(name); }
+  bool has(const std::string& name) const { return tensors().find(name); }
   /// The rows of a matrix, at least 1.
   /// @throws io_error if there is none
   extent rows(const std::string& name) const {
-    const stored_tensor* found = tensors_.tensors().find(name);
+    const stored_tensor* found = tensors().find(name);
     if (!found || found->shape.size() != 2 || found->shape[0] < 1)
-      throw io_error(tensors_.name() + ": there is no matrix \"" + name + "\"");
+      throw io_error(tensors_->name() + ": there is no matrix \"" + name + "\"");
     return found->shape[0];
-  }
-  /// Refuses the configuration if a tensor of this name and shape is missing.
-  /// @throws io_error then
-  void require(const std::string& name, const std::vector<extent>& shape) const {
-    const stored_tensor* found = tensors_.tensors().find(name);
-    if (!found || found->shape != shape)
-      throw io_error(place() + ": its sizes ask for a tensor \"" + name + "\" of shape " + to_text(shape) +
-                     ", which is not in " + tensors_.name());
   }
   /// The numbers of a tensor.
   /// @throws io_error if it is missing or has another shape
   template <class T>
   std::vector<T> read(const std::string& name, const std::vector<extent>& shape) const {
     used_.insert(name);
-    return read_stored<T>(tensors_, name, shape);
+    return read_stored<T>(*tensors_, name, shape);
   }
 
  private:
   static config_json open_config(const std::filesystem::path& path) {
-    return config_json::parse(read_text_file(path), path.string());
+    return config_json::parse(read_text_file(path, longest_configuration), path.string());
   }
-  static safetensors_file open_tensors(const std::filesystem::path& folder, bool peft) {
-    if (peft && !std::filesystem::exists(folder / "adapter_model.safetensors") &&
-        std::filesystem::exists(folder / "adapter_model.bin"))
+  static std::filesystem::path tensor_file(const std::filesystem::path& folder, bool peft) {
+    return folder / (peft ? "adapter_model.safetensors" : "adapter.safetensors");
+  }
+  static safetensors_file::outline measure(const std::filesystem::path& folder, bool peft) {
+    const std::filesystem::path file = tensor_file(folder, peft);
+    if (peft && !std::filesystem::exists(file) && std::filesystem::exists(folder / "adapter_model.bin"))
       throw io_error((folder / "adapter_model.bin").string() +
                      ": is a Python pickle, which may run any code; save the adapter again as safetensors");
-    return safetensors_file::open(folder / (peft ? "adapter_model.safetensors" : "adapter.safetensors"),
-                                  file_bytes::copied);
+    constexpr std::uint64_t longest_header = 16 << 20, longest_number = sizeof(double);
+    const auto found = safetensors_file::measure(file, longest_header);
+    if (found.length > longest_header && (found.length - longest_header) / longest_number > found.numbers)
+      throw io_error(file.string() + ": has " + std::to_string(found.length) + " bytes for " +
+                     std::to_string(found.numbers) + " numbers, more than they take");
+    return found;
   }
+  // As long as the file was when it was measured.
+  void open_tensors() const {
+    tensors_ = safetensors_file::open(tensor_file(folder_, peft_), file_bytes::copied, size_.length);
+    used_.clear();
+  }
+  const tensor_table& tensors() const { return tensors_->tensors(); }
   // The fingerprint of its backbone; PEFT's own files have none.
   std::string backbone() const {
     if (!peft_) return config_.get<std::string>("backbone");
-    const auto found = tensors_.metadata().find("iapt.backbone");
-    return found == tensors_.metadata().end() ? "" : found->second;
+    const auto found = tensors_->metadata().find("iapt.backbone");
+    return found == tensors_->metadata().end() ? "" : found->second;
   }
   template <class Method>
   [[noreturn]] void refuse_type() const {
@@ -173,8 +182,9 @@ class adapter_reader {
   config_json config_;
   bool peft_;
   std::string method_;
-  safetensors_file tensors_;
-  mutable std::set<std::string> used_;  // tensors that were read
+  safetensors_file::outline size_;
+  mutable std::optional<safetensors_file> tensors_;  // while a method is read
+  mutable std::set<std::string> used_;               // tensors that were read
 };
 
 /// Reads an adapter of a method that is known when compiling.
@@ -186,9 +196,8 @@ Method load_adapter(const language_model<S, Backend>& lm, const std::filesystem:
 /// Reads an adapter of any known method, and calls f(method).
 /// @throws io_error as adapter_reader::read does, or naming the method if it is not known
 template <class S, class Backend, class F>
-auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path, F f) {
+auto with_adapter(const language_model<S, Backend>& lm, const adapter_reader& reader, F f) {
   using methods = known_methods<compute_type<S>, Backend>;
-  const adapter_reader reader(path);
   return methods::first([&]<class Method>(std::type_identity<Method>) { return reader.holds<Method>(); },
                         [&]<class Method>(std::type_identity<Method>) { return f(reader.read<Method>(lm)); },
                         [&] {
@@ -202,6 +211,12 @@ auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::p
                           throw io_error(reader.place() + ": the method " + in_quotes(reader.method()) +
                                          " is not known to this program; it knows " + known);
                         });
+}
+/// The same, of a folder.
+/// @throws io_error as above
+template <class S, class Backend, class F>
+auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path, F f) {
+  return with_adapter(lm, adapter_reader(path), f);
 }
 
 /// Writes an adapter folder, atomically: the old one or the new one is there, never a part. What else an adapter's

@@ -26,10 +26,19 @@ inline std::string in_quotes(std::string_view text) {
   throw io_error(std::string(file) + ": byte " + std::to_string(offset) + ": " + reason);
 }
 
+/// The system lacked something when a file was asked for: the file may be sound, and the same call succeed later.
+struct transient_error : io_error {
+  using io_error::io_error;
+};
+
 /// Gives up on a file because the system refused a call; reads errno.
 /// @throws io_error always: "file: cannot open: No such file or directory"
+/// @throws transient_error, which is one, where the system lacks memory or descriptors
 [[noreturn]] inline void refuse_call(std::string_view file, std::string_view call, int reason = errno) {
-  throw io_error(std::string(file) + ": cannot " + std::string(call) + ": " + std::strerror(reason));
+  const std::string message = std::string(file) + ": cannot " + std::string(call) + ": " + std::strerror(reason);
+  for (const int lack : {EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR, EIO})
+    if (reason == lack) throw transient_error(message);
+  throw io_error(message);
 }
 
 }  // namespace iapt

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -29,12 +31,15 @@ enum class file_bytes {
 class mapped_file {
  public:
   /// Maps or copies the file.
+  /// @param first bytes at most, from the start of the file
   /// @throws io_error if it is missing, unreadable, empty, or not a regular file, or is cut shorter while it is copied
-  explicit mapped_file(const std::filesystem::path& path, file_bytes how = file_bytes::mapped) : path_(path.string()) {
+  explicit mapped_file(const std::filesystem::path& path, file_bytes how = file_bytes::mapped,
+                       std::size_t first = SIZE_MAX)
+      : path_(path.string()) {
     const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not blocking: it may be a pipe
     if (file < 0) refuse_call(path_, "open");
     try {
-      map(file, how);
+      map(file, how, first);
     } catch (...) {
       ::close(file), unmap();
       throw;
@@ -43,25 +48,32 @@ class mapped_file {
   }
   ~mapped_file() { unmap(); }
   mapped_file(mapped_file&& other) noexcept
-      : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}  ///< takes the mapping over
-  mapped_file& operator=(mapped_file&& other) noexcept {                           ///< swaps the mappings
-    std::swap(path_, other.path_), std::swap(bytes_, other.bytes_);
+      : path_(std::move(other.path_)),
+        bytes_(std::exchange(other.bytes_, {})),
+        length_(other.length_) {}                         ///< takes the mapping over
+  mapped_file& operator=(mapped_file&& other) noexcept {  ///< swaps the mappings
+    std::swap(path_, other.path_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(length_, other.length_);
     return *this;
   }
 
-  /// The whole file, never empty.
+  /// The file, or its first bytes where no more were asked for; never empty.
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// Bytes of the whole file.
+  std::size_t length() const { return length_; }
   /// The path it was opened by, for messages.
   const std::string& path() const { return path_; }
 
  private:
-  void map(int file, file_bytes how) {
+  void map(int file, file_bytes how, std::size_t first) {
     struct stat facts {};
     if (::fstat(file, &facts) != 0) refuse_call(path_, "examine");
     if (S_ISDIR(facts.st_mode)) throw io_error(path_ + ": is a folder, expected a file");
     if (!S_ISREG(facts.st_mode)) throw io_error(path_ + ": is not a regular file");
     if (facts.st_size == 0) throw io_error(path_ + ": byte 0: the file is empty; was its download cut off?");
-    const auto size = static_cast<std::size_t>(facts.st_size);
+    length_ = static_cast<std::size_t>(facts.st_size);
+    const std::size_t size = std::min(length_, first);
     const bool copies = how == file_bytes::copied;
     void* start = copies ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                          : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
@@ -81,12 +93,21 @@ class mapped_file {
 
   std::string path_;
   std::span<const std::byte> bytes_;
+  std::size_t length_ = 0;
 };
 
+/// Bytes that a configuration may have. A parsed one takes many times its length, and who writes it need not be
+/// trusted.
+inline constexpr std::size_t longest_configuration = 1 << 20;
+
 /// The text of a whole file.
-/// @throws io_error if it cannot be read
-inline std::string read_text_file(const std::filesystem::path& path) {
-  const mapped_file file(path, file_bytes::copied);
+/// @param longest bytes that it may have; more are not read
+/// @throws io_error if it cannot be read, or is longer
+inline std::string read_text_file(const std::filesystem::path& path, std::size_t longest = SIZE_MAX) {
+  const mapped_file file(path, file_bytes::copied, longest);
+  if (file.length() > longest)
+    throw io_error(file.path() + ": has " + std::to_string(file.length()) + " bytes, at most " +
+                   std::to_string(longest) + " are allowed in such a file");
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 

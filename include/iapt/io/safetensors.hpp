@@ -35,15 +35,47 @@ inline std::optional<dtype> safetensors_type(std::string_view name) {
 class safetensors_file {
  public:
   /// Maps or copies a file and reads its header.
-  /// @throws io_error if it is missing or damaged
-  static safetensors_file open(const std::filesystem::path& path, file_bytes how = file_bytes::mapped) {
-    auto file = std::make_shared<const mapped_file>(path, how);
+  /// @param longest bytes that it may have; more are not copied, and refused
+  /// @throws io_error if it is missing, damaged or longer
+  static safetensors_file open(const std::filesystem::path& path, file_bytes how = file_bytes::mapped,
+                               std::size_t longest = SIZE_MAX) {
+    auto file = std::make_shared<const mapped_file>(path, how, longest);
     return safetensors_file(file->bytes(), file->path(), file);
   }
   /// Reads the header of a file in memory, which must outlive everything that refers to it.
   /// @throws io_error if it is damaged; messages call it `name`
   static safetensors_file parse(std::span<const std::byte> bytes, std::string name) {
     return safetensors_file(bytes, std::move(name), nullptr);
+  }
+
+  /// What a file holds, as its header says. Nothing else of it is read.
+  struct outline {
+    std::uint64_t numbers = 0;  ///< of all tensors
+    std::size_t length = 0;     ///< bytes of the file
+  };
+  /// Reads this of a file that may come from anybody.
+  /// @param longest_header bytes that the header may have
+  /// @throws io_error if the file is missing, or its header is damaged or too long, or does not tell of the file's
+  /// bytes
+  static outline measure(const std::filesystem::path& path, std::uint64_t longest_header) {
+    const mapped_file start(path, file_bytes::copied, length_bytes);
+    const std::uint64_t length = header_length(start.bytes(), start.length(), start.path(), longest_header);
+    const mapped_file head(path, file_bytes::copied, length_bytes + length);
+    const auto header = read_header(head.bytes().subspan(length_bytes), length, head.path());
+    std::uint64_t numbers = 0, data = 0;
+    for (const safetensors_entry& one : header.tensors) {
+      const std::vector<extent> shape(one.shape.begin(), one.shape.end());  // one that does not fit is negative
+      const auto count = stored_size(dtype::u8, shape);
+      if (!count || *count > INT64_MAX - numbers)
+        refuse_file(head.path(), one.position, "tensor " + in_quotes(one.name) + ": its shape is too large");
+      numbers += *count;
+      data = std::max(data, one.data_offsets[1]);
+    }
+    if (head.length() - head.bytes().size() != data)
+      refuse_file(head.path(), head.bytes().size(),
+                  "the header tells of " + std::to_string(data) + " bytes behind it, the file has " +
+                      std::to_string(head.length() - head.bytes().size()) + "; was its download cut off?");
+    return {numbers, head.length()};
   }
 
   /// Path or name, for messages.
@@ -57,14 +89,30 @@ class safetensors_file {
   safetensors_file(std::span<const std::byte> bytes, std::string name, std::shared_ptr<const mapped_file> owner)
       : name_(std::move(name)) {
     constexpr std::uint64_t longest = 100'000'000;  // the reference reader's limit
-    byte_reader reader(bytes, name_);
-    const std::uint64_t length = reader.count(1, "length of the header");
-    if (length > longest)
-      refuse_file(name_, 0, "the header has " + std::to_string(length) + " bytes, at most 10^8 are allowed");
-    const auto text = reader.take(length, "header");
-    auto header = safetensors_events::read({reinterpret_cast<const char*>(text.data()), text.size()}, name_, 8);
+    const std::uint64_t length = header_length(bytes, bytes.size(), name_, longest);
+    auto header = read_header(bytes.subspan(length_bytes), length, name_);
     metadata_ = std::move(header.metadata);
-    place(std::move(header.tensors), bytes.subspan(reader.offset()), reader.offset(), owner);
+    place(std::move(header.tensors), bytes.subspan(length_bytes + length), length_bytes + length, owner);
+  }
+
+  static constexpr std::size_t length_bytes = sizeof(std::uint64_t);  // in front of the header
+  static std::uint64_t header_length(std::span<const std::byte> bytes, std::size_t file_length, const std::string& name,
+                                     std::uint64_t longest) {
+    const auto length = byte_reader(bytes, name).number<std::uint64_t>("length of the header");
+    if (const std::size_t rest = file_length - length_bytes; length > rest)
+      refuse_file(name, 0,
+                  "length of the header says " + std::to_string(length) + ", but only " + std::to_string(rest) +
+                      " bytes follow; the file is damaged");
+    if (length > longest)
+      refuse_file(
+          name, 0,
+          "the header has " + std::to_string(length) + " bytes, at most " + std::to_string(longest) + " are allowed");
+    return length;
+  }
+  static safetensors_header read_header(std::span<const std::byte> bytes, std::uint64_t length,
+                                        const std::string& name) {
+    const auto text = byte_reader(bytes, name).take(length, "header");
+    return safetensors_events::read({reinterpret_cast<const char*>(text.data()), text.size()}, name, length_bytes);
   }
 
   void place(std::vector<safetensors_entry> listed, std::span<const std::byte> data, std::uint64_t data_start,

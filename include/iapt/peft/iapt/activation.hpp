@@ -6,6 +6,7 @@
 #include "iapt/core/random.hpp"
 #include "iapt/ops/activations.hpp"
 #include "iapt/ops/rational.hpp"
+#include "iapt/peft/iapt/layer_file.hpp"
 #include "iapt/peft/iapt/options.hpp"
 
 namespace iapt {
@@ -23,6 +24,12 @@ struct rational_activation {
     const std::vector<T> a(gelu_numerator.begin(), gelu_numerator.end());
     const std::vector<T> b(gelu_denominator.begin(), gelu_denominator.end());
     return {from_host(backend, extents<1>{extent(a.size())}, a), from_host(backend, extents<1>{extent(b.size())}, b)};
+  }
+  /// Those of a file.
+  template <class File>
+  static rational_activation read(const layer_file<T, Backend, File>& from) {
+    return {from("activation.numerator", extents<1>{extent(gelu_numerator.size())}),
+            from("activation.denominator", extents<1>{extent(gelu_denominator.size())})};
   }
   /// z -> Ra(z), element by element.
   template <class Context>
@@ -48,6 +55,11 @@ struct fixed_activation {
 
   /// Nothing to start.
   static fixed_activation make(Backend&) { return {}; }
+  /// Nothing to read.
+  template <class File>
+  static fixed_activation read(const layer_file<T, Backend, File>&) {
+    return {};
+  }
   /// z -> Function(z), element by element.
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z) const {

@@ -45,6 +45,14 @@ struct prompt_generator {
     return {random_normal<T>(backend, extents<2>{hidden, o.bottleneck}, 1 / std::sqrt(double(hidden)), down_stream),
             Pooler::make(backend, o, pool_stream), Activation::make(backend), OutputSpace::make(backend, o, start)};
   }
+  /// The generator of a layer that a file holds; without the projections that it shares with a layer before it.
+  /// @throws io_error if it does not fit the layer
+  template <class S, class File>
+  static prompt_generator read(const layer_file<T, Backend, File>& from, const iapt_options& o,
+                               const decoder_layer<S, Backend>& layer) {
+    return {from.shared("down", extents<2>{layer.attention_norm.weight.size(), o.bottleneck}), Pooler::read(from, o),
+            Activation::read(from), OutputSpace::read(from, o, layer)};
+  }
   /// The pooled summary before the activation.   x (N, D) -> (B·P, R)
   /// @throws shape_error if an instruction has too few rows for the pooler
   template <class Context, class S>

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "iapt/model/causal_lm.hpp"
@@ -69,28 +70,26 @@ class iapt_method {
     }
     const extent from =
         options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
-    for (extent l = 0; l < lm.config.layers; ++l)
-      method.add_layer(
-          lm, states.empty() ? matrix() : unit_rows<value_type>(states[l].slice(from, from + options.soft_tokens)));
+    for (extent l = 0; l < lm.config.layers; ++l) {
+      const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
+      const layer_start<value_type, S, backend_type> start{
+          lm.layers[l],
+          states.empty() ? matrix() : unit_rows<value_type>(states[l].slice(from, from + options.soft_tokens)),
+          stream(2)};
+      method.add(Generator::make(lm.backend(), options, start, stream(0), stream(1)));
+    }
     return method;
   }
   /// The method that a file holds.
   /// @throws io_error if it does not fit the model
   template <class S, class File>
   static iapt_method read(const causal_lm<S, backend_type>& lm, const iapt_options& options, const File& file) {
-    iapt_options sizes = options;
-    sizes.start = prompt_start::random;  // the file has no text, and needs none
-    sizes.check();
-    // The sizes say how much memory is taken, so the file must bear them out: here, and layer by layer.
-    file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
-    const bool has_base = file.has("layers.0.base");
+    check_bounds(options);
     iapt_method method{options};
-    for (extent l = 0; l < lm.config.layers; ++l) {
-      method.add_layer(lm, has_base ? matrix(lm.backend(), {options.soft_tokens, lm.config.hidden}) : matrix());
-      method.visit_layer(std::size_t(l), [&](const std::string& name, auto& x, tensor_role) {
-        upload(x, file.template read<value_type>(name, {x.shape().begin(), x.shape().end()}));
-      });
-    }
+    for (extent l = 0; l < lm.config.layers; ++l)
+      method.add(Generator::read(
+          layer_file<value_type, backend_type, File>{lm.backend(), file, name_of_layer(l), l % options.share == 0},
+          options, lm.layers[l]));
     return method;
   }
   /// Adds all that a file must hold.
@@ -134,13 +133,11 @@ class iapt_method {
   }
 
  private:
-  // The next layer's generator, at its start.   base (P, D), or empty
-  template <class S>
-  void add_layer(const causal_lm<S, backend_type>& lm, const matrix& base) {
+  static std::string name_of_layer(extent l) { return "layers." + std::to_string(l) + "."; }
+  // The next layer's generator.
+  void add(Generator generator) {
     const std::size_t l = generators.size();
-    const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
-    const layer_start<value_type, S, backend_type> start{lm.layers[l], base, stream(2)};
-    generators.push_back(Generator::make(lm.backend(), options, start, stream(0), stream(1)));
+    generators.push_back(std::move(generator));
     generators[l].visit([](const char*, auto& x, tensor_role role) {
       if (x && role != tensor_role::fixed) x.track();
     });
@@ -161,7 +158,7 @@ class iapt_method {
   void visit_layer(std::size_t l, F f) {
     generators[l].visit([&](const char* part, auto& x, tensor_role role) {
       if (role == tensor_role::shared && l % std::size_t(options.share) != 0) return;
-      if (x) f("layers." + std::to_string(l) + "." + part, x, role);
+      if (x) f(name_of_layer(extent(l)) + part, x, role);
     });
   }
 };

@@ -10,6 +10,7 @@
 #include "iapt/nn/decoder_layer.hpp"
 #include "iapt/ops/cast.hpp"
 #include "iapt/ops/repeat_columns.hpp"
+#include "iapt/peft/iapt/layer_file.hpp"
 #include "iapt/peft/iapt/options.hpp"
 
 namespace iapt {
@@ -53,6 +54,15 @@ struct hidden_space {
     return {start.base ? filled<T>(backend, shape, 0) : random_normal<T>(backend, shape, 0.02, start.stream),
             start.base};
   }
+  /// Those of a file, for a layer; of the base, too, where it has one.
+  template <class S, class File>
+  static hidden_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
+                           const decoder_layer<S, Backend>& layer) {
+    const extent hidden = layer.attention_norm.weight.size();
+    hidden_space space{from.shared("up", extents<2>{o.bottleneck, hidden}), {}};
+    if (from.has("base")) space.base = from("base", extents<2>{o.soft_tokens, hidden});
+    return space;
+  }
   /// Prompts after the layer's norm.   y (B·P, R) -> (B·P, D)
   template <class Context, class S>
   tensor<S, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
@@ -95,6 +105,15 @@ struct hidden_gains_space {
     return {hidden_space<T, Backend>::make(backend, o, start), filled<T>(backend, gains, 0),
             filled<T>(backend, gains, 0),
             filled<T>(backend, extents<2>{o.soft_tokens, heads.kv_heads * heads.head_size}, 0)};
+  }
+  /// Those of a file, for a layer.
+  template <class S, class File>
+  static hidden_gains_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
+                                 const decoder_layer<S, Backend>& layer) {
+    const auto& heads = layer.attention.layout;
+    const extents<2> gains{o.soft_tokens, heads.kv_heads};
+    return {hidden_space<T, Backend>::read(from, o, layer), from("key_gain", gains), from("value_gain", gains),
+            from("value_offset", extents<2>{o.soft_tokens, heads.kv_heads * heads.head_size})};
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
@@ -147,6 +166,16 @@ struct key_value_space {
             zero(o.soft_tokens),
             run(cast<T>(attention.key(run, n))),
             run(cast<T>(attention.value(run, n)))};
+  }
+  /// Those of a file, for a layer.
+  template <class S, class File>
+  static key_value_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
+                              const decoder_layer<S, Backend>& layer) {
+    const auto& heads = layer.attention.layout;
+    const extent width = heads.kv_heads * heads.head_size;
+    const extents<2> up{o.bottleneck, width}, each{o.soft_tokens, width};
+    return {from.shared("key_up", up),  from.shared("value_up", up), from("key_offset", each),
+            from("value_offset", each), from("key_base", each),      from("value_base", each)};
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>

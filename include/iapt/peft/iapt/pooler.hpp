@@ -9,6 +9,7 @@
 #include "iapt/ops/attention_pool.hpp"
 #include "iapt/ops/matmul.hpp"
 #include "iapt/ops/span_pool.hpp"
+#include "iapt/peft/iapt/layer_file.hpp"
 #include "iapt/peft/iapt/options.hpp"
 
 namespace iapt {
@@ -26,6 +27,11 @@ struct self_attention_pooler {
     return {random_normal<T>(backend, extents<2>{o.bottleneck, o.soft_tokens}, 1 / std::sqrt(double(o.bottleneck)),
                              stream)};
   }
+  /// Those of a file.
+  template <class File>
+  static self_attention_pooler read(const layer_file<T, Backend, File>& from, const iapt_options& o) {
+    return {from("pool", extents<2>{o.bottleneck, o.soft_tokens})};
+  }
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
@@ -39,11 +45,16 @@ struct self_attention_pooler {
   }
 };
 
-/// Poolers without parameters share this: nothing to make, nothing to visit.
+/// Poolers without parameters share this: nothing to make, to read or to visit.
 template <class T, class Backend, class Derived>
 struct parameter_free_pooler {
   /// Nothing to start.
   static Derived make(Backend&, const iapt_options&, random_stream) { return {}; }
+  /// Nothing to read.
+  template <class File>
+  static Derived read(const layer_file<T, Backend, File>&, const iapt_options&) {
+    return {};
+  }
   /// Nothing to visit.
   template <class F>
   void visit(F) {}
