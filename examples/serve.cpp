@@ -27,7 +27,19 @@ void serve_program::add(CLI::App& app) {
   whole("--max-queue", max_queue, 0, 4096, "requests that may wait; others are answered 429");
   whole("--max-tokens", max_tokens, 1, 1000000, "tokens of an answer at most");
   whole("--max-body", max_body, 1, 1 << 20, "KiB of a request's body at most");
+  whole("--max-connections", max_connections, 1, 1 << 16, "connections at a time; others wait");
   whole("--timeout", timeout, 1, 86400, "seconds for a request, its waiting included");
+  whole("--drain-timeout", drain_timeout, 0, 86400, "seconds after SIGTERM in which what was asked is answered");
+  const auto origin = [](const std::string& given) -> std::string {
+    try {
+      http_origins({given});
+      return "";
+    } catch (const iapt::error& failure) { return failure.what(); }
+  };
+  app.add_option("--allow-origin", origins, "origin whose pages may ask in a browser, or *; may be given again")
+      ->check(CLI::Validator(origin, ""))
+      ->expected(1)
+      ->take_all();
   app.add_option("--api-keys", keys, R"(JSON file of keys and the models of each: {"key": ["model"], "other": "*"})")
       ->check(not_empty());
 }

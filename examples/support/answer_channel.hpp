@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers on their way from the thread that generates them to the thread of their connection.
+// Answers on their way from the thread that generates them to the one that writes them.
 #pragma once
-#include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <iapt/serve/mixed_pass.hpp>
 #include <iapt/serve/openai_answer.hpp>
 #include <mutex>
@@ -13,7 +11,7 @@
 
 namespace program {
 
-/// Pieces of all answers to one request, then why there are no more. The reader may leave at any time.
+/// Pieces of all answers to one request, then why there are no more.
 class answer_channel {
  public:
   /// What has come of one answer since it was asked last.
@@ -33,24 +31,20 @@ class answer_channel {
     answer& own = answers_[index];
     own.piece.append(own.text.next(one));
     own.new_tokens = true, ++tokens_;
-    changed_.notify_one();
     return !own.text.stopped();
   }
-  /// No more will come of an answer. One that its stop string ended was not cancelled.
-  void end(std::size_t index, iapt::finish_reason why) {
+  /// No more will come of an answer. One that its stop string ended was not cancelled. Returns whether all have ended.
+  bool end(std::size_t index, iapt::finish_reason why) {
     const std::lock_guard lock(mutex_);
     answer& own = answers_[index];
     own.end = own.text.stopped() ? iapt::finish_reason::stop : why;
     own.piece.append(own.text.finish());
-    --open_;
-    changed_.notify_one();
+    if (own.end == iapt::finish_reason::failed) failed_ = true;
+    return --open_ == 0;
   }
-  /// Waits for something new, or a moment, after which nothing may have come.
-  template <class Duration>
-  std::vector<news> take(Duration moment) {
-    const auto is_new = [](const answer& one) { return one.new_tokens || one.end; };
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, moment, [&] { return std::any_of(answers_.begin(), answers_.end(), is_new); });
+  /// What is new, perhaps nothing.
+  std::vector<news> take() {
+    const std::lock_guard lock(mutex_);
     std::vector<news> found;
     for (answer& one : answers_)
       if (std::exchange(one.new_tokens, false) || one.end)
@@ -59,17 +53,15 @@ class answer_channel {
     done_ = open_ == 0;
     return found;
   }
-  /// Whether all has been taken.
+  /// Whether all has been taken. For who takes it.
   bool done() const { return done_; }
+  /// Whether one of the answers has failed, so that nobody needs the others.
+  bool failed() const { return failed_; }
   /// Tokens of all answers, so far.
   iapt::extent tokens() const {
     const std::lock_guard lock(mutex_);
     return tokens_;
   }
-  /// Nobody reads it any more.
-  void leave() { left_ = true; }
-  /// Whether somebody does.
-  bool wanted() const { return !left_; }
 
  private:
   struct answer {
@@ -79,13 +71,12 @@ class answer_channel {
     std::optional<iapt::finish_reason> end = {};  // until it is taken
   };
 
-  mutable std::mutex mutex_;  // of all that follows, but the last two
-  std::condition_variable changed_;
+  mutable std::mutex mutex_;  // of what follows, but the last two
   std::vector<answer> answers_;
   std::size_t open_;  // answers that have not ended
   iapt::extent tokens_ = 0;
+  std::atomic<bool> failed_ = false;
   bool done_ = false;  // of the reader
-  std::atomic<bool> left_ = false;
 };
 
 }  // namespace program

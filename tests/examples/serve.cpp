@@ -129,8 +129,9 @@ TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[exa
   CHECK(ask("/v1/completions", completion(bare_model, 101)).param() == "max_tokens");
   CHECK(ask("/v1/completions", completion(bare_model, 100000)).object()["error"]["code"] == "context_length_exceeded");
   CHECK(ask("/v1/completions", std::string(65537, ' ')).status == 413);
-  CHECK(server.ask("/v1/completions", std::string(65537, ' '), "-H 'Transfer-Encoding: chunked'").status == 413);
-  CHECK(server.ask("/v1/completions", "", "-F a=b").status == 415);
+  const std::string key = "-H 'Authorization: Bearer all' ", more = key + "-H 'Transfer-Encoding: chunked'";
+  CHECK(server.ask("/v1/completions", std::string(65537, ' '), more).status == 413);
+  CHECK(server.ask("/v1/completions", "", key + "-F a=b").status == 415);
   CHECK(ask("/v1/embeddings", "{}").status == 404);
   CHECK(server.ask("/v1/models", "", "-X DELETE").status == 405);
   CHECK_THAT(ask("/nowhere").body, has_text(R"({"error":{"message":"there is no such page")"));

@@ -57,6 +57,8 @@ class running_server {
   }
   /// Host and port.
   std::string address() const { return url_.substr(url_.find("//") + 2); }
+  /// The port.
+  int port() const { return std::stoi(url_.substr(url_.rfind(':') + 1)); }
   /// Asks it to end.
   void terminate() const { ::kill(child_, SIGTERM); }
   /// Its exit status, once it has ended.

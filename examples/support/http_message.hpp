@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests and answers of HTTP, whatever library carries them.
+#pragma once
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace program {
+
+/// A request that HTTP itself refuses: it cannot be read, or something like it is not served.
+struct http_error : std::runtime_error {
+  int status;         ///< of HTTP
+  std::string allow;  ///< methods that are served there, where the method is what is wrong
+
+  /// With a message for people.
+  http_error(int status, const std::string& message, std::string allow = "")
+      : std::runtime_error(message), status(status), allow(std::move(allow)) {}
+};
+
+/// Whether two names are the same but for the case of ASCII letters.
+inline bool same_name(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? char(c + ('a' - 'A')) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+/// Fields of a head, in their order.
+class http_fields {
+ public:
+  /// Puts one behind the others.
+  void add(std::string name, std::string value) { all_.emplace_back(std::move(name), std::move(value)); }
+  /// The first of a name, if there is one. Case does not count.
+  const std::string* find(std::string_view name) const {
+    const auto found =
+        std::find_if(all_.begin(), all_.end(), [&](const auto& one) { return same_name(one.first, name); });
+    return found == all_.end() ? nullptr : &found->second;
+  }
+  /// The value of the first of a name, or nothing.
+  std::string_view value(std::string_view name) const {
+    const std::string* found = find(name);
+    return found ? std::string_view(*found) : std::string_view();
+  }
+  /// How many have a name.
+  std::size_t count(std::string_view name) const {
+    return std::size_t(
+        std::count_if(all_.begin(), all_.end(), [&](const auto& one) { return same_name(one.first, name); }));
+  }
+  /// All of them, as pairs of name and value.
+  const std::vector<std::pair<std::string, std::string>>& all() const { return all_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> all_;
+};
+
+/// A request.
+struct http_request {
+  std::string method;      ///< as it was sent
+  std::string path;        ///< without the query, decoded; "*" of an OPTIONS for the whole server
+  http_fields fields;      ///< of its head
+  std::string body;        ///< once it has been read
+  bool old = false;        ///< whether it is of HTTP/1.0
+  bool keep_alive = true;  ///< whether the client may send another one on the same connection
+  bool has_body = false;   ///< whether a body, perhaps empty, follows the head
+  bool waits = false;      ///< whether the client waits for "100 Continue" before it sends the body
+};
+
+/// An answer that is given at once.
+struct http_answer {
+  int status = 200;                       ///< of HTTP
+  std::string type = "application/json";  ///< of the body
+  std::string body = {};                  ///< perhaps empty
+  http_fields fields = {};                ///< beside type, length and what the connection needs
+};
+
+/// A part of an answer that is given in parts.
+struct http_part {
+  std::string text;   ///< perhaps nothing, where nothing has come
+  bool last = false;  ///< whether it is the last
+};
+
+/// Bytes that a request may have.
+struct http_limits {
+  std::size_t target = 8000;    ///< of its target
+  std::size_t head = 16 << 10;  ///< of its first line and fields; of its trailers
+  std::size_t body = 1 << 20;   ///< of its body, without what frames chunks
+};
+
+/// The path that a request's target names: of `/path?query`, of `http://host/path?query`, or "*".
+/// @throws http_error if it is none, or if a `%` is not followed by two hexadecimal digits
+/// @par Source RFC 9112, section 3.2
+inline std::string path_of_target(std::string_view target) {
+  if (target == "*") return "*";
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (same_name(target.substr(0, scheme.size()), scheme)) {
+      const std::size_t path = target.find_first_of("/?", scheme.size());
+      target = path == target.npos ? std::string_view() : target.substr(path);
+      if (target.empty() || target[0] == '?') return "/";
+      break;
+    }
+  if (!target.starts_with('/') || target.find('#') != target.npos)
+    throw http_error(400, "the request's target must be a path, such as /v1/models");
+  std::string path;
+  for (std::size_t i = 0; i < target.size() && target[i] != '?'; ++i) {
+    const auto digit = [&](std::size_t at) {
+      const char c = at < target.size() ? target[at] : ' ';
+      if (c >= '0' && c <= '9') return c - '0';
+      if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+      if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+      throw http_error(400, "in the request's target a % must be followed by two hexadecimal digits");
+    };
+    if (target[i] != '%') {
+      path += target[i];
+      continue;
+    }
+    path += char(digit(i + 1) * 16 + digit(i + 2));
+    i += 2;
+  }
+  return path;
+}
+
+}  // namespace program

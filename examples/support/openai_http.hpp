@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Refusals and answers of OpenAI's interface over HTTP.
+#pragma once
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "answer_channel.hpp"
+#include "http_server.hpp"
+
+namespace program {
+
+/// What a client is told of something that was thrown.
+inline iapt::openai_error refusal_of(std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const iapt::openai_error& refusal) { return refusal; } catch (const http_error& refusal) {
+    return {refusal.status, refusal.what()};
+  } catch (const std::exception& failure) { return {500, failure.what()}; }
+}
+/// The answer that tells it.
+inline http_answer refuse(std::exception_ptr thrown) {
+  const iapt::openai_error refusal = refusal_of(thrown);
+  http_answer answer{.status = refusal.status, .body = refusal.body()};
+  if (refusal.status == 401) answer.fields.add("WWW-Authenticate", "Bearer");
+  if (refusal.status == 429) answer.fields.add("Retry-After", "1");
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const http_error& failure) {
+    if (!failure.allow.empty()) answer.fields.add("Allow", failure.allow);
+  } catch (...) {}  // which says no more than its body
+  return answer;
+}
+
+/// Refuses a body by its head.
+/// @throws http_error if it is a form, or packed
+inline void check_body(const http_request& from) {
+  constexpr std::string_view form = "multipart/form-data";
+  if (same_name(from.fields.value("Content-Type").substr(0, form.size()), form))
+    throw http_error(415, "the body must be JSON");
+  if (const auto packed = from.fields.value("Content-Encoding"); !packed.empty() && !same_name(packed, "identity"))
+    throw http_error(415, "the body must not be packed: no Content-Encoding is known");
+}
+
+/// OpenAI's word for an end.
+/// @throws iapt::openai_error if it is none
+inline const char* require_answer(iapt::finish_reason why, const http_exchange& exchange) {
+  if (why == iapt::finish_reason::stop) return "stop";
+  if (why == iapt::finish_reason::length) return "length";
+  if (why == iapt::finish_reason::failed)
+    throw iapt::openai_error(500, "the answer cannot be computed: its numbers are not finite, or the device failed");
+  if (!exchange.wanted()) throw iapt::openai_error(499, "the client has left");  // by which others count it, too
+  throw iapt::openai_error(503, "the time for this request is over", "", "timeout");
+}
+
+/// The answers to a request of HTTP, on their way to its client.
+class openai_response : public std::enable_shared_from_this<openai_response> {
+ public:
+  /// @param exchange of the request
+  /// @param asked for what
+  /// @param shape of the objects
+  /// @param prompt tokens of the prompts
+  openai_response(std::shared_ptr<http_exchange> exchange, const iapt::openai_request& asked,
+                  const iapt::tokenizer& words, iapt::openai_answer shape, iapt::extent prompt)
+      : exchange_(std::move(exchange)),
+        channel_(asked, words),
+        shape_(std::move(shape)),
+        stream_(asked.stream),
+        prompt_(prompt) {}
+
+  /// Whether somebody still needs more of it.
+  bool wanted() const { return exchange_->wanted() && !channel_.failed(); }
+  /// A token of one of the answers has come; returns whether it goes on.
+  bool put(std::size_t index, const iapt::chosen_token& one) {
+    const bool goes_on = channel_.put(index, one);
+    if (stream_) exchange_->wake();
+    return goes_on;
+  }
+  /// One of the answers has ended.
+  void end(std::size_t index, iapt::finish_reason why) {
+    const bool last = channel_.end(index, why);
+    if (stream_)
+      exchange_->wake();
+    else if (last)
+      exchange_->run([own = shared_from_this()] { own->exchange_->answer({.body = own->whole()}); });
+  }
+  /// Writes answers as they come, if they are wanted so, once they are on their way. What fails before the first token
+  /// is told by the status, later by an error that ends the stream.
+  void begin() {
+    if (stream_) exchange_->stream("text/event-stream", [own = shared_from_this()] { return own->next(); });
+  }
+
+ private:
+  // The piece in some news.
+  iapt::answer_piece piece_of(answer_channel::news& news) const {
+    if (news.end) news.piece.reason = require_answer(*news.end, *exchange_);
+    return std::move(news.piece);
+  }
+  std::string whole() {
+    std::vector<iapt::answer_piece> all(shape_.answers());
+    for (auto& one : channel_.take()) all[one.index].append(piece_of(one));
+    return shape_.whole(all, {.prompt = prompt_, .generated = channel_.tokens()});
+  }
+  http_part next() {
+    auto news = channel_.take();
+    http_part part{.text = {}, .last = channel_.done()};
+    if (news.empty() && !part.last) return part;
+    if (!begun_) part.text = shape_.opening();
+    try {
+      for (auto& one : news) part.text += shape_.next(one.index, piece_of(one));
+      if (part.last) part.text += shape_.ending({.prompt = prompt_, .generated = channel_.tokens()});
+    } catch (...) {
+      if (!begun_) throw;
+      part.text += iapt::openai_answer::event(refusal_of(std::current_exception()).body());
+      part.last = true;
+    }
+    begun_ = true;
+    return part;
+  }
+
+  std::shared_ptr<http_exchange> exchange_;
+  answer_channel channel_;
+  iapt::openai_answer shape_;
+  bool stream_;
+  iapt::extent prompt_;
+  bool begun_ = false;  // whether a part of a stream was given
+};
+
+}  // namespace program
