@@ -205,7 +205,12 @@ class Flood:
             lambda: (raw(f"/{chance.random()}", dump()), 404), lambda: (b"\x16\x03\x01" + chance.randbytes(300), 0),
             lambda: (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20000 + b"\r\n", 0), lambda: (b"G" * 100000, 0),
             lambda: (b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx", 0),
-            lambda: (raw(path, chance.randbytes(500), more="Content-Encoding: gzip\r\n"), 0)]
+            lambda: (raw(path, chance.randbytes(500), more="Content-Encoding: gzip\r\n"), 415),
+            lambda: (raw(path, dump(), more="Content-Length: 5\r\n"), 400),
+            lambda: (raw(path, dump(), more="Transfer-Encoding: chunked\r\n"), 400),
+            lambda: (raw(path, dump(), more="A: b\r\n c\r\n"), 400),
+            lambda: (raw("/" + "a" * 9000, dump()), 414),
+            lambda: (raw(path, dump(), more="A: " + "b" * 17000 + "\r\n"), 431)]
         request, status = chance.choice(kinds)()
         with self.server.connect() as connection:
             try:
@@ -218,12 +223,12 @@ class Flood:
             self.fail(f"{request[:200]} is answered {answer}, not {status}")
 
     def crowd(self, chance):
-        """More connections than it has threads for."""
-        held = [self.server.connect() for _ in range(200)]
+        """More connections than it takes at a time."""
+        held = [self.server.connect() for _ in range(600)]
         time.sleep(1)
         for connection in held:
             connection.close()
-        self.count("crowds of 200 connections")
+        self.count("crowds of 600 connections")
         time.sleep(10 * chance.random())
 
 
