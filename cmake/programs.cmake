@@ -8,22 +8,21 @@ find_path(IAPT_BOOST_INCLUDE_DIR boost/beast/http.hpp)
 mark_as_advanced(IAPT_CLI11_INCLUDE_DIR IAPT_BOOST_INCLUDE_DIR)
 set(missing "")
 if(NOT IAPT_CLI11_INCLUDE_DIR)
-  list(APPEND missing "CLI11 (Debian: libcli11-dev; elsewhere set IAPT_CLI11_INCLUDE_DIR)")
+  list(APPEND missing "CLI11 (Debian: libcli11-dev, elsewhere set IAPT_CLI11_INCLUDE_DIR)")
 endif()
 if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE AND NOT IAPT_BOOST_INCLUDE_DIR)
-  list(APPEND missing "Boost.Beast, of Boost 1.74 or later, for examples/serve (Debian: libboost-dev; elsewhere set \
-IAPT_BOOST_INCLUDE_DIR; without that program: -DIAPT_SERVE=OFF)")
+  list(APPEND missing "Boost.Beast of Boost 1.74 or later, for examples/serve (Debian: libboost-dev, elsewhere set \
+IAPT_BOOST_INCLUDE_DIR, without that program -DIAPT_SERVE=OFF)")
 endif()
 if(IAPT_BUILD_BENCH)
   find_package(benchmark QUIET)
   if(NOT benchmark_FOUND)
-    list(APPEND missing "Google Benchmark, for bench/ (Debian: libbenchmark-dev; without: -DIAPT_BUILD_BENCH=OFF)")
+    list(APPEND missing "Google Benchmark, for bench/ (Debian: libbenchmark-dev, without it -DIAPT_BUILD_BENCH=OFF)")
   endif()
 endif()
 if(missing)
   list(JOIN missing "\n  " missing)
-  message(FATAL_ERROR "iapt: missing for the programs (without all of them: -DIAPT_BUILD_EXAMPLES=OFF \
--DIAPT_BUILD_BENCH=OFF):\n  ${missing}")
+  message(FATAL_ERROR "iapt: the programs need (or -DIAPT_BUILD_EXAMPLES=OFF -DIAPT_BUILD_BENCH=OFF):\n  ${missing}")
 endif()
 
 # Devices: name, library, numbers, type, header, language.
