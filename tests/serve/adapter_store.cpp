@@ -314,7 +314,7 @@ TEST_CASE("reading an adapter starts no threads", "[serve]") {
   auto method = make_iapt<key_value_generator<double, test_backend>>(
       lm, {.soft_tokens = 1024, .bottleneck = 4, .start = prompt_start::random});
   save_adapter(method, lm, folder.path() / "a");
-  store_type store(lm, folder.path(), 1 << 20);
+  store_type store(lm, folder.path(), 1 << 26);
   const auto threads = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
   };

@@ -201,4 +201,23 @@ TEST_CASE("what cannot be sampled is refused", "[serve]") {
   CHECK(sample(std::span<const double>(huge), {.temperature = 1}, {}) == 1);
 }
 
+TEST_CASE("sampler: a bias is added before all else", "[serve]") {
+  sampler sample;
+  const std::vector<float> row{1, 3, 2, -1};
+  const std::span<const float> logits(row);
+  const token_history none{};
+  CHECK(sample(logits, {.logit_bias = {{1, -100}}}, none) == 2);
+  CHECK(sample(logits, {.logit_bias = {{3, 4.5}}}, none) == 3);
+  // A repetition penalty of 2 then halves 3.5 and leaves 3.
+  const std::vector<token_id> seen{3};
+  CHECK(sample(logits, {.repetition_penalty = 2, .logit_bias = {{3, 4.5}}}, {seen, {}}) == 1);
+  const auto& drawn = sample.distribution(logits, {.temperature = 1, .logit_bias = {{0, 100}}}, none);
+  CHECK(drawn[0].log_probability == Approx(0).margin(1e-12));
+  CHECK(message_of<error>([&] {
+          (void)sample(logits, {.logit_bias = {{1, 100.5}}}, none);
+        }) == "sampling: logit_bias must be from -100 to 100, found 100.5");
+  CHECK_THROWS_AS(sample(logits, {.logit_bias = {{4, 1}}}, none), shape_error);
+  CHECK_FALSE(sampling_options{.logit_bias = {{1, 1}}}.greedy());
+}
+
 }  // namespace iapt::test::serve_sampler

@@ -114,6 +114,46 @@ TEST_CASE("service: a full queue and a wrong request are refused where they are 
   CHECK_THROWS_AS(served.submit(all[5].request({1, 2}, 4)), service_draining);
 }
 
+TEST_CASE("service: a client may have so many requests, and the others their own", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  service_type served(lm, {.engine = {.cache = room, .places_of_client = 2}, .max_queue = 4, .max_queue_of_client = 1});
+  CHECK(served.most_of_client() == 3);
+  std::array<heard, 7> all;
+  {
+    const held_service held(served);
+    const auto submit = [&](std::size_t i, std::uint64_t client) {
+      auto request = all[i].request({1, 2}, 4);
+      request.client = client;
+      served.submit(std::move(request));
+    };
+    for (std::size_t i = 0; i < 3; ++i) submit(i, 1);
+    CHECK(message_of<queue_full>([&] { submit(6, 1); }).find("of this client") != std::string::npos);
+    for (std::size_t i = 3; i < 6; ++i) submit(i, 2);
+    CHECK(message_of<queue_full>([&] { submit(6, 2); }).find("of this client") != std::string::npos);
+  }
+  for (std::size_t i = 0; i < 6; ++i) CHECK(all[i].end.get_future().get() == finish_reason::length);
+  served.submit(all[6].request({1, 2}, 4));
+  CHECK(all[6].end.get_future().get() == finish_reason::length);
+}
+
+TEST_CASE("service: a listener that throws fails its own request", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  service_type served(lm, {.engine = {.cache = room}});
+  std::array<heard, 3> all;
+  auto asks = all[0].request({1, 2}, 4);
+  asks.wanted = []() -> bool { throw error("nobody knows"); };
+  auto reads = all[1].request({1, 2}, 4);
+  reads.read = [](const chosen_token&) { throw error("cannot take it"); };
+  served.submit(std::move(asks));
+  served.submit(std::move(reads));
+  served.submit(all[2].request({1, 2}, 4));
+  CHECK(all[0].end.get_future().get() == finish_reason::failed);
+  CHECK(all[1].end.get_future().get() == finish_reason::failed);
+  CHECK(all[2].end.get_future().get() == finish_reason::length);
+}
+
 TEST_CASE("service: what nobody wants any more ends, waiting or running, and frees its place", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);

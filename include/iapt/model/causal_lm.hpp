@@ -18,6 +18,8 @@ namespace iapt {
 /// parameters. The same code trains (with a tape) and serves (with inference).
 template <class T, class Backend>
 class causal_lm {
+  struct pass;
+
  public:
   using value_type = T;          ///< type of the numbers
   using backend_type = Backend;  ///< machine it runs on
@@ -63,13 +65,46 @@ class causal_lm {
   /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
   template <class Method = bare>
   tensor<T, 2, Backend> read(pass_plan plan, kv_cache<T, Backend>& cache, const Method& method = {}) const {
-    for (const token_id token : plan.tokens) check_token(token, config);
-    auto p = std::make_shared<pass>();
-    for (extent l = 0; l < config.layers; ++l) p->past.push_back(cache.layer(l));
-    p->plan = std::move(plan), p->blocks = cache.blocks();
-    inference<Backend> ctx(backend());
-    return run(ctx, p, method, &cache);
+    reading all(*this, std::move(plan), cache, method);
+    all.advance(config.layers);
+    const inference<Backend> ctx(backend());
+    return logits(ctx, all.states());
   }
+  /// A pass as `read` makes it, of which some layers run at a time: others may read other sequences of the cache
+  /// between two. Model, cache and method must outlive it.
+  template <class Method>
+  class reading {
+   public:
+    /// Before the first layer.
+    /// @throws shape_error if a token is not in the vocabulary
+    reading(const causal_lm& lm, pass_plan plan, kv_cache<T, Backend>& cache, const Method& method)
+        : lm_(lm), cache_(cache), method_(method), pass_(std::make_shared<pass>()) {
+      for (const token_id token : plan.tokens) check_token(token, lm.config);
+      for (extent l = 0; l < lm.config.layers; ++l) pass_->past.push_back(cache.layer(l));
+      pass_->plan = std::move(plan);
+      pass_->blocks = cache.blocks();
+      inference<Backend> ctx(lm.backend());
+      x_ = lm.begin(ctx, *pass_, method);
+    }
+    /// Runs so many layers, or those that are left.
+    /// @throws shape_error if the cache has no room
+    void advance(extent layers) {
+      inference<Backend> ctx(lm_.backend());
+      for (; layers > 0 && !done(); --layers) x_ = lm_.run_layer(ctx, *pass_, method_, next_++, x_, &cache_);
+    }
+    /// Whether all layers have run.
+    bool done() const { return next_ == lm_.config.layers; }
+    /// What the last layer made of the wanted rows (M, D); `causal_lm::logits` makes logits of it.
+    tensor<T, 2, Backend> states() const { return lm_.wanted(inference<Backend>(lm_.backend()), *pass_, x_); }
+
+   private:
+    const causal_lm& lm_;
+    kv_cache<T, Backend>& cache_;
+    const Method& method_;
+    std::shared_ptr<pass> pass_;
+    tensor<T, 2, Backend> x_;  // (N, D)
+    extent next_ = 0;          // layer
+  };
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
     inference<Backend> ctx(backend());
@@ -96,6 +131,7 @@ class causal_lm {
   /// The last norm and the head.   x (M, D) -> (M, V)
   template <class Context>
   tensor<T, 2, Backend> logits(Context& ctx, const tensor<T, 2, Backend>& x) const {
+    if (x.size(0) == 0) return tensor<T, 2, Backend>(backend(), {0, config.vocabulary});
     return ctx(matmul(final_norm(ctx, x), transposed(head)));
   }
   /// Angle of position 1 for each pair of a head.
@@ -158,33 +194,47 @@ class causal_lm {
   template <class Context, class Method>
   tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
-    p->view = view_of(p->plan, p->blocks);
-    if (!p->plan.soft_positions.empty())
-      p->soft_turns = rotary_turns<T>(backend(), frequencies(), p->plan.soft_positions);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), p->plan.tokens), method);
+    auto x = begin(ctx, *p, method);
     for (extent l = 0; l < config.layers; ++l) {
       const auto layer_pass = [this, p, &method, l, cache](auto& run, const tensor<T, 2, Backend>& x) {
-        attention_view<T, Backend> view = p->view;
-        if (!p->past.empty()) view.past = p->past[l];
-        auto h = layers[l].attention_norm(run, x);
-        if (cache && cache->size().keeps_states) keep(*cache, l, p->plan, h);
-        if constexpr (writes_soft_tokens<Method>) {
-          const auto states = p->states.empty() ? generator_input<Method>(x, h) : p->states[l];
-          if (!p->plan.soft_positions.empty())
-            view.prefix = method.prefix(run, int(l), layers[l], states, p->plan.instructions, p->soft_turns);
-        }
-        auto result = layers[l](run, x, h, method, int(l), view);
-        if (cache) fill(*cache, l, p->plan, view, result.own);
-        return result.y;
+        return run_layer(run, *p, method, l, x, cache);
       };
       if constexpr (Context::records)
         x = recompute_layers ? ctx.recompute(layer_pass, x) : layer_pass(ctx, x);
       else
         x = layer_pass(ctx, x);
     }
-    if (p->plan.wanted.empty()) return tensor<T, 2, Backend>(backend(), {0, config.vocabulary});
-    // The head runs on the wanted rows only.
-    return logits(ctx, ctx(gather(x, row_numbers<Backend>(backend(), p->plan.wanted))));
+    return logits(ctx, wanted(ctx, *p, x));
+  }
+  // What enters the first layer (N, D).
+  template <class Context, class Method>
+  tensor<T, 2, Backend> begin(Context& ctx, pass& p, const Method& method) const {
+    p.view = view_of(p.plan, p.blocks);
+    if (!p.plan.soft_positions.empty()) p.soft_turns = rotary_turns<T>(backend(), frequencies(), p.plan.soft_positions);
+    return embed(ctx, row_numbers<Backend>(backend(), p.plan.tokens), method);
+  }
+  // x (N, D) -> (N, D)
+  template <class Context, class Method>
+  tensor<T, 2, Backend> run_layer(Context& ctx, const pass& p, const Method& method, extent l,
+                                  const tensor<T, 2, Backend>& x, kv_cache<T, Backend>* cache) const {
+    attention_view<T, Backend> view = p.view;
+    if (!p.past.empty()) view.past = p.past[l];
+    auto h = layers[l].attention_norm(ctx, x);
+    if (cache && cache->size().keeps_states) keep(*cache, l, p.plan, h);
+    if constexpr (writes_soft_tokens<Method>) {
+      const auto states = p.states.empty() ? generator_input<Method>(x, h) : p.states[l];
+      if (!p.plan.soft_positions.empty())
+        view.prefix = method.prefix(ctx, int(l), layers[l], states, p.plan.instructions, p.soft_turns);
+    }
+    auto result = layers[l](ctx, x, h, method, int(l), view);
+    if (cache) fill(*cache, l, p.plan, view, result.own);
+    return result.y;
+  }
+  // The head runs on the wanted rows only.   x (N, D) -> (M, D)
+  template <class Context>
+  tensor<T, 2, Backend> wanted(Context&& ctx, const pass& p, const tensor<T, 2, Backend>& x) const {
+    if (p.plan.wanted.empty()) return tensor<T, 2, Backend>(backend(), {0, config.hidden});
+    return ctx(gather(x, row_numbers<Backend>(backend(), p.plan.wanted)));
   }
 
   static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const attention_view<T, Backend>& view,

@@ -56,6 +56,27 @@ struct chosen_token {
   std::optional<token_log_probabilities> log_probabilities = {};  ///< where they are asked for
 };
 
+/// How likely given tokens were by rows of logits (M, V), one each; nothing where a row is not finite. Threads of the
+/// host share the rows.
+/// @param tokens (M)
+/// @param alternatives how many of the likeliest to list of each row (M)
+/// @throws shape_error if a row has no such token, or not from 0 to `most_alternatives` are asked for
+template <class T, class Backend>
+std::vector<std::optional<token_log_probabilities>> log_probabilities(const tensor<T, 2, Backend>& logits,
+                                                                      std::span<const token_id> tokens,
+                                                                      std::span<const extent> alternatives) {
+  const std::vector<T> all = to_host(logits);
+  const auto width = std::size_t(logits.size(1));
+  std::vector<std::optional<token_log_probabilities>> found(tokens.size());
+  host_loop(host_threads(logits.backend()), extent(tokens.size()), [&](extent row) {
+    const auto i = std::size_t(row);
+    try {
+      found[i] = log_probabilities(std::span<const T>(all).subspan(i * width, width), tokens[i], alternatives[i]);
+    } catch (const numeric_error&) {}  // it stays without
+  });
+  return found;
+}
+
 /// Chooses the next tokens of many requests; it keeps memory between calls, no more.
 class token_chooser {
  public:

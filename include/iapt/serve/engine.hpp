@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -20,27 +23,37 @@ namespace iapt {
 /// How much an engine takes on.
 struct engine_options {
   cache_size cache = {.sequences = 64, .blocks = 1024, .block_rows = 64, .blocks_of_sequence = 128};  ///< its memory
-  extent rows_in_pass = 512;   ///< of prompts, as long as more than one request is at work
-  bool share_prefixes = true;  ///< whether requests that begin alike share what was read
+  extent rows_in_pass = 512;                                                                          ///< of prompts
+  bool share_prefixes = true;   ///< whether requests that begin alike share what was read
+  extent places_of_client = 0;  ///< sequences that the requests of one client may have at a time; 0: all
+  std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed, of a method's own fault
 };
 
 /// What a pass read.
 struct pass_rows {
-  extent prompts = 0;  ///< rows of prompts, and of answers that are read again
+  extent prompts = 0;  ///< rows of prompts, and of answers that are read again; of a prompt that is read layer by layer
+                       ///< as many as would have cost the same
   extent answers = 0;  ///< rows of answers, one for each sequence that generates
 };
 
 /// A batch that never ends: `submit` requests, call `step` as long as it returns true.
 ///
-/// Requests are admitted in their order, when a place and the blocks for their prompt are free. A pass reads one row of
-/// each request that generates and as many rows of new prompts as `rows_in_pass` allows. When blocks run out, the
-/// request that came last gives its own back and is read again later, with the tokens that it has; the oldest always
-/// goes on, so none starves. A request's tokens do not depend on the others, but for rounding. One with several beams
-/// takes a place for each, whose rows of the prompt are the same ones; its listener hears of its tokens at the end.
+/// Requests are admitted in their order, when a place and the blocks for their prompt are free; one whose client has
+/// all the places that it may have lets others pass. A pass reads one row of each request that generates and as many
+/// rows of new prompts as `rows_in_pass` allows. When blocks run out, the request that came last gives its own back and
+/// is read again later, with the tokens that it has; the oldest always goes on, so none starves. A request's tokens do
+/// not depend on the others, but for rounding. One with several beams takes a place for each, whose rows of the prompt
+/// are the same ones; its listener hears of its tokens at the end.
 ///
 /// Where soft tokens stand in front, a prompt is read in one pass; where they stand late, so is all of it but its last
 /// token, by the bare model, and its soft tokens are written behind it in that pass, or where the cache keeps states,
-/// when the last token is read.
+/// when the last token is read. A prompt that is longer than `rows_in_pass`, and must be read so, has a pass of its
+/// own, some layers of it in each step. So a step never reads more of prompts than `rows_in_pass` rows through all
+/// layers cost, or one layer of one prompt where that is more: between two tokens of an answer there is no more than
+/// that.
+///
+/// A method that throws, or whose numbers are not finite, fails its own requests: where a pass fails, what it read is
+/// read again, method by method, and so are later requests of a method that failed.
 ///
 /// Blocks that were read for one request serve others that begin with the same tokens, also later, until memory is
 /// needed: among requests of the bare model and those whose soft tokens stand late (for these the cache must keep
@@ -56,6 +69,7 @@ class engine {
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
       : lm_(lm), options_(options), memory_(lm, options.cache, options.share_prefixes) {
     if (options.rows_in_pass < 1) throw error("engine: rows_in_pass must be at least 1");
+    if (options.places_of_client < 0) throw error("engine: places_of_client must be at least 0");
   }
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
@@ -66,9 +80,14 @@ class engine {
   void check(const request_type& request) const {
     const extent needed = request.shortest_prompt(), beams = request.options.beams;
     request.options.check();
-    if (beams > options_.cache.sequences)
+    if (beams > places_of_client())
       throw shape_error("engine: " + std::to_string(beams) + " beams, but it has places for " +
-                        std::to_string(options_.cache.sequences) + " sequences");
+                        std::to_string(places_of_client()) + " sequences of a client");
+    if (request.read && request.writes_soft_tokens())
+      throw error(
+          "engine: log-probabilities of a prompt from which soft tokens are written: these have seen all of it, so "
+          "none "
+          "of its tokens would be a prediction");
     if (extent(request.prompt.size()) < needed)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                         std::to_string(needed) + " are needed");
@@ -77,6 +96,7 @@ class engine {
           "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
           "before them are the bare model's, and each prompt's have positions of their own");
     for (const token_id token : request.prompt) check_token(token, lm_.config);
+    for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, lm_.config);
     if (const extent most = capacity(); request.options.max_new > most || request.rows() > most)
       throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
                         std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
@@ -96,12 +116,18 @@ class engine {
   extent capacity() const {
     return std::min(options_.cache.blocks, options_.cache.blocks_of_sequence) * options_.cache.block_rows;
   }
+  /// Sequences that the requests of one client may have at a time.
+  extent places_of_client() const {
+    return options_.places_of_client ? std::min(options_.places_of_client, options_.cache.sequences)
+                                     : options_.cache.sequences;
+  }
   /// Takes a request.
   /// @throws shape_error, error as `check`
   void submit(request_type request) {
     check(request);
-    if (request.options.max_new > 0)
-      waiting_.push_back({.request = std::move(request)});
+    const bool failing = request.method && failing_.contains(request.method->number());
+    if (request.options.max_new > 0 || request.read)
+      waiting_.push_back({.request = std::move(request), .suspect = failing});
     else if (request.finished)
       request.finished(finish_reason::length);
   }
@@ -128,20 +154,15 @@ class engine {
   }
 
   /// One pass; false if there is nothing to do. Listeners are called from it.
-  /// @throws device_error if the machine fails, or whatever a method throws; all requests then wait to be read again
+  /// @throws device_error if the machine fails; all requests then wait to be read again
   bool step() {
     end_unwanted();
     admit();
     if (running_.empty()) return false;
+    last_pass_ = {};
     try {
-      const mixed_pass<T, Backend> next(choose_shares(), memory_.cache());
-      const auto logits = lm_.read(next.plan(), memory_.cache(), next.method());
-      last_pass_ = {};
-      for (const share& s : next.shares()) {
-        (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
-        memory_.read(s);
-      }
-      take(logits, next.shares());
+      read(choose_shares());
+      if (long_) go_on();
     } catch (...) {
       forget_ended();
       while (!running_.empty()) preempt();
@@ -153,6 +174,109 @@ class engine {
  private:
   using job = engine_job<T, Backend>;
   using share = engine_share<T, Backend>;
+
+  // A prompt that is read in one piece, layer by layer.
+  struct long_pass {
+    mixed_pass<T, Backend> what;
+    typename causal_lm<T, Backend>::template reading<mixed_method<T, Backend>> pass;
+    long_pass(const causal_lm<T, Backend>& lm, const share& s, kv_cache<T, Backend>& cache)
+        : what({s}, cache), pass(lm, what.plan(), cache, what.method()) {}
+    const share& of() const { return what.shares()[0]; }
+  };
+
+  // One pass over shares of any requests.
+  void read(const std::vector<share>& shares) {
+    if (shares.empty()) return;
+    guard(shares, [&] {
+      const mixed_pass<T, Backend> what(shares, memory_.cache());
+      typename causal_lm<T, Backend>::template reading<mixed_method<T, Backend>> pass(lm_, what.plan(), memory_.cache(),
+                                                                                      what.method());
+      pass.advance(lm_.config.layers);
+      for (const share& s : shares)
+        (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
+      finish(what, pass.states());
+    });
+  }
+  // Some layers of the long prompt: as many as cost what a pass may read of prompts, but one at least.
+  void go_on() {
+    const share s = long_->of();
+    guard({s}, [&] {
+      const extent layers = std::max<extent>(1, options_.rows_in_pass * lm_.config.layers / s.rows());
+      long_->pass.advance(layers);
+      last_pass_.prompts += std::min(layers, lm_.config.layers) * s.rows() / lm_.config.layers;
+      if (!long_->pass.done()) return;
+      const auto whole = std::exchange(long_, nullptr);
+      finish(whole->what, whole->pass.states());
+    });
+  }
+  // What all layers made of a pass's wanted rows (M, D).
+  void finish(const mixed_pass<T, Backend>& what, const tensor<T, 2, Backend>& states) {
+    for (const share& s : what.shares()) {
+      memory_.read(s);
+      if (s.ends() && !(s.of->request.method && failing_.contains(s.of->request.method->number())))
+        s.of->suspect = false;
+    }
+    const inference<Backend> ctx(lm_.backend());
+    tell_prompts(what, ctx, states);
+    if (what.asked() > 0)
+      take(lm_.logits(ctx, what.scored().empty() ? states : states.slice(0, what.asked())), what.shares());
+    for (const share& s : what.shares())
+      if (s.ends() && !s.asks() && !s.of->done) end(*s.of, finish_reason::length);
+    forget_ended();
+  }
+  // How likely the tokens of prompts were, for those who want to hear of it. Logits are many: some rows at a time.
+  void tell_prompts(const mixed_pass<T, Backend>& what, const inference<Backend>& ctx,
+                    const tensor<T, 2, Backend>& states) {
+    constexpr extent together = 64;
+    for (const share& s : what.shares())
+      if (s.of->request.read && s.of->told == 0) s.of->request.read({s.of->request.prompt[0]}), s.of->told = 1;
+    const auto& scored = what.scored();
+    for (std::size_t first = 0; first < scored.size(); first += together) {
+      const std::size_t count = std::min(scored.size() - first, std::size_t(together));
+      const std::span rows(scored.data() + first, count);
+      std::vector<token_id> tokens;
+      std::vector<extent> alternatives;
+      for (const auto& [of, token] : rows) {
+        tokens.push_back(of->request.prompt[std::size_t(token)]);
+        alternatives.push_back(of->request.options.log_probabilities.value_or(0));
+      }
+      const extent begin = what.asked() + extent(first);
+      const auto found = log_probabilities(lm_.logits(ctx, states.slice(begin, begin + extent(count))),
+                                           std::span<const token_id>(tokens), std::span<const extent>(alternatives));
+      for (std::size_t i = 0; i < count; ++i) {
+        job& j = *rows[i].of;
+        if (j.done) continue;
+        if (!found[i]) {
+          end(j, finish_reason::failed);
+          continue;
+        }
+        j.request.read({tokens[i], *found[i]});
+        j.told = rows[i].token + 1;
+      }
+    }
+  }
+  // Reads shares by calling f. Where a method fails, its requests fail; where that may have been one of several, all
+  // are suspects, and begin anew.
+  template <class F>
+  void guard(const std::vector<share>& shares, F f) {
+    try {
+      return f();
+    } catch (const device_error&) { throw; } catch (const std::exception& failure) {
+      const auto& method = shares[0].of->request.method;
+      const bool alone =
+          std::all_of(shares.begin(), shares.end(), [&](const share& s) { return s.of->request.method == method; });
+      if (alone && method) failing_.insert(method->number());
+      if (alone && options_.on_failure) options_.on_failure(failure.what());
+      for (const share& s : shares) {
+        if (s.of->done) continue;
+        s.of->suspect = true;
+        if (alone) end(*s.of, finish_reason::failed);
+      }
+    }
+    const auto failed = [](const auto& j) { return j->suspect; };
+    forget_ended();
+    while (std::any_of(running_.begin(), running_.end(), failed)) preempt();
+  }
 
   void end_unwanted() {
     const auto unwanted = [](const job& j) { return j.request.wanted && !j.request.wanted(); };
@@ -168,16 +292,27 @@ class engine {
   void forget_ended() {
     std::erase_if(running_, [](const auto& j) { return j->done; });
   }
-  // Gives waiting requests places, in their order, while there are blocks for all of their tokens.
+  // Gives waiting requests places, in their order, while there are blocks for all of their tokens. One whose client has
+  // its places already stays where it is.
   void admit() {
     extent promised = 0;
-    for (const auto& j : running_) promised += memory_.missing(*j);
-    while (!waiting_.empty() && memory_.has_places(waiting_.front())) {
-      auto next = std::make_unique<job>(std::move(waiting_.front()));
-      waiting_.pop_front();
-      memory_.begin(*next);
-      promised += memory_.missing(*next);
-      running_.push_back(std::move(next));
+    std::map<std::uint64_t, extent> places;  // of each client
+    for (const auto& j : running_) {
+      promised += memory_.missing(*j);
+      places[j->request.client] += j->request.options.beams;
+    }
+    for (auto next = waiting_.begin(); next != waiting_.end() && memory_.has_places(*next);) {
+      extent& taken = places[next->request.client];
+      if (taken + next->request.options.beams > places_of_client()) {
+        ++next;
+        continue;
+      }
+      auto own = std::make_unique<job>(std::move(*next));
+      next = waiting_.erase(next);
+      taken += own->request.options.beams;
+      memory_.begin(*own);
+      promised += memory_.missing(*own);
+      running_.push_back(std::move(own));
       if (promised > memory_.available()) return send_back();
     }
   }
@@ -185,8 +320,13 @@ class engine {
   void send_back() {
     std::unique_ptr<job> last = std::move(running_.back());
     running_.pop_back();
-    memory_.release(*last);
+    release(*last);
     waiting_.push_front(std::move(*last));
+  }
+  // A request gives back what it has. Its prompt, if it is the long one, is read no further.
+  void release(job& j) {
+    if (long_ && long_->of().of == &j) long_ = nullptr;
+    memory_.release(j);
   }
   void preempt() {
     send_back();
@@ -197,9 +337,13 @@ class engine {
   // has the blocks for it.
   std::vector<share> choose_shares() {
     std::vector<share> shares;
-    extent prompt_rows = 0, copies = 0;  // blocks that lines may take when they are continued
+    extent prompt_rows = long_ ? options_.rows_in_pass : 0;
+    extent copies = 0;  // blocks that lines may take when they are continued
+    const job* const apart = next_suspect();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       job& j = *running_[i];
+      if (long_ && long_->of().of == &j) continue;
+      if (apart ? !j.suspect || j.request.method != apart->request.method : j.suspect) continue;
       const extent left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
       memory_.reuse(j);  // others may have read more since it was admitted
@@ -216,10 +360,23 @@ class engine {
         break;
       }
       for (const share& s : own) memory_.reserve(s);
+      if (rows > options_.rows_in_pass) {
+        long_ = std::make_unique<long_pass>(lm_, own[0], memory_.cache());
+        prompt_rows = options_.rows_in_pass;
+        continue;
+      }
       shares.insert(shares.end(), own.begin(), own.end());
       if (rows > 1) prompt_rows += rows;
     }
     return shares;
+  }
+  // One whose method the next pass reads alone, if any. The others have every other pass.
+  const job* next_suspect() {
+    const auto is_suspect = [](const auto& j) { return j->suspect; };
+    const auto first = std::find_if(running_.begin(), running_.end(), is_suspect);
+    const bool others = !std::all_of(running_.begin(), running_.end(), is_suspect);
+    apart_ = first != running_.end() && !(others && apart_);
+    return apart_ ? first->get() : nullptr;
   }
   // The next token of each line that was read to its end. Lines of one request are side by side.
   void take(const tensor<T, 2, Backend>& logits, const std::vector<share>& shares) {
@@ -239,14 +396,18 @@ class engine {
       ++row;
     }
     const auto chosen = choose_(logits, wanted);
-    for (std::size_t i = 0; i < asked.size(); ++i) take(*asked[i], chosen[i]);
-    for (const auto& [j, first] : searches) search(*j, logits.slice(first, first + extent(j->lines.size())));
-    forget_ended();
+    for (std::size_t i = 0; i < asked.size(); ++i)
+      if (!asked[i]->done) take(*asked[i], chosen[i]);
+    for (const auto& [j, first] : searches)
+      if (!j->done) search(*j, logits.slice(first, first + extent(j->lines.size())));
   }
   void take(job& j, const std::optional<chosen_token>& one) {
     const generation_options& o = j.request.options;
     if (!one) return end(j, finish_reason::failed);
-    if (o.stops_at(one->token)) return end(j, finish_reason::stop);
+    if (o.stops_at(one->token)) {
+      if (j.request.read) j.request.read(*one);
+      return end(j, finish_reason::stop);
+    }
     j.lines[0].tokens.push_back(one->token);
     if (j.request.seen && !j.request.seen(*one))
       end(j, finish_reason::cancelled);
@@ -280,7 +441,7 @@ class engine {
     end(j, best.stopped ? finish_reason::stop : finish_reason::length);
   }
   void end(job& j, finish_reason why) {
-    memory_.release(j);
+    release(j);
     j.done = true;
     if (j.request.finished) j.request.finished(why);
   }
@@ -290,6 +451,9 @@ class engine {
   engine_memory<T, Backend> memory_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
+  std::unique_ptr<long_pass> long_;            // of one of them
+  std::set<std::uint64_t> failing_;            // methods that failed, by number
+  bool apart_ = false;                         // whether the last pass read a suspect's method alone
   pass_rows last_pass_;
   std::size_t preemptions_ = 0;
   token_chooser choose_;

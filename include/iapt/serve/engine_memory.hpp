@@ -59,9 +59,10 @@ class engine_memory {
     reuse(j);
   }
   /// Lets a request that nothing was read for begin with the blocks that others have read, but for one token at least.
+  /// One that wants to hear of its prompt reads all of it.
   void reuse(job& j) {
     const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
-    if (!shares_ || j.begun || (j.request.late() && !cache_.size().keeps_states)) return;
+    if (!shares_ || j.begun || j.request.read || (j.request.late() && !cache_.size().keeps_states)) return;
     engine_line& line = j.lines[0];
     const extent most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
     const auto blocks = index_.find(j.request.scope(), line.tokens, most);

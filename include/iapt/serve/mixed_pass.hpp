@@ -3,6 +3,7 @@
 // Shapes: P soft tokens of a request.
 #pragma once
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -32,11 +33,17 @@ struct engine_request {
   std::function<bool(const chosen_token&)> seen = {};  ///< hears of each token; returns whether it goes on
   std::function<void(finish_reason)> finished = {};    ///< hears of the end, once
   std::function<bool()> wanted = {};                   ///< asked before each pass; where it says no, the request ends
+  /// Hears of each token of the prompt and, but for the first, how likely it was, and of a token that ends the answer:
+  /// of all that was read or chosen and is no part of the answer. All of the prompt is read then.
+  std::function<void(const chosen_token&)> read = {};
+  std::uint64_t client = 0;  ///< whom it is for, where a client's requests are bounded
 
   /// P; 0 without soft tokens.
   extent soft_tokens() const { return method ? method->soft_tokens() : 0; }
   /// Tokens that a prompt must have: what its soft tokens are written from, and one to read behind them.
   extent shortest_prompt() const { return (method ? method->shortest_instruction() : 1) + (late() ? 1 : 0); }
+  /// Whether its soft tokens are written from the prompt.
+  bool writes_soft_tokens() const { return soft_tokens() > 0 && !method->shares_soft_tokens(); }
   /// Whether there are soft tokens, and late.
   bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
   /// Rows of a cache for the prompt, the soft tokens and an answer; the answer's last token is never read.
@@ -44,8 +51,8 @@ struct engine_request {
   /// What its rows depend on beside their tokens; late, those of the prompt but the last.
   prefix_scope scope() const {
     if (!method || late()) return {};
-    const bool written = soft_tokens() > 0 && !method->shares_soft_tokens();
-    return {method->number(), written ? std::span<const token_id>(prompt) : std::span<const token_id>(), soft_tokens()};
+    return {method->number(), writes_soft_tokens() ? std::span<const token_id>(prompt) : std::span<const token_id>(),
+            soft_tokens()};
   }
 };
 
@@ -72,6 +79,8 @@ struct engine_job {
   bool counted = false;                   ///< whether what others had read for it has been counted
   bool begun = false;                     ///< whether a pass has read some of it
   bool done = false;                      ///< whether it has ended
+  bool suspect = false;                   ///< whether a pass failed that read it: its method is read apart then
+  extent told = 0;                        ///< tokens of the prompt that `request.read` has heard of
 
   /// Number of tokens of the prompt.
   extent prompt_size() const { return extent(request.prompt.size()); }
@@ -104,8 +113,17 @@ struct engine_share {
   extent rows() const { return to - from; }
   /// Rows that the cache has more behind it.
   extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
-  /// Whether it ends where the next token is to be chosen.
-  bool asks() const { return to == line->size(); }
+  /// Whether all tokens have then been read.
+  bool ends() const { return to == line->size(); }
+  /// Whether the next token is to be chosen then.
+  bool asks() const { return ends() && of->request.options.max_new > 0; }
+};
+
+/// A row that says how likely a token of a prompt was.
+template <class T, class Backend>
+struct scored_row {
+  engine_job<T, Backend>* of;  ///< whose prompt
+  extent token;                ///< which of its tokens
 };
 
 /// One pass over shares of requests, for whose rows the cache has the blocks already. Those of one method stand
@@ -126,6 +144,8 @@ class mixed_pass {
                      [&](const share& a, const share& b) { return number(a) < number(b); });
     method_.cache = &cache;
     for (const share& s : shares_) add(s, cache);
+    asked_ = extent(plan_.wanted.size());
+    plan_.wanted.insert(plan_.wanted.end(), scored_rows_.begin(), scored_rows_.end());
     for (std::size_t i = 0; i < kept_.size(); ++i)
       if (!kept_[i].empty()) method_.parts[i].kept.emplace(cache.layer(0).keys.backend(), kept_[i]);
     method_.see_thin(cache.layer(0).keys.backend(), int(cache.layers()));
@@ -134,6 +154,10 @@ class mixed_pass {
   const std::vector<share>& shares() const { return shares_; }
   /// Which rows are read, and what they see.
   const pass_plan& plan() const { return plan_; }
+  /// Rows whose next tokens are to be chosen: the first of those that are wanted.
+  extent asked() const { return asked_; }
+  /// What the other wanted rows say.
+  const std::vector<scored_row<T, Backend>>& scored() const { return scored_; }
   /// The methods of the rows.
   const mixed_method<T, Backend>& method() const { return method_; }
 
@@ -177,12 +201,20 @@ class mixed_pass {
     plan_.segments.push_back(seen);
     plan_.sequences.push_back(s.line->place);
     if (s.asks()) plan_.wanted.push_back(std::int32_t(begin + s.rows() - 1));
+    if (!request.read) return;
+    for (extent token = std::max(s.from + 1, s.of->told); token < std::min(s.to + 1, s.of->prompt_size()); ++token) {
+      scored_.push_back({s.of, token});
+      scored_rows_.push_back(std::int32_t(begin + token - 1 - s.from));
+    }
   }
 
   std::vector<share> shares_;
   pass_plan plan_;
   mixed_method<T, Backend> method_;
   std::vector<std::vector<std::int32_t>> kept_;  // of each part
+  extent asked_ = 0;
+  std::vector<scored_row<T, Backend>> scored_;
+  std::vector<std::int32_t> scored_rows_;  // of the pass
 };
 
 }  // namespace iapt

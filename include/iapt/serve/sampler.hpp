@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <span>
 #include <sstream>
 #include <string>
@@ -27,12 +28,15 @@ struct sampling_options {
       1;                         ///< of tokens in prompt or answer: divides positive logits, multiplies others; 1: none
   double frequency_penalty = 0;  ///< subtracted from a token's logit for each time that it was generated
   double presence_penalty = 0;   ///< subtracted from a token's logit if it was generated
-  std::uint64_t seed = 0;        ///< of the draws
+  std::map<token_id, double> logit_bias = {};  ///< added to logits before anything else is made of them
+  std::uint64_t seed = 0;                      ///< of the draws
 
   /// Whether the tokens so far change the logits.
   bool penalises() const { return repetition_penalty != 1 || frequency_penalty != 0 || presence_penalty != 0; }
   /// Whether the token is simply the likeliest one.
-  bool greedy() const { return temperature == 0 && !penalises(); }
+  bool greedy() const { return temperature == 0 && !penalises() && logit_bias.empty(); }
+
+  static constexpr double greatest_bias = 100;  ///< as in OpenAI's interface
 
   /// Refuses what makes no sense.
   /// @throws error naming the option
@@ -52,6 +56,8 @@ struct sampling_options {
          "finite and over 0");
     need("frequency_penalty", frequency_penalty, std::abs(frequency_penalty) <= 2, "from -2 to 2");
     need("presence_penalty", presence_penalty, std::abs(presence_penalty) <= 2, "from -2 to 2");
+    for (const auto& [token, bias] : logit_bias)
+      need("logit_bias", bias, std::abs(bias) <= greatest_bias, "from -100 to 100");
   }
 };
 
@@ -65,8 +71,9 @@ struct token_history {
 /// requests, of threads, or of the calls before; it only keeps memory between them. The draw comes from the stream
 /// (seed, number of generated tokens), so a request that is interrupted and read again goes on with the same tokens.
 ///
-/// The order is that of transformers: repetition penalty, then temperature, top-k, top-p, min-p. OpenAI's penalties
-/// come before the temperature, as in vLLM. Everything is computed in double.
+/// The order is that of transformers: logit bias, repetition penalty, then temperature, top-k, top-p, min-p. OpenAI's
+/// penalties come before the temperature, and the bias before the penalties, as in vLLM. Everything is computed in
+/// double.
 /// @par Source  repetition penalty: Keskar et al. 2019, "CTRL", with negative logits multiplied; top-k: Fan et al.
 /// 2018, "Hierarchical neural story generation"; top-p: Holtzman et al. 2020, "The curious case of neural text
 /// degeneration"; min-p: Nguyen et al. 2024, "Turning up the heat"; frequency and presence penalty: OpenAI's API
@@ -76,7 +83,7 @@ class sampler {
   /// The next token, by one row of logits (V) on the host; greedily the first of equals.
   /// @throws error naming an option that makes no sense
   /// @throws numeric_error if a logit, or one with its penalties, is not finite
-  /// @throws shape_error if the row is empty, or a penalised token is not in it
+  /// @throws shape_error if the row is empty, or a penalised or biased token is not in it
   template <class T>
   token_id operator()(std::span<const T> logits, const sampling_options& options, const token_history& so_far) {
     options.check();
@@ -97,7 +104,7 @@ class sampler {
   /// wants. Valid until the next call.
   /// @throws error naming an option that makes no sense
   /// @throws numeric_error if a logit, or one with its penalties, is not finite
-  /// @throws shape_error if the row is empty, or a penalised token is not in it
+  /// @throws shape_error if the row is empty, or a penalised or biased token is not in it
   template <class T>
   const std::vector<scored_token>& distribution(std::span<const T> logits, const sampling_options& options,
                                                 const token_history& so_far) & {
@@ -123,6 +130,7 @@ class sampler {
   std::span<const double> penalised(std::span<const T> logits, const sampling_options& options,
                                     const token_history& so_far) {
     scores_.assign(logits.begin(), logits.end());
+    for (const auto& [token, bias] : options.logit_bias) score(token, "has a bias") += bias;
     if (!options.penalises()) return scores_;
     const auto generated = so_far.generated, prompt = so_far.prompt;
     seen_.assign(generated.begin(), generated.end());
@@ -142,12 +150,15 @@ class sampler {
     std::sort(seen_.begin(), seen_.end());
     for (auto from = seen_.begin(); from != seen_.end();) {
       const auto to = std::upper_bound(from, seen_.end(), *from);
-      if (*from < 0 || std::size_t(*from) >= scores_.size())
-        throw shape_error("sampling: token " + std::to_string(*from) + " was seen, but a row has " +
-                          std::to_string(scores_.size()) + " logits");
-      f(scores_[std::size_t(*from)], std::size_t(to - from));
+      f(score(*from, "was seen"), std::size_t(to - from));
       from = to;
     }
+  }
+  double& score(token_id token, const char* why) {
+    if (token < 0 || std::size_t(token) >= scores_.size())
+      throw shape_error("sampling: token " + std::to_string(token) + " " + why + ", but a row has " +
+                        std::to_string(scores_.size()) + " logits");
+    return scores_[std::size_t(token)];
   }
 
   void keep_top_k(extent k) {

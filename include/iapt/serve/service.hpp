@@ -10,6 +10,7 @@
 #include <functional>
 #include <future>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -55,7 +56,8 @@ cache_size cache_within(const transformer_config& config, std::size_t bytes, ext
 struct service_options {
   engine_options engine = {};                               ///< memory, and rows of a pass
   std::size_t max_queue = 64;                               ///< requests beyond those that there are places for
-  std::function<void(const std::string&)> on_failure = {};  ///< hears why a pass failed; its requests fail with it
+  std::size_t max_queue_of_client = 0;                      ///< of one client beyond its places; 0: all of the queue
+  std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed
 };
 
 /// What a service does at a moment, and has done.
@@ -79,7 +81,7 @@ class service {
 
   /// Starts the thread, for a model, which must outlive it and whose backend the calling thread uses.
   service(const causal_lm<T, Backend>& lm, service_options options)
-      : options_(std::move(options)), engine_(lm, options_.engine), thread_([this, &backend = lm.backend()] {
+      : options_(std::move(options)), engine_(lm, with_listener(options_)), thread_([this, &backend = lm.backend()] {
           backend.make_current();
           work();
         }) {}
@@ -96,7 +98,7 @@ class service {
   service& operator=(const service&) = delete;
 
   /// Takes requests, all or none, whose listeners will hear of them.
-  /// @throws queue_full if too many wait
+  /// @throws queue_full if too many wait, or too many of one client
   /// @throws service_draining after `drain`
   /// @throws shape_error, error if one could never be answered, as `engine::check` says
   void submit(std::vector<request_type> requests) {
@@ -106,11 +108,22 @@ class service {
       tokens += request.prompt.size();
       listen(request);
     }
+    std::map<std::uint64_t, std::size_t> more;  // of each client
+    for (const request_type& request : requests) ++more[request.client];
     const std::lock_guard lock(mutex_);
     if (draining_) throw service_draining("service: no more requests are taken");
     if (taken_ + requests.size() > most())
       throw queue_full("service: " + std::to_string(taken_) + " requests are being answered or wait, of at most " +
                        std::to_string(most()));
+    for (const auto& [client, count] : more) {
+      const auto own = taken_of_.find(client);
+      const std::size_t taken = own == taken_of_.end() ? 0 : own->second;
+      if (taken + count > most_of_client())
+        throw queue_full("service: " + std::to_string(taken) +
+                         " requests of this client are being answered or wait, of at most " +
+                         std::to_string(most_of_client()));
+    }
+    for (const auto& [client, count] : more) taken_of_[client] += count;
     taken_ += requests.size(), load_.prompt_tokens += tokens;
     std::move(requests.begin(), requests.end(), std::back_inserter(arrived_));
     changed_.notify_all();
@@ -123,6 +136,11 @@ class service {
   }
   /// Most requests that there may be at a time.
   std::size_t most() const { return std::size_t(options_.engine.cache.sequences) + options_.max_queue; }
+  /// Most of them that one client may have.
+  std::size_t most_of_client() const {
+    const std::size_t queue = options_.max_queue_of_client ? options_.max_queue_of_client : options_.max_queue;
+    return std::size_t(engine_.places_of_client()) + std::min(queue, options_.max_queue);
+  }
   /// Takes no more requests, and waits until all have ended.
   void drain() {
     std::unique_lock lock(mutex_);
@@ -159,21 +177,39 @@ class service {
   extent capacity() const { return engine_.capacity(); }
 
  private:
+  static engine_options with_listener(const service_options& options) {
+    engine_options own = options.engine;
+    own.on_failure = options.on_failure;
+    return own;
+  }
   // Puts what the service itself must hear before a request's own listeners.
   void listen(request_type& request) {
     const auto thrown = std::make_shared<bool>(false);
+    if (request.read)
+      request.read = [thrown, own = std::move(request.read)](const chosen_token& one) {
+        try {
+          if (!*thrown) own(one);
+        } catch (...) { *thrown = true; }
+      };
+    if (request.wanted)
+      request.wanted = [thrown, own = std::move(request.wanted)] {
+        try {
+          return !*thrown && own();
+        } catch (...) { return *thrown = true, false; }
+      };
     request.seen = [this, thrown, own = std::move(request.seen)](const chosen_token& one) {
       ++generated_tokens_;
       try {
-        return !own || own(one);
+        return !*thrown && (!own || own(one));
       } catch (...) { return *thrown = true, false; }
     };
-    request.finished = [this, thrown, own = std::move(request.finished)](finish_reason why) {
+    request.finished = [this, thrown, client = request.client, own = std::move(request.finished)](finish_reason why) {
       try {
         if (own) own(*thrown ? finish_reason::failed : why);
       } catch (...) {}  // it has ended anyway
       const std::lock_guard lock(mutex_);
       --taken_;
+      if (--taken_of_[client] == 0) taken_of_.erase(client);
       changed_.notify_all();
     };
   }
@@ -195,7 +231,7 @@ class service {
       lock.lock();
     }
   }
-  // Whether there may be more to do. What fails here fails for all: nobody can tell whose fault it was.
+  // Whether there may be more to do. What fails here is nobody's fault, and fails for all.
   bool pass(std::vector<request_type> requests, bool stop) {
     try {
       for (auto& request : requests) engine_.submit(std::move(request));
@@ -215,7 +251,8 @@ class service {
   std::condition_variable changed_;
   std::vector<request_type> arrived_;
   std::vector<std::packaged_task<void()>> between_;
-  std::size_t taken_ = 0;  // and not ended
+  std::size_t taken_ = 0;                               // and not ended
+  std::map<std::uint64_t, std::size_t> taken_of_ = {};  // of each client that has some
   bool draining_ = false, stopping_ = false;
   service_load load_;
   std::atomic<std::uint64_t> generated_tokens_ = 0;

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one request, one client or one method can do to the others: no more than is said.
+#include <map>
+
+#include "iapt/peft/known_methods.hpp"
+#include "iapt/serve/engine.hpp"
+#include "iapt/serve/generate.hpp"
+#include "support/catch.hpp"
+#include "support/small_model.hpp"
+
+namespace iapt::test::serve_engine_bounds {
+namespace {
+
+using engine_type = engine<double, test_backend>;
+using method_type = shared_method<double, test_backend>;
+using request_type = engine_type::request_type;
+
+constexpr cache_size room{.sequences = 8, .blocks = 200, .block_rows = 4, .blocks_of_sequence = 25};
+
+/// What a request heard.
+struct heard {
+  std::vector<token_id> answer = {};
+  std::vector<finish_reason> ends = {};
+
+  request_type request(std::vector<token_id> prompt, extent max_new, method_type method = {}) {
+    return {.prompt = std::move(prompt),
+            .options = {.max_new = max_new},
+            .method = std::move(method),
+            .seen = [this](const chosen_token& one) { return answer.push_back(one.token), true; },
+            .finished = [this](finish_reason why) { ends.push_back(why); }};
+  }
+};
+
+/// Fails from so many passes on.
+struct failing_method {
+  using matrix = tensor<double, 2, test_backend>;
+  std::shared_ptr<int> left;
+  template <class Context>
+  matrix delta(Context&, site where, const matrix&) const {
+    if (where.layer == 1 && where.part == projection::query && (*left)-- <= 0)
+      throw numeric_error("a fault of its own");
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  using generator = key_value_generator<double, test_backend>;
+  for (const placement where : {placement::front, placement::late}) {
+    const auto method =
+        moved(make_iapt<generator>(
+                  lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 3}),
+              0.2);
+    const auto shared = share_method(lm, method);
+    engine_type engine(lm, {.cache = room, .rows_in_pass = 8});
+    heard stream, second, waits;
+    engine.submit(stream.request(small_tokens(3, 1), 40));
+    while (stream.answer.size() < 2) REQUIRE(engine.step());
+    const auto long_prompt = small_tokens(23, 2), longer = small_tokens(60, 3);
+    std::map<std::size_t, heard> others;
+    engine.submit(others[0].request(long_prompt, 3, shared));
+    engine.submit(others[2].request(small_tokens(5, 4), 3, shared));
+    const auto most_until_read = [&](const heard& one) {
+      extent most = 0;
+      while (one.answer.empty()) {
+        const std::size_t before = stream.answer.size();
+        REQUIRE(engine.step());
+        CHECK(stream.answer.size() == before + 1);
+        most = std::max(most, engine.last_pass().prompts);
+      }
+      return most;
+    };
+    CHECK(most_until_read(others[0]) <= 8);
+    engine.submit(others[1].request(longer, 3, shared));
+    CHECK(most_until_read(others[1]) == 20);  // one layer of 60 rows, of three
+    while (engine.step()) {}
+    CHECK(stream.answer == generate(lm, bare{}, {small_tokens(3, 1)}, {.max_new = 40})[0]);
+    CHECK(others[0].answer == generate(lm, method, {long_prompt}, {.max_new = 3})[0]);
+    CHECK(others[1].answer == generate(lm, method, {longer}, {.max_new = 3})[0]);
+    CHECK(others[2].answer == generate(lm, method, {small_tokens(5, 4)}, {.max_new = 3})[0]);
+    CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == room.blocks);
+  }
+}
+
+TEST_CASE("a long prompt may be cancelled or give way while it is read", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto method = make_iapt<key_value_generator<double, test_backend>>(
+      lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
+  cache_size tight = room;
+  tight.blocks = 16;
+  engine_type engine(lm, {.cache = tight, .rows_in_pass = 4, .share_prefixes = false});
+  heard stream, gives_way, cancelled;
+  bool wanted = true;
+  engine.submit(stream.request(small_tokens(3, 1), 30));
+  REQUIRE(engine.step());
+  engine.submit(gives_way.request(small_tokens(40, 2), 2, share_method(lm, method)));
+  auto request = cancelled.request(small_tokens(30, 3), 2, share_method(lm, method));
+  request.wanted = [&] { return wanted; };
+  engine.submit(std::move(request));
+  for (int i = 0; i < 200 && gives_way.ends.empty(); ++i) engine.step();
+  CHECK(gives_way.answer == generate(lm, method, {small_tokens(40, 2)}, {.max_new = 2})[0]);
+  engine.step();
+  wanted = false;
+  while (engine.step()) {}
+  CHECK(cancelled.ends.size() == 1);
+  CHECK(stream.answer == generate(lm, bare{}, {small_tokens(3, 1)}, {.max_new = 30})[0]);
+  CHECK(engine.cache().free_blocks() == tight.blocks);
+}
+
+TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto lora = moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2);
+  for (const int passes : {0, 3}) {
+    CAPTURE(passes);
+    std::vector<std::string> why;
+    engine_type engine(
+        lm, {.cache = room, .rows_in_pass = 4, .on_failure = [&](const std::string& text) { why.push_back(text); }});
+    const auto failing = share_method(lm, failing_method{std::make_shared<int>(passes)});
+    heard plain, adapted, bad, worse, late;
+    engine.submit(plain.request(small_tokens(9, 1), 20));
+    engine.submit(bad.request(small_tokens(6, 2), 20, failing));
+    engine.submit(adapted.request(small_tokens(5, 3), 20, share_method(lm, lora)));
+    engine.submit(worse.request(small_tokens(7, 4), 20, failing));
+    while (bad.ends.empty() || worse.ends.empty()) REQUIRE(engine.step());
+    CHECK(why.size() >= 1);
+    CHECK(why[0] == "a fault of its own");
+    // From here on the method is read apart: nobody has to begin anew for it.
+    const std::size_t preempted = engine.preemptions();
+    engine.submit(late.request(small_tokens(7, 4), 20, failing));
+    while (engine.step()) {}
+    CHECK(engine.preemptions() == preempted);
+    CHECK(bad.ends == std::vector{finish_reason::failed});
+    CHECK(worse.ends == std::vector{finish_reason::failed});
+    CHECK(late.ends == std::vector{finish_reason::failed});
+    CHECK(plain.answer == generate(lm, bare{}, {small_tokens(9, 1)}, {.max_new = 20})[0]);
+    CHECK(adapted.answer == generate(lm, lora, {small_tokens(5, 3)}, {.max_new = 20})[0]);
+    CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == room.blocks);
+  }
+}
+
+TEST_CASE("a client has no more places than it may, and keeps nobody waiting", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  engine_type engine(lm, {.cache = room, .places_of_client = 2});
+  std::map<std::size_t, heard> greedy;
+  for (std::size_t i = 0; i < 5; ++i) {
+    auto request = greedy[i].request(small_tokens(3, i), 6);
+    request.client = 1;
+    engine.submit(std::move(request));
+  }
+  heard other;
+  auto request = other.request(small_tokens(3, 9), 6);
+  request.client = 2;
+  engine.submit(std::move(request));
+  REQUIRE(engine.step());
+  CHECK(engine.running() == 3);
+  CHECK(engine.waiting() == 3);
+  CHECK(other.answer.size() == 1);
+  while (engine.step()) CHECK(engine.running() <= 3);
+  for (auto& [i, one] : greedy) CHECK(one.ends == std::vector{finish_reason::length});
+  request = other.request({1}, 2);
+  request.options.beams = 3;
+  CHECK(message_of<error>([&] { engine.submit(request); }).find("places for 2 sequences of a client") !=
+        std::string::npos);
+}
+
+}  // namespace iapt::test::serve_engine_bounds
