@@ -66,6 +66,34 @@ TEST_CASE("openai: control tokens are not part of the text, unless asked for", "
   }
 }
 
+TEST_CASE("openai: a prompt that is told again has log-probabilities but for its first token", "[serve]") {
+  const tokenizer words = byte_tokenizer();
+  const openai_request request = request_of(false, R"(, "echo": true, "logprobs": 1)");
+  answer_text answer(request, words);
+  answer_piece all{.text = request.opening(0, words)};
+  for (const auto& one : tokens_of("Hi")) all.append(answer.read(all.tokens.empty() ? chosen_token{one.token} : one));
+  for (const auto& one : tokens_of("!")) all.append(answer.next(one));
+  all.append(answer.finish());
+  all.reason = "length";
+  const json choice =
+      json::parse(openai_answer(request, words, "7", 1000).whole({all}, {.prompt = 2, .generated = 1}))["choices"][0];
+  CHECK(choice["text"] == "Hi!");
+  const json& told = choice["logprobs"];
+  CHECK(told["tokens"] == json({"H", "i", "!"}));
+  CHECK(told["token_logprobs"] == json({nullptr, -0.5, -0.5}));
+  CHECK(told["top_logprobs"] == json({nullptr, {{"i", -0.5}, {"z", -2.0}}, {{"!", -0.5}, {"z", -2.0}}}));
+  CHECK(told["text_offset"] == json({0, 1, 2}));
+
+  // Two tokens of the same text, parts of characters: the likelier one is not hidden by the one that was read.
+  answer_piece part;
+  part.append(answer.read({0xC3, token_log_probabilities{-3, {{0xE2, -0.1}}}}));
+  part.reason = "length";
+  const json same =
+      json::parse(openai_answer(request, words, "7", 1000).whole({part}, {.prompt = 1}))["choices"][0]["logprobs"];
+  CHECK(same["token_logprobs"][0] == -3);
+  CHECK(same["top_logprobs"][0] == json({{"\uFFFD", -0.1}}));
+}
+
 TEST_CASE("openai: a stream has the whole text, characters never cut, no stop string", "[serve]") {
   const tokenizer words = byte_tokenizer();
   for (const bool chat : {false, true}) {

@@ -135,20 +135,26 @@ TEST_CASE("openai: what is wrong is named", "[serve]") {
            wrong{"n", "2, \"use_beam_search\": true", "n must be 1 with use_beam_search"},
            wrong{"temperature", "1, \"use_beam_search\": true, \"best_of\": 2", "the temperature must be 0"},
            wrong{"best_of", "null, \"use_beam_search\": true", "best_of must be given with use_beam_search"},
-           wrong{"stop_token_ids", "[-1]", "an array of tokens"},
+           wrong{"stop_token_ids", "[3, -1]", "stop_token_ids[1] must be a token"},
+           wrong{"stop_token_ids", "[3, \"a\"]", "stop_token_ids[1] must be a token"},
            wrong{"stop_token_ids", "7", "an array of tokens"},
            wrong{"tool_choice", "\"required\"", "\"none\" here"},
            wrong{"length_penalty", "1", "unknown parameter: length_penalty"},
-           wrong{"echo", "true", "echo must be false here"},
+           wrong{"echo", "1", "echo must be a boolean"},
            wrong{"stream", "1", "boolean"},
            wrong{"stream_options", "{}", "with stream alone"},
            wrong{"logprobs", "21", "from 0 to 20"},
            wrong{"logprobs", "true", "whole number"},
            wrong{"stop", "[\"\"]", "not empty"},
-           wrong{"stop", "[\"a\", 1]", "array of strings"},
+           wrong{"stop", "[\"a\", 1]", "stop[1] must be a string"},
            wrong{"stop", "{}", "array of strings"},
            wrong{"stop", "[\"a\", \"b\", \"c\", \"d\", \"e\"]", "at most 4"},
-           wrong{"logit_bias", "{\"1\": 2}", "unknown parameter: logit_bias"},
+           wrong{"logit_bias", "{\"1\": 101}", "logit_bias.1 must be a number from -100 to 100"},
+           wrong{"logit_bias", "{\"1\": \"2\"}", "logit_bias.1 must be a number from -100 to 100"},
+           wrong{"logit_bias", "{\"-1\": 2}", "keys are tokens, found \"-1\""},
+           wrong{"logit_bias", "{\"1x\": 2}", "keys are tokens, found \"1x\""},
+           wrong{"logit_bias", "{\"99999999999\": 2}", "keys are tokens"},
+           wrong{"logit_bias", "[1]", "an object from tokens to numbers"},
            wrong{"response_format", "{\"type\": \"json_object\"}", "{\"type\":\"text\"} here"},
        }) {
     const auto [parameter, message] =
@@ -158,10 +164,13 @@ TEST_CASE("openai: what is wrong is named", "[serve]") {
     CHECK(parameter == w.parameter);
     CHECK_THAT(message, has_text(w.message));
   }
-  CHECK(refused("", false).second == "the body must be a JSON object");
   CHECK(refused("[1]", false).second == "the body must be a JSON object");
-  CHECK(refused(R"({"model": "m", "prompt": "Hi", "temperature": 1e999})", false).second ==
-        "the body must be a JSON object");
+  CHECK_THAT(refused("", false).second, has_text("not valid JSON: parse error at line 1, column 1"));
+  CHECK_THAT(refused("{\"model\": \"m\",\n \"prompt\": }", false).second,
+             has_text("not valid JSON: parse error at line 2, column 12: syntax error"));
+  CHECK_THAT(refused(R"({"model": "m", "prompt": "Hi", "temperature": 1e999})", false).second,
+             has_text("not valid JSON: number overflow parsing '1e999'"));
+  CHECK(refused("{\"a\": " + std::string(100000, '1') + "x", false).second.size() < 400);
   const auto deep = [](const std::string& levels) {
     return std::string(1 << 18, '[') + levels + std::string(1 << 18, ']');
   };
@@ -171,12 +180,15 @@ TEST_CASE("openai: what is wrong is named", "[serve]") {
   CHECK(refused(R"({"model": "m", "messages": [{"role": "user", "content": [{"type": )" + deep("\"text\"") + "}]}]}",
                 true)
             .second == "the body is nested over 64 deep");
-  CHECK(refused("{\"model\": \"\xFF\"}", false).second == "the body must be a JSON object");
+  CHECK_THAT(refused("{\"model\": \"\xFF\"}", false).second, has_text("line 1, column 12"));
   CHECK(refused(R"({"prompt": "Hi"})", false).first == "model");
   CHECK(refused(R"({"model": 3, "prompt": "Hi"})", false).first == "model");
   for (const char* prompt :
        {"null", "3", "[]", "[\"a\", 3]", "[1, \"a\"]", "[1, -1]", "[1, 99999999999]", "[[1], []]", "{}"})
     CHECK(refused(std::string(R"({"model": "m", "prompt": )") + prompt + "}", false).first == "prompt");
+  CHECK_THAT(refused(R"({"model": "m", "prompt": [[1], [2, -1]]})", false).second,
+             has_text("prompt[1][1] must be a token"));
+  CHECK_THAT(refused(R"({"model": "m", "prompt": ["a", 3]})", false).second, has_text("prompt[1] must be a string"));
   const auto message = [](const std::string& m) { return refused(R"({"model": "m", "messages": )" + m + "}", true); };
   CHECK(message("[]").first == "messages");
   CHECK(message("\"Hi\"").first == "messages");
@@ -189,6 +201,63 @@ TEST_CASE("openai: what is wrong is named", "[serve]") {
   CHECK(message(R"([{"role": "assistant", "content": "x", "tool_calls": [1]}])").first == "messages[0]");
   CHECK(refused(R"({"model": "m", "messages": [{"role": "user", "content": "x"}], "top_logprobs": 2})", true).first ==
         "top_logprobs");
+}
+
+TEST_CASE("openai: lists have bounds, and an error says which", "[serve]") {
+  const auto list = [](const std::string& one, std::size_t count) {
+    std::string all = one;
+    for (std::size_t i = 1; i < count; ++i) all += ", " + one;
+    return "[" + all + "]";
+  };
+  const auto refusal = [](const std::string& more) {
+    return refused(R"({"model": "m", "prompt": "Hi", )" + more + "}", false);
+  };
+  const auto said = [](const char* name, const std::string& bound) {
+    return std::pair<std::string, std::string>{name, name + (" must be of at most " + bound)};
+  };
+  CHECK(completion(R"(, "stop_token_ids": )" + list("7", 256)).options.stop.size() == 256);
+  CHECK(refusal(R"("stop_token_ids": )" + list("7", 257)) == said("stop_token_ids", "256 entries, found 257"));
+  CHECK(refusal(R"("stop": )" + list("\"a\"", 5)) == said("stop", "4 entries, found 5"));
+  CHECK(refusal(R"("stop": ")" + std::string(4097, 'a') + "\"").second ==
+        "stop must be of strings of at most 4096 bytes, found 4097");
+  std::string bias = "\"0\": 1";
+  for (int i = 1; i < 1024; ++i) bias += ", \"" + std::to_string(i) + "\": -1";
+  CHECK(completion(R"(, "logit_bias": {)" + bias + "}").options.sampling.logit_bias.size() == 1024);
+  CHECK(refusal(R"("logit_bias": {)" + bias + ", \"2000\": 1}") == said("logit_bias", "1024 entries, found 1025"));
+  const std::string one = R"({"role": "user", "content": ""})";
+  CHECK(refused(R"({"model": "m", "messages": )" + list(one, 4097) + "}", true) ==
+        said("messages", "4096 entries, found 4097"));
+}
+
+TEST_CASE("openai: an answer may begin with its prompt, and tell how likely that was", "[serve]") {
+  const model_of_bytes lm;
+  CHECK_FALSE(completion("").echo);
+  CHECK(completion("").opening(0, lm.words).empty());
+  const auto echoed = openai_request::parse(
+      R"({"model": "m", "prompt": ["Hi", [72, 111]], "n": 2, "echo": true, "max_tokens": 0, "temperature": 0})", false);
+  CHECK(echoed.max_tokens == 0);
+  CHECK_FALSE(echoed.scores_prompts());
+  CHECK(echoed.opening(1, lm.words) == "Hi");
+  CHECK(echoed.opening(2, lm.words) == "Ho");
+  CHECK(completion(R"(, "echo": true, "logprobs": 1)").scores_prompts());
+  CHECK(refused(R"({"model": "m", "messages": [{"role": "user", "content": "x"}], "echo": true})", true).first ==
+        "echo");
+}
+
+TEST_CASE("openai: tokens are the model's", "[serve]") {
+  const model_of_bytes lm;
+  const auto refusal = [&](const std::string& body) -> std::pair<std::string, std::string> {
+    try {
+      (void)openai_request::parse(body, false).encode(lm);
+    } catch (const openai_error& failure) { return {failure.param, failure.what()}; }
+    return {"nothing", ""};
+  };
+  const std::string size = std::to_string(lm.words.size());
+  CHECK(refusal(R"({"model": "m", "prompt": [1, )" + size + "]}") ==
+        std::pair<std::string, std::string>{"prompt", "prompt: token " + size + " is not among the model's " + size});
+  CHECK(refusal(R"({"model": "m", "prompt": "Hi", "logit_bias": {")" + size + "\": 1}}").first == "logit_bias");
+  CHECK(completion(R"(, "logit_bias": {"72": -100, "7": 1.5})").options.sampling.logit_bias ==
+        std::map<token_id, double>{{7, 1.5}, {72, -100}});
 }
 
 TEST_CASE("openai: no message can forge a turn", "[serve]") {

@@ -42,6 +42,12 @@ class answer_text {
     if (lists_) piece.tokens.push_back(one);
     return piece;
   }
+  /// What a token of the prompt adds to it, whose text is there already (`openai_request::opening`).
+  answer_piece read(const chosen_token& one) const {
+    answer_piece piece;
+    if (lists_) piece.tokens.push_back(one);
+    return piece;
+  }
   /// What waited at the end.
   answer_piece finish() {
     if (until_.stopped()) return {};
@@ -183,10 +189,17 @@ class openai_answer {
     json names = json::array(), values = json::array(), tops = json::array(), offsets = json::array();
     for (const chosen_token& one : tokens) {
       const std::string name = word(one.token);
-      json top = json::object();
-      for (const scored_token& other : one.log_probabilities->top) top[word(other.token)] = other.log_probability;
-      top[name] = one.log_probabilities->chosen;  // which OpenAI lists too, though it be unlikely
-      names.push_back(name), values.push_back(one.log_probabilities->chosen), tops.push_back(std::move(top));
+      json value, top;  // null of a prompt's first token, which nothing foretold
+      if (one.log_probabilities) {
+        value = one.log_probabilities->chosen;
+        top = json::object();
+        for (const scored_token& other : one.log_probabilities->top) top[word(other.token)] = other.log_probability;
+        // OpenAI lists the token itself, too, though it be unlikely; a likelier one of the same text stays.
+        if (!top.contains(name)) top[name] = value;
+      }
+      names.push_back(name);
+      values.push_back(std::move(value));
+      tops.push_back(std::move(top));
       offsets.push_back(offset);
       for (const char c : name) offset += (c & 0xC0) != 0x80;  // characters
     }

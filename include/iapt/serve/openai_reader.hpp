@@ -44,11 +44,12 @@ class openai_reader {
   using json = nlohmann::json;  ///< a value
 
   /// Of a body.
-  /// @throws openai_error if it is no JSON object
+  /// @throws openai_error if it is no JSON object, saying where it is not
   explicit openai_reader(std::string_view body) {
     try {
       all_ = parse_json(body);
-    } catch (const json::exception&) {
+    } catch (const json::exception& failure) {
+      throw openai_error(400, "the body is not valid JSON: " + without_name(failure.what()));
     } catch (const error& failure) { throw openai_error(400, std::string("the body ") + failure.what()); }
     if (!all_.is_object()) throw openai_error(400, "the body must be a JSON object");
   }
@@ -98,11 +99,27 @@ class openai_reader {
         throw openai_error(400, "unknown parameter: " + name.substr(0, 64), name.substr(0, 64), "unknown_parameter");
   }
   /// @throws openai_error that a parameter must be something else, unless it is good
-  static void need(bool good, const std::string& name, const std::string& what) {
-    if (!good) throw openai_error(400, name + " must be " + what, name);
+  static void need(bool good, const std::string& name, const std::string& what) { need_at(good, name, name, what); }
+  /// @param path of what is wrong within the parameter, such as stop[1]
+  /// @throws openai_error that this must be something else, unless it is good
+  static void need_at(bool good, const std::string& name, const std::string& path, const std::string& what) {
+    if (!good) throw openai_error(400, path + " must be " + what, name);
+  }
+  /// Refuses a list that is too long.
+  /// @throws openai_error saying how long it is, and may be
+  static void need_length(const json& list, const std::string& name, std::size_t most) {
+    need(list.size() <= most, name,
+         "of at most " + std::to_string(most) + " entries, found " + std::to_string(list.size()));
   }
 
  private:
+  // A message of the JSON library without the name of its exception, and without all of a long text that it cites.
+  static std::string without_name(const std::string& message) {
+    constexpr std::size_t longest = 300;
+    const std::size_t name = message.find("] ");
+    return message.substr(name == std::string::npos ? 0 : name + 2, longest);
+  }
+
   json all_;
   std::set<std::string> known_;
 };

@@ -2,13 +2,16 @@
 // Requests of OpenAI's interface: from JSON to a prompt and options.
 #pragma once
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdint>
-#include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -39,9 +42,14 @@ struct openai_request {
   bool skip_special_tokens = true;                                ///< whether control tokens are left out of the text
   bool stream = false;                                            ///< whether answers come in pieces
   bool include_usage = false;                                     ///< whether a stream ends with what it took
+  bool echo = false;                                              ///< whether an answer begins with its prompt
 
-  static constexpr std::size_t most_stop_strings = 4;  ///< as in OpenAI's interface
-  static constexpr extent most_choices = 128;          ///< as in OpenAI's interface
+  static constexpr std::size_t most_stop_strings = 4;       ///< as in OpenAI's interface
+  static constexpr extent most_choices = 128;               ///< as in OpenAI's interface
+  static constexpr std::size_t longest_stop_string = 4096;  ///< bytes
+  static constexpr std::size_t most_stop_tokens = 256;      ///< in stop_token_ids
+  static constexpr std::size_t most_biases = 1024;          ///< in logit_bias
+  static constexpr std::size_t most_messages = 4096;        ///< of a chat
 
   /// Reads a body. A parameter that is not known and not off is refused: it would change what is answered.
   /// @throws openai_error naming the parameter that is wrong
@@ -55,9 +63,18 @@ struct openai_request {
     own.sampling.seed += std::uint64_t(answer % choices);
     return own;
   }
+  /// Whether the probabilities of its prompts' tokens are wanted.
+  bool scores_prompts() const { return echo && options.log_probabilities; }
+  /// What one of the answers begins with: its prompt's text, where it is wanted.
+  std::string opening(extent answer, const tokenizer& words) const {
+    if (!echo) return "";
+    const openai_prompt& prompt = prompts[std::size_t(answer / choices)];
+    const auto* tokens = std::get_if<std::vector<token_id>>(&prompt);
+    return tokens ? words.decode(*tokens) : std::get<std::string>(prompt);
+  }
   /// The tokens of each prompt. Special tokens in a message are plain text: only the template writes turns.
   /// @param lm a `language_model`
-  /// @throws openai_error if one cannot be encoded, or has no tokens
+  /// @throws openai_error if one cannot be encoded, or has no tokens, or a token is not the model's
   template <class Model>
   std::vector<std::vector<token_id>> encode(const Model& lm) const {
     const char* param = chat ? "messages" : "prompt";
@@ -69,8 +86,18 @@ struct openai_request {
         all.push_back(tokens ? *tokens : lm.tokenizer().encode(std::get<std::string>(one)));
       }
     } catch (const error& failure) { throw openai_error(400, failure.what(), param); }
-    for (const auto& tokens : all)
+    const auto need_known = [&](token_id token, const char* where) {
+      if (std::size_t(token) >= lm.tokenizer().size())
+        throw openai_error(400,
+                           std::string(where) + ": token " + std::to_string(token) + " is not among the model's " +
+                               std::to_string(lm.tokenizer().size()),
+                           where);
+    };
+    for (const auto& tokens : all) {
       if (tokens.empty()) throw openai_error(400, "a prompt has no tokens", param);
+      for (const token_id token : tokens) need_known(token, param);
+    }
+    for (const auto& [token, bias] : options.sampling.logit_bias) need_known(token, "logit_bias");
     return all;
   }
 };
@@ -93,6 +120,7 @@ inline std::string openai_content(const nlohmann::json& content, const std::stri
 inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
   const auto need = openai_reader::need;
   need(given.is_array() && !given.empty(), "messages", "an array of at least one message");
+  openai_reader::need_length(given, "messages", openai_request::most_messages);
   std::vector<chat_message> messages;
   for (const auto& one : given) {
     const std::string name = "messages[" + std::to_string(messages.size()) + "]";
@@ -109,24 +137,54 @@ inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
   return messages;
 }
 
-/// Whether it is an array of tokens, perhaps empty.
-inline bool is_tokens(const nlohmann::json& given) {
-  return given.is_array() && std::all_of(given.begin(), given.end(), [](const auto& one) {
-           return one.is_number_integer() && one >= 0 && one <= INT32_MAX;
-         });
+/// Tokens of an array, perhaps empty.
+/// @param name of the parameter
+/// @param path of the array within it
+/// @throws openai_error naming the entry that is none
+inline std::vector<token_id> openai_tokens(const nlohmann::json& given, const std::string& name,
+                                           const std::string& path) {
+  std::vector<token_id> tokens;
+  for (const auto& one : given) {
+    if (!one.is_number_integer() || one < 0 || one > INT32_MAX)
+      openai_reader::need_at(false, name, path + "[" + std::to_string(tokens.size()) + "]",
+                             "a token, from 0 to 2147483647");
+    tokens.push_back(one);
+  }
+  return tokens;
 }
 
 /// Prompts of completions: a string, an array of tokens, or an array of these.
 inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
-  const auto prompt = [&](const nlohmann::json& one) -> openai_prompt {
+  const auto prompt = [&](const nlohmann::json& one, const std::string& path) -> openai_prompt {
     if (one.is_string()) return one.get<std::string>();
-    openai_reader::need(is_tokens(one) && !one.empty(), "prompt", "a string, an array of tokens, or an array of these");
-    return one.get<std::vector<token_id>>();
+    openai_reader::need_at(one.is_array() && !one.empty(), "prompt", path,
+                           "a string, an array of tokens, or an array of these");
+    return openai_tokens(one, "prompt", path);
   };
-  if (!given.is_array() || given.empty() || given[0].is_number()) return {prompt(given)};
+  if (!given.is_array() || given.empty() || given[0].is_number()) return {prompt(given, "prompt")};
   std::vector<openai_prompt> all;
-  std::transform(given.begin(), given.end(), std::back_inserter(all), prompt);
+  for (const auto& one : given) all.push_back(prompt(one, "prompt[" + std::to_string(all.size()) + "]"));
   return all;
+}
+
+/// What is added to logits: an object from tokens, as texts, to numbers.
+/// @throws openai_error naming the entry that is wrong
+inline std::map<token_id, double> openai_bias(const nlohmann::json& given) {
+  const std::string name = "logit_bias";
+  std::map<token_id, double> bias;
+  if (given.is_null()) return bias;
+  openai_reader::need(given.is_object(), name, "an object from tokens to numbers");
+  openai_reader::need_length(given, name, openai_request::most_biases);
+  for (const auto& [key, value] : given.items()) {
+    token_id token = -1;
+    const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), token);
+    openai_reader::need(failure == std::errc() && end == key.data() + key.size() && token >= 0, name,
+                        "an object whose keys are tokens, found \"" + key.substr(0, 64) + "\"");
+    openai_reader::need_at(value.is_number() && std::abs(value.get<double>()) <= sampling_options::greatest_bias, name,
+                           name + "." + key, "a number from -100 to 100");
+    bias[token] = value;
+  }
+  return bias;
 }
 
 /// How tokens are chosen, and how many choices there are.
@@ -159,6 +217,7 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
   sampling("temperature", s.temperature), sampling("top_p", s.top_p), sampling("min_p", s.min_p);
   sampling("frequency_penalty", s.frequency_penalty), sampling("presence_penalty", s.presence_penalty);
   sampling("repetition_penalty", s.repetition_penalty);
+  s.logit_bias = openai_bias(from.take("logit_bias"));
   from.into("top_k", top_k, -1, INT32_MAX);
   s.top_k = std::max<extent>(top_k.value_or(0), 0);
   const auto& seed = from.take("seed");
@@ -170,21 +229,30 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
 /// Where answers end.
 inline void openai_end(openai_reader& from, openai_request& r) {
   const auto need = openai_reader::need;
-  from.into("max_tokens", r.max_tokens, 1, INT32_MAX);
+  if (!r.chat) from.into("echo", r.echo);
+  from.into("max_tokens", r.max_tokens, r.echo ? 0 : 1, INT32_MAX);
   if (r.chat) from.into("max_completion_tokens", r.max_tokens, 1, INT32_MAX);
   if (!r.chat && !r.max_tokens) r.max_tokens = 16;  // OpenAI's default
   const auto& stop = from.take("stop");
-  if (stop.is_string()) r.stop = {stop};
-  if (stop.is_array())
-    for (const auto& one : stop)
-      need(one.is_string(), "stop", "a string or an array of strings"), r.stop.push_back(one);
   need(stop.is_null() || stop.is_string() || stop.is_array(), "stop", "a string or an array of strings");
-  need(r.stop.size() <= openai_request::most_stop_strings, "stop",
-       "at most " + std::to_string(openai_request::most_stop_strings) + " strings");
-  need(std::find(r.stop.begin(), r.stop.end(), "") == r.stop.end(), "stop", "of strings that are not empty");
+  if (stop.is_string()) r.stop = {stop};
+  if (stop.is_array()) {
+    openai_reader::need_length(stop, "stop", openai_request::most_stop_strings);
+    for (const auto& one : stop) {
+      openai_reader::need_at(one.is_string(), "stop", "stop[" + std::to_string(r.stop.size()) + "]", "a string");
+      r.stop.push_back(one);
+    }
+  }
+  for (const std::string& one : r.stop) {
+    need(!one.empty(), "stop", "of strings that are not empty");
+    need(one.size() <= openai_request::longest_stop_string, "stop",
+         "of strings of at most " + std::to_string(openai_request::longest_stop_string) + " bytes, found " +
+             std::to_string(one.size()));
+  }
   if (const auto& tokens = from.take("stop_token_ids"); !tokens.is_null()) {
-    need(is_tokens(tokens), "stop_token_ids", "an array of tokens");
-    tokens.get_to(r.options.stop);
+    need(tokens.is_array(), "stop_token_ids", "an array of tokens");
+    openai_reader::need_length(tokens, "stop_token_ids", openai_request::most_stop_tokens);
+    r.options.stop = openai_tokens(tokens, "stop_token_ids", "stop_token_ids");
   }
   from.into("ignore_eos", r.ignore_eos);
 }
@@ -201,7 +269,7 @@ inline void openai_shape(openai_reader& from, openai_request& r) {
     if (wanted && !alternatives) alternatives = 0;
   } else {
     from.into("logprobs", alternatives, 0, most_alternatives);
-    from.only("echo", false), from.only("suffix", "");
+    from.only("suffix", "");
   }
   from.into("skip_special_tokens", r.skip_special_tokens);
   from.into("stream", r.stream);
