@@ -2,10 +2,12 @@
 # Every examples/*.cpp and bench/*.cpp is a program of its name. Beside a NAME.hpp it runs on several devices, on each by
 # a translation unit for each type of number that is stored there, made here of NAME.hpp and the backend's header.
 # What they need beside the library. None is left out without a word: without its library configuring stops.
-option(IAPT_SERVE "Build examples/serve, the server (Boost.Beast)" ON)
+option(IAPT_SERVE "Build examples/serve, the server (Boost.Beast, libsodium)" ON)
 find_path(IAPT_CLI11_INCLUDE_DIR CLI/CLI.hpp)
 find_path(IAPT_BOOST_INCLUDE_DIR boost/beast/http.hpp)
-mark_as_advanced(IAPT_CLI11_INCLUDE_DIR IAPT_BOOST_INCLUDE_DIR)
+find_path(IAPT_SODIUM_INCLUDE_DIR sodium.h)
+find_library(IAPT_SODIUM_LIBRARY sodium)
+mark_as_advanced(IAPT_CLI11_INCLUDE_DIR IAPT_BOOST_INCLUDE_DIR IAPT_SODIUM_INCLUDE_DIR IAPT_SODIUM_LIBRARY)
 set(missing "")
 if(NOT IAPT_CLI11_INCLUDE_DIR)
   list(APPEND missing "CLI11 (Debian: libcli11-dev, elsewhere set IAPT_CLI11_INCLUDE_DIR)")
@@ -13,6 +15,10 @@ endif()
 if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE AND NOT IAPT_BOOST_INCLUDE_DIR)
   list(APPEND missing "Boost.Beast of Boost 1.74 or later, for examples/serve (Debian: libboost-dev, elsewhere set \
 IAPT_BOOST_INCLUDE_DIR, without that program -DIAPT_SERVE=OFF)")
+endif()
+if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE AND NOT (IAPT_SODIUM_INCLUDE_DIR AND IAPT_SODIUM_LIBRARY))
+  list(APPEND missing "libsodium, for the digests of API keys in examples/serve (Debian: libsodium-dev, elsewhere set \
+IAPT_SODIUM_INCLUDE_DIR and IAPT_SODIUM_LIBRARY, without that program -DIAPT_SERVE=OFF)")
 endif()
 if(IAPT_BUILD_BENCH)
   find_package(benchmark QUIET)
@@ -66,7 +72,8 @@ if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE) # one unit reads Boost, and no other
   target_link_libraries(http_server PUBLIC program_base)
   target_include_directories(http_server SYSTEM PUBLIC "${IAPT_BOOST_INCLUDE_DIR}")
   add_library(program_base_serve INTERFACE)
-  target_link_libraries(program_base_serve INTERFACE http_server)
+  target_include_directories(program_base_serve SYSTEM INTERFACE "${IAPT_SODIUM_INCLUDE_DIR}")
+  target_link_libraries(program_base_serve INTERFACE http_server "${IAPT_SODIUM_LIBRARY}")
 endif()
 
 function(iapt_add_programs folder)

@@ -155,11 +155,11 @@ class server {
   }
 
   // ---- who asks, and for what ----
-  const api_keys::grant& granted(const http_request& from) const {
-    if (const auto* found = keys_.find(std::string(from.fields.value("Authorization")))) return *found;
+  const api_keys::client& granted(const http_request& from) const {
+    if (const auto* found = keys_.find(from.fields.value("Authorization"))) return *found;
     throw openai_error(401, "a key that is known is needed: Authorization: Bearer KEY", "", "invalid_api_key");
   }
-  void require_model(const api_keys::grant& grant, const std::string& name) const {
+  void require_model(const api_keys::client& grant, const std::string& name) const {
     if (!api_keys::allows(grant, name) || !(name == name_ || store_.has(name))) throw no_model(name);
   }
   static openai_error no_model(const std::string& name) {

@@ -32,7 +32,7 @@ need() {
 # What every build needs.
 build_needs=(g++:g++ cmake:cmake ninja:ninja-build python3:python3 ccache:ccache libeigen3-dev libdnnl-dev
   nlohmann-json3-dev libpcre2-dev libutf8proc-dev libcli11-dev /usr/include/boost/beast.hpp:libboost-dev
-  libbenchmark-dev ca-certificates)
+  libsodium-dev libbenchmark-dev ca-certificates)
 
 # download_wheel PACKAGE FOLDER: downloads a Python package, installs nothing, and sets `work` to a folder of its own in
 # FOLDER that holds it and ends with the script.

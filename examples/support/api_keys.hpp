@@ -1,57 +1,113 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may use which models.
 #pragma once
-#include <iapt/io/atomic_file.hpp>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iapt/io/mapped_file.hpp>
+#include <iapt/text/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace program {
 
-/// Keys of an interface, and the models that each may use. Without a file everybody may use all.
+/// Keys of an interface, and the models that each may use. Without a file everybody may use all, and is one client.
+/// Memory holds SHA-256 digests alone, and all of them are compared, each in constant time: how long an answer takes
+/// tells nothing of a key.
 class api_keys {
  public:
-  /// Models that may be used; all where there is no set.
-  using grant = std::optional<std::set<std::string>>;
+  /// Who has a key.
+  struct client {
+    std::uint64_t number = 0;                          ///< another one for each key
+    std::optional<std::set<std::string>> models = {};  ///< that it may use; all where there is no set
+  };
 
-  /// Reads a file: a JSON object from keys to arrays of models, or to "*" for all. No file where the path is empty.
+  /// Reads a file: a JSON object from keys to arrays of models, or to "*" for all. A key "sha256:" and 64 hexadecimal
+  /// digits stands for the one that has this digest. No file where the path is empty.
   /// @throws iapt::io_error if it is missing or says something else
   explicit api_keys(const std::string& path) : open_(path.empty()) {
     if (open_) return;
-    const auto all = nlohmann::json::parse(iapt::read_text_file(path), nullptr, false);
-    const auto refuse = [&] {
-      throw iapt::io_error(path + R"(: must be a JSON object such as {"key": ["model", ...], "other key": "*"})");
+    if (sodium_init() < 0) throw iapt::io_error("libsodium cannot be used here");
+    const auto all = iapt::parse_json(iapt::read_text_file(path), path, "the list of API keys");
+    const auto need = [&](bool good, const std::string& what) {
+      if (!good) throw iapt::io_error(path + ": " + what);
     };
-    if (!all.is_object()) refuse();
+    need(all.is_object(), R"(must be a JSON object such as {"key": ["model", ...], "other key": "*"})");
     for (const auto& [key, models] : all.items()) {
-      grant& own = grants_[key];
-      if (key.empty()) refuse();
-      if (models == "*") continue;
-      if (!models.is_array()) refuse();
-      own.emplace();
-      for (const auto& model : models) {
-        if (!model.is_string()) refuse();
-        own->insert(model.get<std::string>());
+      // A key is a secret, so a message tells which it is by its place.
+      const std::string which = "key " + std::to_string(clients_.size() + 1);
+      need(!key.empty(), which + " is empty");
+      const auto stored = digest_of_entry(key);
+      need(stored.has_value(), which + R"( must have 64 hexadecimal digits behind "sha256:")");
+      need(!find(*stored), which + " is there twice, plain or as a digest");
+      client own{clients_.size() + 1};
+      if (models != "*") {
+        need(models.is_array(), which + R"( must have an array of models, or "*")");
+        own.models.emplace();
+        for (const auto& model : models) {
+          need(model.is_string(), which + " has a model that is not a string");
+          own.models->insert(model.get<std::string>());
+        }
       }
+      clients_.push_back({*stored, std::move(own)});
     }
   }
-  /// What the value of a header "Authorization" grants; null without a key that is known.
-  const grant* find(const std::string& authorization) const {
-    static const grant everything;
-    if (open_) return &everything;
-    const std::string scheme = "Bearer ";
-    if (!authorization.starts_with(scheme)) return nullptr;
-    const auto found = grants_.find(authorization.substr(scheme.size()));
-    return found == grants_.end() ? nullptr : &found->second;
+  /// Whose key the value of a header "Authorization" has; null without a key that is known.
+  const client* find(std::string_view authorization) const {
+    static const client everybody;
+    if (open_) return &everybody;
+    constexpr std::string_view scheme = "bearer";
+    const std::size_t end = authorization.find(' ');
+    if (end != scheme.size() || !std::equal(scheme.begin(), scheme.end(), authorization.begin(),
+                                            [](char wanted, char c) { return wanted == (c | 0x20); }))
+      return nullptr;
+    const std::size_t key = authorization.find_first_not_of(' ', end);
+    return key == std::string_view::npos ? nullptr : find(digest_of(authorization.substr(key)));
   }
+  /// How many there are.
+  std::size_t size() const { return clients_.size(); }
   /// Whether a model may be used.
-  static bool allows(const grant& granted, const std::string& model) { return !granted || granted->contains(model); }
+  static bool allows(const client& who, const std::string& model) { return !who.models || who.models->contains(model); }
 
  private:
+  using digest = std::array<unsigned char, crypto_hash_sha256_BYTES>;
+  struct entry {
+    digest key;
+    client who;
+  };
+
+  static digest digest_of(std::string_view key) {
+    digest found;
+    crypto_hash_sha256(found.data(), reinterpret_cast<const unsigned char*>(key.data()), key.size());
+    return found;
+  }
+  // Of a key as the file has it; none where a digest is not one.
+  static std::optional<digest> digest_of_entry(std::string_view key) {
+    constexpr std::string_view mark = "sha256:";
+    if (!key.starts_with(mark)) return digest_of(key);
+    key.remove_prefix(mark.size());
+    digest found;
+    std::size_t size = 0;
+    const bool all = key.size() == 2 * found.size() &&
+                     sodium_hex2bin(found.data(), found.size(), key.data(), key.size(), nullptr, &size, nullptr) == 0;
+    return all && size == found.size() ? std::optional(found) : std::nullopt;
+  }
+  const client* find(const digest& wanted) const {
+    const client* found = nullptr;
+    for (const entry& one : clients_)
+      if (sodium_memcmp(one.key.data(), wanted.data(), wanted.size()) == 0) found = &one.who;
+    return found;
+  }
+
   bool open_;
-  std::map<std::string, grant> grants_;
+  std::vector<entry> clients_;
 };
 
 }  // namespace program
