@@ -25,6 +25,8 @@ void serve_program::add(CLI::App& app) {
   whole("--adapter-budget", adapter_budget, 1, 1 << 24, "MiB for adapters; the least recently used go first");
   whole("--max-running", max_running, 1, 4096, "requests answered at a time");
   whole("--max-queue", max_queue, 0, 4096, "requests that may wait; others are answered 429");
+  whole("--max-running-per-key", running_per_key, 0, 4096, "of these, for one API key; 0: half, or all for one key");
+  whole("--max-queue-per-key", queue_per_key, 0, 4096, "of those that wait, for one API key; 0: half, or all for one");
   whole("--max-tokens", max_tokens, 1, 1000000, "tokens of an answer at most");
   whole("--max-body", max_body, 1, 1 << 20, "KiB of a request's body at most");
   whole("--max-connections", max_connections, 1, 1 << 16, "connections at a time; others wait");
@@ -40,7 +42,8 @@ void serve_program::add(CLI::App& app) {
       ->check(CLI::Validator(origin, ""))
       ->expected(1)
       ->take_all();
-  app.add_option("--api-keys", keys, R"(JSON file of keys and the models of each: {"key": ["model"], "other": "*"})")
+  app.add_option("--api-keys", keys,
+                 R"(JSON file of keys, or "sha256:" and their digests, and models: {"key": ["model"], "other": "*"})")
       ->check(not_empty());
 }
 

@@ -29,8 +29,9 @@ struct serve_program : inference_flags {
   bool share_late = false, share_nothing = false;
   extent kv_budget = 1024, adapter_budget = 1024;  // MiB
   extent max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
-  extent max_body = 1024;                    // KiB
-  extent timeout = 600, drain_timeout = 30;  // seconds
+  extent running_per_key = 0, queue_per_key = 0;  // 0: half of all
+  extent max_body = 1024;                         // KiB
+  extent timeout = 600, drain_timeout = 30;       // seconds
 
   void add(CLI::App& app);
   template <class T, class Backend>
@@ -52,10 +53,13 @@ class server {
         service_(lm_,
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
                                                       flags.share_late),
-                             .share_prefixes = !flags.share_nothing},
+                             .share_prefixes = !flags.share_nothing,
+                             .places_of_client = share_of_key(flags.running_per_key, flags.max_running)},
                   .max_queue = std::size_t(flags.max_queue),
-                  .on_failure = [](const std::string& why) { std::cerr << "iapt: a pass failed: " + why + "\n"; }}),
-        store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader()) {
+                  .max_queue_of_client = std::size_t(share_of_key(flags.queue_per_key, flags.max_queue)),
+                  .on_failure = [](const std::string& why) { std::cerr << "iapt: requests failed: " + why + "\n"; }}),
+        store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader(),
+               [](const std::string& why) { std::cerr << "iapt: an adapter is refused: " + why + "\n"; }) {
     std::filesystem::path path(flags.model);
     if (!path.has_filename()) path = path.parent_path();  // "folder/"
     name_ = (std::filesystem::is_directory(path) ? path.filename() : path.stem()).string();
@@ -101,6 +105,10 @@ class server {
   void tidy() {
     service_.between_passes([this] { lm_.backend().trim(); });
     give_heap_back();
+  }
+  // Of what one key may have: where several share it, half of it unless something else is said.
+  extent share_of_key(extent said, extent all) const {
+    return said > 0 ? std::min(said, all) : keys_.size() > 1 ? (all + 1) / 2 : all;
   }
   static std::size_t mebibytes(extent count) { return std::size_t(count) << 20; }
   // A GPU's backend is of one thread: there adapters are read between two passes.
@@ -170,7 +178,7 @@ class server {
     return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "iapt"}};
   }
   static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-  json models(const api_keys::grant& grant) const {
+  json models(const api_keys::client& grant) const {
     json list = json::array();
     auto names = store_.tenants();
     std::erase(names, name_);  // which means the bare model
@@ -181,18 +189,21 @@ class server {
   }
   // What the engine is asked for each answer.
   std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
-    if (std::size_t(asked.answers()) > service_.most())
+    if (std::size_t(asked.answers()) > service_.most_of_client())
       throw openai_error(400,
                          "of " + std::to_string(asked.answers()) + " answers at most " +
-                             std::to_string(service_.most()) + " may be asked for at once here",
+                             std::to_string(service_.most_of_client()) + " may be asked for at once here",
                          asked.choices > 1 ? "n" : "prompt");
-    if (asked.options.beams > flags_.max_running)
-      throw openai_error(400, "best_of must be at most " + std::to_string(flags_.max_running) + " here", "best_of");
+    const extent most_beams = share_of_key(flags_.running_per_key, flags_.max_running);
+    if (asked.options.beams > most_beams)
+      throw openai_error(400, "best_of must be at most " + std::to_string(most_beams) + " here", "best_of");
     engine_request<T, Backend> request;
     try {
       if (asked.model != name_) request.method = store_.get(asked.model);
-    } catch (const unknown_tenant&) { throw no_model(asked.model); } catch (const io_error& failure) {
-      throw openai_error(422, std::string("the adapter cannot be used: ") + failure.what(), "model", "bad_adapter");
+    } catch (const unknown_tenant&) { throw no_model(asked.model); } catch (const refused_adapter& failure) {
+      throw openai_error(422, "the adapter cannot be used: " + failure.reason, "model", "bad_adapter");
+    } catch (const transient_error&) {
+      throw openai_error(503, "the adapter cannot be read now; try again later", "model");
     }
     std::vector<engine_request<T, Backend>> all;
     for (std::vector<token_id>& prompt : asked.encode(lm_)) {
@@ -240,6 +251,8 @@ class server {
         prompts);
     const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
     for (std::size_t i = 0; i < requests.size(); ++i) {
+      requests[i].client = grant.number;
+      if (asked.scores_prompts()) requests[i].read = [response, i](const chosen_token& one) { response->read(i, one); };
       requests[i].seen = [response, i](const chosen_token& one) { return response->put(i, one); };
       requests[i].finished = [response, i](finish_reason why) { response->end(i, why); };
       requests[i].wanted = [response, deadline] { return response->wanted() && clock::now() < deadline; };

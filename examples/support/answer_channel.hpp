@@ -23,7 +23,15 @@ class answer_channel {
 
   /// For the answers to this request.
   answer_channel(const iapt::openai_request& request, const iapt::tokenizer& words)
-      : answers_(std::size_t(request.answers()), answer{iapt::answer_text(request, words)}), open_(answers_.size()) {}
+      : answers_(std::size_t(request.answers()), answer{iapt::answer_text(request, words)}), open_(answers_.size()) {
+    for (std::size_t i = 0; i < answers_.size(); ++i) answers_[i].piece.text = request.opening(iapt::extent(i), words);
+  }
+
+  /// A token of an answer's prompt was read.
+  void read(std::size_t index, const iapt::chosen_token& one) {
+    const std::lock_guard lock(mutex_);
+    answers_[index].piece.append(answers_[index].text.read(one));
+  }
 
   /// A token has come; returns whether its answer goes on.
   bool put(std::size_t index, const iapt::chosen_token& one) {

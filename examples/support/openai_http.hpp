@@ -72,6 +72,8 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
 
   /// Whether somebody still needs more of it.
   bool wanted() const { return exchange_->wanted() && !channel_.failed(); }
+  /// A token of an answer's prompt was read.
+  void read(std::size_t index, const iapt::chosen_token& one) { channel_.read(index, one); }
   /// A token of one of the answers has come; returns whether it goes on.
   bool put(std::size_t index, const iapt::chosen_token& one) {
     const bool goes_on = channel_.put(index, one);
