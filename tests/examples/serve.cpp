@@ -219,39 +219,6 @@ TEST_CASE("serve: an answer that takes too long is an error, whole or in pieces"
   CHECK(server.reaches("cache_blocks_free", server.metric("cache_blocks")));
 }
 
-TEST_CASE("serve: what sends slowly or without end does not keep its connection", "[examples][model]") {
-  const server_parts given;
-  if (!given) return;
-  const temporary_folder folder;
-  const running_server server(*given.program, given.arguments(folder.path()) + " --max-body 64");
-  const auto send = [&](const std::string& from) {
-    const auto begin = std::chrono::steady_clock::now();
-    shell(from + " | timeout 90 curl -s -N telnet://" + server.address());
-    return std::chrono::steady_clock::now() - begin;
-  };
-  // Headers without end: the server leaves, so that the sender is stopped.
-  CHECK(send("{ printf 'GET / HTTP/1.1\\r\\n'; yes 'a: b'; }") < 20s);
-  // A byte a second is never silent for long.
-  CHECK(send("{ printf 'GET / HTTP/1.1\\r\\n'; for i in $(seq 80); do printf x || exit; sleep 1; done; }") < 60s);
-  CHECK(server.ask("/healthz").status == 200);
-}
-
-TEST_CASE("serve: what is left of a request is not taken for one", "[examples][model]") {
-  const server_parts given;
-  if (!given) return;
-  const temporary_folder folder;
-  const running_server server(*given.program, given.arguments(folder.path()));
-  const auto answers = [&](const std::string& method, const std::string& header) {
-    return shell("{ printf '" + method + " /healthz HTTP/1.1\\r\\nHost: x\\r\\n" + header +
-                 "\\r\\nGET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n'; sleep 1; } | timeout 20 curl -s -N telnet://" +
-                 server.address() + " | grep -c ^HTTP")
-        .text;
-  };
-  CHECK(answers("GET", "").find("2") == 0);
-  CHECK(answers("GET", "Content-Length: 34\\r\\n").find("1") == 0);
-  CHECK(answers("DELETE", "Content-Length: 34\\r\\n").find("1") == 0);
-}
-
 TEST_CASE("serve: each tenant gets what `generate` gives alone, while all others are served", "[examples][model]") {
   const server_parts given;
   const auto alone = require_program("generate");

@@ -2,109 +2,15 @@
 // The server of HTTP on the wire, without a model: what it answers, what it bounds, and its end.
 #include "examples/support/http_server.hpp"
 
-#include <map>
-#include <mutex>
 #include <thread>
 #include <vector>
 
-#include "examples/support/http_routes.hpp"
-#include "support/raw_client.hpp"
+#include "support/http_pages.hpp"
 
 namespace iapt::test::examples_support_http_server {
 
 using namespace std::chrono_literals;
 using namespace program;
-
-/// A server with a few pages.
-class pages {
- public:
-  explicit pages(http_server_options options = {}, std::vector<std::string> origins = {})
-      : origins_(std::move(origins)), server_("127.0.0.1", 0, options, handlers()) {
-    using exchange = const std::shared_ptr<http_exchange>&;
-    routes_.add({"GET", "/ok", true, [](exchange from) { from->answer({.type = "text/plain", .body = "ok"}); }});
-    routes_.add({"POST", "/echo", true, [](exchange from) { from->answer({.body = from->request.body}); }});
-    routes_.add({"POST", "/secret", false, [](exchange from) { from->answer({}); }});
-    routes_.add({"GET", "/wait", true, [this](exchange from) { keep(from); }});
-    routes_.add({"GET", "/throw", true, [](exchange) { throw std::runtime_error("thrown"); }});
-    routes_.add({"GET", "/three", true, [](exchange from) {
-                   from->stream("text/plain", [left = 3]() mutable {
-                     return http_part{"part " + std::to_string(left--) + ";", left == 0};
-                   });
-                 }});
-    routes_.add({"GET", "/endless", true, [this](exchange from) {
-                   from->stream("text/plain", [this] { return ++parts, http_part{std::string(64 << 10, 'x'), false}; });
-                 }});
-    routes_.add({"GET", "/refused", true, [](exchange from) {
-                   from->stream("text/plain", []() -> http_part { throw http_error(422, "not so"); });
-                 }});
-    server_.start();
-  }
-  ~pages() { server_.stop(); }
-
-  http_server& server() { return server_; }
-  raw_client client(int receive_buffer = 0) const { return raw_client(server_.port(), receive_buffer); }
-  /// What comes back for some bytes, until the connection ends.
-  std::string say(const std::string& bytes) const {
-    raw_client own = client();
-    own.send(bytes);
-    return own.receive();
-  }
-  /// The exchange that /wait has kept last.
-  std::shared_ptr<http_exchange> kept() {
-    for (int i = 0; i < 200; ++i, std::this_thread::sleep_for(10ms)) {
-      const std::lock_guard lock(mutex_);
-      if (kept_) return std::exchange(kept_, nullptr);
-    }
-    return nullptr;
-  }
-  int count(int status) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = counts_.find(status);
-    return found == counts_.end() ? 0 : found->second;
-  }
-  std::atomic<int> parts = 0;  // of /endless
-
- private:
-  http_handlers handlers() {
-    return {.check =
-                [this](const http_request& from) {
-                  const auto* route = routes_.find(from);
-                  if (route && !route->open) throw http_error(401, "a key is needed");
-                },
-            .handle =
-                [this](const std::shared_ptr<http_exchange>& exchange) {
-                  const auto* route = routes_.find(exchange->request);
-                  route ? route->handle(exchange) : exchange->answer(routes_.options(exchange->request));
-                },
-            .refuse =
-                [](std::exception_ptr why) {
-                  try {
-                    std::rethrow_exception(why);
-                  } catch (const http_error& refusal) {
-                    http_answer answer{.status = refusal.status, .body = refusal.what()};
-                    if (!refusal.allow.empty()) answer.fields.add("Allow", refusal.allow);
-                    return answer;
-                  } catch (const std::exception& failure) { return http_answer{.status = 500, .body = failure.what()}; }
-                },
-            .fields = [this](const http_request& from) { return origins_.fields(from); },
-            .count =
-                [this](int status) {
-                  const std::lock_guard lock(mutex_);
-                  ++counts_[status];
-                }};
-  }
-  void keep(const std::shared_ptr<http_exchange>& exchange) {
-    const std::lock_guard lock(mutex_);
-    kept_ = exchange;
-  }
-
-  http_origins origins_;
-  http_routes routes_;
-  mutable std::mutex mutex_;  // of the next two
-  std::map<int, int> counts_;
-  std::shared_ptr<http_exchange> kept_;
-  http_server server_;
-};
 
 std::string get(const std::string& path, const std::string& fields = "", const std::string& version = "1.1") {
   return "GET " + path + " HTTP/" + version + "\r\nHost: x\r\n" + fields + "\r\n";
@@ -127,7 +33,7 @@ bool comes(F f) {
 }
 
 TEST_CASE("http_server: answers, one after the other on a connection", "[examples]") {
-  pages own;
+  http_pages own;
   raw_client client = own.client();
   client.send(get("/ok"));
   CHECK(client.receive("ok") == "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok");
@@ -157,7 +63,7 @@ TEST_CASE("http_server: answers, one after the other on a connection", "[example
 }
 
 TEST_CASE("http_server: streams are chunked, but not for HTTP/1.0", "[examples]") {
-  pages own;
+  http_pages own;
   CHECK(own.say(get("/three", last)) ==
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
         "7\r\npart 3;\r\n7\r\npart 2;\r\n7\r\npart 1;\r\n0\r\n\r\n");
@@ -173,7 +79,7 @@ TEST_CASE("http_server: streams are chunked, but not for HTTP/1.0", "[examples]"
 }
 
 TEST_CASE("http_server: what is refused leaves nothing to be taken for a request", "[examples]") {
-  pages own({.limits = {.body = 1000}});
+  http_pages own({.limits = {.body = 1000}});
   const std::string hidden = get("/ok");
   for (const std::string& bytes :
        {post("/secret", hidden), post("/ok", hidden), post("/echo", hidden, "Content-Length: 5\r\n"),
@@ -209,7 +115,7 @@ TEST_CASE("http_server: OPTIONS, and pages of other origins", "[examples]") {
       "Access-Control-Request-Headers: authorization,x-b\r\nConnection: close\r\n\r\n";
   const std::string from = "Origin: https://a.example\r\n" + last, other = "Origin: https://b.example\r\n" + last;
   {
-    pages own({}, {"https://a.example", "http://c.example:80"});
+    http_pages own({}, {"https://a.example", "http://c.example:80"});
     CHECK_THAT(own.say(preflight), starts_with("HTTP/1.1 204 ") && has_text("Allow: POST, OPTIONS\r\n") &&
                                        has_text("Access-Control-Allow-Origin: https://a.example\r\n") &&
                                        has_text("Access-Control-Allow-Methods: GET, HEAD, POST\r\n") &&
@@ -221,10 +127,10 @@ TEST_CASE("http_server: OPTIONS, and pages of other origins", "[examples]") {
     CHECK_THAT(own.say(get("/ok", other)), has_text("Vary: Origin") && !has_text("Access-Control-Allow-Origin"));
   }
   {
-    pages own({}, {"*"});
+    http_pages own({}, {"*"});
     CHECK_THAT(own.say(get("/three", other)), has_text("Access-Control-Allow-Origin: *\r\n") && !has_text("Vary"));
   }
-  pages own;
+  http_pages own;
   CHECK_THAT(own.say(preflight), starts_with("HTTP/1.1 204 ") && !has_text("Access-Control"));
   CHECK_THAT(own.say("OPTIONS * HTTP/1.1\r\nHost: x\r\n" + last + "\r\n"), starts_with("HTTP/1.1 204 "));
   CHECK_THAT(own.say("OPTIONS /nowhere HTTP/1.1\r\nHost: x\r\n" + last + "\r\n"), starts_with("HTTP/1.1 404 "));
@@ -233,7 +139,7 @@ TEST_CASE("http_server: OPTIONS, and pages of other origins", "[examples]") {
 }
 
 TEST_CASE("http_server: a client that leaves is noticed", "[examples]") {
-  pages own;
+  http_pages own;
   raw_client client = own.client();
   client.send(get("/wait"));
   const auto waiting = own.kept();
@@ -253,7 +159,7 @@ TEST_CASE("http_server: a client that leaves is noticed", "[examples]") {
 
 TEST_CASE("http_server: time and connections have bounds", "[examples]") {
   http_server_options options{.connections = 3, .requests = 3, .silence = 1s, .arriving = 3s, .answering = 4s};
-  pages own(options);
+  http_pages own(options);
   const auto lasts = [](raw_client& client) {
     const auto begin = std::chrono::steady_clock::now();
     client.receive();
@@ -290,7 +196,7 @@ TEST_CASE("http_server: time and connections have bounds", "[examples]") {
 }
 
 TEST_CASE("http_server: who does not read a stream holds neither memory nor others", "[examples]") {
-  pages own({.silence = 2s});
+  http_pages own({.silence = 2s});
   raw_client deaf = own.client(4096);
   deaf.send(get("/endless"));
   REQUIRE(comes([&] { return own.parts > 0; }));
@@ -303,7 +209,7 @@ TEST_CASE("http_server: who does not read a stream holds neither memory nor othe
 }
 
 TEST_CASE("http_server: its end", "[examples]") {
-  pages own;
+  http_pages own;
   raw_client idle = own.client(), busy = own.client(), stuck = own.client();
   idle.send(get("/ok"));
   CHECK_THAT(idle.receive("ok"), ends_with("ok"));
@@ -327,8 +233,8 @@ TEST_CASE("http_server: its end", "[examples]") {
   CHECK(stuck.receive() == "");
   CHECK(own.count(499) == 1);
   CHECK_THROWS_AS(http_server("no such host.", 0, {}, {}), iapt::io_error);
-  CHECK_THROWS_AS(http_server("127.0.0.1", pages().server().port(), {.connections = 1 << 30}, {}), iapt::io_error);
-  pages other;
+  CHECK_THROWS_AS(http_server("127.0.0.1", http_pages().server().port(), {.connections = 1 << 30}, {}), iapt::io_error);
+  http_pages other;
   CHECK_THROWS_AS(http_server("127.0.0.1", other.server().port(), {}, {}), iapt::io_error);
 }
 
