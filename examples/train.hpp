@@ -75,6 +75,21 @@ nlohmann::ordered_json subject_of(const typename Method::options_type& options) 
   return subject;
 }
 
+// The model's fingerprint, of the kind that the run to resume has.
+template <class Model>
+std::string fingerprint_for(const Model& lm, const train_options& options) {
+  nlohmann::json stored;
+  try {
+    if (options.resume) stored = read_run(options.out / "checkpoint").settings.at("model");
+  } catch (const std::exception&) {}  // no run, or a damaged one: the trainer says so
+  if (!stored.is_string() || kind_of_fingerprint(stored.get<std::string>()) != fingerprint_kind::some_tensors)
+    return lm.fingerprint();
+  lm.warn(options.out.string() +
+          ": the run tells its model by a fingerprint of version 0.1, which looks at some of the "
+          "weights alone; make sure that it is the right one");
+  return lm.fingerprint(fingerprint_kind::some_tensors);
+}
+
 template <class Method, class Model>
 int train_on(const Model& lm, const typename Method::options_type& chosen, const train_options& options,
              const data_set& data, const data_set& dev) {
@@ -143,7 +158,7 @@ int train_program::adapt(const Model& lm) const {
   const data_set dev = this->dev.empty() ? data_set{} : load_jsonl(this->dev, lm.tokenizer(), limits);
   for (const auto* set : {&data, &dev})
     if (const auto text = to_text(set->report); !text.empty()) std::cerr << text << '\n';
-  options.subject = {{"model", lm.fingerprint()}};
+  options.subject = {{"model", fingerprint_for(lm, options)}};
   options.subject.update(subject_of<Method>(chosen));
   if constexpr (requires { chosen.text_needed(); }) {
     if (chosen.text_needed() > 0) chosen.start_text = text_to_start_from(lm, start_text, chosen, data);

@@ -199,4 +199,60 @@ TEST_CASE("adapters that would be computed wrongly are refused", "[model]") {
   CHECK_THAT(io_message([&] { with_adapter(biases, folder, nothing); }), has_text("\"prompt_embeddings\""));
 }
 
+TEST_CASE("an adapter is known by all weights of its backbone, one of version 0.1 by some", "[model]") {
+  test_backend backend = with_threads(1);
+  std::string warnings;
+  small_lm lm(load_backbone<double>(test_data("models/llama_grouped"), backend), byte_tokenizer(), "m",
+              [&](const std::string& text) { warnings += text; });
+  CHECK(lm.fingerprint() == "2:a2977008de476bf0");  // stored in adapters, so it must not change
+  const temporary_folder folder;
+  const auto adapter = folder.path() / "a", config = adapter / "adapter_config.json";
+  const auto read = [&] { return io_message([&] { with_adapter(lm, adapter, [](auto) {}); }); };
+  const auto check = [&](const auto& set_fingerprint) {
+    CHECK(read() == "nothing thrown");
+    CHECK(warnings.empty());
+    // Where a model has none of these weights, it is another one.
+    const auto layers = lm.layers;
+    for (auto& layer : lm.layers)
+      for (auto* map :
+           {&layer.attention.key, &layer.attention.value, &layer.attention.output, &layer.mlp.gate, &layer.mlp.up})
+        map->weight = filled<double>(backend, map->weight.shape(), 0);
+    CHECK_THAT(read(), has_text("made for another backbone"));
+    lm.layers = layers;
+
+    set_fingerprint("bc35f0fa92875e4d");  // what version 0.1 of the library made of this model
+    CHECK(read() == "nothing thrown");
+    CHECK_THAT(warnings, has_text("a fingerprint of version 0.1"));
+    warnings.clear();
+    set_fingerprint("bc35f0fa92875e4e");
+    CHECK_THAT(read(), has_text("made for another backbone (\"bc35f0fa92875e4e\"), not for m (bc35f0fa92875e4d)"));
+    for (const char* other : {"", "3:bc35f0fa92875e4d"}) {
+      set_fingerprint(other);
+      CHECK_THAT(read(),
+                 has_text("the fingerprint of the adapter's backbone is \"" + std::string(other) + "\", which"));
+    }
+    CHECK(warnings.empty());
+  };
+  SECTION("in our own format") {
+    auto method = iapt_method<key_value_generator<double, test_backend>>::make(
+        lm, {.bottleneck = 4, .start = prompt_start::random});
+    save_adapter(method, lm, adapter);
+    check([&](const std::string& fingerprint) {
+      auto changed = json_of(config);
+      changed["backbone"] = fingerprint;
+      write_text_file(config, changed.dump());
+    });
+  }
+  SECTION("in PEFT's") {
+    const auto tensors = adapter / "adapter_model.safetensors";
+    auto method = make_lora(lm, {.rank = 2, .targets = {"q_proj"}});
+    save_adapter(method, lm, adapter);
+    check([&](const std::string& fingerprint) {
+      tensor_file_writer<double> writer;
+      method.store(writer);
+      writer.write(tensors, {{"iapt.backbone", fingerprint}});
+    });
+  }
+}
+
 }  // namespace iapt::test::io_adapter

@@ -87,9 +87,7 @@ class adapter_reader {
   Method read(const language_model<S, Backend>& lm) const {
     if (!holds<Method>()) refuse_type<Method>();
     open_tensors();
-    if (const std::string made_for = backbone(); !made_for.empty() && made_for != lm.fingerprint())
-      throw io_error(place() + ": the adapter was made for another backbone (" + in_quotes(made_for) + "), not for " +
-                     lm.place() + " (" + lm.fingerprint() + ")");
+    require_backbone(lm);
     try {
       const auto options = read_options<typename Method::options_type>(config_);
       if constexpr (known_to_peft<Method>) refuse_unknown_settings<Method>();
@@ -147,10 +145,27 @@ class adapter_reader {
   }
   const tensor_table& tensors() const { return tensors_->tensors(); }
   // The fingerprint of its backbone; PEFT's own files have none.
-  std::string backbone() const {
+  std::optional<std::string> backbone() const {
     if (!peft_) return config_.get<std::string>("backbone");
     const auto found = tensors_->metadata().find("iapt.backbone");
-    return found == tensors_->metadata().end() ? "" : found->second;
+    if (found == tensors_->metadata().end()) return {};
+    return found->second;
+  }
+  template <class S, class Backend>
+  void require_backbone(const language_model<S, Backend>& lm) const {
+    const std::optional<std::string> made_for = backbone();
+    if (!made_for) return;
+    const fingerprint_kind kind = kind_of_fingerprint(*made_for);
+    if (kind == fingerprint_kind::unknown)
+      throw io_error(place() + ": the fingerprint of the adapter's backbone is " + in_quotes(*made_for) +
+                     ", which this version of the library cannot compare; was it made by a newer one?");
+    if (const std::string found = lm.fingerprint(kind); *made_for != found)
+      throw io_error(place() + ": the adapter was made for another backbone (" + in_quotes(*made_for) + "), not for " +
+                     lm.place() + " (" + found + ")");
+    if (kind != fingerprint_kind::every_tensor)
+      lm.warn(place() +
+              ": the adapter tells its backbone by a fingerprint of version 0.1, which looks at some of the "
+              "weights alone; make sure that it is the right one");
   }
   template <class Method>
   [[noreturn]] void refuse_type() const {

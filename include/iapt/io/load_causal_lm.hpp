@@ -2,16 +2,15 @@
 // A language model from a `.gguf` file or a Hugging Face folder: configuration, weights, tokenizer, chat template.
 #pragma once
 #include <algorithm>
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "iapt/core/bfloat16.hpp"
 #include "iapt/io/model_config.hpp"
 #include "iapt/io/model_weights.hpp"
+#include "iapt/model/fingerprint.hpp"
 #include "iapt/text/chat_template.hpp"
 #include "iapt/text/tokenizer.hpp"
 #include "iapt/text/tokenizer_gguf.hpp"
@@ -51,35 +50,9 @@ class language_model : public causal_lm<T, Backend> {
     if (ends.empty()) throw io_error(place_ + ": the model names no token that ends an answer");
     return {ends.begin(), ends.end()};
   }
-  /// Tells backbones apart: a hash of sizes and of some of the weights, as 16 hexadecimal digits. An adapter works only
-  /// with the backbone that it was trained on, quantised alike. Weights are hashed in bfloat16, as which they may be
-  /// stored here.
-  std::string fingerprint() const {
-    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-    const auto mix = [&](const void* data, std::size_t bytes) {
-      for (std::size_t i = 0; i < bytes; ++i)
-        hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
-    };
-    const transformer_config& c = this->config;
-    for (extent n :
-         {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
-      mix(&n, sizeof n);
-    const auto sample = [&](const auto& x) {
-      for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096)))) {
-        const auto rounded = float(bfloat16(float(value)));
-        mix(&rounded, sizeof rounded);
-      }
-    };
-    const auto sample_rows = [&](const weight_matrix<T, Backend>& w) {
-      sample(w.expanded(0, std::min(w.size(0), 4096 / std::max<extent>(w.size(1), 1) + 1)));
-    };
-    sample_rows(this->embedding), sample(this->final_norm.weight);
-    for (const auto& layer : this->layers)
-      sample_rows(layer.attention.query.weight), sample_rows(layer.mlp.down.weight);
-    static constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (int shift = 60; shift >= 0; shift -= 4) text += digits[hash >> shift & 15];
-    return text;
+  /// Tells backbones apart; see iapt::fingerprint.
+  std::string fingerprint(fingerprint_kind kind = fingerprint_kind::every_tensor) const {
+    return iapt::fingerprint<T, Backend>(*this, kind);
   }
 
  private:

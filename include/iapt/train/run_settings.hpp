@@ -7,27 +7,21 @@
 #include <string>
 #include <vector>
 
+#include "iapt/core/fnv1a.hpp"
 #include "iapt/data/example.hpp"
 #include "iapt/train/options.hpp"
 
 namespace iapt {
 
 /// A number that changes, in all likelihood, with any token of the examples.
-/// @par Source Fowler, Noll and Vo: FNV-1a, 64 bits
 inline std::string fingerprint(std::span<const example> examples) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&](std::uint64_t word) {
-    for (int byte = 0; byte < 8; ++byte) hash = (hash ^ (word >> 8 * byte & 0xff)) * 0x100000001b3u;
-  };
+  fnv1a hash;
   for (const example& e : examples) {
-    mix(e.instruction.size()), mix(e.response.size());
-    for (token_id t : e.instruction) mix(std::uint64_t(t));
-    for (token_id t : e.response) mix(std::uint64_t(t));
+    hash.add(std::uint64_t(e.instruction.size())), hash.add(std::uint64_t(e.response.size()));
+    for (token_id t : e.instruction) hash.add(std::uint64_t(t));
+    for (token_id t : e.response) hash.add(std::uint64_t(t));
   }
-  constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text += digits[hash >> shift & 15];
-  return text;
+  return hash.text();
 }
 
 /// The settings of a run that its results depend on. How much is evaluated at once is not among them: it changes the

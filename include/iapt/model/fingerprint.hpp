@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells backbones apart: a hash of sizes and weights, as text.
+#pragma once
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "iapt/core/bfloat16.hpp"
+#include "iapt/core/fnv1a.hpp"
+#include "iapt/model/causal_lm.hpp"
+
+namespace iapt {
+
+/// How backbones are fingerprinted.
+enum class fingerprint_kind {
+  unknown,       ///< in a way that this version of the library does not know
+  some_tensors,  ///< "0123456789abcdef": embedding, last norm, and the layers' query and down projections (version 0.1)
+  every_tensor   ///< "2:0123456789abcdef": rows of each tensor; what is written
+};
+
+/// How a fingerprint was made.
+inline fingerprint_kind kind_of_fingerprint(std::string_view text) {
+  const auto is_hash = [](std::string_view part) {
+    return part.size() == 16 && part.find_first_not_of("0123456789abcdef") == part.npos;
+  };
+  if (is_hash(text)) return fingerprint_kind::some_tensors;
+  return text.starts_with("2:") && is_hash(text.substr(2)) ? fingerprint_kind::every_tensor : fingerprint_kind::unknown;
+}
+
+/// Tells backbones apart. An adapter works only with the backbone that it was trained on, quantised alike. Weights are
+/// hashed in bfloat16, as which they may be stored here; how many threads there are, or which machine, is no matter.
+/// @param lm looked at in its memory: four rows of each matrix, from the first to the last, and whole vectors
+/// @param kind how; unknown has no fingerprint, which is empty
+template <class T, class Backend>
+std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind = fingerprint_kind::every_tensor) {
+  fnv1a hash;
+  const transformer_config& c = lm.config;
+  for (extent n :
+       {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
+    hash.add(n);
+  if (kind == fingerprint_kind::some_tensors) {
+    const auto numbers = [&](const auto& x) {
+      for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096))))
+        hash.add(float(bfloat16(float(value))));
+    };
+    const auto first_rows = [&](const weight_matrix<T, Backend>& w) {
+      numbers(w.expanded(0, std::min(w.size(0), 4096 / std::max<extent>(w.size(1), 1) + 1)));
+    };
+    first_rows(lm.embedding), numbers(lm.final_norm.weight);
+    for (const auto& layer : lm.layers) first_rows(layer.attention.query.weight), first_rows(layer.mlp.down.weight);
+    return hash.text();
+  }
+  if (kind == fingerprint_kind::unknown) return "";
+
+  const auto begin = [&](const std::string& name, const auto& x) {
+    hash.add(std::as_bytes(std::span(name)));
+    for (extent n : x.shape()) hash.add(n);
+  };
+  const auto numbers = [&](const auto& x) {
+    for (T value : to_host(x)) hash.add(bfloat16(float(value)));
+  };
+  const auto vector = [&](const std::string& name, const tensor<T, 1, Backend>& x) {
+    begin(name, x);
+    numbers(x);
+  };
+  const auto matrix = [&](const std::string& name, const weight_matrix<T, Backend>& w) {
+    begin(name, w);
+    const extent last = w.size(0) - 1, samples = std::min<extent>(w.size(0), 4);
+    for (extent i = 0; i < samples; ++i) {
+      const extent row = i * last / std::max<extent>(samples - 1, 1);
+      numbers(w.expanded(row, row + 1));
+    }
+  };
+  matrix("embedding", lm.embedding);
+  for (std::size_t l = 0; l < lm.layers.size(); ++l) {
+    vector("attention_norm", lm.layers[l].attention_norm.weight);
+    vector("mlp_norm", lm.layers[l].mlp_norm.weight);
+    lm.layers[l].each_linear([&](projection part, const linear<T, Backend>& map) {
+      matrix(name_of(site{int(l), part}), map.weight);
+      if (map.bias) vector("bias", map.bias);
+    });
+  }
+  vector("final_norm", lm.final_norm.weight);
+  matrix("head", lm.head);
+  return "2:" + hash.text();
+}
+
+}  // namespace iapt
