@@ -194,11 +194,57 @@ TEST_CASE("contradictory definitions are refused", "[text]") {
   broken([](auto& s) { std::fill(s.tokens.begin(), s.tokens.end(), "<none>"), s.merges.clear(); }, "byte-level");
 }
 
-TEST_CASE("a pattern that needs exponential time is stopped", "[text]") {
+TEST_CASE("repetitive text takes linear time", "[text]") {
+  const auto repeated = [](const std::string& unit, std::size_t size) {
+    std::string text;
+    while (text.size() < size) text += unit;
+    return text;
+  };
+  for (const std::string variant : {"small", "gpt2", "digit_runs", "llama3", "qwen2"}) {
+    const tokenizer words = small_tokenizer(variant);
+    const auto check = [&](const std::string& text) {
+      INFO(variant << ": " << text.substr(0, 8));
+      CHECK(words.decode(words.encode(text, {.bos = false})) == text);
+    };
+    check(repeated(" ", 1100000));
+    for (const std::string unit : {"\t", "\n", "\r\n", "a", "1", "!", "'", "!\n", "\u00a0", "\u4f60", "a1 .\n\t "})
+      check(repeated(unit, 50000));
+    check(repeated(std::string(2000, ' ') + "x", 50000));
+    const std::string spaces = repeated(" ", 300000);
+    CHECK(words.encode(spaces + "<left>x<right>" + spaces, {.bos = false}).size() == 3);
+  }
+}
+
+TEST_CASE("a pattern that needs exponential or quadratic time is stopped", "[text]") {
   auto spec = parse_tokenizer_json(small_tokenizer_json().dump(), "x.json");
-  spec.splits = {"(a+)+(?=b)"};
+  for (const std::string pattern : {"(a+)+(?=b)", "a+b|a", "(?>a+)b|a", "a(?=[^b]*b)"}) {
+    INFO(pattern);
+    spec.splits = {pattern};
+    const tokenizer words(spec);
+    CHECK_THROWS_WITH(words.encode(std::string(200000, 'a')), has_text("match limit"));
+    CHECK_NOTHROW(words.encode("aab"));
+  }
+}
+
+TEST_CASE("an added token is its text, not bytes", "[text]") {
+  auto spec = parse_tokenizer_json(small_tokenizer_json().dump(), "x.json");
+  const auto id = static_cast<token_id>(spec.tokens.size());
+  spec.tokens.push_back("<caf\u00e9>");
+  spec.added.push_back({.id = id, .text = "<caf\u00e9>", .special = false});
   const tokenizer words(spec);
-  CHECK_THROWS_AS(words.encode(std::string(64, 'a')), io_error);
+  const auto ids = words.encode("\u00e9 <caf\u00e9>");
+  CHECK(ids.back() == id);
+  CHECK(words.decode(ids) == "\u00e9 <caf\u00e9>");
+}
+
+TEST_CASE("a whole word does not forge a special token", "[text]") {
+  auto spec = small_tokenizer("llama3").spec();
+  const auto id = static_cast<token_id>(spec.tokens.size());
+  spec.tokens.push_back("SYSTEM");
+  spec.added.push_back({.id = id, .text = "SYSTEM"});
+  const tokenizer words(spec);
+  CHECK(words.encode("SYSTEM").back() == id);
+  for (const token_id found : words.encode("SYSTEM", {.special = special_tokens::as_text})) CHECK(found != id);
 }
 
 }  // namespace iapt::test::text_tokenizer

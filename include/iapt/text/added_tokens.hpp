@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +11,8 @@
 #include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
+#include "iapt/text/unicode_ranges.hpp"
+#include "iapt/text/utf8.hpp"
 
 namespace iapt {
 
@@ -48,7 +49,7 @@ class added_token_finder {
       at = end;
       if (found->special && !special) continue;
       if (found->single_word && (ends_in_word(text.substr(0, begin)) || starts_in_word(text.substr(end)))) continue;
-      if (found->lstrip) begin = std::max(done, begin - space_at_end(text.substr(0, begin)));
+      if (found->lstrip && done < begin) begin -= space_at_end(text.substr(done, begin - done));
       if (found->rstrip) end += space_at_start(text.substr(end));
       if (done < begin) plain(text.substr(done, begin - done));
       token(*found);
@@ -75,18 +76,34 @@ class added_token_finder {
     return found;
   }
 
-  // Rust's \w and \s, spelled out because PCRE2's differ.
-  static constexpr const char* word = R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])";
-  static constexpr const char* space = R"(\p{White_Space})";
-  static std::size_t match_size(const std::string& pattern, std::string_view text) {
-    const auto span = regex::matcher(regex(pattern)).find(text, 0);
-    return span ? (*span)[1] - (*span)[0] : 0;
+  // Rust's \w, spelled out because PCRE2's differs.
+  static bool is_word(std::string_view character) {
+    static const regex word(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
+    return regex::matcher(word).find(character, 0).has_value();
   }
-  static bool ends_in_word(std::string_view text) { return match_size(std::string(word) + "\\z", text) > 0; }
-  static bool starts_in_word(std::string_view text) { return match_size("\\A" + std::string(word), text) > 0; }
-  static std::size_t space_at_end(std::string_view text) { return match_size(std::string(space) + "+\\z", text); }
+  static bool ends_in_word(std::string_view text) { return is_word(text.substr(utf8::last_begin(text))); }
+  static bool starts_in_word(std::string_view text) {
+    return !text.empty() && is_word(text.substr(0, utf8::next(text).size));
+  }
+
+  // The bytes of white space, Rust's \s, at an end of a text.
+  static std::size_t space_at_end(std::string_view text) {
+    std::size_t begin = text.size();
+    while (begin > 0) {
+      const std::size_t last = utf8::last_begin(text.substr(0, begin));
+      if (!unicode_ranges::is_white_space(utf8::next(text.substr(last)).code_point)) break;
+      begin = last;
+    }
+    return text.size() - begin;
+  }
   static std::size_t space_at_start(std::string_view text) {
-    return match_size("\\A" + std::string(space) + "+", text);
+    std::size_t size = 0;
+    while (size < text.size()) {
+      const utf8::step s = utf8::next(text.substr(size));
+      if (!unicode_ranges::is_white_space(s.code_point)) break;
+      size += s.size;
+    }
+    return size;
   }
 
   std::vector<added_token> tokens_;

@@ -57,9 +57,10 @@ class bpe {
       merges_[pair_key(l, r)] = {static_cast<std::uint32_t>(rank), id_of(left + right)};
     }
 
-    if (spec.ignore_merges)
-      for (const auto& [token, id] : ids)
-        if (auto word = byte_alphabet::to_bytes(token)) words_[*word] = id;
+    if (!spec.ignore_merges) return;
+    for (const added_token& token : spec.added) ids.erase(token.text);  // text that was not taken for one stays text
+    for (const auto& [token, id] : ids)
+      if (auto word = byte_alphabet::to_bytes(token)) words_[*word] = id;
   }
 
   /// Working memory of `encode`, kept from word to word; not shared between threads.

@@ -47,7 +47,7 @@ class nfc_composer {
     while (!text.empty()) {
       // Characters below U+0300 stay as they are, but for the last one: a mark may stand behind it.
       auto low = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), is_high) - text.begin());
-      if (low < text.size()) low = size_without_last(text.substr(0, low));
+      if (low < text.size()) low = utf8::last_begin(text.substr(0, low));
       out_ += text.substr(0, low);
       text.remove_prefix(low);
       text.remove_prefix(compose_run(text));
@@ -58,13 +58,6 @@ class nfc_composer {
  private:
   // The first byte of a character from U+0300 on. Those below have no combining class and compose with none before.
   static bool is_high(char byte) { return static_cast<unsigned char>(byte) >= 0xCC; }
-
-  // The size of a text without its last character, 0 for no text.
-  static std::size_t size_without_last(std::string_view text) {
-    std::size_t size = text.size();
-    while (size > 0 && (static_cast<unsigned char>(text[--size]) & 0xC0) == 0x80) continue;
-    return size;
-  }
 
   // Composes the first character of `text` and those behind it that are not below U+0300. Returns their bytes.
   std::size_t compose_run(std::string_view text) {

@@ -7,8 +7,11 @@
 #endif
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -86,42 +89,101 @@ class regex {
     int code = 0;
     PCRE2_SIZE offset = 0;
     code_ = {pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern_.data()), pattern_.size(),
-                           PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &offset, nullptr),
+                           PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &code, &offset, nullptr),
              pcre2_code_free};
     if (!code_) throw io_error(complaint(code, "byte " + std::to_string(offset)));
-    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // without it the interpreter matches, only slower
-    context_ = {pcre2_match_context_create(nullptr), pcre2_match_context_free};
-    if (!context_) throw std::bad_alloc();
-    // A hostile pattern may need exponential time; no known one comes near this limit.
-    pcre2_set_match_limit(context_.get(), 1'000'000);
+    // Without it the interpreter matches, only slower.
+    pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
   }
 
   /// Finds matches in one text after the other without allocating for each. Not shared between threads.
+  ///
+  /// Its time is linear in the text, whatever the pattern: a match is looked for in a window of the text, which grows
+  /// only when an attempt reaches its end. Steps are bounded by the window, and windows that grew by the text.
   class matcher {
    public:
     /// Works on `expression`, which it keeps alive.
     explicit matcher(const regex& expression)
         : code_(expression.code_),
-          context_(expression.context_),
-          data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free) {
-      if (!data_) throw std::bad_alloc();
+          data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free),
+          quick_(pcre2_match_context_create(nullptr), pcre2_match_context_free),
+          patient_(pcre2_match_context_create(nullptr), pcre2_match_context_free) {
+      if (!data_ || !quick_ || !patient_) throw std::bad_alloc();
+      pcre2_set_match_limit(quick_.get(), steps(quick_window));
     }
+
+    /// Begins a text of `size` bytes, which may be handed over in pieces.
+    void begin(std::size_t size) { allowance_ = 16 * (size + quick_window); }
 
     /// The first match at or after `from`, as [begin, end) in `text`. `text` is valid UTF-8.
     /// @throws io_error when the pattern needs too many steps on this text
     std::optional<std::array<std::size_t, 2>> find(std::string_view text, std::size_t from) {
-      const int count = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                                    PCRE2_NO_UTF_CHECK, data_.get(), context_.get());
-      if (count == PCRE2_ERROR_NOMATCH) return {};
-      if (count < 0) throw io_error(complaint(count, "matching from byte " + std::to_string(from)));
-      const PCRE2_SIZE* span = pcre2_get_ovector_pointer(data_.get());
-      return std::array{std::size_t{span[0]}, std::size_t{span[1]}};
+      while (true) {
+        const std::size_t end = window_end(text, from, quick_window);
+        int count = match(text, from, end, *quick_);
+        if (count == PCRE2_ERROR_NOMATCH) {
+          if (end == text.size()) return {};
+          from = end;
+          continue;
+        }
+        if (count == PCRE2_ERROR_PARTIAL) {
+          from = span()[0];
+          count = match_at(text, from);
+          if (count == PCRE2_ERROR_NOMATCH) {
+            from = window_end(text, from, 1);
+            continue;
+          }
+        }
+        if (count < 0) throw io_error(complaint(count, "matching from byte " + std::to_string(from)));
+        return span();
+      }
     }
 
    private:
+    static constexpr std::size_t quick_window = 1024;
+
+    std::array<std::size_t, 2> span() const {
+      const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data_.get());
+      return {ends[0], ends[1]};
+    }
+
+    // The end of a window of at least `size` bytes, and of whole characters.
+    static std::size_t window_end(std::string_view text, std::size_t from, std::size_t size) {
+      if (text.size() - from <= size) return text.size();
+      std::size_t end = from + size;
+      while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+      return end;
+    }
+
+    // Looks for a match that begins at `from`, in a window that grows until it is large enough.
+    int match_at(std::string_view text, std::size_t from) {
+      for (std::size_t window = 4 * quick_window;; window *= 4) {
+        const std::size_t end = window_end(text, from, window);
+        if (end - from > allowance_) return PCRE2_ERROR_MATCHLIMIT;
+        allowance_ -= end - from;
+        pcre2_set_match_limit(patient_.get(), steps(end - from));
+        pcre2_set_offset_limit(patient_.get(), from);
+        if (const int count = match(text, from, end, *patient_); count != PCRE2_ERROR_PARTIAL) return count;
+      }
+    }
+
+    // Steps that an attempt may take in a window.
+    static std::uint32_t steps(std::size_t window) {
+      constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+      return static_cast<std::uint32_t>(std::min(8 * window, most));
+    }
+
+    // Looks for a match in [from, end). A partial match is one that the text from `end` on decides.
+    int match(std::string_view text, std::size_t from, std::size_t end, pcre2_match_context& context) {
+      const std::uint32_t partial = end == text.size() ? 0 : PCRE2_PARTIAL_HARD;
+      return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), end, from,
+                         PCRE2_NO_UTF_CHECK | partial, data_.get(), &context);
+    }
+
     std::shared_ptr<pcre2_code> code_;
-    std::shared_ptr<pcre2_match_context> context_;
     std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data_;
+    std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)> quick_, patient_;
+    std::size_t allowance_ = 0;  // bytes of grown windows that this text may still take
   };
 
  private:
@@ -133,7 +195,6 @@ class regex {
 
   std::string pattern_;
   std::shared_ptr<pcre2_code> code_;
-  std::shared_ptr<pcre2_match_context> context_;
 };
 
 }  // namespace iapt

@@ -52,7 +52,10 @@ class tokenizer {
     bytes_.reserve(spec_.tokens.size());
     for (const auto& token : spec_.tokens) bytes_.push_back(byte_alphabet::to_bytes(token).value_or(token));
     special_.resize(spec_.tokens.size());
-    for (const auto& token : spec_.added) special_[static_cast<std::size_t>(token.id)] = token.special;
+    for (const auto& token : spec_.added) {
+      bytes_[static_cast<std::size_t>(token.id)] = token.text;  // not in the byte alphabet
+      special_[static_cast<std::size_t>(token.id)] = token.special;
+    }
     shared_ = std::make_shared<guarded_workspace>(splits_);
   }
 
@@ -66,6 +69,7 @@ class tokenizer {
     std::unique_lock lock(shared_->mutex, std::try_to_lock);
     std::optional<workspace> own;
     workspace& work = lock ? shared_->work : own.emplace(splits_);
+    for (auto& matcher : work.matchers) matcher.begin(text.size());
     const bool special = options.special == special_tokens::recognised;
     auto take = [&](const added_token& found) { out.push_back(found.id); };
     auto words = [&](std::string_view piece) { split_words(piece, 0, work, out); };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Letters and numbers that Unicode gained after version 14, for regular expression libraries that do not know them yet.
+// White space, and letters and numbers that Unicode gained after version 14, for regular expression libraries that do
+// not know them yet.
 #pragma once
 #include <string_view>
 
@@ -25,5 +26,11 @@ inline constexpr std::string_view numbers =
 
 /// Numbers (N) of Unicode 17 that version 16 lacks.
 inline constexpr std::string_view numbers_17 = R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})";
+
+/// Whether a character is Unicode's White_Space.
+constexpr bool is_white_space(char32_t c) {
+  return (c >= 0x9 && c <= 0xD) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
 
 }  // namespace iapt::unicode_ranges

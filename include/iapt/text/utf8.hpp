@@ -2,6 +2,8 @@
 // UTF-8: one code point at a time, validation with the offset of the first bad byte, and repair with U+FFFD.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -46,6 +48,13 @@ constexpr step next(std::string_view text) {
   return {step_kind::complete, length, code_point};
 }
 
+/// Where the last character of `text` (valid UTF-8) begins; 0 for no text.
+constexpr std::size_t last_begin(std::string_view text) {
+  std::size_t at = text.size();
+  while (at > 0 && (static_cast<unsigned char>(text[--at]) & 0xC0) == 0x80) continue;
+  return at;
+}
+
 /// Appends the bytes of a Unicode scalar value.
 inline void append(std::string& out, char32_t code_point) {
   auto put = [&](char32_t value) { out.push_back(static_cast<char>(static_cast<unsigned char>(value))); };
@@ -62,8 +71,16 @@ inline void append(std::string& out, char32_t code_point) {
 }
 
 /// The offset of the first byte that is not valid UTF-8, or `npos`.
-constexpr std::size_t find_invalid(std::string_view text) {
+inline std::size_t find_invalid(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
+    std::uint64_t bytes = 0;  // eight ASCII characters are one step, because most text is ASCII
+    if (text.size() - at >= sizeof bytes) {
+      std::memcpy(&bytes, text.data() + at, sizeof bytes);
+      if ((bytes & 0x8080808080808080u) == 0) {
+        at += sizeof bytes;
+        continue;
+      }
+    }
     const step s = next(text.substr(at));
     if (s.kind != step_kind::complete) return at;
     at += s.size;
