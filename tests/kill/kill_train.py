@@ -90,7 +90,7 @@ class Runs:
         while self.kills < self.options.kills:
             process = self.start(out)
             self.starts += 1
-            if not killing.kill_at_random(process, out, self.chance, self.seconds, self.events // 2):
+            if not killing.kill_at_random(process, out, self.chance, self.seconds, self.events):
                 assert process.returncode == 0, f"exit status {process.returncode} after {self.kills} kills"
                 self.late += 1
                 break

@@ -70,13 +70,14 @@ class Events:
 
 
 def kill_at_random(process, folder, chance, seconds, events):
-    """Kills a process at an instant of what may be so many seconds, and so many events in a folder. Returns whether it
-    still ran."""
+    """Kills a process at an instant of what may be so many seconds, and so many events in a folder, an early one more
+    likely than a late one. Returns whether it still ran."""
+    share = chance.random() * chance.random()
     if chance.random() < 0.5:
-        time.sleep(chance.uniform(0, seconds))
+        time.sleep(share * seconds)
     else:
         watch = Events(folder)
-        watch.wait(chance.randint(1, max(events, 1)), process)
+        watch.wait(1 + int(share * events), process)
         watch.close()
         end = time.perf_counter() + chance.choice((0, 1e-4, 1e-3)) * chance.random()
         while time.perf_counter() < end:

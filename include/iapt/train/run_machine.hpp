@@ -30,11 +30,16 @@ constexpr const char* name_of_weights() {
 /// @param device the backend's description: the device, its threads, the library of its products
 /// @param dtype what the model's weights are stored as
 inline nlohmann::ordered_json run_machine(const std::string& device, const std::string& dtype) {
-  return {
-      {"device", device},
-      {"dtype", dtype},
-      {"processor", processor_name()},
-      {"compiler", std::string(__VERSION__) + ", vectors of " + std::to_string(8 * __BIGGEST_ALIGNMENT__) + " bits"}};
+  const std::string compiler =
+#if defined(__clang__)
+      __VERSION__;  // "Clang 19.1.7"
+#else
+      "GCC " __VERSION__;
+#endif
+  return {{"device", device},
+          {"dtype", dtype},
+          {"processor", processor_name()},
+          {"compiler", compiler + ", vectors of " + std::to_string(8 * __BIGGEST_ALIGNMENT__) + " bits"}};
 }
 
 }  // namespace iapt

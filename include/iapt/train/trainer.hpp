@@ -153,13 +153,14 @@ class trainer {
         throw io_error(checkpoint().string() + ": the run stands at step " + std::to_string(run->at.step) + " of " +
                        std::to_string(steps_) + ", which is not possible");
       load_checkpoint(*run, optimizer_);
-      at_ = run->at, saved_ = at_.step;
+      at_ = run->at;
       say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_) + to_text(*run, machine_));
-    } else {
-      if (options_.resume) say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
-      save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
-      saved_ = at_.step;
+    } else if (options_.resume) {
+      say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
     }
+    // Also where it is there: so what a killed writer left beside it is cleared up.
+    save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
+    saved_ = at_.step;
     metrics_ = metrics_log(options_.out / "metrics.jsonl", run ? at_.step : -1);
     save_adapters();
   }
