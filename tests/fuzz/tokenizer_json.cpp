@@ -9,6 +9,7 @@
 
 #include "iapt/text/chat_template.hpp"
 #include "iapt/text/stream_decoder.hpp"
+#include "iapt/text/tokenizer_config.hpp"
 #include "iapt/text/tokenizer_json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -34,7 +35,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     tokenizer_spec spec;
     spec.tokens = {"a"};
-    read_tokenizer_config(spec, text, "fuzz_config.json");
+    const std::string file(text);
+    read_tokenizer_config(spec, {.folder = "fuzz", .config = file});
+    read_tokenizer_config(spec, {.folder = "fuzz", .special_tokens_map = file, .added_tokens = file});
   } catch (const io_error&) {  // a damaged file
   }
   return 0;

@@ -215,4 +215,24 @@ TEST_CASE("a real model in bfloat16, with an adapter in float", "[model]") {
   if (const auto path = require_model()) check_bfloat16<test_backend>(*path);
 }
 
+TEST_CASE("the files beside tokenizer.json are read", "[model]") {
+  const temporary_folder folder;
+  folder.write("tokenizer.json", R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+    "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})");
+  folder.write("tokenizer_config.json", R"({"eos_token": "<end>", "chat_template": "in the configuration"})");
+  CHECK(load_tokenizer_spec(folder.path()).eos == 2);
+  CHECK(load_tokenizer_spec(folder.path()).chat_template == "in the configuration");
+  folder.write("special_tokens_map.json", R"({"bos_token": "<begin>"})");
+  folder.write("added_tokens.json", R"({"<more>": 7})");
+  folder.write("chat_template.jinja", "in a file");
+  const auto spec = load_tokenizer_spec(folder.path());
+  CHECK(spec.tokens == std::vector<std::string>{"a", "b", "<more>", "<begin>", "<end>"});
+  CHECK(spec.bos == 3);
+  CHECK(spec.chat_template == "in a file");
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  folder.write("additional_chat_templates/default.jinja", "named");
+  folder.write("additional_chat_templates/tools.jinja", "not this");
+  CHECK(load_tokenizer_spec(folder.path()).chat_template == "named");
+}
+
 }  // namespace iapt::test::io_load_causal_lm

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "iapt/text/tokenizer.hpp"
+#include "iapt/text/tokenizer_config.hpp"
 #include "iapt/text/tokenizer_gguf.hpp"
-#include "iapt/text/tokenizer_json.hpp"
 #include "support/catch.hpp"
 
 namespace iapt::test::text_end_of_generation {

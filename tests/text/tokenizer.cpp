@@ -19,7 +19,7 @@ TEST_CASE("ids of hard texts, SmolLM2", "[text][model]") {
   const tokenizer words = smollm2(*model);
   CHECK(words.size() == 49152);
   CHECK(words.eos() == 2);
-  CHECK_FALSE(words.spec().add_bos);
+  CHECK_FALSE(words.spec().first);
   const auto& texts = token_cases()["texts"];
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const auto text = texts[i].get<std::string>();
@@ -187,7 +187,7 @@ TEST_CASE("contradictory definitions are refused", "[text]") {
   };
   broken([](auto& s) { s.eos = 1 << 20; }, "x.json: the end token");
   broken([](auto& s) { s.added.push_back({.id = -1, .text = "x"}); }, "added token");
-  broken([](auto& s) { s.add_bos = true; }, "beginning-of-text");
+  broken([](auto& s) { s.first = 1 << 20; }, "prompt starts with");
   broken([](auto& s) { s.merges.emplace_back("absent", "a"); }, "needs the token \"absent\"");
   broken([](auto& s) { s.splits = {"(unbalanced"}; }, "regular expression");
   broken([](auto& s) { s.splits = {"a.b"}; }, "not supported");

@@ -63,6 +63,7 @@ TEST_CASE("GGUF metadata that are refused", "[text]") {
   refused([](auto& g) { g.merges[3] = "a b c"; }, "merge 3");
   refused([](auto& g) { g.eos_token_id = 1 << 20; }, "eos_token_id");
   refused([](auto& g) { g.bos_token_id = -1; }, "bos_token_id");
+  refused([](auto& g) { g.add_bos_token = true; }, "tokenizer.ggml.bos_token_id is missing");
 }
 
 }  // namespace iapt::test::text_tokenizer_gguf

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "iapt/io/model_config.hpp"
@@ -13,6 +15,7 @@
 #include "iapt/model/fingerprint.hpp"
 #include "iapt/text/chat_template.hpp"
 #include "iapt/text/tokenizer.hpp"
+#include "iapt/text/tokenizer_config.hpp"
 #include "iapt/text/tokenizer_gguf.hpp"
 #include "iapt/text/tokenizer_json.hpp"
 
@@ -105,16 +108,32 @@ inline void read_end_of_generation(tokenizer_spec& spec, const std::filesystem::
   if (!spec.eos && !ends.empty()) spec.eos = ends.front();
 }
 
+/// The files beside a folder's tokenizer.json.
+/// @throws io_error if one cannot be read
+inline tokenizer_side_files read_tokenizer_side_files(const std::filesystem::path& folder) {
+  const auto text_of = [&](const char* name) -> std::optional<std::string> {
+    if (!std::filesystem::exists(folder / name)) return {};
+    return read_text_file(folder / name);
+  };
+  tokenizer_side_files files{.folder = folder.string(),
+                             .config = text_of("tokenizer_config.json"),
+                             .special_tokens_map = text_of("special_tokens_map.json"),
+                             .added_tokens = text_of("added_tokens.json")};
+  if (auto jinja = text_of("chat_template.jinja")) files.templates["default"] = std::move(*jinja);
+  if (const auto more = folder / "additional_chat_templates"; std::filesystem::is_directory(more))
+    for (const auto& entry : std::filesystem::directory_iterator(more))
+      if (entry.path().extension() == ".jinja")
+        files.templates[entry.path().stem().string()] = read_text_file(entry.path());
+  return files;
+}
+
 /// The definition of a model's tokenizer.
 /// @throws io_error if it is missing, damaged, or of a kind that would not be reproduced exactly
 inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path));
-  const auto file = path / "tokenizer.json", config = path / "tokenizer_config.json";
+  const auto file = path / "tokenizer.json";
   tokenizer_spec spec = parse_tokenizer_json(read_text_file(file), file.string());
-  if (std::filesystem::exists(config)) read_tokenizer_config(spec, read_text_file(config), config.string());
-  const auto separate_template = path / "chat_template.jinja";
-  if (spec.chat_template.empty() && std::filesystem::exists(separate_template))
-    spec.chat_template = read_text_file(separate_template);
+  read_tokenizer_config(spec, read_tokenizer_side_files(path));
   read_end_of_generation(spec, path);
   return spec;
 }

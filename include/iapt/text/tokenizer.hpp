@@ -64,7 +64,7 @@ class tokenizer {
   std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
     utf8::require_valid(text, "tokenizer: text to encode");
     std::vector<token_id> out;
-    if (options.bos && spec_.add_bos) out.push_back(*spec_.bos);
+    if (options.bos && spec_.first) out.push_back(*spec_.first);
     // One encode at a time has the shared workspace with its cache of words; others make do with a fresh one.
     std::unique_lock lock(shared_->mutex, std::try_to_lock);
     std::optional<workspace> own;
@@ -155,13 +155,12 @@ class tokenizer {
         throw io_error(spec.source + ": " + what + " has id " + std::to_string(*id) + ", but the vocabulary has " +
                        std::to_string(spec.tokens.size()) + " tokens; the file is damaged");
     };
+    in_range(spec.first, "the token that a prompt starts with");
     in_range(spec.bos, "the beginning-of-text token");
     in_range(spec.eos, "the end token");
     in_range(spec.unknown, "the unknown token");
     for (const auto& token : spec.added) in_range(token.id, "the added token \"" + token.text + "\"");
     for (const token_id id : spec.end_of_generation) in_range(id, "a token that ends an answer");
-    if (spec.add_bos && !spec.bos)
-      throw io_error(spec.source + ": asks for a beginning-of-text token but names none; set its id or add_bos=false");
     complete_end_of_generation(spec);
     return spec;
   }
@@ -169,6 +168,10 @@ class tokenizer {
   // Applies the splits from number `stage` on, then encodes each word.
   void split_words(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
     if (piece.empty()) return;
+    if (stage == spec_.prefix_space && !piece.starts_with(' ')) {
+      split_words(std::string(" ").append(piece), stage, work, out);
+      return;
+    }
     if (stage == work.matchers.size()) return encode_word(piece, work, out);
     std::size_t done = 0;
     for (std::size_t from = 0; from < piece.size();) {

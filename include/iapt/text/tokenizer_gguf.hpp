@@ -69,8 +69,7 @@ inline const std::vector<gguf_pre_tokenizer>& gguf_pre_tokenizers() {
       {.names = {"gpt-2", "phi-2", "olmo", "mpt", "exaone4", "jais", "trillion", "gigachat", "modern-bert", "mellum",
                  "a.x-4.0", "granite-docling"},
        .splits = {std::string(gpt2)}},
-      {.names = {"default"},
-       .splits = {R"([\p{P}\$\+<=>\^~\|]+)", std::string(gpt2), R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+      {.names = {"default"}, .splits = {R"([\p{P}\$\+<=>\^~\|]+)", std::string(gpt2), R"(\p{N}+)", "[0-9][0-9][0-9]"}},
   };
   return table;
 }
@@ -96,7 +95,8 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
       for (const std::string_view name : p.names) names += (names.empty() ? "" : ", ") + std::string(name);
     throw refuse((gguf.pre.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is \"" + gguf.pre + "\"") +
                  "; load the model's Hugging Face folder with its tokenizer.json instead, or write the right name into "
-                 "the file. Known are " + names);
+                 "the file. Known are " +
+                 names);
   }
   spec.splits = pre->splits;
   spec.nfc = pre->nfc;
@@ -138,7 +138,10 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
        {id(gguf.eot_token_id, "tokenizer.ggml.eot_token_id"), id(gguf.eom_token_id, "tokenizer.ggml.eom_token_id")})
     if (end) spec.end_of_generation.push_back(*end);
   // Llama 3's files leave the key out although the model wants the token.
-  spec.add_bos = gguf.add_bos_token.value_or(pre->add_bos);
+  if (gguf.add_bos_token.value_or(pre->add_bos)) {
+    if (!spec.bos) throw refuse("tokenizer.ggml.bos_token_id is missing, but a prompt should begin with this token");
+    spec.first = spec.bos;
+  }
   spec.chat_template = std::move(gguf.chat_template);
   return spec;
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads Hugging Face's tokenizer.json and tokenizer_config.json.
+// Reads Hugging Face's tokenizer.json.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -178,8 +176,7 @@ class tokenizer_json_reader {
     }
     if (found_byte_level_) refuse("pre_tokenizer", "has " + type + " behind ByteLevel");
     if (type == "ByteLevel") {
-      if (flag(pre, "add_prefix_space", true, "pre_tokenizer"))
-        refuse("pre_tokenizer.add_prefix_space", "is not supported");
+      if (flag(pre, "add_prefix_space", true, "pre_tokenizer")) spec_.prefix_space = spec_.splits.size();
       if (flag(pre, "use_regex", true, "pre_tokenizer")) spec_.splits.emplace_back(split_patterns::gpt2);
       found_byte_level_ = true;
     } else if (type == "Digits") {
@@ -215,7 +212,7 @@ class tokenizer_json_reader {
       return i < single.size() && single[i].is_object() && single[i].contains(kind) && single[i][kind].is_object();
     };
     if (single.size() == 1 && is(0, "Sequence")) return;
-    if (!(single.size() == 2 && is(0, "SpecialToken") && is(1, "Sequence")) || spec_.add_bos)
+    if (!(single.size() == 2 && is(0, "SpecialToken") && is(1, "Sequence")) || spec_.first)
       refuse("post_processor.single", "is neither the text nor one special token and the text");
     const std::string bos = text(part(single[0]["SpecialToken"], "id"), "post_processor.single");
     const json& known = part(post, "special_tokens");
@@ -223,8 +220,7 @@ class tokenizer_json_reader {
       refuse("post_processor.special_tokens", "lacks " + excerpt(bos));
     const json& ids = list(part(known[bos], "ids"), "post_processor.special_tokens");
     if (ids.size() != 1) refuse("post_processor.special_tokens", "should give one id for " + excerpt(bos));
-    spec_.bos = id(ids[0], "post_processor.special_tokens");
-    spec_.add_bos = true;
+    spec_.bos = spec_.first = id(ids[0], "post_processor.special_tokens");
   }
 
   tokenizer_spec spec_;
@@ -237,62 +233,6 @@ class tokenizer_json_reader {
 /// @throws io_error for a damaged file, or a kind of tokenizer that this library would not reproduce exactly
 inline tokenizer_spec parse_tokenizer_json(std::string_view text, std::string_view name) {
   return tokenizer_json_reader(name).read(text);
-}
-
-/// Adds what tokenizer_config.json says to a definition from tokenizer.json: beginning and end tokens, whether raw
-/// prompts begin with the former, and the chat template.
-/// @param spec the definition, changed in place
-/// @param text the file's content
-/// @param name the file's name, for messages
-/// @throws io_error for a damaged file, or tokens that the definition lacks
-inline void read_tokenizer_config(tokenizer_spec& spec, std::string_view text, const std::string& name) {
-  const nlohmann::json root = parse_json(text, name, "the tokenizer's configuration");
-  auto refuse = [&](const std::string& what) { return io_error(name + ": " + what); };
-  if (!root.is_object()) throw refuse("the file is not a JSON object");
-  auto read_id = [&](const char* key, std::optional<token_id>& into) {
-    const auto found = root.find(key);
-    if (found == root.end() || found->is_null()) return;
-    const nlohmann::json& value = found->is_object() && found->contains("content") ? (*found)["content"] : *found;
-    if (!value.is_string()) throw refuse("\"" + std::string(key) + "\" should be a string");
-    const auto& token = value.get_ref<const std::string&>();
-    for (std::size_t id = 0; id < spec.tokens.size(); ++id)
-      if (spec.tokens[id] == token) return void(into = static_cast<token_id>(id));
-    throw refuse("\"" + std::string(key) + "\" is \"" + token + "\", which " + spec.source + " does not have");
-  };
-  read_id("bos_token", spec.bos);
-  read_id("eos_token", spec.eos);
-  if (const auto found = root.find("add_bos_token"); found != root.end() && !found->is_null()) {
-    if (!found->is_boolean()) throw refuse("\"add_bos_token\" should be true or false");
-    spec.add_bos = found->get<bool>();
-  }
-  if (const auto found = root.find("chat_template"); found != root.end() && !found->is_null()) {
-    // A list holds several by name; the one for plain chats is called "default".
-    if (found->is_string()) spec.chat_template = found->get<std::string>();
-    if (found->is_array())
-      for (const auto& item : *found)
-        if (item.is_object() && item.value("name", nlohmann::json()) == "default" && item.contains("template") &&
-            item["template"].is_string())
-          spec.chat_template = item["template"].get<std::string>();
-  }
-}
-
-/// The ids of `eos_token_id`, a number or a list of them, in generation_config.json or config.json. Configurations also
-/// write null, or a number that is no id, where there is none: these are left out.
-/// @param text the file's content
-/// @param name the file's name, for messages
-/// @throws io_error for a damaged file, or a value of another type
-inline std::vector<token_id> read_eos_token_ids(std::string_view text, const std::string& name) {
-  const nlohmann::json root = parse_json(text, name, "the model's configuration");
-  const auto found = root.find("eos_token_id");
-  if (found == root.end() || found->is_null()) return {};
-  std::vector<token_id> ids;
-  for (const nlohmann::json& id : found->is_array() ? *found : nlohmann::json::array({*found})) {
-    if (!id.is_number_integer())
-      throw io_error(name + ": \"eos_token_id\" should be a token id or a list of them, found " + id.type_name());
-    if (const auto value = id.get<std::int64_t>(); value >= 0 && value <= std::numeric_limits<token_id>::max())
-      ids.push_back(static_cast<token_id>(value));
-  }
-  return ids;
 }
 
 }  // namespace iapt

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What defines a byte-level BPE tokenizer, whatever file it came from.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,7 +38,9 @@ struct tokenizer_spec {
   bool ignore_merges = false;               ///< a word that is in the vocabulary is one token, whatever the merges say
   std::optional<token_id> unknown;          ///< stands for bytes the vocabulary lacks; without it they are left out
   bool fuse_unknown = false;                ///< a run of such bytes is one unknown token
-  bool add_bos = false;                     ///< a raw prompt starts with `bos`
+  std::optional<std::size_t> prefix_space;  ///< what the split of this number gets to cut begins with a space, if
+                                            ///< need be with one more
+  std::optional<token_id> first;            ///< what a raw prompt starts with
   std::optional<token_id> bos;              ///< beginning of text
   std::optional<token_id> eos;              ///< end of text (or of a turn): what is put behind a completion
   std::vector<token_id> end_of_generation;  ///< tokens that end an answer, beside `eos` and those of a known text
