@@ -63,12 +63,14 @@ std::vector<token_id> text_to_start_from(const Model& lm, const std::string& sta
   return text;
 }
 
-// What is trained, for a run to know its own kind again: the method's options by their names in files.
+// What is trained, for a run to know its own kind again: the method's options by their names in files, but for those
+// that no flag sets.
 template <class Method>
 nlohmann::ordered_json subject_of(const typename Method::options_type& options) {
   nlohmann::ordered_json subject{{"method", Method::name}};
-  Method::options_type::visit(
-      options, [&](const option& o, const auto& value) { subject[*o.key ? o.key : o.flag] = to_json(value); });
+  Method::options_type::visit(options, [&](const option& o, const auto& value) {
+    if (*o.flag) subject[*o.key ? o.key : o.flag] = to_json(value);
+  });
   each_fixed<Method>([&](const fixed_option& o) {
     if (*o.flag) subject[o.key] = o.value;
   });

@@ -87,8 +87,8 @@ nlohmann::json json_of(const std::filesystem::path& path) { return nlohmann::jso
 
 TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads them", "[model]") {
   test_backend backend = with_threads(1);
-  for (const std::string name :
-       {"lora_all", "lora_some", "lora_ranks", "lora_bfloat16", "prefix", "prefix_projected"}) {
+  for (const std::string name : {"lora_all", "lora_some", "lora_ranks", "lora_bfloat16", "lora_eva", "lora_alphas",
+                                 "prefix", "prefix_projected"}) {
     INFO(name);
     const std::filesystem::path folder = test_data("adapters/" + name);
     const auto reference = json_of(folder / "logits.json");
@@ -148,8 +148,12 @@ TEST_CASE("adapters that would be computed wrongly are refused", "[model]") {
   CHECK_THAT(refused("bias", "all"), has_text("\"bias\""));
   CHECK_THAT(refused("init_lora_weights", "pissa"), has_text("\"init_lora_weights\""));
   CHECK_THAT(refused("modules_to_save", {"lm_head"}), has_text("\"modules_to_save\""));
-  CHECK_THAT(refused("alpha_pattern", {{"q_proj", 3}}), has_text("\"alpha_pattern\""));
-  CHECK_THAT(refused("init_lora_weights", "eva"), has_text("\"init_lora_weights\""));
+  CHECK_THAT(refused("alpha_pattern", {{"q_proj", "much"}}),
+             has_text("\"alpha_pattern\": \"q_proj\" has an unexpected"));
+  CHECK_THAT(refused("alpha_pattern", {{"q_proj", -1}}), has_text("alpha_pattern of \"q_proj\" must be from 1e-06 to"));
+  CHECK_THAT(refused("alpha_pattern", {"q_proj"}), has_text("\"alpha_pattern\": expected an object"));
+  CHECK_THAT(refused("alpha_pattern", {{"layers.(0|1).*", 3}}),
+             has_text("the pattern \"layers.(0|1).*\" is a regular expression that is not supported"));
   CHECK_THAT(refused("rank_pattern", {{"q_proj", "two"}}), has_text("\"rank_pattern\""));
   CHECK_THAT(refused("r", 8), has_text("has rank 3, which neither r nor rank_pattern says"));
   CHECK_THAT(refused("lora_alpha", "16"), has_text("\"lora_alpha\" has an unexpected type"));

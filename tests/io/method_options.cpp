@@ -16,7 +16,7 @@ struct options {
   place where = place::front;
   bool biased = false;
   std::vector<std::string> targets = {};
-  std::map<std::string, extent> ranks = {};
+  numbers_by_name<extent> ranks = {};
   std::string unwritten = "as it was";
 
   template <class Self, class F>
@@ -26,7 +26,7 @@ struct options {
     f(option{"where", "where", "place"}, self.where);
     f(option{"bias", "bias", "whether"}, self.biased);
     f(option{"target_modules", "", "which"}, self.targets);
-    f(option{"rank_pattern", "", "of some"}, self.ranks);
+    f(option{"rank_pattern", "", "of some", 1, 512}, self.ranks);
     f(option{"", "start", "matters at the start alone"}, self.unwritten);
   }
 };
@@ -64,7 +64,16 @@ TEST_CASE("options of each kind are read; switches and lists may be missing", "[
   CHECK(read(with("bias", true)).biased);
   CHECK(read(with("target_modules", "q_proj|v_proj")).targets == std::vector<std::string>{"q_proj|v_proj"});
   CHECK(read(with("target_modules", {"q", "v"})).targets == std::vector<std::string>{"q", "v"});
-  CHECK(read(with("rank_pattern", {{"q", 2}})).ranks == std::map<std::string, extent>{{"q", 2}});
+  CHECK(read(with("rank_pattern", {{"q", 2}})).ranks == numbers_by_name<extent>{{"q", 2}});
+}
+
+TEST_CASE("numbers by name keep the file's order; of equal names the last counts", "[io]") {
+  const std::string text = R"({"r": 4, "dropout": 0.5, "where": "late",
+                               "rank_pattern": {"a": 9}, "rank_pattern": {"z": 1, "a": 2, "z": 3}})";
+  const options found = read_options<options>(config_json::parse(text, "a.json"));
+  CHECK(found.ranks == numbers_by_name<extent>{{"z", 3}, {"a", 2}});
+  CHECK(to_json(found.ranks).dump() == R"({"z":3,"a":2})");
+  CHECK(to_json(numbers_by_name<double>{}).dump() == "{}");
 }
 
 TEST_CASE("options that are missing, of other kinds, or out of bounds", "[io]") {
@@ -79,6 +88,12 @@ TEST_CASE("options that are missing, of other kinds, or out of bounds", "[io]") 
         "a.json: \"where\" is \"back\"; expected front, middle or late");
   CHECK(message_of<shape_error>([] { read(with("r", 0)); }) == "r must be from 1 to 512, found 0");
   CHECK(message_of<shape_error>([] { read(with("dropout", 1.5)); }) == "dropout must be from 0 to 1, found 1.5");
+  CHECK(message_of<shape_error>([] {
+          read(with("rank_pattern", {{"q", 0}}));
+        }) == "rank_pattern of \"q\" must be from 1 to 512, found 0");
+  CHECK(io_message([] {
+          read(with("rank_pattern", {{"q", 1.5}}));
+        }) == "a.json: \"rank_pattern\": \"q\" is not a whole number: 1.5");
 }
 
 TEST_CASE("options as JSON: numbers that are whole as such, enumerations by name", "[io]") {

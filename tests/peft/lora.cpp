@@ -64,6 +64,13 @@ TEST_CASE("the sites of LoRA", "[peft]") {
   CHECK(method.layers[0][1].down.size(0) == 5);
   CHECK(method.layers[0][1].scale == 16.0 / 5);
   CHECK_FALSE(method.layers[0][3].down);
+  const auto patterns = make_lora(lm, {.rank = 2,
+                                       .ranks = {{"k_proj", 5}, {"model.layers.1.self_attn.k_proj", 3}},
+                                       .alphas = {{"^model.layers.1.mlp.up_proj", 4}, {"up_proj", 3}}});
+  CHECK(patterns.layers[1][1].down.size(0) == 5);  // the first that fits
+  CHECK(patterns.layers[0][5].scale == 1.5);
+  CHECK(patterns.layers[1][5].scale == 2);
+  CHECK(patterns.layers[1][6].scale == 8);
   // A site's start does not depend on the others.
   CHECK(to_host(make_lora(lm, {.rank = 2}).layers[2][1].down) ==
         to_host(make_lora(lm, {.rank = 2, .targets = {"k_proj"}}).layers[2][1].down));
@@ -75,6 +82,19 @@ TEST_CASE("the sites of LoRA", "[peft]") {
   CHECK(refused({.targets = {"model.layers.3.mlp.up_proj"}}).find("\"model.layers.3") != std::string::npos);
   CHECK(refused({.targets = {""}}).find("no linear map \"\"") != std::string::npos);
   CHECK(refused({.rank = 0}).find("r must be from 1") != std::string::npos);
+}
+
+TEST_CASE("patterns fit modules as PEFT's do", "[peft]") {
+  const auto fits = [](const char* pattern) { return lora_options::fits(pattern, "model.layers.11.mlp.up_proj"); };
+  for (const char* good : {"up_proj", "mlp.up_proj", "11.mlp.up_proj", "model.layers.11.mlp.up_proj",
+                           "^model.layers.11.mlp.up_proj", "mlp\\.up_proj", "layers....mlp.up_proj"})
+    CHECK(fits(good));
+  for (const char* other : {"", "proj", "p_proj", "1.mlp.up_proj", "^up_proj", "^layers.11.mlp.up_proj",
+                            "a.model.layers.11.mlp.up_proj", "mlp.up\\.proj", "layers.1.mlp.up_proj"})
+    CHECK_FALSE(fits(other));
+  for (const char* expression : {"up_proj$", ".*up_proj", "(up|down)_proj", "layers.[0-3].mlp.up_proj", "\\w", "\\"})
+    CHECK_THAT(message_of<shape_error>([&] { fits(expression); }),
+               has_text("regular expression that is not supported"));
 }
 
 }  // namespace iapt::test::peft_lora

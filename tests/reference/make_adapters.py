@@ -16,7 +16,8 @@ import pathlib
 import warnings
 
 import torch
-from peft import LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model
+from peft import (EvaConfig, LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model,
+                  initialize_lora_eva_weights)
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -41,6 +42,16 @@ ADAPTERS = {
     # trained through a projection, which the folder no longer shows; one key/value head
     "prefix_projected": ("qwen2", PrefixTuningConfig(
         num_virtual_tokens=2, prefix_projection=True, encoder_hidden_size=7, token_dim=32, task_type="CAUSAL_LM")),
+    # ranks by the variance of what a module reads, and for each an alpha of its own
+    "lora_eva": ("llama_grouped", LoraConfig(
+        r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights="eva",
+        eva_config=EvaConfig(rho=2.0, use_label_mask=False), task_type="CAUSAL_LM")),
+    # of several patterns that fit a module the first counts, in an order that is not the alphabet's
+    "lora_alphas": ("llama_tied", LoraConfig(
+        r=2, lora_alpha=4, target_modules=["q_proj", "up_proj", "down_proj"],
+        alpha_pattern={"q_proj": 3, "model.layers.1.self_attn.q_proj": 9, "layers.0.mlp.up_proj": 7,
+                       "^model.layers.1.mlp.up_proj": 1, "^layers.1.mlp.down_proj": 9, "up_proj": 2},
+        task_type="CAUSAL_LM")),
 }
 
 
@@ -53,6 +64,10 @@ def make(folder, models, model_name, config, seed):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # PEFT's own starting values
     adapted = get_peft_model(load(models / model_name), config)
+    if getattr(config, "init_lora_weights", None) == "eva":
+        ids = torch.randint(0, adapted.config.vocab_size, (8, 4, 16), generator=generator)
+        read = [{"input_ids": batch, "attention_mask": torch.ones_like(batch)} for batch in ids]
+        initialize_lora_eva_weights(adapted, read, show_progress_bar=False)
     for name, weight in adapted.named_parameters():
         if weight.requires_grad:
             weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
@@ -64,6 +79,8 @@ def make(folder, models, model_name, config, seed):
     written["base_model_name_or_path"] = model_name  # not a path of the machine that made it
     if isinstance(written.get("target_modules"), list):
         written["target_modules"].sort()  # PEFT writes a set in any order
+    if getattr(config, "alpha_pattern", None):
+        written["alpha_pattern"] = config.alpha_pattern  # PEFT sorts
     (folder / "adapter_config.json").write_text(json.dumps(written, indent=2) + "\n")
 
     single = PeftModel.from_pretrained(load(models / model_name), folder).eval()

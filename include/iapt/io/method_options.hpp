@@ -3,8 +3,8 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -21,7 +21,11 @@ nlohmann::ordered_json to_json(const V& value) {
     return names_of<V>[std::size_t(value)];
   else if constexpr (std::floating_point<V>)
     return value == double(extent(value)) ? nlohmann::ordered_json(extent(value)) : nlohmann::ordered_json(value);
-  else
+  else if constexpr (is_numbers_by_name<V>) {
+    auto object = nlohmann::ordered_json::object();
+    for (const auto& [name, number] : value) object[name] = to_json(number);
+    return object;
+  } else
     return value;
 }
 /// The names of an enumeration, for messages: "front or late".
@@ -59,8 +63,16 @@ Options read_options(const config_json& json) {
     else if constexpr (std::same_as<V, std::vector<std::string>>)  // PEFT writes a pattern as one string
       value = json.has(o.key) && json.values().at(o.key).is_string() ? V{json.get<std::string>(o.key)}
                                                                      : json.get_or<V>(o.key, {});
-    else
+    else if constexpr (is_numbers_by_name<V>) {
+      const config_json numbers = json.inside(o.key);
+      std::set<std::string> seen;  // of equal names the last value counts, at the first one's place
+      for (const std::string& name : json.keys_of(o.key))
+        if (seen.insert(name).second)
+          value.emplace_back(name, numbers.get<typename V::value_type::second_type>(name.c_str()));
+    } else {
+      static_assert(std::same_as<V, std::string>, "no option in a file has this type");
       value = json.get_or<V>(o.key, {});
+    }
   });
   check_bounds(options);
   return options;

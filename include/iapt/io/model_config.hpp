@@ -3,6 +3,7 @@
 // a model that is computed wrongly answers, too.
 #pragma once
 #include <concepts>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -22,7 +23,15 @@ class config_json {
   /// Parses the text.
   /// @throws io_error if it is not a JSON object
   static config_json parse(std::string_view text, const std::string& file) {
-    return {parse_json(text, file, "the configuration"), file};
+    std::string outer;
+    std::map<std::string, std::vector<std::string>> orders;
+    const auto note = [&](int depth, const std::string& key) {
+      if (depth == 1) orders[outer = key].clear();
+      if (depth == 2) orders[outer].push_back(key);
+    };
+    config_json config(parse_json(text, file, "the configuration", note), file);
+    config.orders_ = std::move(orders);
+    return config;
   }
   /// Whether a key is there and not null.
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
@@ -51,6 +60,12 @@ class config_json {
     return has(key) ? config_json(json_.at(key), file_ + ": \"" + key + "\"")
                     : config_json(nlohmann::json::object(), file_ + ": \"" + key + "\"");
   }
+  /// The keys of an object inside, in the file's order; none where it is missing or null.
+  const std::vector<std::string>& keys_of(const char* key) const {
+    static const std::vector<std::string> none;
+    const auto found = orders_.find(key);
+    return found == orders_.end() ? none : found->second;
+  }
   /// All keys and values.
   const nlohmann::json& values() const { return json_; }
   /// File name, for messages.
@@ -62,6 +77,8 @@ class config_json {
   }
   std::string file_;
   nlohmann::json json_;
+  std::map<std::string, std::vector<std::string>> orders_ =
+      {};  // of the keys in each object; nlohmann::json sorts them
 };
 
 /// Refuses a rope type.

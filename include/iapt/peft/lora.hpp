@@ -4,9 +4,10 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,7 +28,8 @@ struct lora_options {
   double alpha = 16;                                  ///< the product counts alpha / r times
   bool rank_stabilised = false;                       ///< alpha / √r times instead
   std::vector<std::string> targets = {"all-linear"};  ///< sites: "q_proj" in every layer, or one by its whole name
-  std::map<std::string, extent> ranks = {};           ///< of sites whose rank differs, named in the same ways
+  numbers_by_name<extent> ranks = {};                 ///< of sites whose rank differs, by patterns; the first counts
+  numbers_by_name<double> alphas = {};                ///< of sites whose alpha differs, the same
   std::uint64_t seed = 0;                             ///< of the starting values
 
   /// f(option, value) for each that files and command lines know.
@@ -39,10 +41,15 @@ struct lora_options {
     f(option{"target_modules", "targets",
              "linear maps, by commas: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-linear"},
       o.targets);
-    f(option{"rank_pattern", "", "other ranks"}, o.ranks);
+    f(option{"rank_pattern", "", "other ranks", 1, 65536}, o.ranks);
+    f(option{"alpha_pattern", "", "other alphas", 1e-6, 1e6}, o.alphas);
   }
-  /// Factor of a product of this rank.
-  double scale(extent of) const { return alpha / (rank_stabilised ? std::sqrt(double(of)) : double(of)); }
+  /// The alpha of a site.
+  double alpha_of(site where) const { return first_fitting(alphas, name_of(where), alpha); }
+  /// Factor of a site's product, which is of this rank.
+  double scale(site where, extent rank) const {
+    return alpha_of(where) / (rank_stabilised ? std::sqrt(double(rank)) : double(rank));
+  }
   /// Whether a target means a module: by its whole name or by the end of it, from a dot on.
   static bool means(std::string_view target, std::string_view module) {
     return target == "all-linear" || module == target ||
@@ -53,9 +60,38 @@ struct lora_options {
     const std::string module = name_of(where);
     if (std::none_of(targets.begin(), targets.end(), [&](const auto& target) { return means(target, module); }))
       return 0;
-    for (const auto& [pattern, other] : ranks)
-      if (means(pattern, module)) return other;
-    return rank;
+    return first_fitting(ranks, module, rank);
+  }
+  /// Whether a pattern of ranks or alphas fits a module: its whole name, or the end of it from a dot on. A pattern is a
+  /// regular expression; those are understood that are names, with "^" before them, "." for any character and "\\." for
+  /// a dot.
+  /// @throws shape_error if it is another one
+  /// @par Source PEFT's get_pattern_key
+  static bool fits(std::string_view pattern, std::string_view module) {
+    const bool from_start = pattern.starts_with('^');
+    std::string_view rest = pattern.substr(from_start);
+    for (std::size_t i = 0; i < rest.size(); ++i) {
+      const auto c = static_cast<unsigned char>(rest[i]);
+      if (!std::isalnum(c) && c != '_' && c != '-' && c != '.' && !rest.substr(i).starts_with("\\."))
+        throw shape_error("lora: the pattern \"" + std::string(pattern) +
+                          "\" is a regular expression that is not supported; name each module instead");
+    }
+    std::size_t left = module.size();
+    while (!rest.empty()) {
+      const bool dot = rest.ends_with("\\."), any = !dot && rest.back() == '.';
+      if (left == 0 || !(any || module[left - 1] == rest.back())) return false;
+      rest.remove_suffix(dot ? 2 : 1);
+      --left;
+    }
+    return left == 0 || (!from_start && module[left - 1] == '.');
+  }
+
+ private:
+  template <class V>
+  static V first_fitting(const numbers_by_name<V>& numbers, std::string_view module, V otherwise) {
+    for (const auto& [pattern, number] : numbers)
+      if (fits(pattern, module)) return number;
+    return otherwise;
   }
 };
 
@@ -74,6 +110,7 @@ class lora_method {
       known_setting{"lora_dropout"},        known_setting{"init_lora_weights", "true"},
       known_setting{"bias", "\"none\""},    known_setting{"init_lora_weights", "\"gaussian\""},
       known_setting{"layers_to_transform"}, known_setting{"init_lora_weights", "\"orthogonal\""},
+      known_setting{"eva_config"},          known_setting{"init_lora_weights", "\"eva\""},
       known_setting{"layers_pattern"},      known_setting{"exclude_modules"},
       known_setting{"megatron_core"},       known_setting{"qalora_group_size"}};
 
@@ -101,7 +138,7 @@ class lora_method {
       if (!rank) return;
       f = {random_normal<T>(lm.backend(), extents<2>{rank, in}, 1 / std::sqrt(3 * double(in)),
                             random_stream(options.seed, stream)),
-           filled<T>(lm.backend(), extents<2>{out, rank}, 0), options.scale(rank)};
+           filled<T>(lm.backend(), extents<2>{out, rank}, 0), options.scale(where, rank)};
       f.down.track(), f.up.track();
     });
     for (const std::string& target : options.targets)
@@ -120,8 +157,8 @@ class lora_method {
   static lora_method read(const causal_lm<S, Backend>& lm, lora_options options, const File& file) {
     std::set<extent> ranks{options.rank};  // patterns say which module has which; the tensors say it, too
     for (const auto& [pattern, rank] : options.ranks) ranks.insert(rank);
-    options.targets.clear(), options.ranks.clear();
     lora_method method{options};
+    method.options.targets.clear(), method.options.ranks.clear(), method.options.alphas.clear();
     method.at_sites(lm, [&](site where, factors& f, extent out, extent in) {
       const std::string down = file_name(where, "A"), up = file_name(where, "B");
       if (!file.has(down) && !file.has(up)) return;
@@ -131,10 +168,12 @@ class lora_method {
                           ", which neither r nor rank_pattern says");
       f = {from_host(lm.backend(), extents<2>{rank, in}, file.template read<T>(down, {rank, in})),
            from_host(lm.backend(), extents<2>{out, rank}, file.template read<T>(up, {out, rank})),
-           method.options.scale(rank)};
+           options.scale(where, rank)};
       f.down.track(), f.up.track();
       method.options.targets.push_back(name_of(where));
-      if (rank != options.rank) method.options.ranks[name_of(where)] = rank;
+      if (rank != options.rank) method.options.ranks.emplace_back(name_of(where), rank);
+      if (const double alpha = options.alpha_of(where); alpha != options.alpha)
+        method.options.alphas.emplace_back(name_of(where), alpha);
     });
     if (method.options.targets.empty()) throw shape_error("lora: there is no matrix for any linear map of the model");
     return method;

@@ -8,13 +8,25 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "iapt/core/error.hpp"
 
 namespace iapt {
 
+/// Numbers by name, in a file's order.
+template <class V>
+using numbers_by_name = std::vector<std::pair<std::string, V>>;
+/// Whether a type is numbers_by_name of something.
+template <class V>
+inline constexpr bool is_numbers_by_name = false;
+/// It is.
+template <class V>
+inline constexpr bool is_numbers_by_name<numbers_by_name<V>> = true;
+
 /// Names and bounds of one option. A method's options have a static `visit(options, f)` that calls f(option, value) for
-/// each; a value is a number, a bool, an enumeration with names_of, a list of names, or numbers by name.
+/// each; a value is a number, a bool, an enumeration with names_of, a list of names, or numbers_by_name.
 struct option {
   const char* key;   ///< in adapter_config.json; empty for what matters at the start alone
   const char* flag;  ///< on command lines, without dashes; empty where it has none
@@ -51,13 +63,18 @@ template <class Options>
 void check_bounds(const Options& options) {
   Options::visit(options, [](const option& o, const auto& value) {
     using V = std::remove_cvref_t<decltype(value)>;
-    if constexpr (std::is_arithmetic_v<V> && !std::same_as<V, bool>)
-      if (!(double(value) >= o.least && double(value) <= o.most)) {
-        std::ostringstream text;
-        text << (*o.key ? o.key : o.flag) << " must be from " << V(o.least) << " to " << V(o.most) << ", found "
-             << value;
-        throw shape_error(text.str());
-      }
+    const auto check = [&](const auto& number, const std::string& of) {
+      using N = std::remove_cvref_t<decltype(number)>;
+      if (double(number) >= o.least && double(number) <= o.most) return;
+      std::ostringstream text;
+      text << (*o.key ? o.key : o.flag) << of << " must be from " << N(o.least) << " to " << N(o.most) << ", found "
+           << number;
+      throw shape_error(text.str());
+    };
+    if constexpr (is_numbers_by_name<V>)
+      for (const auto& [name, number] : value) check(number, " of \"" + name + "\"");
+    else if constexpr (std::is_arithmetic_v<V> && !std::same_as<V, bool>)
+      check(value, "");
   });
 }
 
