@@ -104,6 +104,9 @@ TEST_CASE("what a killed writer left is found or cleared up, what a living one h
     folder.write(".best.0123456789abcdef.iapt-old/state", "one");
     folder.write(".best.0123456789abcdef.iapt/state", "two");
     CHECK(contents(complete_folder(name, "state") / "state") == "one");
+    folder.write("best/notes.txt", "of another kind");
+    CHECK_FALSE(find_folder(name, "state"));
+    fs::remove_all(name);
     { const atomic_folder next(name, files); }
     CHECK(contents(complete_folder(name, "state") / "state") == "one");
     save(name, "three");

@@ -150,6 +150,7 @@ inline std::optional<std::filesystem::path> find_folder(const std::filesystem::p
   // Twice, because NAME may have been put in place after it was missed and before its old one was looked for.
   for (int round = 0; round < 2; ++round) {
     if (is_there(place)) return folder;
+    if (fs::exists(place, none)) continue;  // it is of another kind, as a run is that has an adapter in "best"
     for (temporary_name name : temporary_names(place)) {
       if (name.ending != replaced_ending) continue;
       const fs::path old = place.parent_path() / name.text();

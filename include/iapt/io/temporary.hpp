@@ -30,7 +30,8 @@ struct temporary_name {
   /// The whole name.
   std::string text() const { return "." + target + "." + digits + "." + ending; }
 };
-inline constexpr std::string_view written_ending = "iapt", replaced_ending = "iapt-old";  ///< of temporary names
+inline constexpr std::string_view written_ending = "iapt";       ///< of what is being written
+inline constexpr std::string_view replaced_ending = "iapt-old";  ///< of what is being replaced
 
 /// The parts of a name, if it is such a one.
 inline std::optional<temporary_name> parse_temporary_name(std::string_view name) {
