@@ -85,7 +85,7 @@ def main():
         server = Server(options, model, adapters)
         try:
             right = {server.text(f"fixed{i}") for i in range(2)}
-            assert len(right) == 2 and all(len(text) == 5 for text in right), right
+            assert len(right) == 2, right
             first = killing.start(writer, options.two_renames)
             while not (adapters / "tenant").is_dir():
                 assert first.poll() is None
