@@ -16,25 +16,11 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/serve/engine_limits.hpp"
 #include "iapt/serve/engine_memory.hpp"
+#include "iapt/serve/engine_pass.hpp"
 
 namespace iapt {
-
-/// How much an engine takes on.
-struct engine_options {
-  cache_size cache = {.sequences = 64, .blocks = 1024, .block_rows = 64, .blocks_of_sequence = 128};  ///< its memory
-  extent rows_in_pass = 512;                                                                          ///< of prompts
-  bool share_prefixes = true;   ///< whether requests that begin alike share what was read
-  extent places_of_client = 0;  ///< sequences that the requests of one client may have at a time; 0: all
-  std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed, of a method's own fault
-};
-
-/// What a pass read.
-struct pass_rows {
-  extent prompts = 0;  ///< rows of prompts, and of answers that are read again; of a prompt that is read layer by layer
-                       ///< as many as would have cost the same
-  extent answers = 0;  ///< rows of answers, one for each sequence that generates
-};
 
 /// A batch that never ends: `submit` requests, call `step` as long as it returns true.
 ///
@@ -77,50 +63,11 @@ class engine {
   /// Refuses a request that could never be answered. It may be called while another thread is in `step`.
   /// @throws shape_error if it could not be read even alone, naming what is too long
   /// @throws error naming an option that makes no sense
-  void check(const request_type& request) const {
-    const extent needed = request.shortest_prompt(), beams = request.options.beams;
-    request.options.check();
-    if (beams > places_of_client())
-      throw shape_error("engine: " + std::to_string(beams) + " beams, but it has places for " +
-                        std::to_string(places_of_client()) + " sequences of a client");
-    if (request.read && request.writes_soft_tokens())
-      throw error(
-          "engine: log-probabilities of a prompt from which soft tokens are written: these have seen all of it, so "
-          "none "
-          "of its tokens would be a prediction");
-    if (extent(request.prompt.size()) < needed)
-      throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
-                        std::to_string(needed) + " are needed");
-    if (request.late() && (request.method->has_delta() || request.method->shares_soft_tokens()))
-      throw error(
-          "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
-          "before them are the bare model's, and each prompt's have positions of their own");
-    for (const token_id token : request.prompt) check_token(token, lm_.config);
-    for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, lm_.config);
-    if (const extent most = capacity(); request.options.max_new > most || request.rows() > most)
-      throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
-                        std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
-                        std::to_string(request.options.max_new) + " take more rows of the cache than the " +
-                        std::to_string(most) + " that it has for one request");
-    // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
-    // made.
-    const extent shared = (request.rows() - request.options.max_new) / options_.cache.block_rows;
-    const extent own = cache().blocks_for(request.rows()) - shared + 1;
-    if (beams > 1 && shared + beams * own > options_.cache.blocks)
-      throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens and " +
-                        std::to_string(beams) + " beams of " + std::to_string(request.options.max_new) + " take " +
-                        std::to_string(shared + beams * own) + " blocks of the cache, which has " +
-                        std::to_string(options_.cache.blocks));
-  }
+  void check(const request_type& request) const { check_request(request, options_, lm_.config); }
   /// Rows of the cache that one request may have.
-  extent capacity() const {
-    return std::min(options_.cache.blocks, options_.cache.blocks_of_sequence) * options_.cache.block_rows;
-  }
+  extent capacity() const { return options_.rows_of_request(); }
   /// Sequences that the requests of one client may have at a time.
-  extent places_of_client() const {
-    return options_.places_of_client ? std::min(options_.places_of_client, options_.cache.sequences)
-                                     : options_.cache.sequences;
-  }
+  extent places_of_client() const { return options_.sequences_of_client(); }
   /// Takes a request.
   /// @throws shape_error, error as `check`
   void submit(request_type request) {
@@ -175,85 +122,41 @@ class engine {
   using job = engine_job<T, Backend>;
   using share = engine_share<T, Backend>;
 
-  // A prompt that is read in one piece, layer by layer.
-  struct long_pass {
-    mixed_pass<T, Backend> what;
-    typename causal_lm<T, Backend>::template reading<mixed_method<T, Backend>> pass;
-    long_pass(const causal_lm<T, Backend>& lm, const share& s, kv_cache<T, Backend>& cache)
-        : what({s}, cache), pass(lm, what.plan(), cache, what.method()) {}
-    const share& of() const { return what.shares()[0]; }
-  };
+  using pass = engine_pass<T, Backend>;
 
   // One pass over shares of any requests.
   void read(const std::vector<share>& shares) {
     if (shares.empty()) return;
     guard(shares, [&] {
-      const mixed_pass<T, Backend> what(shares, memory_.cache());
-      typename causal_lm<T, Backend>::template reading<mixed_method<T, Backend>> pass(lm_, what.plan(), memory_.cache(),
-                                                                                      what.method());
-      pass.advance(lm_.config.layers);
+      pass whole(lm_, shares, memory_.cache());
+      whole.advance(lm_.config.layers);
       for (const share& s : shares)
         (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
-      finish(what, pass.states());
+      finish(whole);
     });
   }
   // Some layers of the long prompt: as many as cost what a pass may read of prompts, but one at least.
   void go_on() {
-    const share s = long_->of();
+    const share s = long_->shares()[0];
     guard({s}, [&] {
       const extent layers = std::max<extent>(1, options_.rows_in_pass * lm_.config.layers / s.rows());
-      long_->pass.advance(layers);
+      long_->advance(layers);
       last_pass_.prompts += std::min(layers, lm_.config.layers) * s.rows() / lm_.config.layers;
-      if (!long_->pass.done()) return;
-      const auto whole = std::exchange(long_, nullptr);
-      finish(whole->what, whole->pass.states());
+      if (long_->done()) finish(*std::exchange(long_, nullptr));
     });
   }
-  // What all layers made of a pass's wanted rows (M, D).
-  void finish(const mixed_pass<T, Backend>& what, const tensor<T, 2, Backend>& states) {
-    for (const share& s : what.shares()) {
+  // What follows when all layers have run.
+  void finish(const pass& whole) {
+    for (const share& s : whole.shares()) {
       memory_.read(s);
       if (s.ends() && !(s.of->request.method && failing_.contains(s.of->request.method->number())))
         s.of->suspect = false;
     }
-    const inference<Backend> ctx(lm_.backend());
-    tell_prompts(what, ctx, states);
-    if (what.asked() > 0)
-      take(lm_.logits(ctx, what.scored().empty() ? states : states.slice(0, what.asked())), what.shares());
-    for (const share& s : what.shares())
+    whole.tell_prompts([this](job& j) { end(j, finish_reason::failed); });
+    if (whole.asks()) take(whole.logits(), whole.shares());
+    for (const share& s : whole.shares())
       if (s.ends() && !s.asks() && !s.of->done) end(*s.of, finish_reason::length);
     forget_ended();
-  }
-  // How likely the tokens of prompts were, for those who want to hear of it. Logits are many: some rows at a time.
-  void tell_prompts(const mixed_pass<T, Backend>& what, const inference<Backend>& ctx,
-                    const tensor<T, 2, Backend>& states) {
-    constexpr extent together = 64;
-    for (const share& s : what.shares())
-      if (s.of->request.read && s.of->told == 0) s.of->request.read({s.of->request.prompt[0]}), s.of->told = 1;
-    const auto& scored = what.scored();
-    for (std::size_t first = 0; first < scored.size(); first += together) {
-      const std::size_t count = std::min(scored.size() - first, std::size_t(together));
-      const std::span rows(scored.data() + first, count);
-      std::vector<token_id> tokens;
-      std::vector<extent> alternatives;
-      for (const auto& [of, token] : rows) {
-        tokens.push_back(of->request.prompt[std::size_t(token)]);
-        alternatives.push_back(of->request.options.log_probabilities.value_or(0));
-      }
-      const extent begin = what.asked() + extent(first);
-      const auto found = log_probabilities(lm_.logits(ctx, states.slice(begin, begin + extent(count))),
-                                           std::span<const token_id>(tokens), std::span<const extent>(alternatives));
-      for (std::size_t i = 0; i < count; ++i) {
-        job& j = *rows[i].of;
-        if (j.done) continue;
-        if (!found[i]) {
-          end(j, finish_reason::failed);
-          continue;
-        }
-        j.request.read({tokens[i], *found[i]});
-        j.told = rows[i].token + 1;
-      }
-    }
   }
   // Reads shares by calling f. Where a method fails, its requests fail; where that may have been one of several, all
   // are suspects, and begin anew.
@@ -325,7 +228,7 @@ class engine {
   }
   // A request gives back what it has. Its prompt, if it is the long one, is read no further.
   void release(job& j) {
-    if (long_ && long_->of().of == &j) long_ = nullptr;
+    if (long_ && long_->shares()[0].of == &j) long_ = nullptr;
     memory_.release(j);
   }
   void preempt() {
@@ -342,7 +245,7 @@ class engine {
     const job* const apart = next_suspect();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       job& j = *running_[i];
-      if (long_ && long_->of().of == &j) continue;
+      if (long_ && long_->shares()[0].of == &j) continue;
       if (apart ? !j.suspect || j.request.method != apart->request.method : j.suspect) continue;
       const extent left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
@@ -361,7 +264,7 @@ class engine {
       }
       for (const share& s : own) memory_.reserve(s);
       if (rows > options_.rows_in_pass) {
-        long_ = std::make_unique<long_pass>(lm_, own[0], memory_.cache());
+        long_ = std::make_unique<pass>(lm_, own, memory_.cache());
         prompt_rows = options_.rows_in_pass;
         continue;
       }
@@ -451,7 +354,7 @@ class engine {
   engine_memory<T, Backend> memory_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
-  std::unique_ptr<long_pass> long_;            // of one of them
+  std::unique_ptr<pass> long_;                 // of one of them
   std::set<std::uint64_t> failing_;            // methods that failed, by number
   bool apart_ = false;                         // whether the last pass read a suspect's method alone
   pass_rows last_pass_;
