@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzz target on stored files, without libFuzzer: replay FILE_OR_FOLDER...
+// Runs fuzz targets on stored files, without libFuzzer: fuzz_replay CORPUS [TARGET]... Files good_* must be read.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,18 +7,21 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <string>
 #include <vector>
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+#include "fuzz/support.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::path> files_of(const fs::path& path) {
-  if (!fs::is_directory(path)) return fs::exists(path) ? std::vector{path} : std::vector<fs::path>{};
+using fuzz_target = int (*)(const std::uint8_t* data, std::size_t size);
+
+std::vector<fs::path> files_of(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path))
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
     if (entry.is_regular_file()) files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;
@@ -29,18 +32,35 @@ std::vector<std::uint8_t> bytes_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  std::size_t replayed = 0;
-  LLVMFuzzerTestOneInput(nullptr, 0);
-  for (int i = 1; i < count; ++i)
-    for (const auto& file : files_of(arguments[i])) {
+/// Runs each target on the files of its folder; a target without one fails.
+int replay(const std::map<std::string, fuzz_target>& targets, int count, char** arguments) {
+  const fs::path corpus = count > 1 ? arguments[1] : "";
+  int failures = 0;
+  for (const auto& [name, target] : targets) {
+    if (count > 2 && std::find(arguments + 2, arguments + count, name) == arguments + count) continue;
+    if (!fs::is_directory(corpus / name)) {
+      std::printf("%s: there is no folder %s\n", name.c_str(), (corpus / name).c_str());
+      ++failures;
+      continue;
+    }
+    target(nullptr, 0);
+    std::size_t replayed = 0;
+    for (const auto& file : files_of(corpus / name)) {
       std::printf("%s\n", file.c_str());  // before the run: after a crash it is the last line
       std::fflush(stdout);
       const auto bytes = bytes_of(file);
-      LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+      iapt::fuzz::last_outcome = {};
+      target(bytes.data(), bytes.size());
       ++replayed;
+      const auto& [read, refusal] = iapt::fuzz::last_outcome;
+      if (read == 0 && file.filename().string().starts_with("good_")) {
+        std::printf("  was refused: %s\n", refusal.c_str());
+        ++failures;
+      }
     }
-  std::printf("%zu files replayed\n", replayed);
+    std::printf("%s: %zu files replayed\n", name.c_str(), replayed);
+  }
+  return failures ? 1 : 0;
 }
+
+}  // namespace
