@@ -211,7 +211,15 @@ TEST_CASE("settings out of range are refused", "[optim]") {
   using optimizer = adamw<double, test_backend>;
   CHECK_THROWS_AS(optimizer({}, {.learning_rate = -1}), error);
   CHECK_THROWS_AS(optimizer({}, {.learning_rate = std::numeric_limits<double>::quiet_NaN()}), error);
+  CHECK_THROWS_AS(optimizer({}, {.weight_decay = -1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.clip_norm = -1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.coefficients = group_settings{.learning_rate = -1}}), error);
   CHECK_THROWS_AS(optimizer({}, {.beta1 = 1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.beta1 = -0.1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.beta2 = 1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.beta2 = -0.1}), error);
+  CHECK_THROWS_AS(optimizer({}, {.epsilon = 0}), error);
+  optimizer({}, {.learning_rate = 0, .weight_decay = 0, .clip_norm = 0, .beta1 = 0, .beta2 = 0});
 }
 
 }  // namespace iapt::test::optim_adamw

@@ -170,6 +170,16 @@ TEST_CASE("settings that make no sense are refused", "[train]") {
   refused([](auto&, auto& options) { options.out = "/dev/null/run"; });
 }
 
+TEST_CASE("settings at the edge of sense are accepted", "[train]") {
+  toy_run<float> small, bilevel;
+  auto options = settings();
+  options.epochs = 1, options.batch = 1, options.warm_up = 1;
+  CHECK(small(options).steps == 25);
+  bilevel.dev_set.resize(2);
+  options.bilevel = true, options.bilevel_coefficients = {.learning_rate = 1e-3}, options.warm_up = 0;
+  CHECK(bilevel(options).steps == 25);
+}
+
 TEST_CASE("metrics tell of every step and evaluation", "[train]") {
   const temporary_folder folder;
   toy_run<float> run;
