@@ -31,7 +31,7 @@ struct serve_program : inference_flags {
   extent max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
   extent running_per_key = 0, queue_per_key = 0;  // 0: half of all
   extent max_body = 1024;                         // KiB
-  extent timeout = 600, drain_timeout = 30;       // seconds
+  extent timeout = 600, drain_timeout = 20;       // seconds
 
   void add(CLI::App& app);
   template <class T, class Backend>

@@ -146,7 +146,8 @@ TEST_CASE("serve: a full queue, clients that leave, and the end", "[examples][mo
   const server_parts given;
   if (!given) return;
   const temporary_folder folder;
-  running_server server(*given.program, given.arguments(folder.path()) + " --max-running 1 --max-queue 0");
+  running_server server(*given.program,
+                        given.arguments(folder.path()) + " --max-running 1 --max-queue 0 --drain-timeout 600");
   reply left;
   std::jthread client(
       [&] { left = server.ask("/v1/completions", endless(4000, R"(, "stream": true)"), "-N --max-time 3"); });
