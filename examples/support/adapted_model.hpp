@@ -28,6 +28,7 @@ adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& back
   const auto lm = flags.load<T>(backend);
   const auto bare = iapt::share_method(lm, iapt::bare{});
   if (flags.adapter.empty()) return {lm, bare};
+  const iapt::descriptor held = iapt::hold_folder(iapt::adapter_folder(flags.adapter));  // a run may go on saving there
   return iapt::with_adapter(lm, iapt::adapter_folder(flags.adapter), [&](auto method) -> adapted_model<T, Backend> {
     if constexpr (requires { iapt::merged(lm, method); })
       if (flags.merge) {

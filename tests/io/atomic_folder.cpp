@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <functional>
 #include <set>
@@ -168,6 +169,27 @@ TEST_CASE("a folder is found at every instant, also where names cannot be exchan
   CHECK(missing == 0);
   CHECK(found > 0);
   CHECK(names_in(folder.path()) == names{"best"});
+}
+
+TEST_CASE("who replaces a folder waits for those that read it, but not for good", "[io]") {
+  const temporary_folder folder;
+  const fs::path name = folder.path() / "best";
+  save(name, "one");
+  {
+    descriptor one = hold_folder(name), two = hold_folder(name);
+    CHECK((one && two));
+    std::thread writer([&] { save(name, "two"); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK(contents(name / "state") == "one");
+    one = {}, two = {};
+    writer.join();
+    CHECK(contents(name / "state") == "two");
+  }
+  const descriptor forgotten = hold_folder(name);
+  save(name, "three");
+  CHECK(contents(name / "state") == "three");
+  CHECK(names_in(folder.path()) == names{"best"});
+  CHECK_FALSE(hold_folder(folder.path() / "nothing"));
 }
 
 TEST_CASE("several may write a folder at a time, and the last stays", "[io]") {

@@ -115,6 +115,30 @@ TEST_CASE("an adapter that changes while it is read is read anew", "[serve]") {
   CHECK_THROWS_AS(store.get("b"), unknown_tenant);
 }
 
+TEST_CASE("who saves an adapter waits until it was read", "[serve]") {
+  test_backend backend = with_threads(1);
+  const lm_type lm = small(backend);
+  const temporary_folder folder;
+  const std::size_t bytes = write(lm, folder.path() / "a");
+  std::thread writer;
+  int readings = 0;
+  store_type store(lm, folder.path(), 1 << 20, [&](const auto& read) {
+    if (++readings == 1)
+      writer = std::thread([&] {
+        test_backend own = with_threads(1);
+        write(small(own), folder.path() / "a", 3);
+      });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    read();
+  });
+  (void)store.get("a");
+  CHECK(readings == 1);
+  CHECK(store.bytes() == bytes);
+  writer.join();
+  (void)store.get("a");
+  CHECK(store.bytes() == 3 * bytes);
+}
+
 TEST_CASE("an adapter can be saved again and again while it is asked for", "[serve]") {
   const bool exchanges = GENERATE(true, false);  // whether the system can exchange two names
   test_backend backend = with_threads(1);

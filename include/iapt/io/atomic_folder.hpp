@@ -72,6 +72,7 @@ class atomic_folder {
   void commit() {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(partial())) sync_to_disk(entry.path());
     sync_to_disk(partial());
+    const descriptor before = lock_folder(folder_, lock_kind::exclusive);  // when nobody reads it
     // A folder can be renamed to a name that is free, or an empty folder's.
     while (std::rename(partial().c_str(), folder_.c_str()) != 0) {
       if (errno != ENOTEMPTY && errno != EEXIST) refuse_call(partial().string(), "rename to " + folder_.string());
@@ -81,6 +82,7 @@ class atomic_folder {
         refuse_call(folder_.string(), "rename to " + old_.string());
     }
     committed_ = true;
+    new_.opened = {};  // others may read it now
     sync_to_disk(folder_.parent_path());
     // What cannot be removed yet (NFS keeps files that a reader has open) is left to the next writer.
     remove(old_), remove(partial());  // one of them is what was replaced
@@ -162,6 +164,13 @@ inline std::optional<std::filesystem::path> find_folder(const std::filesystem::p
       return old;  // of version 0.1
   }
   return is_there(place) ? std::optional(folder) : std::nullopt;
+}
+
+/// Keeps a folder from being replaced for as long as the result lives, or until its writer has waited for a second: who
+/// reads several of its files reads them of one writing.
+/// @param folder that `find_folder` has found
+inline descriptor hold_folder(const std::filesystem::path& folder) {
+  return lock_folder(place_of(folder), lock_kind::shared);
 }
 
 /// The same, where there must be one.

@@ -188,18 +188,27 @@ class adapter_store {
     return now;
   }
 
-  // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another.
+  // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another. Writers
+  // of ours wait until it is read; others may change files at any time.
   void load(const std::string& tenant, reading& found) {
     for (int tries = 1;; ++tries) {
       std::exception_ptr failure;
-      try {
-        load(found);
-      } catch (const error&) { failure = std::current_exception(); }
+      {
+        const descriptor held = hold_folder(found.as.folder);
+        found = {.as = require(tenant)};
+        try {
+          load(found);
+        } catch (const error&) { failure = std::current_exception(); } catch (
+            const std::filesystem::filesystem_error& why) {
+          failure = std::make_exception_ptr(io_error(why.what()));
+        }
+      }
       const state now = require(tenant);
-      if (now == found.as || tries == 8) {
+      if (now == found.as) {
         if (failure) refuse(failure);
         return;
       }
+      if (tries == 8) throw transient_error(found.as.folder.string() + ": changes while it is read");
       found = {.as = now};
       std::this_thread::sleep_for(std::chrono::milliseconds(1 << tries));  // who writes it may need the time
     }
