@@ -13,6 +13,7 @@
 #include "iapt/core/error.hpp"
 #include "iapt/text/jinja_shape.hpp"
 #include "iapt/text/tokenizer.hpp"
+#include "iapt/text/unicode_ranges.hpp"
 #include "iapt/text/utf8.hpp"
 
 namespace iapt {
@@ -196,10 +197,8 @@ class chat_template {
     for (std::size_t at = 0; at < text.size();) {
       const utf8::step s = utf8::next(text.substr(at));
       const char32_t c = s.code_point;
-      const bool space = (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-                         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-                         c == 0x3000;
-      if (!space) {
+      const bool separator = c >= 0x1C && c <= 0x1F;
+      if (!separator && !unicode_ranges::is_white_space(c)) {
         begin = std::min(begin, at);
         end = at + s.size;
       }
