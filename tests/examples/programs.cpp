@@ -198,6 +198,28 @@ TEST_CASE("programs with a model: output that is lost, prompts that are too long
              has_text("warning: --max-length: 100000 tokens; the model was made for 8192 positions"));
 }
 
+TEST_CASE("train: a run whose model has a fingerprint of version 0.1 is resumed with a warning", "[examples][model]") {
+  const auto model = require_model(), train = require_program("train");
+  if (!model || !train) return;
+  const temporary_folder folder;
+  const auto data = folder.write("data.jsonl", R"({"prompt": "The capital of France is", "completion": " Paris."})");
+  const std::string command = "--threads 1 --model " + word(*model) + " --train " + word(data) + " --out " +
+                              word(folder.path() / "run") + " --method lora --rank 1 --targets q_proj --epochs 1";
+  CHECK(program{*train}(command).status == 0);
+  const auto resumed_with = [&](const std::string& fingerprint) {
+    std::string run = contents(folder.path() / "run/checkpoint/run.json");
+    const std::string key = "\"model\": \"";
+    const std::size_t begin = run.find(key) + key.size();
+    folder.write("run/checkpoint/run.json", run.replace(begin, run.find('"', begin) - begin, fingerprint));
+    return program{*train}(command + " --resume");
+  };
+  const outcome same = resumed_with("64d802f4ee0c5cb8");  // what version 0.1 of the library made of this model
+  CHECK(same.status == 0);
+  CHECK_THAT(same.text, has_text("warning: ") && has_text("by a fingerprint of version 0.1"));
+  CHECK_THAT(resumed_with("64d802f4ee0c5cb9").text,
+             has_text("model: \"64d802f4ee0c5cb9\" then, \"64d802f4ee0c5cb8\" now"));
+}
+
 TEST_CASE("programs: the device is named or refused, and the processor's two say the same", "[examples][model]") {
   const auto generate = require_program("generate"), model = require_model();
   if (!generate || !model) return;
