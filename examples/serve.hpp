@@ -2,6 +2,7 @@
 // Serves a model and its tenants' adapters over HTTP, in OpenAI's interface, on any device. serve.cpp reads the flags.
 #pragma once
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <iapt/serve/adapter_store.hpp>
 #include <iapt/serve/openai_answer.hpp>

@@ -142,7 +142,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   http_limits limits_;
   std::size_t at_ = 0;     // bytes of the head that were looked at
   std::size_t line_ = 0;   // where the first line of it ends
-  std::size_t taken_ = 0;  // bytes that were used
+  std::size_t taken_ = 0;  // bytes of the body, with what frames it
   http_request request_;
 };
 
