@@ -91,8 +91,15 @@ TEST_CASE("what cannot be read is refused", "[io]") {
   CHECK_THAT(io_message([&] { read_into(unknown, std::span(numbers)); }),
              has_text("quantised.gguf: byte") && has_text("\"q4_k\": its type Q4_K is not supported"));
   CHECK_THROWS_AS(read_into(blocks, std::span(few)), shape_error);
-  CHECK_THROWS_AS(read_rows_into<float>(blocks, 1, 2, numbers), shape_error);
-  CHECK_THROWS_AS(read_rows_into<float>(blocks, -1, 1, numbers), shape_error);
+  // Rows that are not there, into memory that would hold them.
+  const auto rows = blocks.rows();
+  for (const auto& [from, count] :
+       {std::pair<extent, extent>{rows, 1}, {1, rows}, {-1, 1}, {rows + 1, 0}, {0, rows + 1}}) {
+    std::vector<float> room(std::size_t(count * blocks.row_size()));
+    CHECK_THROWS_WITH(read_rows_into<float>(blocks, from, count, room), has_text("there are no"));
+  }
+  CHECK_THROWS_WITH(read_rows_into<float>(blocks, 1, -1, {}), has_text("there are no"));
+  read_rows_into<float>(blocks, rows, 0, {});
   CHECK_THAT(io_message([&] { copy_into(blocks, std::span(numbers)); }), has_text("holds Q4_1, expected F32"));
   stored_tensor line = blocks;  // one row of all elements: a row is then one element
   line.shape = {128};
