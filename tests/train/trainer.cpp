@@ -200,6 +200,8 @@ TEST_CASE("metrics tell of every step and evaluation", "[train]") {
   CHECK(evaluations == 9);  // 3, 6, 7, 9, 12, 14, 15, 18, 21
   CHECK(last["loss"] == result.loss);
   CHECK(last["tokens"] == result.tokens);
+  CHECK(last["gradient_norm"] > 0);
+  CHECK(last["coefficient_gradient_norm"] > 0);
   CHECK(last["epoch"] == 3);
 }
 
