@@ -66,12 +66,27 @@ TEST_CASE("a completion that ends an answer already gets no second end token", "
 {"prompt": "x", "completion": "y<|im_end|>"}
 {"prompt": "x", "completion": "y<|endoftext|>"}
 {"prompt": "x", "completion": "<|im_end|>y"}
+{"prompt": "x", "completion": "y<|im_end|> \n"}
+{"prompt": "x", "completion": " \n"}
 )"),
                                words);
   CHECK(data.examples[0].response == std::vector<token_id>{'y', 257});
   CHECK(data.examples[1].response == std::vector<token_id>{'y', 257});
   CHECK(data.examples[2].response == std::vector<token_id>{'y', 258});
   CHECK(data.examples[3].response == std::vector<token_id>{257, 'y', 257});
+  CHECK(data.examples[4].response == std::vector<token_id>{'y', 257});
+  CHECK(data.examples[5].response == std::vector<token_id>{' ', '\n', 257});
+}
+
+TEST_CASE("what ends answers and is text, or has none, is no end-of-turn mark", "[data]") {
+  const test::temporary_folder folder;
+  auto spec = test::byte_tokenizer().spec();
+  spec.tokens.resize(259);  // rows that pad a model's vocabulary
+  spec.end_of_generation = {'#', 258};
+  const tokenizer words(std::move(spec));
+  const auto data = load_jsonl(folder.write("a", R"({"instruction": "q", "output": "I like C#"})"), words);
+  CHECK(shown(words, data.examples[0].response) == "I like C#<|im_end|>");
+  CHECK(data.report.end_marks == 0);
 }
 
 TEST_CASE("an end-of-turn mark behind an assistant's message is dropped and counted", "[data]") {

@@ -73,8 +73,9 @@ struct data_set {
 };
 
 /// Turns the fields of a line into tokens. Lines of three formats may stand in one file:
-///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion unless a token
-///     that ends an answer stands there already;
+///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion. Where a token
+///   that
+///     ends an answer stands there already, perhaps with white space behind it, the completion ends with that one;
 ///   - `instruction`, `output` and perhaps `input` (behind the instruction, an empty line between): one user message
 ///     and its answer, through the chat template;
 ///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
@@ -102,7 +103,7 @@ class example_reader {
     if (tokens.empty()) throw io_error("the prompt has no tokens; a response needs something before it");
     return tokens;
   }
-  /// A completion as it stands, and the end token, unless it ends with a token that ends an answer.
+  /// A completion as it stands, and the end token, unless a token that ends an answer is the last but for white space.
   /// @throws io_error if it is empty
   std::vector<token_id> completion(const std::string& text, const char* field) const {
     if (text.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
@@ -110,7 +111,8 @@ class example_reader {
       throw io_error("the tokenizer of " + words_.spec().source +
                      " names no end token, so a completion cannot be ended; use \"messages\" lines");
     auto tokens = words_.encode(text, {.bos = false});
-    if (tokens.empty() || !words_.is_end_of_generation(tokens.back())) tokens.push_back(*words_.eos());
+    if (const std::size_t ended = size_to_last_end(tokens)) return {tokens.begin(), tokens.begin() + extent(ended)};
+    tokens.push_back(*words_.eos());
     return tokens;
   }
   /// How many of an assistant's messages ended with an end-of-turn mark so far.
@@ -124,6 +126,15 @@ class example_reader {
     for (const auto& [name, value] : line.items())
       if (names.size() < 100) names += (names.empty() ? "" : ", ") + in_quotes(name);
     return "expected " + wanted + "; found " + (names.empty() ? "no fields" : names);
+  }
+  // How many tokens there are up to one that ends the answer, if nothing but white space is behind it; 0: there is
+  // none.
+  std::size_t size_to_last_end(const std::vector<token_id>& tokens) const {
+    for (std::size_t size = tokens.size(); size > 0; --size) {
+      if (words_.is_end_of_generation(tokens[size - 1])) return size;
+      if (words_.bytes(tokens[size - 1]).find_first_not_of(space) != std::string_view::npos) break;
+    }
+    return 0;
   }
   example read_plain(const nlohmann::json& line) const {
     const std::string before = json_field::text(line, "prompt"), after = json_field::text(line, "completion");
@@ -156,15 +167,17 @@ class example_reader {
     if (turns.empty()) throw io_error("the response has no message before it");
     return chat(turns, last.content, "content");
   }
-  // A text without the marks of a turn's end that it ends with, and without the white space behind them.
+  // A text without the marks of a turn's end that it ends with, and without the white space behind them. Only a control
+  // token is a mark: letters may end an answer, too, but a text may end with them.
   std::string without_end_mark(std::string text) {
     const auto mark_before = [&](std::size_t end) -> std::size_t {  // where it begins, or npos
-      for (const token_id id : words_.end_of_generation())
-        if (const std::string_view mark = words_.bytes(id); std::string_view(text).substr(0, end).ends_with(mark))
+      for (const token_id id : words_.end_of_generation()) {
+        const std::string_view mark = words_.bytes(id);
+        if (words_.is_special(id) && !mark.empty() && std::string_view(text).substr(0, end).ends_with(mark))
           return end - mark.size();
+      }
       return std::string::npos;
     };
-    constexpr const char* space = " \t\r\n";
     const auto trimmed_size = [&](std::size_t end) { return end ? text.find_last_not_of(space, end - 1) + 1 : 0; };
     std::size_t end = text.size();
     for (std::size_t at; (at = mark_before(trimmed_size(end))) != std::string::npos;) end = at;
@@ -178,6 +191,7 @@ class example_reader {
     return {.instruction = template_->encode(words_, turns, true), .response = template_->encode_reply(words_, answer)};
   }
 
+  static constexpr const char* space = " \t\r\n";
   const tokenizer& words_;
   extent end_marks_ = 0;
   std::optional<chat_template> template_;  // only lines that go through it need one
