@@ -169,4 +169,24 @@ TEST_CASE("a client has no more places than it may, and keeps nobody waiting", "
         std::string::npos);
 }
 
+TEST_CASE("a client whose prompts fill the memory keeps nobody waiting", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  engine_type engine(lm, {.cache = {.sequences = 8, .blocks = 6, .block_rows = 4, .blocks_of_sequence = 5}});
+  std::map<std::size_t, heard> long_ones;
+  for (std::size_t i = 0; i < 3; ++i) {
+    auto request = long_ones[i].request(small_tokens(15, i), 2);
+    request.client = 1;
+    engine.submit(std::move(request));
+  }
+  heard other;
+  auto request = other.request(small_tokens(3, 9), 1);
+  request.client = 2;
+  engine.submit(std::move(request));
+  REQUIRE(engine.step());
+  CHECK(other.answer.size() == 1);
+  while (engine.step()) continue;
+  for (auto& [i, one] : long_ones) CHECK(one.ends == std::vector{finish_reason::length});
+}
+
 }  // namespace iapt::test::serve_engine_bounds

@@ -7,6 +7,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -149,13 +150,12 @@ class engine {
   void finish(const pass& whole) {
     for (const share& s : whole.shares()) {
       memory_.read(s);
-      if (s.ends() && !(s.of->request.method && failing_.contains(s.of->request.method->number())))
-        s.of->suspect = false;
+      if (s.ends && !(s.of->request.method && failing_.contains(s.of->request.method->number()))) s.of->suspect = false;
     }
     whole.tell_prompts([this](job& j) { end(j, finish_reason::failed); });
     if (whole.asks()) take(whole.logits(), whole.shares());
     for (const share& s : whole.shares())
-      if (s.ends() && !s.asks() && !s.of->done) end(*s.of, finish_reason::length);
+      if (s.ends && !s.asks() && !s.of->done) end(*s.of, finish_reason::length);
     forget_ended();
   }
   // Reads shares by calling f. Where a method fails, its requests fail; where that may have been one of several, all
@@ -196,7 +196,7 @@ class engine {
     std::erase_if(running_, [](const auto& j) { return j->done; });
   }
   // Gives waiting requests places, in their order, while there are blocks for all of their tokens. One whose client has
-  // its places already stays where it is.
+  // its places already, or has others running where there are no blocks for it, stays where it is.
   void admit() {
     extent promised = 0;
     std::map<std::uint64_t, extent> places;  // of each client
@@ -212,11 +212,18 @@ class engine {
       }
       auto own = std::make_unique<job>(std::move(*next));
       next = waiting_.erase(next);
-      taken += own->request.options.beams;
       memory_.begin(*own);
-      promised += memory_.missing(*own);
-      running_.push_back(std::move(own));
-      if (promised > memory_.available()) return send_back();
+      const extent missing = memory_.missing(*own);
+      if (promised + missing <= memory_.available()) {
+        promised += missing;
+        taken += own->request.options.beams;
+        running_.push_back(std::move(own));
+        continue;
+      }
+      memory_.release(*own);
+      next = std::next(waiting_.insert(next, std::move(*own)));
+      if (taken == 0) return;
+      taken = places_of_client();  // it waits for what its own client has, and lets the others pass
     }
   }
   // The request that came last goes back to the front of those that wait.
@@ -290,6 +297,10 @@ class engine {
     for (const share& s : shares) {
       if (!s.asks()) continue;
       job& j = *s.of;
+      if (j.done) {  // its lines are gone
+        ++row;
+        continue;
+      }
       if (!j.beams) {
         asked.push_back(&j);
         wanted.push_back({&j.request.options, {j.request.prompt, j.generated()}, row});

@@ -98,6 +98,7 @@ struct engine_share {
   extent from;                 ///< its first token
   extent to;                   ///< one past the last
   bool writes;                 ///< whether its soft tokens are written
+  bool ends;                   ///< whether all tokens have been read then; the line itself may go on, or go, meanwhile
 
   /// What comes next of a sequence, at most so many rows. A generator needs the whole prompt at once, late without its
   /// last token, which comes next; where the cache keeps states, it reads them there when that token comes.
@@ -107,16 +108,14 @@ struct engine_share {
     const bool kept = r.late() && keeps_states, writes = r.soft_tokens() > 0 && line.read == (kept ? context : 0);
     extent to = line.read < context ? context : line.size();
     if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, line.read + std::max<extent>(most, 1));
-    return {&job, &line, line.read, to, writes};
+    return {&job, &line, line.read, to, writes, to == line.size()};
   }
   /// Rows of the pass.
   extent rows() const { return to - from; }
   /// Rows that the cache has more behind it.
   extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
-  /// Whether all tokens have then been read.
-  bool ends() const { return to == line->size(); }
   /// Whether the next token is to be chosen then.
-  bool asks() const { return ends() && of->request.options.max_new > 0; }
+  bool asks() const { return ends && of->request.options.max_new > 0; }
 };
 
 /// A row that says how likely a token of a prompt was.

@@ -193,9 +193,10 @@ class openai_answer {
       if (one.log_probabilities) {
         value = one.log_probabilities->chosen;
         top = json::object();
-        for (const scored_token& other : one.log_probabilities->top) top[word(other.token)] = other.log_probability;
-        // OpenAI lists the token itself, too, though it be unlikely; a likelier one of the same text stays.
-        if (!top.contains(name)) top[name] = value;
+        // The likeliest come first, and of several with one text the first stays. OpenAI lists the token itself, too.
+        for (const scored_token& other : one.log_probabilities->top)
+          top.emplace(word(other.token), other.log_probability);
+        top.emplace(name, value);
       }
       names.push_back(name);
       values.push_back(std::move(value));
