@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "support/api_keys.hpp"
+#include "support/client_queue.hpp"
 #include "support/http_routes.hpp"
 #include "support/memory.hpp"
 #include "support/metrics.hpp"
@@ -159,8 +160,9 @@ class server {
                    from->answer({.body = text(about(name))});
                  }});
     for (const bool chat : {false, true})
-      routes_.add({"POST", chat ? "/v1/chat/completions" : "/v1/completions", false,
-                   [this, chat](exchange from) { complete(from, chat); }});
+      routes_.add({"POST", chat ? "/v1/chat/completions" : "/v1/completions", false, [this, chat](exchange from) {
+                     queue_.run(granted(from->request).number, from, [this, from, chat] { complete(from, chat); });
+                   }});
   }
 
   // ---- who asks, and for what ----
@@ -276,7 +278,8 @@ class server {
   http_metrics metrics_;
   http_origins origins_;
   http_routes routes_;
-  http_server http_;  // before the service, whose requests answer to its connections
+  client_queue queue_{4};  // of the workers of http_, which are 16
+  http_server http_;       // before the service, whose requests answer to its connections
   service<T, Backend> service_;
   adapter_store<T, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer

@@ -2,8 +2,10 @@
 // Answers on their way from the thread that generates them to the one that writes them.
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <iapt/serve/mixed_pass.hpp>
 #include <iapt/serve/openai_answer.hpp>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -14,6 +16,8 @@ namespace program {
 /// Pieces of all answers to one request, then why there are no more.
 class answer_channel {
  public:
+  /// Tokens of an answer that are told at a time: who writes them must not keep others waiting.
+  static constexpr std::size_t most_tokens = 256;
   /// What has come of one answer since it was asked last.
   struct news {
     std::size_t index;                            ///< of the answer
@@ -50,15 +54,24 @@ class answer_channel {
     if (own.end == iapt::finish_reason::failed) failed_ = true;
     return --open_ == 0;
   }
-  /// What is new, perhaps nothing.
+  /// What is new, perhaps nothing, and of each answer no more than `most_tokens` tokens: the rest comes next time.
   std::vector<news> take() {
     const std::lock_guard lock(mutex_);
     std::vector<news> found;
-    for (answer& one : answers_)
-      if (std::exchange(one.new_tokens, false) || one.end)
-        found.push_back(
-            {std::size_t(&one - answers_.data()), std::exchange(one.piece, {}), std::exchange(one.end, {})});
     done_ = open_ == 0;
+    for (answer& one : answers_) {
+      if (!one.new_tokens && !one.end) continue;
+      news& next = found.emplace_back(news{std::size_t(&one - answers_.data()), std::exchange(one.piece, {})});
+      one.new_tokens = next.piece.tokens.size() > most_tokens;
+      if (one.new_tokens) {
+        const auto rest = next.piece.tokens.begin() + std::ptrdiff_t(most_tokens);
+        one.piece.tokens.assign(std::make_move_iterator(rest), std::make_move_iterator(next.piece.tokens.end()));
+        next.piece.tokens.erase(rest, next.piece.tokens.end());
+        done_ = false;
+      } else {
+        next.end = std::exchange(one.end, {});
+      }
+    }
     return found;
   }
   /// Whether all has been taken. For who takes it.

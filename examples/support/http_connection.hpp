@@ -107,6 +107,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     reading_ = true;
     socket_.async_read_some(boost::asio::buffer(in_), [self = shared_from_this()](auto failure, std::size_t size) {
       self->reading_ = false;
+      if (!self->socket_.is_open()) return;  // closed by what came just before, whatever was read
       if (failure) return self->lose(failure);
       self->received(size);
     });
@@ -187,6 +188,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     socket_.async_write_some(boost::asio::buffer(out_.data() + sent_, out_.size() - sent_),
                              [self = shared_from_this()](auto failure, std::size_t size) {
                                self->sending_ = false;
+                               if (!self->socket_.is_open()) return;
                                if (failure) return self->close();
                                self->sent_ += size;
                                self->written();

@@ -77,7 +77,7 @@ class http_server::implementation {
   }
 
  private:
-  // What fails, perhaps for want of memory, ends the connection that it was for: nothing holds that any more.
+  // What fails, perhaps for want of memory, leaves the connection that it was for to its time limit.
   void run() {
     for (;;) try {
         core_.io.run();
@@ -114,11 +114,11 @@ class http_server::implementation {
   }
   void watch_time() {
     if (stopping_) return;
+    timer_.expires_after(tick);  // first: what fails below must not end the watch
+    timer_.async_wait([this](boost::system::error_code) { watch_time(); });
     const auto now = http_connection::clock::now();
     for (const auto& one : connections()) one->check_time(now);
     accept();
-    timer_.expires_after(tick);
-    timer_.async_wait([this](boost::system::error_code) { watch_time(); });
   }
 
   http_core core_;

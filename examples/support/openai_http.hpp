@@ -97,12 +97,15 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
  private:
   // The piece in some news.
   iapt::answer_piece piece_of(answer_channel::news& news) const {
+    // The others end because one has failed, so that one says why.
+    if (channel_.failed()) require_answer(iapt::finish_reason::failed, *exchange_);
     if (news.end) news.piece.reason = require_answer(*news.end, *exchange_);
     return std::move(news.piece);
   }
   std::string whole() {
     std::vector<iapt::answer_piece> all(shape_.answers());
-    for (auto& one : channel_.take()) all[one.index].append(piece_of(one));
+    while (!channel_.done())
+      for (auto& one : channel_.take()) all[one.index].append(piece_of(one));
     return shape_.whole(all, {.prompt = prompt_, .generated = channel_.tokens()});
   }
   http_part next() {

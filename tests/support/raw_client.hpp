@@ -63,6 +63,12 @@ class raw_client {
   bool ended() const { return ended_; }
   /// Sends no more, but receives.
   void half_close() const { ::shutdown(socket_, SHUT_WR); }
+  /// Goes at once, whatever is on its way.
+  void break_off() {
+    const ::linger at_once{1, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    leave();
+  }
   /// Goes.
   void leave() {
     if (socket_ >= 0) ::close(std::exchange(socket_, -1));

@@ -62,6 +62,19 @@ TEST_CASE("http_server: answers, one after the other on a connection", "[example
   CHECK_THAT(own.say(get("/ok", last + "Range: bytes=0-0,0-0\r\n")), starts_with("HTTP/1.1 200 ") && ends_with("ok"));
 }
 
+TEST_CASE("http_server: a client that breaks off while it is answered is forgotten", "[examples]") {
+  http_pages own;
+  for (int i = 0; i < 10; ++i) {
+    raw_client client = own.client(4096);
+    client.send(get("/endless"));
+    std::this_thread::sleep_for(100ms);  // by now the server waits until more of it is taken
+    client.send(get("/ok"));
+    client.break_off();
+  }
+  CHECK(comes([&] { return own.server().open() == 0; }));
+  CHECK(own.count(404) == 0);  // nor is anything answered that was not asked for
+}
+
 TEST_CASE("http_server: streams are chunked, but not for HTTP/1.0", "[examples]") {
   http_pages own;
   CHECK(own.say(get("/three", last)) ==
