@@ -102,6 +102,9 @@ int train_on(const Model& lm, const typename Method::options_type& chosen, const
   progress_bar bar(std::cerr, progress_bar::standard_error());
   train_callbacks calls;
   calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, lm, folder); };
+  calls.require_replaceable = [](const std::filesystem::path& folder) {
+    require_replaceable(folder, adapter_files[0]);
+  };
   calls.progress = [&](const progress_state& state) { bar.show(state); };
   calls.say = [&](const std::string& text) { std::cerr << text << '\n'; };
   activation_watch watch(method);

@@ -109,6 +109,23 @@ TEST_CASE("folders of somebody else are left alone", "[train]") {
   CHECK(files(folder.path()).size() == 1);
 }
 
+TEST_CASE("folders that could not be replaced are refused before anything is written", "[train]") {
+  for (const char* name : {"best", "last"}) {
+    const temporary_folder folder;
+    toy_run<float>{}(settings(folder.path()));
+    std::filesystem::remove_all(folder.path() / name);
+    folder.write(std::string(name) + "/notes.txt", "precious");
+    const auto before = files(folder.path());
+    for (const bool resume : {false, true}) {
+      auto options = settings(folder.path());
+      options.resume = resume;
+      options.overwrite = !resume;
+      CHECK_THROWS_WITH(toy_run<float>{}(options), has_text(std::string(name) + ": holds other files and no values"));
+      CHECK(files(folder.path()) == before);
+    }
+  }
+}
+
 TEST_CASE("a file that somebody puts into a run's folders stays, and ends no run", "[train]") {
   const temporary_folder folder;
   toy_run<float> run;

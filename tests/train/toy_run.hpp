@@ -41,6 +41,7 @@ struct toy_run {
       writer.commit();
       if (after_commit) after_commit();
     };
+    calls.require_replaceable = [](const std::filesystem::path& folder) { require_replaceable(folder, "values"); };
     calls.say = [&](const std::string& text) { said.push_back(text); };
     calls.progress = [&](const progress_state& state) {
       states.push_back(state);

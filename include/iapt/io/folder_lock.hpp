@@ -37,7 +37,10 @@ class folder_lock {
     // A disk that is full loses the words, not the lock.
     if (::ftruncate(file_.number(), 0) == 0) (void)!::write(file_.number(), text.data(), text.size());
   }
-  ~folder_lock() { ::unlink(path_.c_str()); }  // still locked: who waits for it sees that the file is another
+  // Still locked: who waits for it sees that the file is another. A file that somebody else made since is theirs.
+  ~folder_lock() {
+    if (certain_ && leads_to(path_, file_)) ::unlink(path_.c_str());
+  }
   folder_lock(const folder_lock&) = delete;
   folder_lock& operator=(const folder_lock&) = delete;
 

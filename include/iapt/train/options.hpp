@@ -57,6 +57,8 @@ inline const train_options& checked(const train_options& o, std::size_t examples
 struct train_callbacks {
   /// Writes the method as an adapter folder of this name (out/best, out/last).
   std::function<void(const std::filesystem::path&)> save;
+  /// Refuses a folder that `save` could not replace. It is called of both before anything is written.
+  std::function<void(const std::filesystem::path&)> require_replaceable;
   /// After each step.
   std::function<void(const progress_state&)> progress;
   /// Messages for the user.

@@ -147,6 +147,8 @@ class trainer {
     if (!lock_->certain())
       say("note: " + options_.out.string() + ": this file system has no locks; see that no other run works there");
     const auto run = run_to_resume(options_.out, options_.resume, options_.overwrite);
+    if (callbacks_.require_replaceable)
+      for (const char* name : {"best", "last"}) callbacks_.require_replaceable(options_.out / name);
     if (run) {
       require_equal_settings(*run, settings_);
       if (run->at.step > steps_)
