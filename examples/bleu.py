@@ -14,8 +14,8 @@ import json
 
 
 def read_lines(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read().removesuffix("\n").split("\n")
+    with open(path, encoding="utf-8", newline="\n") as file:  # a lone carriage return ends no line
+        return [line.removesuffix("\r") for line in file.read().removesuffix("\n").split("\n")]
 
 
 def read_json_lines(path):

@@ -12,6 +12,7 @@ CASES = [  # file, what is read
     ("\ntwo\nthree", {"a": "", "b": "two", "c": "three"}),
     ("one\ntwo\n\n", {"a": "one", "b": "two", "c": ""}),
     ("one\n", {"a": "one"}),
+    ("one\rtwo\r\nthree\r\n", {"a": "one\rtwo", "b": "three"}),
     ('{"prompt": "b", "generated": ""}\n\n{"prompt": "a", "generated": "one"}\n', {"a": "one", "b": ""}),
 ]
 
@@ -24,7 +25,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "generated.txt"
         for text, expected in CASES:
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(text.encode())
             found = bleu.read_generated(path, PROMPTS)
             if found != expected:
                 raise SystemExit(f"{text!r}: read {found}, expected {expected}")

@@ -139,6 +139,10 @@ TEST_CASE("Llama 3's stretching without its first length has the model's", "[mod
   CHECK_THAT(io_message([&] { read(values); }), has_text("there is no \"original_max_position_embeddings\""));
   values["max_position_embeddings"] = 256;
   CHECK(read(values).rope.original_positions == 256);
+  values["rope_scaling"]["original_max_position_embeddings"] = 128;
+  CHECK(read(values).rope.original_positions == 128);
+  values["original_max_position_embeddings"] = 64;  // which transformers reads first
+  CHECK(read(values).rope.original_positions == 64);
 }
 
 TEST_CASE("positions that make no angles, or differ from layer to layer, are refused", "[model]") {

@@ -62,9 +62,10 @@ TEST_CASE("a token of a known text that merges make is a word", "[text]") {
   CHECK(ends_of({{"</s>", 3}}) == texts{"</s>"});
 }
 
-TEST_CASE("the end of one of several messages ends no answer of gpt-oss", "[text]") {
+TEST_CASE("the end of one of several messages ends no answer", "[text]") {
   CHECK(ends_of({{"<|end|>", 3}}) == texts{"<|end|>"});
   CHECK(ends_of({{"<|return|>", 3}, {"<|call|>", 3}, {"<|end|>", 3}}) == texts{"<|return|>", "<|call|>"});
+  CHECK(ends_of({{"<|end|>", 3}, {"<|flush|>", 3}, {"<|calls|>", 3}}) == texts{"<|flush|>", "<|calls|>"});
 }
 
 TEST_CASE("a token that ends an answer is a control token", "[text]") {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -128,7 +129,8 @@ class adapter_reader {
   }
   static safetensors_file::outline measure(const std::filesystem::path& folder, bool peft) {
     const std::filesystem::path file = tensor_file(folder, peft);
-    if (peft && !std::filesystem::exists(file) && std::filesystem::exists(folder / "adapter_model.bin"))
+    std::error_code none;
+    if (peft && !std::filesystem::exists(file, none) && std::filesystem::exists(folder / "adapter_model.bin", none))
       throw io_error((folder / "adapter_model.bin").string() +
                      ": is a Python pickle, which may run any code; save the adapter again as safetensors");
     constexpr std::uint64_t longest_header = 16 << 20, longest_number = sizeof(double);

@@ -114,8 +114,9 @@ inline rope_options read_rope(const config_json& json, extent max_positions) {
     options.low_frequency_factor = rope.get<double>("low_freq_factor");
     options.high_frequency_factor = rope.get<double>("high_freq_factor");
     constexpr auto original = "original_max_position_embeddings";
-    options.original_positions =
-        max_positions > 0 ? rope.get_or<double>(original, double(max_positions)) : rope.get<double>(original);
+    options.original_positions = json.has(original)  ? json.get<double>(original)  // before the one inside
+                                 : max_positions > 0 ? rope.get_or<double>(original, double(max_positions))
+                                                     : rope.get<double>(original);
   } else if (type != "default") {
     refuse_rope(rope.file(), type);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,8 @@
 namespace iapt {
 
 /// Texts of tokens that end a turn or an answer in whatever vocabulary has them. Many files name only one of theirs.
-/// @par Source the list of llama.cpp's vocabulary reader
+/// @par Source the list of llama.cpp's vocabulary reader, but for tokens that fill in the middle of code: these are no
+/// ends of turns
 inline constexpr std::array<std::string_view, 21> end_of_generation_texts{
     "<|im_end|>",        // ChatML: Qwen, SmolLM
     "<|eot_id|>",        // Llama 3, the end of a turn
@@ -68,13 +70,15 @@ inline void complete_end_of_generation(tokenizer_spec& spec) {
     ends.push_back(static_cast<token_id>(id));
   }
 
-  // gpt-oss ends each message with <|end|>, and its answer has several of them.
-  const auto find = [&](std::string_view text) {
-    return std::find_if(spec.added.begin(), spec.added.end(), [&](const added_token& t) { return t.text == text; });
+  // gpt-oss and Solar end each message with <|end|>, and an answer has several of them.
+  const auto id_of = [&](std::string_view text) -> std::optional<token_id> {
+    for (const added_token& token : spec.added)
+      if (token.text == text) return token.id;
+    return {};
   };
-  const auto end = find("<|end|>");
-  if (end != spec.added.end() && find("<|return|>") != spec.added.end() && find("<|call|>") != spec.added.end())
-    std::erase(ends, end->id);
+  const bool calls = id_of("<|call|>") || id_of("<|calls|>");
+  if (const auto end = id_of("<|end|>"); end && calls && (id_of("<|return|>") || id_of("<|flush|>")))
+    std::erase(ends, *end);
 
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
