@@ -16,11 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace iapt;
   fuzz::refuses_or_reads([&] {
     const auto file = gguf_file::parse(std::as_bytes(std::span(data, size)), "fuzz.gguf");
-    for (const auto& [key, value] : file.metadata()) {
+    for (const auto& entry : file.metadata()) {
+      const auto& value = entry.second;
       (void)value.as<std::uint32_t>(), (void)value.as<bool>(), (void)value.as<double>(), (void)value.as<std::string>();
       (void)value.as<std::vector<std::string>>(), (void)value.as<std::vector<std::int64_t>>();
       (void)value.as<std::vector<float>>(), (void)value.type_text();
-      fuzz::refuses_or_reads([&] { (void)file.get<std::int8_t>(key); });
+      fuzz::refuses_or_reads([&] { (void)file.get<std::int8_t>(entry.first); });
     }
     for (const stored_tensor& tensor : file.tensors().all()) {
       if (tensor.size() > 1 << 20) continue;
