@@ -168,10 +168,8 @@ class tokenizer {
   // Applies the splits from number `stage` on, then encodes each word.
   void split_words(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
     if (piece.empty()) return;
-    if (stage == spec_.prefix_space && !piece.starts_with(' ')) {
-      split_words(std::string(" ").append(piece), stage, work, out);
-      return;
-    }
+    if (stage == spec_.prefix_space && !piece.starts_with(' ')) [[unlikely]]
+      return split_with_space(piece, stage, work, out);
     if (stage == work.matchers.size()) return encode_word(piece, work, out);
     std::size_t done = 0;
     for (std::size_t from = 0; from < piece.size();) {
@@ -188,6 +186,11 @@ class tokenizer {
       from = done = end;
     }
     split_words(piece.substr(done), stage + 1, work, out);
+  }
+
+  // Apart from `split_words`, which runs for each word, so that this one stays small.
+  void split_with_space(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
+    split_words(std::string(" ").append(piece), stage, work, out);
   }
 
   void encode_word(std::string_view word, workspace& work, std::vector<token_id>& out) const {
