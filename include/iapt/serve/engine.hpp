@@ -122,7 +122,6 @@ class engine {
  private:
   using job = engine_job<T, Backend>;
   using share = engine_share<T, Backend>;
-
   using pass = engine_pass<T, Backend>;
 
   // One pass over shares of any requests.
@@ -175,6 +174,7 @@ class engine {
         s.of->suspect = true;
         if (alone) end(*s.of, finish_reason::failed);
       }
+      if (alone) return forget_ended();
     }
     const auto failed = [](const auto& j) { return j->suspect; };
     forget_ended();
