@@ -42,11 +42,11 @@ inline constexpr std::array checkpoint_files{"run.json", "state.safetensors"};
 /// `run.json` the position and the settings.
 /// @param folder its name; whatever is there is replaced
 /// @param settings what the run was started with, an object of plain values
-/// @param machine what computes it, likewise
+/// @param machines what has computed steps of it, an array of such objects
 /// @throws io_error if the system refuses; the old checkpoint is then whole
 template <class T, class Backend>
 void save_checkpoint(const std::filesystem::path& folder, const run_position& at,
-                     const nlohmann::ordered_json& settings, const nlohmann::ordered_json& machine,
+                     const nlohmann::ordered_json& settings, const nlohmann::json& machines,
                      const adamw<T, Backend>& optimizer) {
   const auto parameters = optimizer.parameters();
   const auto moments = optimizer.state();
@@ -74,7 +74,7 @@ void save_checkpoint(const std::filesystem::path& folder, const run_position& at
                                    {"best_step", at.best_step},
                                    {"without_gain", at.without_gain},
                                    {"settings", settings},
-                                   {"machine", machine},
+                                   {"machines", machines},
                                    {"updates", updates}};
   atomic_folder writer(folder, checkpoint_files);
   write_safetensors(writer.partial() / "state.safetensors", std::move(tensors));
@@ -86,7 +86,7 @@ void save_checkpoint(const std::filesystem::path& folder, const run_position& at
 struct stored_run {
   run_position at;               ///< where the run stands
   nlohmann::json settings;       ///< what it was started with
-  nlohmann::json machine;        ///< what computed it; null in a checkpoint of version 0.1
+  nlohmann::json machines;       ///< what computed steps of it; null in a checkpoint of version 0.1
   nlohmann::json updates;        ///< how often each parameter was updated, by name
   std::filesystem::path folder;  ///< where it was found
 };
@@ -95,7 +95,7 @@ struct stored_run {
 /// @throws io_error if there is no checkpoint, or it is damaged
 inline stored_run read_run(const std::filesystem::path& folder) {
   stored_run run{
-      .at = {}, .settings = {}, .machine = {}, .updates = {}, .folder = complete_folder(folder, checkpoint_files[0])};
+      .at = {}, .settings = {}, .machines = {}, .updates = {}, .folder = complete_folder(folder, checkpoint_files[0])};
   const auto path = run.folder / "run.json";
   const std::string text = read_text_file(path);
   try {
@@ -114,7 +114,7 @@ inline stored_run read_run(const std::filesystem::path& folder) {
               .best_step = json.at("best_step"),
               .without_gain = json.at("without_gain")};
     run.settings = json.at("settings");
-    run.machine = json.value("machine", nlohmann::json());
+    run.machines = json.value("machines", nlohmann::json());
     run.updates = json.at("updates");
   } catch (const nlohmann::json::exception& failure) {
     throw io_error(path.string() + ": is no checkpoint of a run: " + failure.what() + "; start the run anew");
@@ -148,12 +148,14 @@ inline void require_equal_settings(const stored_run& run, const nlohmann::ordere
 /// How exactly a run goes on, for the user, behind "resumed at step 6 of 21".
 /// @param run what it goes on from
 /// @param machine what computes it now
-inline std::string to_text(const stored_run& run, const nlohmann::ordered_json& machine) {
-  if (!run.machine.is_object())
+inline std::string to_text(const stored_run& run, const nlohmann::json& machine) {
+  if (!run.machines.is_array())
     return "\nnote: the checkpoint does not say what computed it, so the run may not go on bit for bit";
-  const std::string found = differences(run.machine, machine);
+  std::string found;
+  for (const auto& one : run.machines) found += differences(one, machine);
   if (found.empty()) return ", bit for bit as if it had not stopped";
-  return "\nnote: the run does not go on bit for bit, because something else computes it:" + found;
+  return "\nnote: the run is not bit for bit one that never stopped, because something else computed steps of it:" +
+         found;
 }
 
 /// Puts the numbers of a checkpoint into the parameters and the optimiser.

@@ -29,7 +29,7 @@ constexpr const char* name_of_weights() {
 /// stopped; where it is not, sums round otherwise.
 /// @param device the backend's description: the device, its threads, the library of its products
 /// @param dtype what the model's weights are stored as
-inline nlohmann::ordered_json run_machine(const std::string& device, const std::string& dtype) {
+inline nlohmann::json run_machine(const std::string& device, const std::string& dtype) {
   const std::string compiler =
 #if defined(__clang__)
       __VERSION__;  // "Clang 19.1.7"

@@ -156,12 +156,13 @@ class trainer {
                        std::to_string(steps_) + ", which is not possible");
       load_checkpoint(*run, optimizer_);
       at_ = run->at;
+      machines_ = run->machines;
       say("resumed at step " + std::to_string(at_.step) + " of " + std::to_string(steps_) + to_text(*run, machine_));
     } else if (options_.resume) {
       say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
     }
     // Also where it is there: so what a killed writer left beside it is cleared up.
-    save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
+    save_checkpoint(checkpoint(), at_, settings_, machines_, optimizer_);
     saved_ = at_.step;
     metrics_ = metrics_log(options_.out / "metrics.jsonl", run ? at_.step : -1);
     save_adapters();
@@ -170,6 +171,7 @@ class trainer {
   void step() {
     const auto start = seconds_clock::now();
     optimizer_.clear_gradients();  // a step that failed may have left some
+    remember_machine();
     if (coefficient_order_) learn_coefficients();
     const auto numbers = order_(at_.step);
     const auto batch = add_gradient(backend_, model_, method_, train_set_, numbers, options_.micro_batch);
@@ -199,6 +201,11 @@ class trainer {
                            .seconds_left = seconds_ / double(steps_now_) * double(steps_ - at_.step)});
   }
 
+  // What computes the step. A checkpoint of version 0.1 says nothing of those before, and so it stays.
+  void remember_machine() {
+    if (machines_.is_array() && std::find(machines_.begin(), machines_.end(), machine_) == machines_.end())
+      machines_.push_back(machine_);
+  }
   // The upper level: the weights count as constants, their gradients are discarded.
   void learn_coefficients() {
     const auto numbers = (*coefficient_order_)(at_.step);
@@ -256,7 +263,7 @@ class trainer {
   void save() {
     if (options_.out.empty() || saved_ == at_.step) return;
     metrics_.sync();
-    save_checkpoint(checkpoint(), at_, settings_, machine_, optimizer_);
+    save_checkpoint(checkpoint(), at_, settings_, machines_, optimizer_);
     saved_ = at_.step;
     save_adapters();
   }
@@ -281,8 +288,10 @@ class trainer {
   std::vector<example> dev_set_, coefficient_set_;
   train_options options_;
   train_callbacks callbacks_;
-  nlohmann::ordered_json settings_, machine_;
-  std::optional<folder_lock> lock_;  // while it runs, if it has a folder
+  nlohmann::ordered_json settings_;
+  nlohmann::json machine_;                             // what computes now
+  nlohmann::json machines_ = nlohmann::json::array();  // what has computed steps
+  std::optional<folder_lock> lock_;                    // while it runs, if it has a folder
   batch_order order_;
   std::optional<batch_order> coefficient_order_;  // there is one in bi-level learning
   adamw<number, Backend> optimizer_;
