@@ -57,6 +57,8 @@ def cases():
                added_tokens_decoder={"900": token("<new>", False, normalized=True)})
     yield case("a listed token with its content alone", added_tokens_decoder={"900": {"content": "<new>"}})
     yield case("extra_special_tokens", extra_special_tokens=["<new>", "<extra>"])
+    yield case("names of extra_special_tokens beside additional_special_tokens",
+               extra_special_tokens={"image_token": "<new>"}, additional_special_tokens=["<extra>"])
     yield case("additional_special_tokens", additional_special_tokens=["<new>", "<|im_end|>"])
     yield case("both", extra_special_tokens=["<new>"], additional_special_tokens=["<extra>"])
     yield case("extra_special_tokens empty", extra_special_tokens=[], additional_special_tokens=["<extra>"])

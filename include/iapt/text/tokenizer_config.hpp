@@ -111,9 +111,6 @@ class tokenizer_config_reader {
 
   // bos_token and the like, and lists of special tokens. What special_tokens_map.json says of a name counts.
   void read_names(const json& root, bool is_map) {
-    const json* extra = nullptr;
-    for (const char* key : {"extra_special_tokens", "additional_special_tokens"})
-      if (const auto found = root.find(key); !extra && found != root.end() && !found->empty()) extra = &*found;
     for (const auto& [key, value] : root.items()) {
       const bool standard = std::find(standard_names.begin(), standard_names.end(), key) != standard_names.end();
       if (standard && value.is_null()) {
@@ -122,13 +119,19 @@ class tokenizer_config_reader {
         names_[key] = token(value, key, true);
       }
     }
-    if (!extra) return;
-    if (extra->is_object()) {
-      for (const auto& [key, value] : extra->items()) names_[key] = token(value, key, true);
-    } else if (!extra->is_array()) {
-      refuse("\"extra_special_tokens\" should be a list of tokens, or an object with their names");
-    } else if (!is_map || extra_.empty() || root.contains("extra_special_tokens")) {
-      for (const json& value : *extra) extra_.push_back(token(value, "extra_special_tokens", true));
+    // An object names tokens; of lists the first counts.
+    for (const char* key : {"extra_special_tokens", "additional_special_tokens"}) {
+      const auto extra = root.find(key);
+      if (extra == root.end() || extra->empty()) continue;
+      if (extra->is_object()) {
+        for (const auto& [name, value] : extra->items()) names_[name] = token(value, name, true);
+        continue;
+      }
+      if (!extra->is_array())
+        refuse("\"" + std::string(key) + "\" should be a list of tokens, or an object with their names");
+      if (!is_map || extra_.empty() || root.contains("extra_special_tokens"))
+        for (const json& value : *extra) extra_.push_back(token(value, key, true));
+      break;
     }
   }
 
