@@ -112,6 +112,14 @@ class adapter_reader {
       throw io_error(tensors_->name() + ": there is no matrix \"" + name + "\"");
     return found->shape[0];
   }
+  /// Refuses the configuration if a tensor of this name and shape is missing.
+  /// @throws io_error then
+  void require(const std::string& name, const std::vector<extent>& shape) const {
+    const stored_tensor* found = tensors().find(name);
+    if (!found || found->shape != shape)
+      throw io_error(place() + ": its sizes ask for a tensor \"" + name + "\" of shape " + to_text(shape) +
+                     ", which is not in " + tensors_->name());
+  }
   /// The numbers of a tensor.
   /// @throws io_error if it is missing or has another shape
   template <class T>

@@ -85,6 +85,7 @@ class iapt_method {
   template <class S, class File>
   static iapt_method read(const causal_lm<S, backend_type>& lm, const iapt_options& options, const File& file) {
     check_bounds(options);
+    file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
     iapt_method method{options};
     for (extent l = 0; l < lm.config.layers; ++l)
       method.add(Generator::read(
