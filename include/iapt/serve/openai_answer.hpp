@@ -195,8 +195,8 @@ class openai_answer {
         top = json::object();
         // The likeliest come first, and of several with one text the first stays. OpenAI lists the token itself, too.
         for (const scored_token& other : one.log_probabilities->top)
-          top.emplace(word(other.token), other.log_probability);
-        top.emplace(name, value);
+          top.emplace(word(other.token), json(other.log_probability));
+        top.emplace(name, json(value));
       }
       names.push_back(name);
       values.push_back(std::move(value));
