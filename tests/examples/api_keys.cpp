@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "../../examples/support/api_keys.hpp"
+#include "examples/support/api_keys.hpp"
 
 #include "support/catch.hpp"
-#include "support/check.hpp"
+#include "support/io_errors.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace iapt::test::examples_api_keys {
@@ -44,7 +44,7 @@ TEST_CASE("API keys: what is wrong with the file is named, and no key is", "[exa
   const temporary_folder folder;
   const auto refused = [&](const std::string& text) {
     const auto path = folder.write("keys.json", text);
-    const std::string why = message_of<io_error>([&] { api_keys keys(path.string()); });
+    const std::string why = io_message([&] { api_keys keys(path.string()); });
     CHECK(why.find(path.string()) == 0);
     CHECK(why.find("secret") == std::string::npos);
     return why;

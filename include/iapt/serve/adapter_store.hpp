@@ -193,6 +193,7 @@ class adapter_store {
   void load(const std::string& tenant, reading& found) {
     for (int tries = 1;; ++tries) {
       std::exception_ptr failure;
+      state now = {};
       {
         const descriptor held = hold_folder(found.as.folder);
         found = {.as = require(tenant)};
@@ -202,8 +203,8 @@ class adapter_store {
             const std::filesystem::filesystem_error& why) {
           failure = std::make_exception_ptr(io_error(why.what()));
         }
+        now = require(tenant);
       }
-      const state now = require(tenant);
       if (now == found.as) {
         if (failure) refuse(failure);
         return;
