@@ -24,14 +24,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (utf8::find_invalid(text) == std::string_view::npos) (void)words.encode(text.substr(0, 4096));
   });
-  fuzz::refuses_or_reads([&] {
-    tokenizer_spec spec;
-    spec.tokens = {"a"};
-    const std::string file(text);
-    read_tokenizer_config(spec, {.folder = "fuzz", .config = file});
-    read_tokenizer_config(spec, {.folder = "fuzz", .special_tokens_map = file, .added_tokens = file});
-    (void)read_eos_token_ids(text, "fuzz_config.json");
-  });
+  const std::string file(text);
+  for (const tokenizer_side_files& files : {tokenizer_side_files{.folder = "fuzz", .config = file},
+                                            tokenizer_side_files{.folder = "fuzz", .special_tokens_map = file},
+                                            tokenizer_side_files{.folder = "fuzz", .added_tokens = file}})
+    fuzz::refuses_or_reads([&] {
+      tokenizer_spec spec;
+      spec.tokens = {"a"};
+      read_tokenizer_config(spec, files);
+    });
+  fuzz::refuses_or_reads([&] { (void)read_eos_token_ids(text, "fuzz_config.json"); });
   return 0;
 }
 IAPT_FUZZ_MUTATE(iapt::fuzz::mutate_json);
