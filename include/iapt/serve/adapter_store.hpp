@@ -196,7 +196,8 @@ class adapter_store {
       state now = {};
       {
         const descriptor held = hold_folder(found.as.folder);
-        found = {.as = require(tenant)};
+        found = reading();
+        found.as = require(tenant);
         try {
           load(found);
         } catch (const error&) { failure = std::current_exception(); } catch (
@@ -210,7 +211,7 @@ class adapter_store {
         return;
       }
       if (tries == 8) throw transient_error(found.as.folder.string() + ": changes while it is read");
-      found = {.as = now};
+      found.as = now;
       std::this_thread::sleep_for(std::chrono::milliseconds(1 << tries));  // who writes it may need the time
     }
   }
