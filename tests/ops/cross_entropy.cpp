@@ -63,7 +63,8 @@ TEST_CASE("cross_entropy of no rows: 0 of a given count, refused as a mean", "[o
   test_backend backend = with_threads(1);
   const auto check = [&]<class T>(T) {
     tape<test_backend> t(backend);
-    const auto x = tracked<T>(backend, host_array<2>({0, 7})), w = tracked<T>(backend, random({7}));
+    const auto x = tracked<T>(backend, host_array<2>({0, 7}));
+    const auto w = tracked<T>(backend, random({7}));
     const auto logits = t(x + w);
     const auto loss = t(cross_entropy(logits, row_numbers<test_backend>(backend, {}), 20));
     CHECK(values_of(loss) == std::vector<double>{0});
