@@ -161,7 +161,8 @@ class server {
                  }});
     for (const bool chat : {false, true})
       routes_.add({"POST", chat ? "/v1/chat/completions" : "/v1/completions", false, [this, chat](exchange from) {
-                     queue_.run(granted(from->request).number, from, [this, from, chat] { complete(from, chat); });
+                     const api_keys::client& client = granted(from->request);
+                     queue_.run(client.number, from, [this, from, &client, chat] { complete(from, client, chat); });
                    }});
   }
 
@@ -239,8 +240,8 @@ class server {
   }
 
   // ---- the answer ----
-  void complete(const std::shared_ptr<http_exchange>& exchange, bool chat) {
-    const auto& grant = granted(exchange->request);
+  // For a client, which the keys hold.
+  void complete(const std::shared_ptr<http_exchange>& exchange, const api_keys::client& grant, bool chat) {
     const auto asked = openai_request::parse(exchange->request.body, chat);
     std::string().swap(exchange->request.body);  // it may be long, and the answer take its time
     require_model(grant, asked.model);

@@ -74,8 +74,7 @@ struct data_set {
 
 /// Turns the fields of a line into tokens. Lines of three formats may stand in one file:
 ///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion. Where a token
-///   that
-///     ends an answer stands there already, perhaps with white space behind it, the completion ends with that one;
+///     that ends an answer stands there already, perhaps with white space behind it, the completion ends with that one;
 ///   - `instruction`, `output` and perhaps `input` (behind the instruction, an empty line between): one user message
 ///     and its answer, through the chat template;
 ///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
