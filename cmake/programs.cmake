@@ -3,22 +3,12 @@
 # a translation unit for each type of number that is stored there, made here of NAME.hpp and the backend's header.
 # What they need beside the library. None is left out without a word: without its library configuring stops.
 option(IAPT_SERVE "Build examples/serve, the server (Boost.Beast, libsodium)" ON)
-find_path(IAPT_CLI11_INCLUDE_DIR CLI/CLI.hpp)
-find_path(IAPT_BOOST_INCLUDE_DIR boost/beast/http.hpp)
-find_path(IAPT_SODIUM_INCLUDE_DIR sodium.h)
-find_library(IAPT_SODIUM_LIBRARY sodium)
-mark_as_advanced(IAPT_CLI11_INCLUDE_DIR IAPT_BOOST_INCLUDE_DIR IAPT_SODIUM_INCLUDE_DIR IAPT_SODIUM_LIBRARY)
 set(missing "")
-if(NOT IAPT_CLI11_INCLUDE_DIR)
-  list(APPEND missing "CLI11 (Debian: libcli11-dev, elsewhere set IAPT_CLI11_INCLUDE_DIR)")
-endif()
-if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE AND NOT IAPT_BOOST_INCLUDE_DIR)
-  list(APPEND missing "Boost.Beast of Boost 1.74 or later, for examples/serve (Debian: libboost-dev, elsewhere set \
-IAPT_BOOST_INCLUDE_DIR, without that program -DIAPT_SERVE=OFF)")
-endif()
-if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE AND NOT (IAPT_SODIUM_INCLUDE_DIR AND IAPT_SODIUM_LIBRARY))
-  list(APPEND missing "libsodium, for the digests of API keys in examples/serve (Debian: libsodium-dev, elsewhere set \
-IAPT_SODIUM_INCLUDE_DIR and IAPT_SODIUM_LIBRARY, without that program -DIAPT_SERVE=OFF)")
+iapt_find_library(missing cli11 CLI/CLI.hpp "" libcli11-dev CLI11)
+if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE)
+  set(serve "for examples/serve, or -DIAPT_SERVE=OFF")
+  iapt_find_library(missing boost boost/beast/http.hpp "" libboost-dev "Boost.Beast of Boost 1.74 or later, ${serve}")
+  iapt_find_library(missing sodium sodium.h sodium libsodium-dev "libsodium, ${serve}")
 endif()
 if(IAPT_BUILD_BENCH)
   find_package(benchmark QUIET)
@@ -64,16 +54,13 @@ endfunction()
 
 # What all programs are compiled and linked with, and what some are beside that.
 add_library(program_base INTERFACE)
-target_link_libraries(program_base INTERFACE iapt::iapt iapt_warnings)
+target_link_libraries(program_base INTERFACE iapt::iapt iapt::cli11 iapt_warnings)
 target_include_directories(program_base INTERFACE "${PROJECT_SOURCE_DIR}")
-target_include_directories(program_base SYSTEM INTERFACE "${IAPT_CLI11_INCLUDE_DIR}")
 if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE) # one unit reads Boost, and no other
   add_library(http_server STATIC "${PROJECT_SOURCE_DIR}/examples/support/http_server.cpp")
-  target_link_libraries(http_server PUBLIC program_base)
-  target_include_directories(http_server SYSTEM PUBLIC "${IAPT_BOOST_INCLUDE_DIR}")
+  target_link_libraries(http_server PUBLIC program_base iapt::boost)
   add_library(program_base_serve INTERFACE)
-  target_include_directories(program_base_serve SYSTEM INTERFACE "${IAPT_SODIUM_INCLUDE_DIR}")
-  target_link_libraries(program_base_serve INTERFACE http_server "${IAPT_SODIUM_LIBRARY}")
+  target_link_libraries(program_base_serve INTERFACE http_server iapt::sodium)
 endif()
 
 function(iapt_add_programs folder)
