@@ -41,6 +41,22 @@ TEST_CASE("an atomic file that is not committed leaves nothing behind", "[io]") 
   CHECK(file_count(folder.path()) == 1);
 }
 
+TEST_CASE("an atomic file has the permissions of the one that it replaces", "[io]") {
+  namespace fs = std::filesystem;
+  const temporary_folder folder;
+  const auto path = folder.write("a.txt", "old");
+  for (const auto mode : {fs::perms(0600), fs::perms(0640)}) {
+    fs::permissions(path, mode);
+    atomic_file file(path);
+    for (const auto& entry : fs::directory_iterator(folder.path())) CHECK(entry.status().permissions() == mode);
+    file.commit();
+    CHECK(fs::status(path).permissions() == mode);
+  }
+  fs::permissions(path, fs::perms(0444));
+  write_text_file(path, "new");
+  CHECK(fs::status(path).permissions() == fs::perms(0644));  // as a file that its owner may write
+}
+
 TEST_CASE("two unfinished files of one name do not meet", "[io]") {
   const temporary_folder folder;
   atomic_file one(folder.path() / "x"), two(folder.path() / "x");

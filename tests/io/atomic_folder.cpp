@@ -56,6 +56,18 @@ TEST_CASE("an atomic folder is created and replaced whole", "[io]") {
   CHECK(names_in(folder.path()) == names{"best"});
 }
 
+TEST_CASE("an atomic folder has the permissions of the one that it replaces", "[io]") {
+  const auto kind = GENERATE(system_kind::exchanges, system_kind::renames_twice);
+  const temporary_folder folder;
+  const fs::path name = folder.path() / "best";
+  save(name, "one");
+  fs::permissions(name, fs::perms(0700)), fs::permissions(name / "state", fs::perms(0600));
+  on(kind, [&] { save(name, "two"); });
+  CHECK(contents(name / "state") == "two");
+  CHECK(fs::status(name).permissions() == fs::perms(0700));
+  CHECK(fs::status(name / "state").permissions() == fs::perms(0600));
+}
+
 TEST_CASE("an atomic folder that is not committed leaves the old one", "[io]") {
   const temporary_folder folder;
   const fs::path name = folder.path() / "best";

@@ -70,7 +70,10 @@ class atomic_folder {
   /// Flushes everything to the disk and puts the folder in place. Call it once, last.
   /// @throws io_error if the system cannot; a complete folder can still be found
   void commit() {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(partial())) sync_to_disk(entry.path());
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(partial())) {
+      keep_permissions(folder_ / entry.path().lexically_relative(partial()), entry.path());
+      sync_to_disk(entry.path());
+    }
     sync_to_disk(partial());
     const descriptor before = lock_folder(folder_, lock_kind::exclusive);  // when nobody reads it
     // A folder can be renamed to a name that is free, or an empty folder's.

@@ -65,8 +65,16 @@ inline std::vector<temporary_name> temporary_names(const std::filesystem::path& 
   return found;
 }
 
+/// Gives a file or folder the permissions of the one that it will replace, if there is one. Its owner may write it all
+/// the same. Where the system refuses, it keeps its own.
+inline void keep_permissions(const std::filesystem::path& replaced, const std::filesystem::path& by) {
+  struct stat old {};
+  if (::stat(replaced.c_str(), &old) == 0)
+    (void)::chmod(by.c_str(), (old.st_mode & 0777) | (S_ISDIR(old.st_mode) ? S_IRWXU : S_IRUSR | S_IWUSR));
+}
+
 /// A file or folder under construction, which other processes see to be so for as long as the object lives: it is
-/// locked.
+/// locked. It has the permissions of what it will replace.
 struct temporary {
   std::filesystem::path path = {};  ///< where it is
   temporary_name name = {};         ///< its parts
@@ -97,7 +105,9 @@ struct temporary {
       made.opened = descriptor(open(made.path.c_str()));
       if (!made.opened && tries == 0) refuse_call(target.string(), "create");
       // Who clears up may have found it between its creation and its lock.
-      if (made.opened && lock(made.opened) != lock_state::taken && leads_to(made.path, made.opened)) return made;
+      if (!made.opened || lock(made.opened) == lock_state::taken || !leads_to(made.path, made.opened)) continue;
+      keep_permissions(target, made.path);
+      return made;
     }
   }
 };
