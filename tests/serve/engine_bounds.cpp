@@ -143,6 +143,30 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
   }
 }
 
+TEST_CASE("a method that works again is read with the others again", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto left = std::make_shared<int>(0);
+  const auto method = share_method(lm, failing_method{left});
+  engine_type engine(lm, {.cache = room});
+  heard bad, good;
+  engine.submit(bad.request(small_tokens(6, 2), 2, method));
+  while (engine.step()) {}
+  CHECK(bad.ends == std::vector{finish_reason::failed});
+  *left = 1000;
+  engine.submit(good.request(small_tokens(6, 2), 2, method));
+  while (engine.step()) {}
+  CHECK(good.ends == std::vector{finish_reason::length});
+  heard plain, again;
+  engine.submit(plain.request(small_tokens(5, 1), 4));
+  engine.submit(again.request(small_tokens(6, 3), 4, method));
+  engine.step();
+  CHECK(engine.last_pass().prompts == 11);
+  engine.step();
+  CHECK(engine.last_pass().answers == 2);
+  engine.end_all(finish_reason::cancelled);
+}
+
 TEST_CASE("a client has no more places than it may, and keeps nobody waiting", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
