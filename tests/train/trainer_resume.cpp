@@ -151,6 +151,8 @@ TEST_CASE("a run that goes on elsewhere says that its bits differ", "[train]") {
              starts_with("resumed at step 5 of 21\nnote: the run is not bit for bit one that never stopped") &&
                  has_text("1 thread") && has_text("2 threads") && has_text(" now"));
   CHECK_THAT(go_on(2, 7), has_text("note: the run is not bit for bit one that never stopped"));
+  options.eval_batch.tokens = 7;
+  CHECK_THAT(go_on(2, 7), has_text("evaluated_at_once: ") && has_text(" 7 tokens"));
   auto run = nlohmann::ordered_json::parse(contents(folder.path() / "checkpoint/run.json"));
   run.erase("machines");  // as version 0.1 wrote it
   folder.write("checkpoint/run.json", run.dump());

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "iapt/data/batches.hpp"
+
 namespace iapt {
 
 /// The processor's name, or nothing where the system does not tell it.
@@ -25,21 +27,25 @@ constexpr const char* name_of_weights() {
     return sizeof(Number) == 8 ? "float64" : sizeof(Number) == 4 ? "float32" : "bfloat16";
 }
 
-/// What computes a run, as one JSON object. Where all of it is equal, a run goes on bit for bit as if it had never
-/// stopped; where it is not, sums round otherwise.
+/// What computes a run, and how much at once where a run may change that, as one JSON object. Where all of it is equal,
+/// a run goes on bit for bit as if it had never stopped; where it is not, sums round otherwise.
 /// @param device the backend's description: the device, its threads, the library of its products
 /// @param dtype what the model's weights are stored as
-inline nlohmann::json run_machine(const std::string& device, const std::string& dtype) {
+/// @param evaluated what goes through the model at once when evaluating
+inline nlohmann::json run_machine(const std::string& device, const std::string& dtype, const batch_limits& evaluated) {
   const std::string compiler =
 #if defined(__clang__)
       __VERSION__;  // "Clang 19.1.7"
 #else
       "GCC " __VERSION__;
 #endif
-  return {{"device", device},
-          {"dtype", dtype},
-          {"processor", processor_name()},
-          {"compiler", compiler + ", vectors of " + std::to_string(8 * __BIGGEST_ALIGNMENT__) + " bits"}};
+  return {
+      {"device", device},
+      {"dtype", dtype},
+      {"evaluated_at_once", std::to_string(evaluated.sequences) + " sequences, " + std::to_string(evaluated.tokens) +
+                                " tokens, " + std::to_string(evaluated.responses) + " of responses; 0: any number"},
+      {"processor", processor_name()},
+      {"compiler", compiler + ", vectors of " + std::to_string(8 * __BIGGEST_ALIGNMENT__) + " bits"}};
 }
 
 }  // namespace iapt

@@ -24,8 +24,8 @@ inline std::string fingerprint(std::span<const example> examples) {
   return hash.text();
 }
 
-/// The settings of a run that its results depend on. How much is evaluated at once is not among them: it changes the
-/// dev loss by rounding, but a run that ran out of memory must be able to go on.
+/// The settings of a run that its results depend on. How much is evaluated at once is not among them, but in
+/// `run_machine`: it changes the dev loss by rounding, and a run that ran out of memory must be able to go on.
 inline nlohmann::ordered_json run_settings(const train_options& o, std::span<const example> train_set,
                                            std::span<const example> dev_set) {
   const group_settings coefficients =

@@ -63,7 +63,7 @@ class trainer {
         options_(checked(options, train_set.size())),
         callbacks_(callbacks),
         settings_(run_settings(options, train_set, dev_set)),
-        machine_(run_machine(backend.description(), name_of_weights<Model, number>())),
+        machine_(run_machine(backend.description(), name_of_weights<Model, number>(), options.eval_batch)),
         order_(train_set.size(), std::size_t(options.batch), options.seed),
         optimizer_(method.parameters(), optimizer_options(options)) {
     const auto parameters = optimizer_.parameters();
