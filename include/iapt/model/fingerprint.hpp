@@ -40,14 +40,15 @@ std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind =
        {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
     hash.add(n);
   if (kind == fingerprint_kind::some_tensors) {
-    const auto numbers = [&](const auto& x) {
-      for (T value : to_host(x.flat().slice(0, std::min<extent>(x.size(), 4096))))
-        hash.add(float(bfloat16(float(value))));
+    const auto first = [&](const auto& x, extent count) {
+      for (T value : to_host(x.flat().slice(0, std::min(x.size(), count)))) hash.add(float(bfloat16(float(value))));
     };
+    constexpr extent most = 4096;
     const auto first_rows = [&](const weight_matrix<T, Backend>& w) {
-      numbers(w.expanded(0, std::min(w.size(0), 4096 / std::max<extent>(w.size(1), 1) + 1)));
+      extent left = most;
+      for (extent row = 0; row < w.size(0) && left > 0; ++row, left -= w.size(1)) first(w.expanded(row, row + 1), left);
     };
-    first_rows(lm.embedding), numbers(lm.final_norm.weight);
+    first_rows(lm.embedding), first(lm.final_norm.weight, most);
     for (const auto& layer : lm.layers) first_rows(layer.attention.query.weight), first_rows(layer.mlp.down.weight);
     return hash.text();
   }
