@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adapters of many tenants: read from a folder when they are first asked for, the least recently used dropped.
 #pragma once
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -17,15 +14,14 @@
 #include <mutex>
 #include <optional>
 #include <semaphore>
-#include <set>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "iapt/io/adapter.hpp"
 #include "iapt/serve/any_method.hpp"
+#include "iapt/serve/tenant_folders.hpp"
 
 namespace iapt {
 
@@ -46,10 +42,10 @@ struct refused_adapter : io_error {
 /// Adapters by tenant. Each folder of a folder is a tenant of its name; it may come, change or go at any time. Any
 /// thread may ask. An adapter is read on the thread that asks for it first, while others that ask for it wait.
 ///
-/// A tenant's name comes from outside, so only a plain name of a folder leads anywhere. Requests at work hold their
-/// adapters themselves, so one that is dropped frees its memory when the last of them has ended. At most four are read
-/// at a time. How large an adapter is, its files' headers tell: it finds room before it is read, or is refused unread.
-/// A refusal is remembered for as long as the files stay as they are; one by the system, which may pass, is not.
+/// Requests at work hold their adapters themselves, so one that is dropped frees its memory when the last of them has
+/// ended. At most four are read at a time. How large an adapter is, its files' headers tell: it finds room before it is
+/// read, or is refused unread. A refusal is remembered for as long as the files stay as they are; one by the system,
+/// which may pass, is not.
 template <class T, class Backend>
 class adapter_store {
  public:
@@ -65,28 +61,12 @@ class adapter_store {
   /// @throws io_error if there is no such folder
   adapter_store(const language_model<T, Backend>& lm, std::filesystem::path folder, std::size_t budget,
                 runner load = {}, listener refused = {})
-      : lm_(lm), folder_(std::move(folder)), budget_(budget), run_(std::move(load)), refused_(std::move(refused)) {
-    if (!std::filesystem::is_directory(folder_)) throw io_error(folder_.string() + ": there is no such folder");
-  }
+      : lm_(lm), folders_(std::move(folder)), budget_(budget), run_(std::move(load)), refused_(std::move(refused)) {}
 
   /// The names of all tenants that are there now, in order.
-  std::vector<std::string> tenants() const {
-    namespace fs = std::filesystem;
-    std::set<std::string> names;
-    std::error_code none;
-    // A folder that is renamed while they are listed may be passed over, so they are listed again then.
-    fs::file_time_type before, after = fs::last_write_time(folder_, none);
-    int tries = 4;
-    do {
-      before = after;
-      for (fs::directory_iterator at(folder_, none), end; !none && at != end; at.increment(none))
-        if (std::string name = folder_name(at->path().filename().string()); has(name)) names.insert(std::move(name));
-      after = fs::last_write_time(folder_, none);
-    } while (after != before && --tries > 0);
-    return {names.begin(), names.end()};
-  }
+  std::vector<std::string> tenants() const { return folders_.names(); }
   /// Whether there is such a tenant now.
-  bool has(const std::string& tenant) const { return find(tenant).has_value(); }
+  bool has(const std::string& tenant) const { return folders_.find(tenant).has_value(); }
 
   /// A tenant's adapter, as its folder is now.
   /// @throws unknown_tenant if there is none
@@ -137,12 +117,7 @@ class adapter_store {
   }
 
  private:
-  // What tells one writing of an adapter from another: folder, and of its files identity, length and time.
-  struct state {
-    std::filesystem::path folder;
-    std::array<std::array<std::int64_t, 4>, adapter_files.size()> files = {};
-    bool operator==(const state&) const = default;
-  };
+  using state = tenant_folders::state;
   struct entry {
     std::shared_future<method_type> adapter = {};
     state as = {};             // that it was read in
@@ -164,28 +139,12 @@ class adapter_store {
     std::unique_ptr<reservation> room = {};
   };
 
-  // One part of a path, which leads neither up nor to what is hidden, nor to what is being written.
-  static bool is_name(const std::string& name) {
-    return !name.empty() && name[0] != '.' && !is_unfinished_name(name) &&
-           std::none_of(name.begin(), name.end(),
-                        [](unsigned char c) { return c < ' ' || c == '/' || c == '\\' || c == 0x7F; });
-  }
-  std::optional<std::filesystem::path> find(const std::string& tenant) const {
-    return is_name(tenant) ? find_adapter(folder_ / tenant) : std::nullopt;
-  }
-  // As the tenant's folder is now; the facts of a file that is not there are 0. One that is gone is forgotten.
+  // As the tenant's folder is now. One that is gone is forgotten.
   state require(const std::string& tenant) {
-    auto found = find(tenant);
-    if (!found) {
-      const std::lock_guard lock(mutex_);
-      entries_.erase(tenant);
-      throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
-    }
-    state now{*std::move(found)};
-    for (std::size_t i = 0; i < adapter_files.size(); ++i)
-      if (struct stat facts{}; ::stat((now.folder / adapter_files[i]).c_str(), &facts) == 0)
-        now.files[i] = {std::int64_t(facts.st_ino), facts.st_size, facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec};
-    return now;
+    if (auto now = folders_.look(tenant)) return *std::move(now);
+    const std::lock_guard lock(mutex_);
+    entries_.erase(tenant);
+    throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
   }
 
   // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another. Writers
@@ -200,8 +159,9 @@ class adapter_store {
         found.as = require(tenant);
         try {
           load(found);
-        } catch (const error&) { failure = std::current_exception(); } catch (
-            const std::filesystem::filesystem_error& why) {
+        } catch (const error&) {
+          failure = std::current_exception();
+        } catch (const std::filesystem::filesystem_error& why) {
           failure = std::make_exception_ptr(io_error(why.what()));
         }
         now = require(tenant);
@@ -249,7 +209,7 @@ class adapter_store {
     try {
       std::rethrow_exception(failure);
     } catch (const transient_error&) { throw; } catch (const io_error& why) {
-      std::string reason = without(why.what(), (folder_ / "").string(), "");
+      std::string reason = without(why.what(), (folders_.path() / "").string(), "");
       if (lm_.place().find('/') != std::string::npos) reason = without(reason, lm_.place(), "the model");
       throw refused_adapter(why.what(), reason);
     }
@@ -290,7 +250,7 @@ class adapter_store {
   }
 
   const language_model<T, Backend>& lm_;
-  std::filesystem::path folder_;
+  tenant_folders folders_;
   std::size_t budget_;
   runner run_;
   listener refused_;
