@@ -28,6 +28,10 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   /// @throws http_error if they are no request that can be read, or too many
   std::size_t put(std::string_view bytes) {
     if (is_done() || bytes.empty()) return 0;
+    if (at_ == 0 && !empty_line_ && bytes[0] == '\r') {  // one may come first (RFC 9112, section 2.2)
+      if (bytes.size() == 1) return 0;
+      if (bytes[1] == '\n') return empty_line_ = true, 2;
+    }
     if (!is_header_done()) return head_ends(bytes) ? parse(bytes.substr(0, at_), false) : 0;
     // Of a chunked body at least "0 CR LF CR LF" is to come, and Beast's assertions want as much at once.
     if (chunked() && bytes.size() < 5) return 0;
@@ -125,7 +129,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   }
   void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code&) override {
     for (const char c : extensions)
-      if (static_cast<unsigned char>(c) < ' ' && c != '\t')
+      if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F')
         throw http_error(400, "a chunk's line has a control character");
   }
   std::size_t on_body_impl(string_view part, error_code&) override {
@@ -140,9 +144,10 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   http_limits limits_;
-  std::size_t at_ = 0;     // bytes of the head that were looked at
-  std::size_t line_ = 0;   // where the first line of it ends
-  std::size_t taken_ = 0;  // bytes of the body, with what frames it
+  std::size_t at_ = 0;       // bytes of the head that were looked at
+  std::size_t line_ = 0;     // where the first line of it ends
+  bool empty_line_ = false;  // whether one came in front
+  std::size_t taken_ = 0;    // bytes of the body, with what frames it
   http_request request_;
 };
 

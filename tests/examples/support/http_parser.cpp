@@ -28,6 +28,7 @@ TEST_CASE("http_parser: requests are read, however their bytes come", "[examples
     CHECK(read_http(with("content-length: 5\r\n", "hello"), step).request.body == "hello");
     CHECK(read_http(chunked("2\r\nhe\r\n03;a=\"b c\";d\r\nllo\r\n0\r\nA: b\r\n\r\n"), step).request.body == "hello");
     CHECK(read_http(with("Transfer-Encoding: Chunked\r\n", "0\r\n\r\n"), step).status == 200);
+    CHECK(read_http("\r\n" + get, step).request.path == one.request.path);  // behind the body of the one before
     CHECK(read_http(with("Content-Length: 5\r\n", "hell"), step).status == 0);
     CHECK(read_http(get.substr(0, get.size() - 1), step).status == 0);
   }
@@ -50,7 +51,8 @@ TEST_CASE("http_parser: a target is a path, with or without its host", "[example
   CHECK(path("HTTPS://example.org:80?x") == "/");
   CHECK(path("http://example.org") == "/");
   CHECK(path("*", "OPTIONS") == "*");
-  CHECK(path("/%41%2f%c3%A9") == "/A/\xC3\xA9");
+  CHECK(path("/%41/%c3%A9") == "/A/\xC3\xA9");
+  CHECK(path("/v1%2fmodels%2F%25") == "/v1%2Fmodels%2F%");
   for (const char* target : {"*", "healthz", "example.org:80", "/a#b", "/%", "/%4", "/%4g", "ftp://x/", ""})
     CHECK(path(target) == "400");
 }
@@ -98,7 +100,10 @@ TEST_CASE("http_parser: what two readers could read differently is refused", "[e
       "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
-      "\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "\rGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "\r\n GET / HTTP/1.1\r\nHost: x\r\n\r\n",
       "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
       "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
       "GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
@@ -121,6 +126,7 @@ TEST_CASE("http_parser: what two readers could read differently is refused", "[e
       chunked("1;\r\nx\r\n0\r\n\r\n"),
       chunked("1;a=\r\nx\r\n0\r\n\r\n"),
       chunked("1;a=\"\n\"\r\nx\r\n0\r\n\r\n"),
+      chunked("1;a=\x7F\r\nx\r\n0\r\n\r\n"),
       chunked("1;a\nx\r\n0\r\n\r\n"),
       chunked("1,\r\nx\r\n0\r\n\r\n"),
       chunked("1\nx\r\n0\r\n\r\n"),
