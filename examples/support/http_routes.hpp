@@ -30,17 +30,17 @@ class http_routes {
   /// What answers a request; null for OPTIONS, whose answer is `options`.
   /// @throws http_error if there is nothing, or not by that method
   const route* find(const http_request& from) const {
-    if (from.path == "*") return nullptr;
+    if (from.method == "OPTIONS") return nullptr;
     for (const route& one : all_) {
       const bool below = one.path.ends_with('/') && from.path.size() > one.path.size();
       if (!(from.path == one.path || (below && from.path.starts_with(one.path)))) continue;
-      if (from.method == "OPTIONS") return nullptr;
       if (from.method == one.method || (from.method == "HEAD" && one.method == "GET")) return &one;
       throw http_error(405, "use " + one.method + " here", allowed(one));
     }
     throw http_error(404, "there is no such page");
   }
-  /// The answer to OPTIONS, for a path that there is, or all.
+  /// The answer to OPTIONS. A path that there is not has one, too: a browser asks this way before it shows a page's
+  /// script that there is nothing.
   http_answer options(const http_request& from) const {
     http_answer answer{.status = 204};
     std::string methods = "GET, HEAD, POST, OPTIONS";
@@ -80,7 +80,8 @@ class http_origins {
     if (allowed_.empty()) return found;
     if (!any_) found.add("Vary", "Origin");
     const std::string* origin = from.fields.find("Origin");
-    if (!origin || !(any_ || std::find(allowed_.begin(), allowed_.end(), *origin) != allowed_.end())) return found;
+    const bool known = origin && std::find(allowed_.begin(), allowed_.end(), *origin) != allowed_.end();
+    if (!any_ && !known) return found;
     found.add("Access-Control-Allow-Origin", any_ ? "*" : *origin);
     if (from.method != "OPTIONS") {
       found.add("Access-Control-Expose-Headers", "Retry-After");

@@ -43,15 +43,18 @@ class http_server::implementation {
     boost::system::error_code failure;
     const auto flags = tcp::resolver::passive | tcp::resolver::numeric_service;
     for (const auto& one : tcp::resolver(core_.io).resolve(host, std::to_string(port), flags, failure))
-      if (!(failure = listen(one.endpoint()))) return;
+      if (!(failure = listen(one.endpoint()))) {
+        port_ = acceptor_.local_endpoint().port();
+        return;
+      }
     throw iapt::io_error("cannot listen on " + host + ":" + std::to_string(port) + ": " + failure.message());
   }
   ~implementation() { stop(); }
   implementation(const implementation&) = delete;
   implementation& operator=(const implementation&) = delete;
 
-  int port() const { return acceptor_.local_endpoint().port(); }
   std::size_t open() const { return core_.open; }
+  int port() const { return port_; }
   void start() {
     asio::post(core_.io, [this] { accept(), watch_time(); });
     thread_ = std::thread([this] { run(); });
@@ -59,6 +62,7 @@ class http_server::implementation {
   void drain() {
     asio::post(core_.io, [this] {
       core_.draining = true;
+      acceptor_.close();
       for (const auto& one : connections()) one->close_idle();
     });
   }
@@ -99,7 +103,7 @@ class http_server::implementation {
     return failure;
   }
   void accept() {
-    if (accepting_ || stopping_ || core_.all.size() >= core_.options.connections) return;
+    if (accepting_ || !acceptor_.is_open() || core_.all.size() >= core_.options.connections) return;
     accepting_ = true;
     acceptor_.async_accept([this](boost::system::error_code failure, tcp::socket socket) {
       accepting_ = false;
@@ -124,6 +128,7 @@ class http_server::implementation {
   http_core core_;
   tcp::acceptor acceptor_{core_.io};
   asio::steady_timer timer_{core_.io};
+  int port_ = 0;
   bool accepting_ = false, stopping_ = false;
   std::thread thread_;  // the server's own
 };

@@ -84,7 +84,8 @@ class http_server {
   int port() const;
   /// Begins to take requests.
   void start();
-  /// From now on each connection ends with the answer that it waits for; those that wait for none end now.
+  /// Accepts no more connections. Each that there is ends with the answer that it waits for, or with the answer to its
+  /// first request if that is still to come; those that wait for none end now.
   void drain();
   /// Requests that came before `drain` and have not all of their answer.
   std::size_t open() const;

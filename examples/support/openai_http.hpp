@@ -2,6 +2,7 @@
 // Refusals and answers of OpenAI's interface over HTTP.
 #pragma once
 #include <exception>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,13 +13,17 @@
 
 namespace program {
 
-/// What a client is told of something that was thrown.
+/// What a client is told of something that was thrown. What is no refusal may speak of the server's files: it is for
+/// the log.
 inline iapt::openai_error refusal_of(std::exception_ptr thrown) {
   try {
     std::rethrow_exception(thrown);
   } catch (const iapt::openai_error& refusal) { return refusal; } catch (const http_error& refusal) {
     return {refusal.status, refusal.what()};
-  } catch (const std::exception& failure) { return {500, failure.what()}; }
+  } catch (const std::exception& failure) {
+    std::cerr << "iapt: a request failed: " + std::string(failure.what()) + "\n";
+    return {500, "the server failed on this request; its log says why"};
+  }
 }
 /// The answer that tells it.
 inline http_answer refuse(std::exception_ptr thrown) {
