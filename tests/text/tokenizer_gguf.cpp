@@ -15,7 +15,10 @@ gguf_tokenizer small_gguf(const std::string& pre) {
   gguf_tokenizer gguf{.source = "m.gguf", .model = "gpt2", .pre = pre, .tokens = spec.tokens};
   for (const auto& [left, right] : spec.merges) gguf.merges.push_back(left + " " + right);
   gguf.token_types.assign(spec.tokens.size(), 1);
-  for (const auto& token : spec.added) gguf.token_types[static_cast<std::size_t>(token.id)] = token.special ? 3 : 4;
+  for (const auto& token : spec.added) {
+    gguf.tokens[static_cast<std::size_t>(token.id)] = token.text;
+    gguf.token_types[static_cast<std::size_t>(token.id)] = token.special ? 3 : 4;
+  }
   return gguf;
 }
 
@@ -45,6 +48,15 @@ TEST_CASE("GGUF metadata and tokenizer.json give the same tokens", "[text]") {
   }
 }
 
+TEST_CASE("a GGUF file that does not name its pre-tokenizer", "[text]") {
+  const std::string text = "They've 1234 things, isn't it?\n\n  12345 (cafe\u0301)";
+  std::string warnings;
+  const tokenizer words(make_tokenizer_spec(small_gguf(""), [&](const std::string& said) { warnings += said; }));
+  CHECK(words.encode(text) == tokenizer(make_tokenizer_spec(small_gguf("default"))).encode(text));
+  CHECK_THAT(warnings, has_text("m.gguf: tokenizer.ggml.pre is missing; \"default\" is taken"));
+  CHECK_NOTHROW(make_tokenizer_spec(small_gguf("")));
+}
+
 TEST_CASE("GGUF metadata that are refused", "[text]") {
   auto refused = [](auto change, const std::string& reason) {
     auto gguf = small_gguf("smollm");
@@ -55,7 +67,6 @@ TEST_CASE("GGUF metadata that are refused", "[text]") {
   refused([](auto& g) { g.model = "llama"; }, "only \"gpt2\"");
   refused([](auto& g) { g.pre = "other"; }, "tokenizer.json instead");
   refused([](auto& g) { g.pre = "other"; }, "smollm, starcoder");
-  refused([](auto& g) { g.pre.clear(); }, "is missing");
   refused([](auto& g) { g.tokens.clear(); }, "no vocabulary");
   refused([](auto& g) { g.token_types.pop_back(); }, "token_type");
   refused([](auto& g) { g.merges.clear(); }, "tokenizer.ggml.merges is missing");

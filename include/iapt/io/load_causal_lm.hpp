@@ -128,9 +128,12 @@ inline tokenizer_side_files read_tokenizer_side_files(const std::filesystem::pat
 }
 
 /// The definition of a model's tokenizer.
+/// @param path the model
+/// @param warn told what is odd in a file and read all the same
 /// @throws io_error if it is missing, damaged, or of a kind that would not be reproduced exactly
-inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path));
+inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path,
+                                          const std::function<void(const std::string&)>& warn = {}) {
+  if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path), warn);
   const auto file = path / "tokenizer.json";
   tokenizer_spec spec = parse_tokenizer_json(read_text_file(file), file.string());
   read_tokenizer_config(spec, read_tokenizer_side_files(path));
@@ -148,7 +151,7 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
     throw io_error(path.string() +
                    ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
   auto lm = load_backbone<T>(path, backend, options);
-  tokenizer_spec words = load_tokenizer_spec(path);
+  tokenizer_spec words = load_tokenizer_spec(path, options.warn);
   if (extent(words.tokens.size()) > lm.config.vocabulary)
     throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.tokens.size()) +
                    " tokens, the model only " + std::to_string(lm.config.vocabulary));

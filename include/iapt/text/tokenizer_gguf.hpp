@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,13 +77,23 @@ inline const std::vector<gguf_pre_tokenizer>& gguf_pre_tokenizers() {
 
 /// Turns GGUF metadata into a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
 /// tokenizers name one in their configuration but leave out the bytes that the vocabulary lacks.
+/// @param gguf the metadata
+/// @param warn told that the file does not say how words are cut; "default" is taken then, as llama.cpp does
 /// @throws io_error for a tokenizer of another kind and for metadata that contradict each other
-inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
+inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf,
+                                          const std::function<void(const std::string&)>& warn = {}) {
   auto refuse = [&](const std::string& what) -> io_error { return io_error(gguf.source + ": " + what); };
   if (gguf.model != "gpt2")
     throw refuse("tokenizer.ggml.model is \"" + gguf.model +
                  "\", but only \"gpt2\" (byte-level BPE) is supported; use a model of the SmolLM2, Llama 3, Qwen2 or "
                  "GPT-2 family");
+  if (gguf.pre.empty()) {
+    gguf.pre = "default";
+    if (warn)
+      warn(gguf.source +
+           ": tokenizer.ggml.pre is missing; \"default\" is taken, which may cut words otherwise than the model has "
+           "learnt. Write the right name into the file, or convert the model anew");
+  }
   tokenizer_spec spec;
   spec.source = gguf.source;
   const auto& known = gguf_pre_tokenizers();
@@ -93,9 +104,9 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
     std::string names;
     for (const auto& p : known)
       for (const std::string_view name : p.names) names += (names.empty() ? "" : ", ") + std::string(name);
-    throw refuse((gguf.pre.empty() ? "tokenizer.ggml.pre is missing" : "tokenizer.ggml.pre is \"" + gguf.pre + "\"") +
-                 "; load the model's Hugging Face folder with its tokenizer.json instead, or write the right name into "
-                 "the file. Known are " +
+    throw refuse("tokenizer.ggml.pre is \"" + gguf.pre +
+                 "\"; load the model's Hugging Face folder with its tokenizer.json instead, or write the right name "
+                 "into the file. Known are " +
                  names);
   }
   spec.splits = pre->splits;
@@ -147,9 +158,11 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf) {
 }
 
 /// Reads the tokenizer's definition from a GGUF file.
+/// @param file the file
+/// @param warn as above
 /// @throws io_error for metadata of the wrong kind, and as above
 template <gguf_metadata File>
-tokenizer_spec make_tokenizer_spec(const File& file) {
+tokenizer_spec make_tokenizer_spec(const File& file, const std::function<void(const std::string&)>& warn = {}) {
   auto optional = [&]<class T>(std::optional<T>& into, const char* key) {
     if (file.find(key)) into = file.template get<T>(key);
   };
@@ -167,7 +180,7 @@ tokenizer_spec make_tokenizer_spec(const File& file) {
   optional(gguf.eom_token_id, "tokenizer.ggml.eom_token_id");
   optional(gguf.add_bos_token, "tokenizer.ggml.add_bos_token");
   otherwise_empty(gguf.chat_template, "tokenizer.chat_template");
-  return make_tokenizer_spec(std::move(gguf));
+  return make_tokenizer_spec(std::move(gguf), warn);
 }
 
 }  // namespace iapt
