@@ -15,13 +15,17 @@ import tempfile
 import make_tokens
 from transformers import AutoTokenizer
 
-TEXTS = ["x <new> y<tool>q <|im_end|> z", "two words", " <extra>ab"]
+TEXTS = ["x <new> y<tool>q <|im_end|> z", "two words", " <extra>ab", "<|im_start|> four brow"]
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}
 
 
 def token(text, special=True, **flags):
     return {"content": text, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False,
             "special": special, **flags}
+
+
+def added(id, text, special=True, **flags):
+    return {"id": id, **token(text, special, **flags)}
 
 
 def cases():
@@ -83,6 +87,14 @@ def cases():
                added_tokens={"<new>": 950, "<extra>": 940})
     yield case("added_tokens.json beside listed tokens", added_tokens_decoder=decoder, added_tokens={"<new>": 950})
     yield case("added_tokens.json with a taken id", added_tokens={"<new>": 2})
+    yield case("ids that are none of tokenizer.json's", {"added_tokens": [
+        added(900, "<new>"), added(2, "<extra>", False), added(800, "<|im_end|>", lstrip=True)]})
+    yield case("tokens that only added_tokens has, in front", {
+        "model": {"vocab": {"<|im_start|>": None, "<|im_end|>": None}},
+        "added_tokens": [added(1, "<|im_start|>"), added(2, "<|im_end|>")]}, pad_token="<new>")
+    yield case("a token in another's place", {
+        "model": {"vocab": {"<|im_start|>": None}}, "added_tokens": [added(1, "<|im_start|>"), added(2, "<|im_end|>")]},
+               added_tokens_decoder={"399": token("\u0120brow", False), "400": token("<new>")})
     yield case("chat_template", chat_template="in the configuration")
     yield case("chat_template by name", chat_template=[{"name": "tool_use", "template": "tools"},
                                                        {"name": "default", "template": "first"},

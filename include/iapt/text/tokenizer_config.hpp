@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -12,7 +11,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -20,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "iapt/core/error.hpp"
+#include "iapt/text/added_vocabulary.hpp"
 #include "iapt/text/json.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
@@ -39,10 +38,8 @@ struct tokenizer_side_files {
 class tokenizer_config_reader {
  public:
   /// Completes `spec` in place.
-  explicit tokenizer_config_reader(tokenizer_spec& spec) : spec_(spec) {
-    for (std::size_t id = 0; id < spec.tokens.size(); ++id)
-      if (!spec.tokens[id].empty()) ids_[spec.tokens[id]] = static_cast<token_id>(id);
-    for (std::size_t i = 0; i < spec.added.size(); ++i) added_[spec.added[i].text] = i;
+  explicit tokenizer_config_reader(tokenizer_spec& spec) : spec_(spec), words_(spec) {
+    for (const added_token& token : spec.listed) add(token);
   }
 
   /// Reads `files`. @throws io_error
@@ -148,7 +145,7 @@ class tokenizer_config_reader {
     std::unordered_set<std::string> special = named_texts();
     for (const added_token& token : extra_) special.insert(token.text);
     std::unordered_set<token_id> taken;  // tokenizer.json's token counts
-    for (const added_token& token : spec_.added) taken.insert(token.id);
+    for (const added_token& token : spec_.listed) taken.insert(token.id);
     for (const auto& [text, value] : root.items()) {
       if (!value.is_number_integer()) refuse("\"" + text + "\" should have a token id");
       const auto id = value.get<token_id>();
@@ -180,26 +177,15 @@ class tokenizer_config_reader {
 
     const auto id_of = [&](std::string_view name, std::optional<token_id>& into) {
       if (const auto found = names_.find(name); found != names_.end() && !found->second.text.empty())
-        into = ids_.at(found->second.text);
+        into = words_.id_of(found->second.text);
     };
     id_of("bos_token", spec_.bos);
     id_of("eos_token", spec_.eos);
   }
 
-  // Adds a token, or changes the flags of one that is there: all but `special`, which stays.
-  void add(added_token token) {
-    if (token.text.empty()) return;
-    const auto [id, is_new] = ids_.emplace(token.text, static_cast<token_id>(spec_.tokens.size()));
-    if (is_new) spec_.tokens.push_back(token.text);
-    token.id = id->second;
-    if (const auto known = added_.find(token.text); known != added_.end()) {
-      added_token& old = spec_.added[known->second];
-      token.special = token.special || old.special;
-      old = std::move(token);
-    } else {
-      added_[token.text] = spec_.added.size();
-      spec_.added.push_back(std::move(token));
-    }
+  void add(const added_token& token) {
+    words_.add(token);
+    added_.insert(token.text);
   }
 
   // Of transformers' classes these two make the pre-tokenizer themselves, others leave it as tokenizer.json has it.
@@ -231,8 +217,8 @@ class tokenizer_config_reader {
 
   tokenizer_spec& spec_;
   std::string file_;  // what is read, for messages
-  std::unordered_map<std::string, token_id> ids_;
-  std::unordered_map<std::string, std::size_t> added_;  // by their texts, where they stand in spec_.added
+  added_vocabulary words_;
+  std::unordered_set<std::string> added_;  // the texts of what was added
   std::map<std::string, added_token, std::less<>> names_;
   std::map<token_id, added_token> listed_;  // by the ids that files name
   std::vector<added_token> extra_;

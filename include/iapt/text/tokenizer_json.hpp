@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "iapt/core/error.hpp"
+#include "iapt/text/added_vocabulary.hpp"
 #include "iapt/text/json.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
@@ -159,10 +160,10 @@ class tokenizer_json_reader {
       token.lstrip = flag(item, "lstrip", false, "added_tokens");
       token.rstrip = flag(item, "rstrip", false, "added_tokens");
       token.single_word = flag(item, "single_word", false, "added_tokens");
-      if (token.text.empty()) continue;
-      place(token.text, token.id);
-      spec_.added.push_back(std::move(token));
+      if (!token.text.empty()) spec_.listed.push_back(std::move(token));
     }
+    added_vocabulary words(spec_);
+    for (const added_token& token : spec_.listed) words.add(token);
   }
 
   void read_pre_tokenizer(const json& pre) {

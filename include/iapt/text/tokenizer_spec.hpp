@@ -30,9 +30,11 @@ struct added_token {
 /// Everything a `tokenizer` is built from. Readers fill it, nothing else knows their file formats.
 struct tokenizer_spec {
   std::string source;               ///< file name or the like, for messages
-  std::vector<std::string> tokens;  ///< by id, in the byte alphabet; an empty entry is an id without a token
+  std::vector<std::string> tokens;  ///< by id, in the byte alphabet; an empty entry is an id without a token, or of an
+                                    ///< added one
   std::vector<std::pair<std::string, std::string>> merges;  ///< in the byte alphabet, first is merged first
   std::vector<added_token> added;                           ///< special and user-defined tokens
+  std::vector<added_token> listed;          ///< those of tokenizer.json as it lists them, with the ids that stand there
   std::vector<std::string> splits;          ///< patterns as in tokenizer.json; each cuts what the one before left
   bool nfc = false;                         ///< the text is put into Unicode's composed form first
   bool ignore_merges = false;               ///< a word that is in the vocabulary is one token, whatever the merges say

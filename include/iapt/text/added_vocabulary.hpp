@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gives added tokens their ids.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "iapt/text/tokenizer_spec.hpp"
+
+namespace iapt {
+
+/// The added tokens of a definition from Hugging Face's files. A token that the vocabulary has keeps its id there, each
+/// other one gets the next number behind the count of tokens, whatever ids the files name. So where ids are left out in
+/// the vocabulary, a new token may have one of another's.
+/// @par Source tokenizers 0.23
+class added_vocabulary {
+ public:
+  /// Begins with `spec.tokens` as the model's vocabulary, and no added token.
+  explicit added_vocabulary(tokenizer_spec& spec) : spec_(spec) {
+    spec.added.clear();
+    for (std::size_t id = 0; id < spec.tokens.size(); ++id)
+      if (!spec.tokens[id].empty()) ids_[spec.tokens[id]] = static_cast<token_id>(id);
+    next_ = static_cast<token_id>(ids_.size());
+  }
+
+  /// Adds a token, or changes the flags of one that is there: all but `special`, which stays. Its id is not read.
+  void add(added_token token) {
+    if (token.text.empty()) return;
+    const auto [found, is_new] = ids_.emplace(token.text, next_);
+    if (is_new) ++next_;
+    token.id = found->second;
+    if (token.special) special_.insert(token.text);
+    token.special = special_.contains(token.text);
+    if (const auto at = static_cast<std::size_t>(token.id); at >= spec_.tokens.size()) spec_.tokens.resize(at + 1);
+    const auto [place, is_first] = places_.emplace(token.id, spec_.added.size());
+    if (is_first) {
+      spec_.added.push_back(std::move(token));
+    } else {
+      spec_.added[place->second] = std::move(token);
+    }
+  }
+
+  /// The id of a token of the vocabulary, or of an added one.
+  /// @throws std::out_of_range if there is none
+  token_id id_of(const std::string& text) const { return ids_.at(text); }
+
+ private:
+  tokenizer_spec& spec_;
+  std::unordered_map<std::string, token_id> ids_;
+  std::unordered_map<token_id, std::size_t> places_;  // in spec_.added
+  std::unordered_set<std::string> special_;
+  token_id next_ = 0;
+};
+
+}  // namespace iapt
