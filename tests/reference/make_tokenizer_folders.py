@@ -28,6 +28,10 @@ def added(id, text, special=True, **flags):
     return {"id": id, **token(text, special, **flags)}
 
 
+def typed(text, special=True, **flags):
+    return {"__type": "AddedToken", **token(text, special, **flags)}
+
+
 def cases():
     def case(name, patch=None, templates=None, special_tokens_map=None, added_tokens=None, **config):
         files = {"tokenizer_config": {**FAST, **config}, "special_tokens_map": special_tokens_map,
@@ -70,7 +74,22 @@ def cases():
     yield case("a name of the model's own", image_token="<new>", image_size_token=3)
     yield case("new names", bos_token="<b>", eos_token="<e>", pad_token="<new>", unk_token="<extra>",
                extra_special_tokens=["<x>"], audio_token="<a>")
-    yield case("a name with flags", eos_token={"__type": "AddedToken", **token("<new>", lstrip=True)})
+    yield case("a name with flags", eos_token=typed("<new>", lstrip=True))
+    yield case("names of the model's own, in the order of the file", z_token="<z>", b_token="<b>", a_token="<a>")
+    yield case("names in extra_special_tokens, in the order of the file", b_token="<b>",
+               extra_special_tokens={"z": "<z>", "eos_token": "<e>", "b_token": "<x>", "a": "<a>"})
+    yield case("names with flags come first", b_token="<b>", a_token=typed("<a>"), extra_special_tokens={"c": "<c>"})
+    yield case("a token under two names, last without flags", bos_token=typed("<new>", lstrip=True), pad_token="<new>")
+    yield case("a token under two names, last with flags", bos_token="<new>",
+               pad_token=typed("<new>", False, rstrip=True))
+    yield case("a token under three names", bos_token=typed("<new>", lstrip=True), sep_token="<new>",
+               pad_token=typed("<new>", lstrip=True), cls_token=typed("<new>", rstrip=True), mask_token="<new>")
+    yield case("a named token in a list", pad_token="<new>", extra_special_tokens=[typed("<new>", False, rstrip=True)])
+    yield case("an ordinary token in a list", extra_special_tokens=[typed("<new>", False, normalized=True), "<tool>"])
+    yield case("a name of an ordinary token", pad_token="<tool>", sep_token=typed("<plain>", False, lstrip=True))
+    yield case("a name of an ordinary token beside listed tokens", pad_token="<tool>", added_tokens_decoder=decoder)
+    yield case("a listed token with its content alone that is the end", eos_token="<new>",
+               added_tokens_decoder={"900": {"content": "<new>"}})
     yield case("special_tokens_map.json", special_tokens_map={
         "eos_token": "<|im_end|>", "bos_token": token("<new>", rstrip=True), "image_token": "<extra>"})
     yield case("special_tokens_map.json with null", special_tokens_map={"eos_token": None})
@@ -82,13 +101,25 @@ def cases():
                special_tokens_map={"additional_special_tokens": ["<new>"]})
     yield case("extra_special_tokens in both files", extra_special_tokens=["<extra>"],
                special_tokens_map={"extra_special_tokens": ["<new>"]})
+    yield case("additional_special_tokens in both files, empty in one", additional_special_tokens=[],
+               special_tokens_map={"additional_special_tokens": ["<new>"]})
+    yield case("names in both files", b_token="<b>", z_token="<z>", special_tokens_map={
+        "z_token": "<new>", "a_token": token("<a>", lstrip=True),
+        "extra_special_tokens": {"c": "<c>", "b_token": "<x>"}})
     yield case("added_tokens.json", added_tokens={"<new>": 950, "<extra>": 940})
     yield case("added_tokens.json with special tokens", additional_special_tokens=["<new>"], pad_token="<extra>",
                added_tokens={"<new>": 950, "<extra>": 940})
     yield case("added_tokens.json beside listed tokens", added_tokens_decoder=decoder, added_tokens={"<new>": 950})
+    yield case("added_tokens.json with one id for two", added_tokens={"<new>": 950, "<extra>": 950, "<a>": 940})
+    yield case("added_tokens.json with special tokens by objects", pad_token=typed("<extra>", lstrip=True),
+               added_tokens={"<new>": 950, "<extra>": 940}, image_token="<new>")
+    yield case("added_tokens.json with a taken id of a named token", added_tokens={"<new>": 2},
+               pad_token=typed("<new>", rstrip=True))
     yield case("added_tokens.json with a taken id", added_tokens={"<new>": 2})
     yield case("ids that are none of tokenizer.json's", {"added_tokens": [
         added(900, "<new>"), added(2, "<extra>", False), added(800, "<|im_end|>", lstrip=True)]})
+    yield case("an id of a token twice", {"added_tokens": [
+        added(2, "<|im_end|>"), added(400, "<new>"), added(401, "<new>", False, rstrip=True), added(401, "<extra>")]})
     yield case("tokens that only added_tokens has, in front", {
         "model": {"vocab": {"<|im_start|>": None, "<|im_end|>": None}},
         "added_tokens": [added(1, "<|im_start|>"), added(2, "<|im_end|>")]}, pad_token="<new>")

@@ -11,10 +11,11 @@
 namespace iapt::test::text_tokenizer_config {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 namespace {
 
-tokenizer_side_files side_files(const json& stored) {
+tokenizer_side_files side_files(const ordered_json& stored) {
   const auto text_of = [&](const char* name) -> std::optional<std::string> {
     if (!stored["files"].contains(name)) return {};
     return stored["files"][name].dump();
@@ -25,8 +26,7 @@ tokenizer_side_files side_files(const json& stored) {
                              .added_tokens = text_of("added_tokens")};
   for (const auto& [name, text] : stored["templates"].items()) {
     const std::size_t slash = name.find('/');  // none in chat_template.jinja
-    files.templates.emplace(slash == std::string::npos ? "default" : name.substr(slash + 1, name.size() - slash - 7),
-                            text.get<std::string>());
+    files.templates[slash == std::string::npos ? "default" : name.substr(slash + 1, name.size() - slash - 7)] = text;
   }
   return files;
 }
@@ -45,10 +45,11 @@ json or_null(const std::optional<token_id>& id) { return id ? json(*id) : json()
 
 TEST_CASE("files beside tokenizer.json, as transformers reads them", "[text]") {
   // tests/reference/make_tokenizer_folders.py writes it.
-  const auto stored = json::parse(read_file(test_data("tokens/folders.json")));
-  for (const auto& c : stored["cases"]) {
+  const auto stored = ordered_json::parse(read_file(test_data("tokens/folders.json")));
+  for (const auto& in_order : stored["cases"]) {
+    const json c = in_order;
     INFO(c["name"]);
-    const tokenizer words(completed(c["patch"], side_files(c)));
+    const tokenizer words(completed(c["patch"], side_files(in_order)));
     const tokenizer_spec& spec = words.spec();
     if (!c["bos"].is_null()) CHECK(spec.bos == c["bos"].get<token_id>());  // tokenizer.json may have one
     CHECK(or_null(spec.eos) == c["eos"]);
@@ -67,6 +68,14 @@ TEST_CASE("files beside tokenizer.json, as transformers reads them", "[text]") {
     CHECK(listed == c["added"]);
     CHECK(special == c["special"]);
   }
+}
+
+TEST_CASE("of a key that stands twice the last value counts", "[text]") {
+  const auto spec = completed(json::object(), {.folder = "f", .config = R"({"extra_special_tokens": {"a": "<a>"},
+    "pad_token": "<b>", "extra_special_tokens": {"c": "<c>"}, "pad_token": "<d>"})"});
+  REQUIRE(spec.added.size() >= 2);
+  CHECK(spec.added[spec.added.size() - 2].text == "<d>");
+  CHECK(spec.added.back().text == "<c>");
 }
 
 TEST_CASE("files beside tokenizer.json that are refused", "[text]") {

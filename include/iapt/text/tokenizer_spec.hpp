@@ -25,6 +25,8 @@ struct added_token {
   bool lstrip = false;       ///< swallows the white space before it
   bool rstrip = false;       ///< swallows the white space behind it
   bool single_word = false;  ///< only where no word character stands next to it
+
+  bool operator==(const added_token&) const = default;  ///< In every member.
 };
 
 /// Everything a `tokenizer` is built from. Readers fill it, nothing else knows their file formats.
