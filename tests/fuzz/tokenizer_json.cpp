@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (utf8::find_invalid(text) == std::string_view::npos) (void)words.encode(text.substr(0, 4096));
   });
   const std::string file(text);
-  for (const tokenizer_side_files& files : {tokenizer_side_files{.folder = "fuzz", .config = file},
+  for (const tokenizer_side_files& files : {tokenizer_side_files{.folder = "fuzz", .model = file, .config = file},
                                             tokenizer_side_files{.folder = "fuzz", .special_tokens_map = file},
                                             tokenizer_side_files{.folder = "fuzz", .added_tokens = file}})
     fuzz::refuses_or_reads([&] {

@@ -16,6 +16,7 @@ import make_tokens
 from transformers import AutoTokenizer
 
 TEXTS = ["x <new> y<tool>q <|im_end|> z", "two words", " <extra>ab", "<|im_start|> four brow"]
+LEFT_OUT = "left out"
 FAST = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}
 
 
@@ -33,9 +34,10 @@ def typed(text, special=True, **flags):
 
 
 def cases():
-    def case(name, patch=None, templates=None, special_tokens_map=None, added_tokens=None, **config):
-        files = {"tokenizer_config": {**FAST, **config}, "special_tokens_map": special_tokens_map,
-                 "added_tokens": added_tokens}
+    def case(name, patch=None, templates=None, special_tokens_map=None, added_tokens=None, model=None, **config):
+        config = {key: value for key, value in {**FAST, **config}.items() if value != LEFT_OUT}
+        files = {"tokenizer_config": config, "special_tokens_map": special_tokens_map, "added_tokens": added_tokens,
+                 "config": model}
         return {"name": name, "patch": patch or {}, "templates": templates or {},
                 "files": {key: value for key, value in files.items() if value is not None}}
 
@@ -55,6 +57,34 @@ def cases():
     yield case("GPT2Tokenizer without add_prefix_space", tokenizer_class="GPT2TokenizerFast",
                bos_token="<|im_start|>", patch={
         "pre_tokenizer": {**variants["gpt2"]["pre_tokenizer"], "add_prefix_space": True}})
+    def by_class(name, tokenizer_class=LEFT_OUT, family="llama", class_there=None, patch=None, **config):
+        model = {"model_type": family, **({"tokenizer_class": class_there} if class_there else {})}
+        gpt2 = family == "llama" and "GPT2Tokenizer" in (tokenizer_class, class_there)
+        config = {"eos_token": LEFT_OUT, "pad_token": "<new>", **config}
+        return case(name, {**variants["gpt2" if gpt2 else "qwen2"], **(patch or {})}, model=model,
+                    tokenizer_class=tokenizer_class, **config)
+
+    yield by_class("names of GPT2Tokenizer", "GPT2Tokenizer")
+    yield by_class("names of Qwen2Tokenizer", "Qwen2Tokenizer", pad_token=LEFT_OUT)
+    yield by_class("a name of Qwen2Tokenizer with null", "Qwen2TokenizerFast", eos_token=None)
+    yield by_class("a name of Qwen2Tokenizer that nothing has", "Qwen2Tokenizer", pad_token="<|endoftext|>",
+                   patch={"model": {"vocab": {"<|endoftext|>": None}}, "added_tokens": [added(2, "<|im_end|>")]})
+    yield by_class("no class in qwen2", family="qwen2")
+    yield by_class("no class in qwen3", family="qwen3")
+    yield by_class("no class in llama")
+    yield by_class("any class in qwen2", "GPT2Tokenizer", "qwen2", add_prefix_space=True)
+    yield by_class("any class in mistral", "Qwen2Tokenizer", "mistral", add_prefix_space=True)
+    yield by_class("another class in qwen3", "PreTrainedTokenizerFast", "qwen3")
+    yield by_class("a class in config.json", class_there="GPT2Tokenizer")
+    yield by_class("classes in both files", "Qwen2Tokenizer", class_there="PreTrainedTokenizerFast")
+    yield by_class("Qwen2Tokenizer without tokenizer.json's tokens", "Qwen2Tokenizer", added_tokens_decoder={
+        "410": token("<new>"), **decoder, "408": token("<extra>", False)})
+    yield by_class("Qwen2Tokenizer with tokenizer.json's tokens by their ids", "Qwen2Tokenizer", patch={
+        "added_tokens": [added(900, "<new>"), added(2, "<|im_end|>"), added(800, "<extra>"), added(900, "<tool>")]})
+    yield by_class("Qwen2Tokenizer's flags of named tokens", "Qwen2Tokenizer", pad_token=typed("<new>", rstrip=True),
+                   extra_special_tokens=[typed("<extra>", lstrip=True), "<tool>"])
+    yield by_class("GPT2Tokenizer's flags of named tokens", "GPT2Tokenizer", pad_token=typed("<new>", rstrip=True),
+                   extra_special_tokens=[typed("<extra>", lstrip=True), "<tool>"])
     yield case("listed tokens, in the order of their ids",
                added_tokens_decoder={"900": token("<new>"), "800": token("<extra>", False, normalized=True)})
     yield case("a listed token with a taken id", added_tokens_decoder={"5": token("<new>")})

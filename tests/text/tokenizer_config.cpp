@@ -21,6 +21,7 @@ tokenizer_side_files side_files(const ordered_json& stored) {
     return stored["files"][name].dump();
   };
   tokenizer_side_files files{.folder = "folder",
+                             .model = text_of("config"),
                              .config = text_of("tokenizer_config"),
                              .special_tokens_map = text_of("special_tokens_map"),
                              .added_tokens = text_of("added_tokens")};
@@ -97,6 +98,7 @@ TEST_CASE("files beside tokenizer.json that are refused", "[text]") {
   config_refused(R"({"extra_special_tokens": [3]})", "\"extra_special_tokens\" should be a string");
   config_refused(R"({"added_tokens_decoder": []})", "\"added_tokens_decoder\" should be an object");
   config_refused(R"({"added_tokens_decoder": {"-1": {"content": "x"}}})", "\"-1\", which is no token id");
+  refused({.folder = "f", .model = "[]"}, "f/config.json: the file is not a JSON object");
   refused({.folder = "f", .special_tokens_map = R"({"bos_token": []})"}, "f/special_tokens_map.json: \"bos_token\"");
   refused({.folder = "f", .added_tokens = R"({"x": "y"})"}, "f/added_tokens.json: \"x\" should have a token id");
 }

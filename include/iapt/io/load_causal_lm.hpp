@@ -116,6 +116,7 @@ inline tokenizer_side_files read_tokenizer_side_files(const std::filesystem::pat
     return read_text_file(folder / name);
   };
   tokenizer_side_files files{.folder = folder.string(),
+                             .model = text_of("config.json"),
                              .config = text_of("tokenizer_config.json"),
                              .special_tokens_map = text_of("special_tokens_map.json"),
                              .added_tokens = text_of("added_tokens.json")};

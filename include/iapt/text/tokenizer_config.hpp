@@ -20,6 +20,7 @@
 #include "iapt/text/given_token.hpp"
 #include "iapt/text/json.hpp"
 #include "iapt/text/token_names.hpp"
+#include "iapt/text/tokenizer_class.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
 namespace iapt {
@@ -27,6 +28,7 @@ namespace iapt {
 /// The texts of the files beside tokenizer.json, and nothing for a file that is not there.
 struct tokenizer_side_files {
   std::string folder = {};                             ///< where they stand, for messages
+  std::optional<std::string> model = {};               ///< config.json
   std::optional<std::string> config = {};              ///< tokenizer_config.json
   std::optional<std::string> special_tokens_map = {};  ///< special_tokens_map.json
   std::optional<std::string> added_tokens = {};        ///< added_tokens.json
@@ -43,6 +45,7 @@ class tokenizer_config_reader {
   /// Reads `files`. @throws io_error
   void read(const tokenizer_side_files& files) {
     const json_object_file config(files.folder + "/tokenizer_config.json", files.config);
+    class_ = tokenizer_class_of(config, json_object_file(files.folder + "/config.json", files.model));
     names_.read_config(config);
     if (const json* listed = config.find("added_tokens_decoder"); listed && !listed->is_null()) {
       read_added_tokens_decoder(*listed, config);
@@ -85,7 +88,7 @@ class tokenizer_config_reader {
 
   // Ids that files name are but an order.
   void add_tokens() {
-    const named_tokens names = names_.names({}, listed_texts_);
+    const named_tokens names = names_.names(default_token_names(class_), listed_texts_);
     std::unordered_set<std::string> named, known;
     for (const auto& [name, token] : names)
       if (token) named.insert(token->text);
@@ -96,7 +99,8 @@ class tokenizer_config_reader {
       if (named.contains(token.text)) token.make_special();
       words.add(std::move(token));
     };
-    for (const added_token& token : spec_.listed) words.add(token), known.insert(token.text);
+    if (class_ == tokenizer_class::general)
+      for (const added_token& token : spec_.listed) words.add(token), known.insert(token.text);
     for (const auto& [id, token] : listed_) add(token);
 
     given_tokens missing;
@@ -107,6 +111,11 @@ class tokenizer_config_reader {
       if (token) miss(*token);
     for (const given_token& token : names_.extra()) miss(token);
     for (const given_token& token : missing) add(token);
+    if (class_ == tokenizer_class::qwen2) {  // it adds them anew, without flags
+      for (const auto& [name, token] : names)
+        if (token) words.add(given_token(token->text));
+      for (const given_token& token : names_.extra()) words.add(given_token(token.text));
+    }
 
     const auto id_of = [&](const char* name, std::optional<token_id>& into) {
       if (const given_token* token = names.find(name); token && !token->text.empty()) into = words.id_of(token->text);
@@ -115,16 +124,12 @@ class tokenizer_config_reader {
     id_of("eos_token", spec_.eos);
   }
 
-  // Of transformers' classes these two make the pre-tokenizer themselves, others leave it as tokenizer.json has it.
+  // A class that makes the pre-tokenizer itself has it from tokenizer_config.json.
   void read_prefix_space(const json_object_file& config) {
-    const json* name = config.find("tokenizer_class");
-    if (!name) return;
-    const bool gpt2 = *name == "GPT2Tokenizer" || *name == "GPT2TokenizerFast";
-    const bool qwen2 = *name == "Qwen2Tokenizer" || *name == "Qwen2TokenizerFast";
-    if (!gpt2 && !qwen2) return;
+    if (class_ == tokenizer_class::general) return;
     const json* found = config.find("add_prefix_space");
     spec_.prefix_space.reset();
-    if (found && *found == true) spec_.prefix_space = gpt2 ? 0 : spec_.splits.size();
+    if (found && *found == true) spec_.prefix_space = class_ == tokenizer_class::gpt2 ? 0 : spec_.splits.size();
   }
 
   void read_chat_template(const json_object_file& config, std::map<std::string, std::string> templates) {
@@ -140,6 +145,7 @@ class tokenizer_config_reader {
   }
 
   tokenizer_spec& spec_;
+  tokenizer_class class_ = tokenizer_class::general;
   token_names names_;
   std::map<token_id, given_token> listed_;                     // by the ids that files name
   std::unordered_map<std::string, given_token> listed_texts_;  // also tokens whose id another one has taken
