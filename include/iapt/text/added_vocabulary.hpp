@@ -7,13 +7,13 @@
 #include <unordered_set>
 #include <utility>
 
+#include "iapt/core/error.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
 namespace iapt {
 
 /// The added tokens of a definition from Hugging Face's files. A token that the vocabulary has keeps its id there, each
-/// other one gets the next number behind the count of tokens, whatever ids the files name. So where ids are left out in
-/// the vocabulary, a new token may have one of another's.
+/// other one gets the next number behind the count of tokens, whatever ids the files name.
 /// @par Source tokenizers 0.23
 class added_vocabulary {
  public:
@@ -26,10 +26,12 @@ class added_vocabulary {
   }
 
   /// Adds a token, or changes the flags of one that is there: all but `special`, which stays. Its id is not read.
+  /// @throws io_error if the vocabulary leaves out ids before the one that the token would have of another token: a
+  /// text would be read as that
   void add(added_token token) {
     if (token.text.empty()) return;
     const auto [found, is_new] = ids_.emplace(token.text, next_);
-    if (is_new) ++next_;
+    if (is_new) require_free(next_++, token.text);
     token.id = found->second;
     if (token.special) special_.insert(token.text);
     token.special = special_.contains(token.text);
@@ -47,6 +49,13 @@ class added_vocabulary {
   token_id id_of(const std::string& text) const { return ids_.at(text); }
 
  private:
+  void require_free(token_id id, const std::string& text) const {
+    if (const auto at = static_cast<std::size_t>(id); at < spec_.tokens.size() && !spec_.tokens[at].empty())
+      throw io_error(spec_.source + ": the vocabulary leaves out ids, so the added token \"" + text +
+                     "\" would have the id " + std::to_string(id) + " of \"" + spec_.tokens[at] +
+                     "\"; write the added tokens into the vocabulary, too, with their ids");
+  }
+
   tokenizer_spec& spec_;
   std::unordered_map<std::string, token_id> ids_;
   std::unordered_map<token_id, std::size_t> places_;  // in spec_.added
