@@ -130,9 +130,10 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
   void release();
 
   // ---- the answer ----
-  // Refuses a request before it is handled. What is left of it would be taken for the next one.
+  // Refuses a request before it is handled. What is left of it would be taken for the next one. A head that was refused
+  // as such is still there, whatever the parser has made of it.
   void refuse(std::exception_ptr why) {
-    if (!parser_->has_head() || parser_->request().has_body) keep_ = false;
+    if (!head_seen_ || parser_->request().has_body) keep_ = false;
     if (!head_seen_) fields_ = core_.handlers.fields(parser_->request());  // of what could be read
     respond(core_.handlers.refuse(why));
   }

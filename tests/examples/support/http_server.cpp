@@ -97,12 +97,15 @@ TEST_CASE("http_server: what is refused leaves nothing to be taken for a request
   for (const std::string& bytes :
        {post("/secret", hidden), post("/ok", hidden), post("/echo", hidden, "Content-Length: 5\r\n"),
         post("/echo", hidden, "Transfer-Encoding: chunked\r\n"), post("/echo", std::string(1001, 'x') + hidden),
-        "\r\n\r\n" + hidden, "GET / HTTP/1.1\n\n" + hidden,
+        "\r\n\r\n" + hidden, "GET / HTTP/1.1\n\n" + hidden, "GET /ok HTTP/1.1\r\n\r\n" + hidden,
+        get("/ok", "Host: y\r\n") + hidden, get("/ok", "Expect: x\r\n") + hidden,
+        post("/echo", "", "Transfer-Encoding: identity, chunked\r\n") + hidden,
         "DELETE /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n" + hidden}) {
     CAPTURE(bytes);
     const std::string said = own.say(bytes);
     CHECK(answers(said) == 1);
     CHECK_THAT(said, starts_with("HTTP/1.1 4") && has_text("Connection: close\r\n"));
+    CHECK(answers(own.say(get("/ok") + bytes)) == 2);  // also on a connection that has served
   }
   CHECK(answers(own.say("GET /ok HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(hidden.size()) + "\r\n\r\n" +
                         hidden + get("/nowhere", last))) == 2);  // a body is a body
@@ -248,6 +251,13 @@ TEST_CASE("http_server: its end", "[examples]") {
   second->answer({});  // which nobody hears
   CHECK(stuck.receive() == "");
   CHECK(own.count(499) == 1);
+  // Who waits to be accepted may have asked already.
+  http_pages full({.connections = 1});
+  raw_client holds = full.client(), late = full.client();
+  holds.send(get("/wait")), late.send(get("/ok"));
+  REQUIRE(full.kept());
+  full.server().drain();
+  CHECK_THAT(late.receive(), has_text("Connection: close") && ends_with("ok"));
   CHECK_THROWS_AS(http_server("no such host.", 0, {}, {}), iapt::io_error);
   CHECK_THROWS_AS(http_server("127.0.0.1", http_pages().server().port(), {.connections = 1 << 30}, {}), iapt::io_error);
   http_pages other;
