@@ -58,7 +58,7 @@ class http_fields {
 /// A request.
 struct http_request {
   std::string method;      ///< as it was sent
-  std::string path;        ///< without the query, decoded but for %2F; "*" of an OPTIONS for the whole server
+  std::string path;        ///< without the query, decoded; "*" of an OPTIONS for the whole server
   http_fields fields;      ///< of its head
   std::string body;        ///< once it has been read
   bool old = false;        ///< whether it is of HTTP/1.0
@@ -88,9 +88,9 @@ struct http_limits {
   std::size_t body = 1 << 20;   ///< of its body, without what frames chunks
 };
 
-/// The path that a request's target names: of `/path?query`, of `http://host/path?query`, or "*". It is decoded, but a
-/// %2F stays: it is part of a name, not the end of one.
-/// @throws http_error if it is none, or if a `%` is not followed by two hexadecimal digits
+/// The path that a request's target names: of `/path?query`, of `http://host/path?query`, or "*".
+/// @throws http_error if it is none, if a `%` is not followed by two hexadecimal digits, or for %2F: it is a slash in a
+/// name, and no name here has one
 /// @par Source RFC 9112, section 3.2
 inline std::string path_of_target(std::string_view target) {
   if (target == "*") return "*";
@@ -117,7 +117,8 @@ inline std::string path_of_target(std::string_view target) {
       continue;
     }
     const char c = char(digit(i + 1) * 16 + digit(i + 2));
-    path += c == '/' ? "%2F" : std::string(1, c);
+    if (c == '/') throw http_error(400, "in the request's target %2F stands for a slash in a name; no name has one");
+    path += c;
     i += 2;
   }
   return path;

@@ -62,6 +62,7 @@ class http_server::implementation {
   void drain() {
     asio::post(core_.io, [this] {
       core_.draining = true;
+      take_waiting();
       acceptor_.close();
       for (const auto& one : connections()) one->close_idle();
     });
@@ -107,14 +108,24 @@ class http_server::implementation {
     accepting_ = true;
     acceptor_.async_accept([this](boost::system::error_code failure, tcp::socket socket) {
       accepting_ = false;
-      if (failure) return;  // too many open files, say: watch_time tries again
-      boost::system::error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
-      const auto own = std::make_shared<http_connection>(std::move(socket), core_);
-      core_.all.insert(own);
-      own->next();
+      if (failure || stopping_) return;  // too many open files, say: watch_time tries again
+      add(std::move(socket));
       accept();
     });
+  }
+  void add(tcp::socket socket) {
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    const auto own = std::make_shared<http_connection>(std::move(socket), core_);
+    core_.all.insert(own);
+    own->next();
+  }
+  // Those that wait to be accepted would be reset when the socket is closed, though they may have asked already.
+  void take_waiting() {
+    boost::system::error_code failure;
+    acceptor_.non_blocking(true, failure);
+    while (!failure)
+      if (tcp::socket socket = acceptor_.accept(failure); !failure) add(std::move(socket));
   }
   void watch_time() {
     if (stopping_) return;

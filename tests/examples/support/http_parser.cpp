@@ -52,7 +52,8 @@ TEST_CASE("http_parser: a target is a path, with or without its host", "[example
   CHECK(path("http://example.org") == "/");
   CHECK(path("*", "OPTIONS") == "*");
   CHECK(path("/%41/%c3%A9") == "/A/\xC3\xA9");
-  CHECK(path("/v1%2fmodels%2F%25") == "/v1%2Fmodels%2F%");
+  CHECK(path("/v1%2fmodels") == "400");  // a proxy may see one name where this would see two
+  CHECK(path("/a%252Fb") == "/a%2Fb");
   for (const char* target : {"*", "healthz", "example.org:80", "/a#b", "/%", "/%4", "/%4g", "ftp://x/", ""})
     CHECK(path(target) == "400");
 }
