@@ -61,10 +61,11 @@ TEST_CASE("an atomic folder has the permissions of the one that it replaces", "[
   const temporary_folder folder;
   const fs::path name = folder.path() / "best";
   save(name, "one");
-  fs::permissions(name, fs::perms(0700)), fs::permissions(name / "state", fs::perms(0600));
+  const fs::perms mode = GENERATE(fs::perms(0700), fs::perms(02775));
+  fs::permissions(name, mode), fs::permissions(name / "state", fs::perms(0600));
   on(kind, [&] { save(name, "two"); });
   CHECK(contents(name / "state") == "two");
-  CHECK(fs::status(name).permissions() == fs::perms(0700));
+  CHECK(fs::status(name).permissions() == mode);
   CHECK(fs::status(name / "state").permissions() == fs::perms(0600));
 }
 

@@ -61,6 +61,7 @@ class atomic_file {
   /// Puts the finished file in place of whatever had its name. Call it once, last.
   /// @throws io_error if the system cannot; the old file is then untouched
   void commit() {
+    keep_permissions(path_, file_.path);
     if (::fsync(file_.opened.number()) != 0) refuse_call(path_.string(), "flush");
     if (std::rename(file_.path.c_str(), path_.c_str()) != 0) refuse_call(path_.string(), "replace");
     committed_ = true;

@@ -27,7 +27,8 @@ namespace iapt {
 /// @throws io_error if the folder is none, or holds files, but not the first
 inline void require_replaceable(const std::filesystem::path& folder, std::string_view first) {
   namespace fs = std::filesystem;
-  if (!fs::exists(folder)) return;
+  const descriptor held = lock_folder(place_of(folder), lock_kind::shared);  // it is not renamed between two looks
+  if (!held && errno == ENOENT) return;
   if (!fs::is_directory(folder)) throw io_error(folder.string() + ": is not a folder");
   if (!fs::is_empty(folder) && !fs::exists(folder / first))
     throw io_error(folder.string() + ": holds other files and no " + std::string(first) +
@@ -74,6 +75,7 @@ class atomic_folder {
       keep_permissions(folder_ / entry.path().lexically_relative(partial()), entry.path());
       sync_to_disk(entry.path());
     }
+    keep_permissions(folder_, partial());
     sync_to_disk(partial());
     const descriptor before = lock_folder(folder_, lock_kind::exclusive);  // when nobody reads it
     // A folder can be renamed to a name that is free, or an empty folder's.

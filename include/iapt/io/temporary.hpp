@@ -3,6 +3,7 @@
 #pragma once
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -65,16 +66,22 @@ inline std::vector<temporary_name> temporary_names(const std::filesystem::path& 
   return found;
 }
 
-/// Gives a file or folder the permissions of the one that it will replace, if there is one. Its owner may write it all
-/// the same. Where the system refuses, it keeps its own.
+/// Gives a file or folder the owner, group and permissions of the one that it will replace, if there is one. Its owner
+/// may write it all the same. Where the system does not let it have the group, the group may do what all others may.
 inline void keep_permissions(const std::filesystem::path& replaced, const std::filesystem::path& by) {
-  struct stat old {};
-  if (::stat(replaced.c_str(), &old) == 0)
-    (void)::chmod(by.c_str(), (old.st_mode & 0777) | (S_ISDIR(old.st_mode) ? S_IRWXU : S_IRUSR | S_IWUSR));
+  struct stat old {
+  }, now{};
+  if (::stat(replaced.c_str(), &old) != 0) return;
+  if (::chown(by.c_str(), old.st_uid, old.st_gid) != 0) (void)!::chown(by.c_str(), uid_t(-1), old.st_gid);
+  if (::stat(by.c_str(), &now) != 0) return;
+  mode_t mode = old.st_mode & (S_ISDIR(old.st_mode) ? 03777 : 0777);
+  mode |= S_ISDIR(old.st_mode) ? S_IRWXU : S_IRUSR | S_IWUSR;
+  if (now.st_gid != old.st_gid) mode = (mode & ~mode_t(S_IRWXG)) | (mode & S_IRWXO) << 3;
+  (void)::chmod(by.c_str(), mode);
 }
 
 /// A file or folder under construction, which other processes see to be so for as long as the object lives: it is
-/// locked. It has the permissions of what it will replace.
+/// locked. Where it will replace another one, only its owner can read it until `keep_permissions`.
 struct temporary {
   std::filesystem::path path = {};  ///< where it is
   temporary_name name = {};         ///< its parts
@@ -83,13 +90,15 @@ struct temporary {
   /// An empty file beside its target.
   /// @throws io_error if the folder is missing or not writable
   static temporary file(const std::filesystem::path& target) {
-    return make(target, [](const char* path) { return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+    return make(target, [](const char* path, bool replaces) {
+      return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
+    });
   }
   /// An empty folder beside its target.
   /// @throws io_error if the folder is missing or not writable
   static temporary folder(const std::filesystem::path& target) {
-    return make(target, [&](const char* path) {
-      return ::mkdir(path, 0777) == 0 ? ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return make(target, [](const char* path, bool replaces) {
+      return ::mkdir(path, replaces ? 0700 : 0777) == 0 ? ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     });
   }
 
@@ -102,12 +111,10 @@ struct temporary {
       std::snprintf(digits, sizeof digits, "%08x%08x", unsigned(random()), unsigned(random()));
       temporary made{.name = {target.filename().string(), digits, std::string(written_ending)}};
       made.path = target.parent_path() / made.name.text();
-      made.opened = descriptor(open(made.path.c_str()));
+      made.opened = descriptor(open(made.path.c_str(), std::filesystem::exists(target)));
       if (!made.opened && tries == 0) refuse_call(target.string(), "create");
       // Who clears up may have found it between its creation and its lock.
-      if (!made.opened || lock(made.opened) == lock_state::taken || !leads_to(made.path, made.opened)) continue;
-      keep_permissions(target, made.path);
-      return made;
+      if (made.opened && lock(made.opened) != lock_state::taken && leads_to(made.path, made.opened)) return made;
     }
   }
 };
