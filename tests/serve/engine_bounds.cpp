@@ -35,10 +35,13 @@ struct heard {
 struct failing_method {
   using matrix = tensor<double, 2, test_backend>;
   std::shared_ptr<int> left;
+  bool of_memory = false;
   template <class Context>
   matrix delta(Context&, site where, const matrix&) const {
-    if (where.layer == 1 && where.part == projection::query && (*left)-- <= 0)
+    if (where.layer == 1 && where.part == projection::query && (*left)-- <= 0) {
+      if (of_memory) throw std::bad_alloc();
       throw numeric_error("a fault of its own");
+    }
     return {};
   }
 };
@@ -143,11 +146,11 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
   }
 }
 
-TEST_CASE("a method that works again is read with the others again", "[serve]") {
+TEST_CASE("a method that memory was missing for is read with the others again", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto left = std::make_shared<int>(0);
-  const auto method = share_method(lm, failing_method{left});
+  const auto method = share_method(lm, failing_method{left, true});
   engine_type engine(lm, {.cache = room});
   heard bad, good;
   engine.submit(bad.request(small_tokens(6, 2), 2, method));

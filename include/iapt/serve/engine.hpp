@@ -167,7 +167,8 @@ class engine {
       const auto& method = shares[0].of->request.method;
       const bool alone =
           std::all_of(shares.begin(), shares.end(), [&](const share& s) { return s.of->request.method == method; });
-      if (alone && method) failing_.insert(method->number());
+      const bool of_method = !dynamic_cast<const std::bad_alloc*>(&failure);  // memory may be there the next time
+      if (alone && method && of_method) failing_.insert(method->number());
       if (alone && options_.on_failure) options_.on_failure(failure.what());
       for (const share& s : shares) {
         if (s.of->done) continue;
@@ -357,9 +358,6 @@ class engine {
   void end(job& j, finish_reason why) {
     release(j);
     j.done = true;
-    // One that has answered to the end works again: what failed was not the method, but memory, say.
-    if (j.request.method && (why == finish_reason::stop || why == finish_reason::length))
-      failing_.erase(j.request.method->number());
     if (j.request.finished) j.request.finished(why);
   }
 
@@ -369,7 +367,7 @@ class engine {
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
   std::unique_ptr<pass> long_;                 // of one of them
-  std::set<std::uint64_t> failing_;            // methods whose last request failed, by number
+  std::set<std::uint64_t> failing_;            // methods that failed, by number
   bool apart_ = false;                         // whether the last pass read a suspect's method alone
   pass_rows last_pass_;
   std::size_t preemptions_ = 0;
