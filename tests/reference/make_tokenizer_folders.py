@@ -150,7 +150,11 @@ def cases():
         added(900, "<new>"), added(2, "<extra>", False), added(800, "<|im_end|>", lstrip=True)]})
     yield case("an id of a token twice", {"added_tokens": [
         added(2, "<|im_end|>"), added(400, "<new>"), added(401, "<new>", False, rstrip=True), added(401, "<extra>")]})
+    yield case("names of the model's own in an object", model_specific_special_tokens={"z": "<z>", "a": typed("<a>")})
+    yield case("names of the model's own beside an object of them", b_token="<b>",
+               model_specific_special_tokens={"z": "<z>"})
     yield case("chat_template", chat_template="in the configuration")
+    yield case("chat_template in an object", chat_template={"other": "x", "default": "in an object"})
     yield case("chat_template by name", chat_template=[{"name": "tool_use", "template": "tools"},
                                                        {"name": "default", "template": "first"},
                                                        {"name": "default", "template": "second"}])

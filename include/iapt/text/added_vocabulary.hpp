@@ -21,17 +21,17 @@ class added_vocabulary {
   explicit added_vocabulary(tokenizer_spec& spec) : spec_(spec) {
     spec.added.clear();
     for (std::size_t id = 0; id < spec.tokens.size(); ++id)
-      if (!spec.tokens[id].empty()) ids_[spec.tokens[id]] = static_cast<token_id>(id);
-    next_ = static_cast<token_id>(ids_.size());
+      if (!spec.tokens[id].empty()) ids_[spec.tokens[id]] = static_cast<token_id>(id), last_ = id + 1;
+    vocabulary_ = ids_.size();
+    next_ = static_cast<token_id>(vocabulary_);
   }
 
   /// Adds a token, or changes the flags of one that is there: all but `special`, which stays. Its id is not read.
-  /// @throws io_error if the vocabulary leaves out ids before the one that the token would have of another token: a
-  /// text would be read as that
+  /// @throws io_error for a new token if the vocabulary leaves out ids: the number may be another token's
   void add(added_token token) {
     if (token.text.empty()) return;
     const auto [found, is_new] = ids_.emplace(token.text, next_);
-    if (is_new) require_free(next_++, token.text);
+    if (is_new) refuse_gaps(token.text), ++next_;
     token.id = found->second;
     if (token.special) special_.insert(token.text);
     token.special = special_.contains(token.text);
@@ -49,17 +49,18 @@ class added_vocabulary {
   token_id id_of(const std::string& text) const { return ids_.at(text); }
 
  private:
-  void require_free(token_id id, const std::string& text) const {
-    if (const auto at = static_cast<std::size_t>(id); at < spec_.tokens.size() && !spec_.tokens[at].empty())
-      throw io_error(spec_.source + ": the vocabulary leaves out ids, so the added token \"" + text +
-                     "\" would have the id " + std::to_string(id) + " of \"" + spec_.tokens[at] +
-                     "\"; write the added tokens into the vocabulary, too, with their ids");
+  void refuse_gaps(const std::string& text) const {
+    if (last_ != vocabulary_)
+      throw io_error(spec_.source + ": the vocabulary has " + std::to_string(vocabulary_) + " tokens, but ids up to " +
+                     std::to_string(last_ - 1) + ", so it is not certain which one the added token \"" + text +
+                     "\" has; write the added tokens into the vocabulary, too, with their ids");
   }
 
   tokenizer_spec& spec_;
   std::unordered_map<std::string, token_id> ids_;
   std::unordered_map<token_id, std::size_t> places_;  // in spec_.added
   std::unordered_set<std::string> special_;
+  std::size_t vocabulary_ = 0, last_ = 0;  // its tokens; the id behind its last one
   token_id next_ = 0;
 };
 

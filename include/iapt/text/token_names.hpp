@@ -41,6 +41,12 @@ class token_names {
       if (extra) read_extra(*extra, file, "extra_special_tokens", false);
       if (old) old_extra_ = list(*old, file, "additional_special_tokens", false);
     }
+    constexpr const char* specific = "model_specific_special_tokens";  // names that the file gives itself come instead
+    if (const nlohmann::json* named = file.find(specific); named && !named->is_null() && own_.begin() == own_.end()) {
+      if (!named->is_object())
+        file.refuse("\"" + std::string(specific) + "\" should be an object with names of tokens");
+      name_own(*named, file, specific, false);
+    }
   }
 
   /// Reads special_tokens_map.json. @throws io_error
@@ -119,8 +125,11 @@ class token_names {
       return append(value, file, key, is_map, *extra_);
     }
     extra_.reset();
+    name_own(value, file, key, is_map);
+  }
+  void name_own(const nlohmann::json& named, const json_object_file& file, const std::string& key, bool is_map) {
     for (const std::string& name : file.inner_keys.at(key))
-      own_.set(name, given_token(value[name], file, name, is_map));
+      own_.set(name, given_token(named[name], file, name, is_map));
   }
 
   named_tokens standard_;

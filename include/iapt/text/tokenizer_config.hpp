@@ -136,6 +136,9 @@ class tokenizer_config_reader {
     const json* found = config.find("chat_template");
     if (templates.empty() && found) {
       if (found->is_string()) templates["default"] = found->get<std::string>();
+      if (found->is_object())
+        for (const auto& [name, text] : found->items())
+          if (text.is_string()) templates[name] = text;
       if (found->is_array())
         for (const auto& item : *found)
           if (item.is_object() && item.value("name", json()).is_string() && item.value("template", json()).is_string())
