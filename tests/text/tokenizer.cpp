@@ -187,6 +187,7 @@ TEST_CASE("contradictory definitions are refused", "[text]") {
   };
   broken([](auto& s) { s.eos = 1 << 20; }, "x.json: the end token");
   broken([](auto& s) { s.added.push_back({.id = -1, .text = "x"}); }, "added token");
+  broken([](auto& s) { s.added.push_back({.id = 5, .text = "\xA9"}); }, "the added token of id 5");
   broken([](auto& s) { s.first = 1 << 20; }, "prompt starts with");
   broken([](auto& s) { s.merges.emplace_back("absent", "a"); }, "needs the token \"absent\"");
   broken([](auto& s) { s.splits = {"(unbalanced"}; }, "regular expression");
