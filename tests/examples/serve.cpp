@@ -6,6 +6,7 @@
 #include "iapt/backend/eigen/backend.hpp"
 #include "iapt/io/adapter.hpp"
 #include "support/moved.hpp"
+#include "support/raw_client.hpp"
 #include "support/running_server.hpp"
 
 namespace iapt::test::examples_serve {
@@ -164,15 +165,17 @@ TEST_CASE("serve: a full queue, clients that leave, and the end", "[examples][mo
   CHECK(server.reaches("requests_running", 0));
   CHECK(server.reaches("cache_blocks_free", server.metric("cache_blocks")));
 
-  // The end waits for what was asked, and refuses what is asked now.
+  // The end waits for what was asked, and refuses what is asked now: connections, and requests on those that there are.
   reply last;
   std::jthread draining([&] { last = server.ask("/v1/completions", endless(100, R"(, "stream": true)"), "-N"); });
   REQUIRE(server.reaches("requests_running", 1));
+  raw_client connected(server.port());
   server.terminate();
   int status = 200;
-  for (int i = 0; i < 100 && status == 200; ++i) status = server.ask("/healthz").status;
-  CHECK(status == 503);
-  CHECK(server.ask("/v1/completions", completion(bare_model, 1)).status == 503);
+  for (int i = 0; i < 100 && status != 0; ++i) status = server.ask("/healthz").status;
+  CHECK(status == 0);  // curl finds nobody
+  connected.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK_THAT(connected.receive(), starts_with("HTTP/1.1 503 ") && has_text("Connection: close"));
   draining.join();
   CHECK(events(last.body).back()["choices"][0]["finish_reason"] == "length");
   CHECK(server.wait() == 0);
