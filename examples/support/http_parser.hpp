@@ -57,6 +57,8 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   using error_code = boost::beast::error_code;
   using string_view = boost::beast::string_view;
   static std::string text(string_view from) { return {from.data(), from.size()}; }
+  // A byte that no field may have: all below the space but the tabulator, and DEL.
+  static bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F'; }
 
   std::size_t parse(std::string_view bytes, bool may_miss) {
     using boost::beast::http::error;
@@ -76,8 +78,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
       if ((c == '\n') != (before == '\r')) throw http_error(400, "lines of the head must end with CR LF");
       if (before == '\n' && (c == ' ' || c == '\t'))
         throw http_error(400, "a line of the head begins with a space: folded fields are not taken");
-      if ((static_cast<unsigned char>(c) < ' ' && c != '\r' && c != '\n' && c != '\t') || c == '\x7F')
-        throw http_error(400, "the head has a control character");
+      if (is_control(c) && c != '\r' && c != '\n') throw http_error(400, "the head has a control character");
       if (c == '\n' && !line_) line_ = at_ + 1;
       if (!line_ && at_ > limits_.target + 64)
         throw http_error(414, "the request's target is longer than " + std::to_string(limits_.target) + " bytes");
@@ -129,8 +130,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   }
   void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code&) override {
     for (const char c : extensions)
-      if ((static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F')
-        throw http_error(400, "a chunk's line has a control character");
+      if (is_control(c)) throw http_error(400, "a chunk's line has a control character");
   }
   std::size_t on_body_impl(string_view part, error_code&) override {
     request_.body.append(part.data(), part.size());
