@@ -160,9 +160,9 @@ class tokenizer {
     in_range(spec.eos, "the end token");
     in_range(spec.unknown, "the unknown token");
     for (const auto& token : spec.added) {
-      in_range(token.id, "the added token \"" + utf8::repair(token.text) + "\"");
       // It would cut characters in two, which the splits' matchers take for granted not to happen.
       utf8::require_valid(token.text, spec.source + ": the added token of id " + std::to_string(token.id));
+      in_range(token.id, "the added token \"" + token.text + "\"");
     }
     for (const token_id id : spec.end_of_generation) in_range(id, "a token that ends an answer");
     complete_end_of_generation(spec);
