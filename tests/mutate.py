@@ -3,6 +3,7 @@
 """Mutants of headers, judged by the tests that mirror them: what survives, no test notices.
 
     tests/mutate.py [options] include/iapt/train include/iapt/optim/adamw.hpp ...
+    tests/mutate.py --tests tests/peft/iapt/method.cpp include/iapt/peft/iapt/pooler.hpp
 
 One small change at a time in a copy of one header: `<` for `<=`, `+` for `-`, `&&` for `||`, `true` for `false`, a
 constant one more or less, a statement left out, a function left at once. Its tests (include/iapt/A/B.hpp: tests/A/B.cpp
@@ -68,11 +69,11 @@ def mutants_of(path):
     return found
 
 
-def tests_of(header):
-    """Sources of the tests that mirror a header."""
+def tests_of(header, more):
+    """Sources of the tests that mirror a header, and the further ones."""
     inner = header.relative_to(ROOT / "include" / "iapt").with_suffix("")
     folder = ROOT / "tests" / inner.parent
-    return sorted({*folder.glob(inner.name + ".cpp"), *folder.glob(inner.name + "_*.cpp")})
+    return sorted({*folder.glob(inner.name + ".cpp"), *folder.glob(inner.name + "_*.cpp"), *more})
 
 
 class Bench:
@@ -148,6 +149,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=pathlib.Path, help="headers, or folders of them")
+    parser.add_argument("--tests", nargs="+", type=pathlib.Path, default=[], help="tests that judge, too, mirrors or not")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("mutants.jsonl"), help="a line for each mutant")
     parser.add_argument("--sample", type=int, help="so many of them, drawn by the seed; without: all")
     parser.add_argument("--seed", type=int, default=1)
@@ -155,12 +157,13 @@ def main():
     parser.add_argument("--compiler", default="g++")
     chosen = parser.parse_args()
 
+    more = [path.resolve() for path in chosen.tests]
     headers = []
     for path in chosen.paths:
         headers += sorted(path.resolve().rglob("*.hpp")) if path.is_dir() else [path.resolve()]
     every = []
     for header in headers:
-        if not tests_of(header):
+        if not tests_of(header, more):
             print(f"{header.relative_to(ROOT)}: no test mirrors it", file=sys.stderr)
             continue
         every += [(header, mutant) for mutant in mutants_of(header)]
@@ -180,7 +183,7 @@ def main():
             if time.monotonic() - begin > 60 * chosen.minutes:
                 break
             start = time.monotonic()
-            result = bench.judge(header, mutant, tests_of(header))
+            result = bench.judge(header, mutant, tests_of(header, more))
             counts[result] = counts.get(result, 0) + 1
             line = header.read_text().splitlines()[number - 1].strip()
             out.write(json.dumps({"file": file, "line": number, "column": column, "change": kind, "before": line,
