@@ -16,7 +16,7 @@ using namespace iapt;
 /// The program, as its flags describe it.
 struct generation_program : inference_flags {
   static constexpr auto purpose = "Measures prefill and decoding.";
-  extent prompt = 512, fresh = 64;
+  index_t prompt = 512, fresh = 64;
 
   void add(CLI::App& app);
   template <class T, class Backend>
@@ -38,7 +38,7 @@ int generation_program::run(Backend& backend) const {
     prefill = std::min(prefill, bench::now() - start);
     start = bench::now();
     decoder reader(lm, cache, {0}, method);
-    for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
+    for (index_t k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
     decode = bench::now() - start;
   }
   rusage usage{};

@@ -38,7 +38,7 @@ double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& 
 }
 /// The best rate of a large product, in operations a second.
 double product_roof(cuda_backend& backend) {
-  const extent n = 8192;
+  const index_t n = 8192;
   tensor<bfloat16, 2, cuda_backend> a(backend, {n, n}), b(backend, {n, n}), c(backend, {n, n});
   backend.grid(1, n * n, random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than anything real
   backend.grid(1, n * n, random_uniform<bfloat16>{{b.write()}, 1, 2, 1});
@@ -49,19 +49,19 @@ double product_roof(cuda_backend& backend) {
 }
 /// Bytes a second, read and written, of a copy that no cache holds.
 double memory_roof(cuda_backend& backend) {
-  const extent n = extent(1) << 30;
+  const index_t n = index_t(1) << 30;
   tensor<float, 1, cuda_backend> a(backend, {n}), b(backend, {n});
   backend.zero(a.write(), n);
   return 8.0 * double(n) / seconds_of(backend, 10, [&] { backend.copy(b.write(), a.data(), n); });
 }
-std::vector<token_id> tokens(const transformer_config& c, extent count, std::uint64_t seed) {
+std::vector<token_id> tokens(const transformer_config& c, index_t count, std::uint64_t seed) {
   random_stream random(seed, 3);
   return bench::random_tokens(random, c, count);
 }
 method_type method_for(const backbone& lm, const numbers& n) {
   return make_iapt<key_value_generator<float, cuda_backend>>(
-      lm, {.soft_tokens = extent(n.at("soft_tokens")),
-           .bottleneck = extent(n.at("bottleneck")),
+      lm, {.soft_tokens = index_t(n.at("soft_tokens")),
+           .bottleneck = index_t(n.at("bottleneck")),
            .where = n.at("late") ? placement::late : placement::front,
            .start = prompt_start::random});
 }
@@ -71,10 +71,10 @@ numbers train(cuda_backend& backend, backbone& lm, const numbers& n) {
   lm.recompute_layers = n.at("recompute") != 0;
   method_type method = method_for(lm, n);
   adamw optimizer(method.parameters());
-  const extent batch_size = extent(n.at("batch")), instruction = extent(n.at("instruction")),
-               response = extent(n.at("response"));
+  const index_t batch_size = index_t(n.at("batch")), instruction = index_t(n.at("instruction")),
+                response = index_t(n.at("response"));
   packed_batch batch;
-  for (extent b = 0; b < batch_size; ++b) batch.add(tokens(c, instruction, 2 * b), tokens(c, response, 2 * b + 1));
+  for (index_t b = 0; b < batch_size; ++b) batch.add(tokens(c, instruction, 2 * b), tokens(c, response, 2 * b + 1));
   double loss = 0;
   const double seconds = seconds_of(backend, int(n.at("steps")), [&] {
     tape<cuda_backend> t(backend);
@@ -93,9 +93,9 @@ numbers train(cuda_backend& backend, backbone& lm, const numbers& n) {
 }
 numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool adapted) {
   const transformer_config& c = lm.config;
-  const extent batch_size = extent(n.at("batch")), prompt = extent(n.at("prompt")), fresh = extent(n.at("new"));
+  const index_t batch_size = index_t(n.at("batch")), prompt = index_t(n.at("prompt")), fresh = index_t(n.at("new"));
   packed_batch batch;
-  for (extent b = 0; b < batch_size; ++b) batch.add(tokens(c, prompt, b));
+  for (index_t b = 0; b < batch_size; ++b) batch.add(tokens(c, prompt, b));
   numbers found;
   const auto measure = [&](const auto& method) {
     double prefill = 0, decode = 0;
@@ -106,10 +106,10 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
       auto next = likeliest(lm.prefill(batch, cache, method));
       prefill = bench::now() - start;
       start = bench::now();
-      std::vector<extent> sequences;
-      for (extent b = 0; b < batch_size; ++b) sequences.push_back(b);
+      std::vector<index_t> sequences;
+      for (index_t b = 0; b < batch_size; ++b) sequences.push_back(b);
       decoder reader(lm, cache, sequences, method);
-      for (extent k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
+      for (index_t k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
       decode = bench::now() - start;
     }
     // A step of decoding reads every weight, and the keys and values of what was read.

@@ -27,19 +27,19 @@ namespace iapt::bench {
 namespace {
 
 // Sizes as in docs/method.md: a packed batch of 8 sequences of 95 rows, 23 of each with a loss.
-constexpr extent B = 8, T = 95, N = B * T, M = B * 23, D = 576, F = 1536, H = 9, G = 3, E = 64, V = 49152, R = 64,
-                 P = 4;
+constexpr index_t B = 8, T = 95, N = B * T, M = B * 23, D = 576, F = 1536, H = 9, G = 3, E = 64, V = 49152, R = 64,
+                  P = 4;
 using backend_type = eigen_backend;
 
 std::vector<row_span> instructions() {
   std::vector<row_span> spans;
-  for (extent b = 0; b < B; ++b) spans.push_back({b * T, b * T + 72});
+  for (index_t b = 0; b < B; ++b) spans.push_back({b * T, b * T + 72});
   return spans;
 }
 
 // Frozen weights, (out, in) as files store them: the backward is one product, for x.
 void frozen_products(suite& s) {
-  const auto add = [&](const std::string& name, extent rows, extent out, extent in) {
+  const auto add = [&](const std::string& name, index_t rows, index_t out, index_t in) {
     const double operations = 2.0 * double(rows * out * in);
     s.add("matmul_" + name, products(operations), products(operations), [=](backend_type& b) {
       return statement([](const auto& x, const auto& w) { return matmul(x, transposed(w)); }, trained(b, {rows, in}),
@@ -51,7 +51,7 @@ void frozen_products(suite& s) {
   add("gate_or_up_760x1536x576", N, F, D);
   add("down_760x576x1536", N, D, F);
   add("head_184x49152x576", M, V, D);
-  for (const extent rows : {1, 2, 4, 8, 16, 17, 32}) {  // decoding streams the weights from memory
+  for (const index_t rows : {1, 2, 4, 8, 16, 17, 32}) {  // decoding streams the weights from memory
     const std::string name = "matmul_decode_head_" + std::to_string(rows) + "_rows";
     s.add(name, floats(double(V * D)), {}, [=](backend_type& b) {
       return statement([](const auto& x, const auto& w) { return matmul(x, transposed(w)); }, constant(b, {rows, D}),
@@ -62,7 +62,7 @@ void frozen_products(suite& s) {
 // The same from the file's blocks: what is streamed is smaller, so decoding them is what may bind.
 void quantised_products(suite& s) {
   for (const dtype type : {dtype::q4_1, dtype::q8_0, dtype::bf16})
-    for (const extent rows : {1, 2, 4, 8, 16, 32}) {
+    for (const index_t rows : {1, 2, 4, 8, 16, 32}) {
       const quantised_rows head{nullptr, type, D};
       const double bytes = double(V * head.row_bytes());
       const std::string name = "matmul_" + std::string(name_of(type)) + "_head_" + std::to_string(rows) + "_rows";
@@ -102,7 +102,7 @@ void elementwise_statements(suite& s) {
   s.add("sum", floats(size), floats(size), [](backend_type& b) {
     return statement([](const auto& x) { return sum(x); }, trained(b, {N, F}));
   });
-  for (const extent rows : {B * P, N})
+  for (const index_t rows : {B * P, N})
     s.add("rational_" + std::to_string(rows) + "x64", floats(2.0 * double(rows * R)), floats(3.0 * double(rows * R)),
           [=](backend_type& b) {
             return statement([](const auto& x, const auto& p, const auto& q) { return rational(x, p, q); },
@@ -128,12 +128,12 @@ void row_operations(suite& s) {
   });
   s.add("gather", floats(2.0 * double(M * D)), floats(3.0 * double(M * D)), [](backend_type& b) {
     std::vector<std::int32_t> rows(M);
-    for (extent i = 0; i < M; ++i) rows[i] = std::int32_t(i * 37 % N);
+    for (index_t i = 0; i < M; ++i) rows[i] = std::int32_t(i * 37 % N);
     return statement([n = row_numbers(b, rows)](const auto& x) { return gather(x, n); }, trained(b, {N, D}));
   });
   s.add("cross_entropy", floats(double(M * V)), floats(2.0 * double(M * V)), [](backend_type& b) {
     std::vector<std::int32_t> targets(M);
-    for (extent i = 0; i < M; ++i) targets[i] = std::int32_t(i * 261 % V);
+    for (index_t i = 0; i < M; ++i) targets[i] = std::int32_t(i * 261 % V);
     return statement([n = row_numbers(b, targets)](const auto& x) { return cross_entropy(x, n); }, trained(b, {M, V}));
   });
 }
@@ -153,18 +153,18 @@ void pools(suite& s) {
 }
 
 void attentions(suite& s) {
-  const auto add = [&](const std::string& name, extent sequences, extent rows, extent past, bool backward) {
+  const auto add = [&](const std::string& name, index_t sequences, index_t rows, index_t past, bool backward) {
     const double pairs = double(sequences) * (double(rows * (rows + 1)) / 2 + double(rows * (P + past)));
     const double operations = 4.0 * pairs * double(H * E);  // two products forward, five backward
     s.add(name, products(operations), backward ? products(2.5 * operations) : work{}, [=](backend_type& b) {
       std::vector<attention_segment> segments;
-      for (extent i = 0; i < sequences; ++i) segments.push_back({i * rows, rows, i * past, past, i * P, P, 0});
+      for (index_t i = 0; i < sequences; ++i) segments.push_back({i * rows, rows, i * past, past, i * P, P, 0});
       key_values<float, backend_type> kept;
       if (past) kept = {constant(b, {sequences * past, G * E}), constant(b, {sequences * past, G * E})};
       const auto f = [=](const auto& q, const auto& k, const auto& v, const auto& soft_k, const auto& soft_v) {
         return attention(head_layout{H, G, E}, segments, q, k, v, kept, soft_k, soft_v);
       };
-      const extent n = sequences * rows, m = sequences * P, width = G * E;
+      const index_t n = sequences * rows, m = sequences * P, width = G * E;
       return statement(f, trained(b, {n, H * E}), trained(b, {n, width}), trained(b, {n, width}),
                        trained(b, {m, width}), trained(b, {m, width}));
     });

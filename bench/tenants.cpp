@@ -10,7 +10,7 @@ void tenants_program::add(CLI::App& app) {
   inference_flags::add(app);
   app.add_option("--tenants", tenants, "how many there are, of which Zipf's law draws")->capture_default_str();
   app.add_option("--beams", beams, "of each request")
-      ->check(CLI::Range(extent(1), iapt::generation_options::most_beams))
+      ->check(CLI::Range(index_t(1), iapt::generation_options::most_beams))
       ->capture_default_str();
   app.add_option("--requests", requests)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--at-once", at_once, "requests in a pass")->check(CLI::PositiveNumber)->capture_default_str();

@@ -24,9 +24,9 @@ using namespace iapt;
 struct tenants_program : inference_flags {
   static constexpr auto purpose = "Measures an engine that serves many tenants.";
   std::vector<std::size_t> tenants = {1, 16, 256, 2000};
-  std::vector<extent> beams = {1, 3};
-  extent requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, alike = 513, soft_tokens = 4,
-         bottleneck = 64, rank = 7;
+  std::vector<index_t> beams = {1, 3};
+  index_t requests = 64, at_once = 16, shortest = 16, longest = 128, fresh = 32, alike = 513, soft_tokens = 4,
+          bottleneck = 64, rank = 7;
   double temperature = 0, top_p = 1;
 
   void add(CLI::App& app);
@@ -45,8 +45,8 @@ struct tenant_trace {
     std::vector<double> up_to(tenant_count);
     double sum = 0;
     for (std::size_t k = 0; k < tenant_count; ++k) up_to[k] = sum += 1 / double(k + 1);
-    for (extent i = 0; i < f.requests; ++i) {
-      const extent length = f.shortest + extent(random.below(std::uint64_t(f.longest - f.shortest + 1)));
+    for (index_t i = 0; i < f.requests; ++i) {
+      const index_t length = f.shortest + index_t(random.below(std::uint64_t(f.longest - f.shortest + 1)));
       prompts.push_back(bench::random_tokens(random, config, length));
       const double drawn = random.uniform() * sum;
       tenants.push_back(std::size_t(std::lower_bound(up_to.begin(), up_to.end(), drawn) - up_to.begin()));
@@ -56,7 +56,7 @@ struct tenant_trace {
 
 /// Serves the trace with method_of(tenant), all requests at once from the beginning.
 template <class Model, class MethodOf>
-nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count, extent beams,
+nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count, index_t beams,
                                    MethodOf method_of) {
   using T = typename Model::value_type;
   using Backend = typename Model::backend_type;
@@ -64,8 +64,8 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
   std::map<std::size_t, shared_method<T, Backend>> methods;
   for (const std::size_t tenant : trace.tenants)
     if (tenant_count && !methods.contains(tenant)) methods[tenant] = method_of(tenant);
-  const extent blocks_of_sequence = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
-  const extent sequences = f.at_once * beams;
+  const index_t blocks_of_sequence = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
+  const index_t sequences = f.at_once * beams;
   engine<T, Backend> server(lm, {.cache = {.sequences = sequences,
                                            .blocks = (sequences + beams) * (blocks_of_sequence + 1),
                                            .block_rows = 64,
@@ -108,7 +108,7 @@ template <class Model, class MethodOf>
 nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, MethodOf method_of) {
   using T = typename Model::value_type;
   using Backend = typename Model::backend_type;
-  const extent blocks = (f.alike + f.soft_tokens) / 64 + 1;
+  const index_t blocks = (f.alike + f.soft_tokens) / 64 + 1;
   engine<T, Backend> server(lm, {.cache = {.sequences = 1,
                                            .blocks = 2 * blocks,
                                            .block_rows = 64,
@@ -137,7 +137,7 @@ int tenants_program::run(Backend& backend) const {
   const auto lm = load<T>(backend);
   using lm_type = causal_lm<T, Backend>;
   const lm_type& backbone = lm;
-  const auto print = [](const char* method, extent parameters, nlohmann::ordered_json found) {
+  const auto print = [](const char* method, index_t parameters, nlohmann::ordered_json found) {
     nlohmann::ordered_json line{{"method", method}, {"parameters", parameters}};
     line.update(found);
     std::cout << line.dump() << std::endl;
@@ -157,12 +157,12 @@ int tenants_program::run(Backend& backend) const {
   const auto front = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::front)); };
   const auto late = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::late)); };
   const auto unmerged = [&](std::size_t k) { return share_method(backbone, lora(k)); };
-  const extent of_iapt = parameter_count(iapt(0, placement::front).parameters());
+  const index_t of_iapt = parameter_count(iapt(0, placement::front).parameters());
   const auto plain = [&](std::size_t k) { return share_method(backbone, prefix(k)); };
   const auto mixed = [&](std::size_t k) { return k % 3 == 0 ? front(k) : k % 3 == 1 ? late(k) : unmerged(k); };
-  const extent of_lora = parameter_count(lora(0).parameters()), of_prefix = parameter_count(prefix(0).parameters());
+  const index_t of_lora = parameter_count(lora(0).parameters()), of_prefix = parameter_count(prefix(0).parameters());
   print("IAPT late, a prompt sent again", of_iapt, send_alike(backbone, *this, late));
-  for (const extent width : beams) {
+  for (const index_t width : beams) {
     print("bare", 0, serve_trace(backbone, *this, 0, width, front));
     for (const std::size_t count : tenants) {
       print("IAPT front", of_iapt, serve_trace(backbone, *this, count, width, front));

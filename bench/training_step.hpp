@@ -17,7 +17,7 @@ using namespace iapt;
 struct training_step_program : common_flags {
   static constexpr auto purpose = "Measures training steps.";
   std::string where = "front";
-  extent batch_size = 8, instruction = 72, response = 23, steps = 5;
+  index_t batch_size = 8, instruction = 72, response = 23, steps = 5;
 
   void add(CLI::App& app);
   template <class T, class Backend>
@@ -27,7 +27,7 @@ struct training_step_program : common_flags {
 // Best rate of a large product, in GFLOP/s.
 template <class T, class Backend>
 double product_rate(Backend& backend) {
-  const extent m = 768, n = 1536, k = 576;
+  const index_t m = 768, n = 1536, k = 576;
   const auto a = random_normal<T>(backend, extents<2>{m, k}, 1, random_stream(1));
   const auto b = random_normal<T>(backend, extents<2>{n, k}, 1, random_stream(2));
   inference<Backend> run(backend);
@@ -49,11 +49,11 @@ int training_step_program::run(Backend& backend) const {
   auto method = make_iapt<key_value_generator<compute_type<T>, Backend>>(lm, options);
   adamw optimizer(method.parameters());
   random_stream random(1);
-  const auto tokens = [&](extent count) { return bench::random_tokens(random, lm.config, count); };
+  const auto tokens = [&](index_t count) { return bench::random_tokens(random, lm.config, count); };
   packed_batch batch;
-  for (extent b = 0; b < batch_size; ++b) batch.add(tokens(instruction), tokens(response));
+  for (index_t b = 0; b < batch_size; ++b) batch.add(tokens(instruction), tokens(response));
   double spent = 0;
-  for (extent i = 0; i <= steps; ++i) {  // the first warms up
+  for (index_t i = 0; i <= steps; ++i) {  // the first warms up
     const double start = bench::now();
     tape<Backend> t(backend);
     const auto logits = lm(t, batch, method);

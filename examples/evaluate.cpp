@@ -12,10 +12,10 @@ void evaluate_program::add(CLI::App& app) {
   app.add_option("--metric", metric)->check(CLI::IsMember({"exact", "loss", "choice"}))->capture_default_str();
   app.add_option("--limit", limit, "examples at most; 0: all")->check(between<std::size_t>(0));
   app.add_option("--max-new", max_new, "tokens of an answer at most")
-      ->check(between<extent>(1, 1000000))
+      ->check(between<index_t>(1, 1000000))
       ->capture_default_str();
   app.add_option("--beams", beams, "with exact: continuations that are followed side by side")
-      ->check(between<extent>(1, generation_options::most_beams))
+      ->check(between<index_t>(1, generation_options::most_beams))
       ->capture_default_str();
   app.add_option("--write", write, "with exact: a file for the generated answers, as JSONL")->check(not_empty());
 }

@@ -21,7 +21,7 @@ struct evaluate_program : adapted_flags {
   static constexpr auto purpose = "Measures a language model on JSONL.";
   std::string data, metric = "loss", write;
   std::size_t limit = 0;
-  extent max_new = 256, beams = 1;
+  index_t max_new = 256, beams = 1;
 
   void add(CLI::App& app);
   void settle();  // what flags mean together
@@ -48,7 +48,7 @@ void exact(const Adapted& adapted, const evaluate_program& f, const std::vector<
   };
   std::size_t longest = 0;
   for (const example& e : examples) longest = std::max(longest, e.instruction.size());
-  warn_if_too_long(lm, extent(longest) + f.max_new, "the longest prompt with --max-new");
+  warn_if_too_long(lm, index_t(longest) + f.max_new, "the longest prompt with --max-new");
   std::optional<atomic_file> written;
   if (!f.write.empty()) written.emplace(f.write);
   std::size_t right = 0;

@@ -11,13 +11,13 @@ void generate_program::add(CLI::App& app) {
   app.add_option("--prompt", prompt, "the text to continue")->required();
   app.add_flag("--chat", chat, "the prompt is a user's message: put it through the model's chat template");
   app.add_option("--max-new", options.max_new, "tokens at most")
-      ->check(between<extent>(1, 1000000))
+      ->check(between<index_t>(1, 1000000))
       ->capture_default_str();
   sampling_options& s = options.sampling;
   app.add_option("--temperature", s.temperature, "divides the logits; 0: always the likeliest token")
       ->check(between<double>(0))
       ->capture_default_str();
-  app.add_option("--top-k", s.top_k, "draw from the k likeliest tokens; 0: from all")->check(between<extent>(0));
+  app.add_option("--top-k", s.top_k, "draw from the k likeliest tokens; 0: from all")->check(between<index_t>(0));
   app.add_option("--top-p", s.top_p, "draw from the fewest tokens of this probability together")
       ->check(between<double>(0, 1))
       ->capture_default_str();
@@ -35,7 +35,7 @@ void generate_program::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--seed", s.seed, "of the draws")->check(between<std::uint64_t>(0))->capture_default_str();
   app.add_option("--beams", options.beams, "continuations that are followed side by side, of which the best is shown")
-      ->check(between<extent>(1, generation_options::most_beams))
+      ->check(between<index_t>(1, generation_options::most_beams))
       ->capture_default_str();
   app.add_option("--length-penalty", options.length_penalty,
                  "of beams: a continuation of n tokens is worth its log-probability divided by n to this power")
@@ -48,7 +48,7 @@ void generate_program::add(CLI::App& app) {
       ->default_val(true);
   app.add_option("--logprobs", options.log_probabilities,
                  "write log-probabilities to standard error, as JSON: each token's and those of so many likeliest ones")
-      ->check(between<extent>(0, most_alternatives));
+      ->check(between<index_t>(0, most_alternatives));
 }
 
 void generate_program::settle() const {

@@ -51,7 +51,7 @@ int generate_program::run(Backend& backend) const {
     tokens = lm.tokenizer().encode(prompt);
   }
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
-  warn_if_too_long(lm, extent(tokens.size()) + options.max_new, "--prompt with --max-new");
+  warn_if_too_long(lm, index_t(tokens.size()) + options.max_new, "--prompt with --max-new");
   stream_decoder text(lm.tokenizer(), skip_special_tokens);
   stop_matcher until(stop);
   std::string listed;  // behind the text, or they would stand within it on a terminal

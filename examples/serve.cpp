@@ -15,8 +15,8 @@ void serve_program::add(CLI::App& app) {
   app.add_option("--port", port, "port to listen on; 0: any that is free")
       ->check(between<int>(0, 65535))
       ->capture_default_str();
-  const auto whole = [&](const char* flag, extent& value, extent least, extent most, const char* help) {
-    app.add_option(flag, value, help)->check(between<extent>(least, most))->capture_default_str();
+  const auto whole = [&](const char* flag, index_t& value, index_t least, index_t most, const char* help) {
+    app.add_option(flag, value, help)->check(between<index_t>(least, most))->capture_default_str();
   };
   whole("--kv-budget", kv_budget, 1, 1 << 24, "MiB for keys and values of the requests at work");
   const auto late =

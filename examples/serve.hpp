@@ -29,11 +29,11 @@ struct serve_program : inference_flags {
   std::vector<std::string> origins;
   int port = 8080;
   bool share_late = false, share_nothing = false;
-  extent kv_budget = 1024, adapter_budget = 1024;  // MiB
-  extent max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
-  extent running_per_key = 0, queue_per_key = 0;  // 0: half of all
-  extent max_body = 1024;                         // KiB
-  extent timeout = 600, drain_timeout = 20;       // seconds
+  index_t kv_budget = 1024, adapter_budget = 1024;  // MiB
+  index_t max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
+  index_t running_per_key = 0, queue_per_key = 0;  // 0: half of all
+  index_t max_body = 1024;                         // KiB
+  index_t timeout = 600, drain_timeout = 20;       // seconds
 
   void add(CLI::App& app);
   template <class T, class Backend>
@@ -109,10 +109,10 @@ class server {
     give_heap_back();
   }
   // Of what one key may have: where several share it, half of it unless something else is said.
-  extent share_of_key(extent said, extent all) const {
+  index_t share_of_key(index_t said, index_t all) const {
     return said > 0 ? std::min(said, all) : keys_.size() > 1 ? (all + 1) / 2 : all;
   }
-  static std::size_t mebibytes(extent count) { return std::size_t(count) << 20; }
+  static std::size_t mebibytes(index_t count) { return std::size_t(count) << 20; }
   // A GPU's backend is of one thread: there adapters are read between two passes.
   typename adapter_store<T, Backend>::runner loader() {
     if constexpr (requires(const Backend& backend) { backend.threads(); }) return {};
@@ -198,7 +198,7 @@ class server {
                          "of " + std::to_string(asked.answers()) + " answers at most " +
                              std::to_string(service_.most_of_client()) + " may be asked for at once here",
                          asked.choices > 1 ? "n" : "prompt");
-    const extent most_beams = share_of_key(flags_.running_per_key, flags_.max_running);
+    const index_t most_beams = share_of_key(flags_.running_per_key, flags_.max_running);
     if (asked.options.beams > most_beams)
       throw openai_error(400, "best_of must be at most " + std::to_string(most_beams) + " here", "best_of");
     engine_request<T, Backend> request;
@@ -212,9 +212,9 @@ class server {
     std::vector<engine_request<T, Backend>> all;
     for (std::vector<token_id>& prompt : asked.encode(lm_)) {
       request.prompt = std::move(prompt);
-      const extent most = longest_answer(asked, extent(request.prompt.size()) + request.soft_tokens());
-      for (extent i = 0; i < asked.choices; ++i) {
-        request.options = asked.options_of(extent(all.size()));
+      const index_t most = longest_answer(asked, index_t(request.prompt.size()) + request.soft_tokens());
+      for (index_t i = 0; i < asked.choices; ++i) {
+        request.options = asked.options_of(index_t(all.size()));
         request.options.max_new = most;
         auto& stop = request.options.stop;
         if (!asked.ignore_eos) stop.insert(stop.end(), stop_.begin(), stop_.end());
@@ -224,9 +224,9 @@ class server {
     return all;
   }
   // In tokens, behind so many positions.
-  extent longest_answer(const openai_request& asked, extent taken) const {
-    const extent wanted = asked.max_tokens.value_or(1);
-    extent room = service_.capacity();
+  index_t longest_answer(const openai_request& asked, index_t taken) const {
+    const index_t wanted = asked.max_tokens.value_or(1);
+    index_t room = service_.capacity();
     if (lm_.config.max_positions > 0) room = std::min(room, lm_.config.max_positions);
     if (wanted > room - taken)
       throw openai_error(400,
@@ -246,9 +246,9 @@ class server {
     std::string().swap(exchange->request.body);  // it may be long, and the answer take its time
     require_model(grant, asked.model);
     auto requests = prepare(asked);
-    extent prompts = 0;  // tokens, each prompt's once
+    index_t prompts = 0;  // tokens, each prompt's once
     for (std::size_t i = 0; i < requests.size(); i += std::size_t(asked.choices))
-      prompts += extent(requests[i].prompt.size());
+      prompts += index_t(requests[i].prompt.size());
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     const auto response = std::make_shared<openai_response>(
         exchange, asked, lm_.tokenizer(), openai_answer(asked, lm_.tokenizer(), std::to_string(++number_), now),

@@ -17,12 +17,12 @@ void train_program::add(CLI::App& app) {
   app.add_option("--out", out, "folder for the adapter, the metrics and the checkpoint")
       ->required()
       ->check(not_empty());
-  app.add_option("--epochs", options.epochs)->check(between<extent>(1, 1000000))->capture_default_str();
+  app.add_option("--epochs", options.epochs)->check(between<index_t>(1, 1000000))->capture_default_str();
   app.add_option("--batch", options.batch, "sequences in a step")
-      ->check(between<extent>(1, 1000000))
+      ->check(between<index_t>(1, 1000000))
       ->capture_default_str();
   app.add_option("--micro-batch-tokens", micro_batch_tokens, "tokens at once; 0: the whole batch")
-      ->check(between<extent>(0));
+      ->check(between<index_t>(0));
   app.add_option("--learning-rate", learning_rate)->check(between<double>(0))->capture_default_str();
   app.add_option("--coefficient-learning-rate", coefficient_learning_rate,
                  "of the learned activations; without it 1e-3, with --bilevel 1e-6")
@@ -32,14 +32,14 @@ void train_program::add(CLI::App& app) {
       ->check(between<double>(0, 1))
       ->capture_default_str();
   app.add_option("--seed", options.seed)->check(between<std::uint64_t>(0))->capture_default_str();
-  app.add_option("--eval-every", options.eval_every, "steps; 0: after each epoch")->check(between<extent>(0));
+  app.add_option("--eval-every", options.eval_every, "steps; 0: after each epoch")->check(between<index_t>(0));
   app.add_option("--patience", options.patience, "evaluations without a better dev loss that end the run; 0: any")
-      ->check(between<extent>(0));
+      ->check(between<index_t>(0));
   app.add_option("--start-text", start_text,
                  "what --init text starts from, at least as many tokens as soft tokens; without it, the first lines of "
                  "--train");
   app.add_option("--max-length", max_length, "tokens; longer sequences are reported and left out")
-      ->check(between<extent>(2))
+      ->check(between<index_t>(2))
       ->capture_default_str();
   app.add_flag("--cut-left", cut_left, "cut longer instructions on the left instead");
   app.add_flag("--recompute", recompute, "less memory, a third more time");

@@ -24,7 +24,7 @@ struct train_program : common_flags {
   train_options options;
   double learning_rate = 2.5e-3;
   std::optional<double> coefficient_learning_rate;
-  extent max_length = 768, micro_batch_tokens = 0;
+  index_t max_length = 768, micro_batch_tokens = 0;
   bool cut_left = false, recompute = false;
 
   void add(CLI::App& app);
@@ -47,7 +47,7 @@ std::vector<token_id> text_to_start_from(const Model& lm, const std::string& sta
   if constexpr (std::is_same_v<Options, iapt_options>)
     if (o.start == prompt_start::last) {
       const auto& instruction = data.examples[0].instruction;
-      if (const extent needed = o.soft_tokens + 1; extent(instruction.size()) < needed)
+      if (const index_t needed = o.soft_tokens + 1; index_t(instruction.size()) < needed)
         throw error("--init last: the first instruction of --train has " + std::to_string(instruction.size()) +
                     " tokens, " + std::to_string(needed) + " are needed for --soft-tokens " +
                     std::to_string(o.soft_tokens) + "; use fewer --soft-tokens or --init random");
@@ -55,7 +55,7 @@ std::vector<token_id> text_to_start_from(const Model& lm, const std::string& sta
     }
   std::vector<token_id> text = lm.tokenizer().encode(start_text, {.bos = false});
   for (const example& e : data.examples) {
-    if (!start_text.empty() || extent(text.size()) >= o.soft_tokens) break;
+    if (!start_text.empty() || index_t(text.size()) >= o.soft_tokens) break;
     text.insert(text.end(), e.instruction.begin(), e.instruction.end());
     text.insert(text.end(), e.response.begin(), e.response.end());
   }
@@ -139,7 +139,7 @@ template <class Method>
 typename Method::options_type train_program::chosen_options() const {
   auto chosen = options_from<Method>(given);
   chosen.seed = options.seed;
-  extent text_needed = 0;
+  index_t text_needed = 0;
   if constexpr (requires { chosen.where; })
     if (chosen.where == placement::late && given.at("init").empty()) chosen.start = prompt_start::random;
   if constexpr (requires { chosen.text_needed(); }) text_needed = chosen.text_needed();

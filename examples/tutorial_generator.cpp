@@ -15,7 +15,7 @@ using namespace iapt;
 int main() {
   eigen_backend backend{{.threads = 1}};
   using backend_type = eigen_backend;
-  const extent D = 8, R = 8, P = 2, B = 16, T = 12;
+  const index_t D = 8, R = 8, P = 2, B = 16, T = 12;
   const iapt_options options{.soft_tokens = P, .bottleneck = R, .start = prompt_start::random};
 
   // The parts of a generator: down, pool, activation, and here one matrix up.
@@ -35,10 +35,10 @@ int main() {
     auto rows = to_host(random_normal<float>(backend, extents<2>{B * T, D}, 1, random_stream(1, step)));
     std::vector<float> wanted;
     std::vector<row_span> sequences;
-    for (extent b = 0; b < B; ++b) {
+    for (index_t b = 0; b < B; ++b) {
       sequences.push_back({b * T, (b + 1) * T});
-      const extent marked = b * T + (b + step) % T;
-      for (extent i = b * T; i < (b + 1) * T; ++i) rows[i * D] = i == marked ? 3.f : 0.f;
+      const index_t marked = b * T + (b + step) % T;
+      for (index_t i = b * T; i < (b + 1) * T; ++i) rows[i * D] = i == marked ? 3.f : 0.f;
       wanted.insert(wanted.end(), P, std::abs(rows[marked * D + 1]));
     }
     const auto x = from_host(backend, extents<2>{B * T, D}, rows);

@@ -35,7 +35,7 @@ struct roof {
 template <class Product>
 double best_product_rate(const Product& product) {
   double best = 0;
-  for (const extent n : {512, 768, 1024, 1536}) {
+  for (const index_t n : {512, 768, 1024, 1536}) {
     const std::vector<float> a(n * n, 0.5f), b(n * n, 0.25f);
     std::vector<float> c(n * n);
     const double seconds = best_seconds(8, [&] { product(n, a.data(), b.data(), c.data()); });
@@ -47,20 +47,20 @@ double best_product_rate(const Product& product) {
 /// Measures the machine with the backend's number of threads; about two seconds.
 inline roof measure_roof(eigen_backend& backend) {
   roof top{};
-  top.product_rate = best_product_rate([&](extent n, const float* a, const float* b, float* c) {
+  top.product_rate = best_product_rate([&](index_t n, const float* a, const float* b, float* c) {
     backend.matmul<float>(n, n, n, {a, n}, {b, n}, {c, n}, false);
   });
 #if defined(_OPENMP)
   omp_set_num_threads(backend.threads());
 #endif
-  top.eigen_rate = best_product_rate([](extent n, const float* a, const float* b, float* c) {
+  top.eigen_rate = best_product_rate([](index_t n, const float* a, const float* b, float* c) {
     eigen_matmul<float>(n, n, n, {a, n}, {b, n}, {c, n}, false);
   });
-  const extent size = 64 << 20, part = 1 << 20;  // 256 MiB each way
+  const index_t size = 64 << 20, part = 1 << 20;  // 256 MiB each way
   std::vector<float> from(size, 1), to(size);
   top.bandwidth = 2.0 * sizeof(float) * size / best_seconds(6, [&] {
 #pragma omp parallel for num_threads(backend.threads()) schedule(static)
-                    for (extent i = 0; i < size / part; ++i)
+                    for (index_t i = 0; i < size / part; ++i)
                       std::memcpy(to.data() + i * part, from.data() + i * part, part * sizeof(float));
                   });
   return top;

@@ -23,15 +23,15 @@ inline work floats(double numbers) { return {.bytes = numbers * sizeof(float)}; 
 
 /// Numbers in ±0.5, quickly.
 template <std::size_t Rank>
-tensor<float, int(Rank), eigen_backend> constant(eigen_backend& backend, const extent (&shape)[Rank]) {
+tensor<float, int(Rank), eigen_backend> constant(eigen_backend& backend, const index_t (&shape)[Rank]) {
   tensor<float, int(Rank), eigen_backend> x(backend, std::to_array(shape));
   float* p = x.write();
-  for (extent i = 0; i < x.size(); ++i) p[i] = float((std::uint32_t(i) * 2654435761u) >> 20) / 4096 - 0.5f;
+  for (index_t i = 0; i < x.size(); ++i) p[i] = float((std::uint32_t(i) * 2654435761u) >> 20) / 4096 - 0.5f;
   return x;
 }
 /// The same, wanting a gradient.
 template <std::size_t Rank>
-tensor<float, int(Rank), eigen_backend> trained(eigen_backend& backend, const extent (&shape)[Rank]) {
+tensor<float, int(Rank), eigen_backend> trained(eigen_backend& backend, const index_t (&shape)[Rank]) {
   auto x = constant(backend, shape);
   x.track();
   return x;

@@ -15,7 +15,7 @@ inline double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 /// Tokens of a vocabulary.
-inline std::vector<token_id> random_tokens(random_stream& random, const transformer_config& c, extent count) {
+inline std::vector<token_id> random_tokens(random_stream& random, const transformer_config& c, index_t count) {
   std::vector<token_id> ids(count);
   for (token_id& id : ids) id = token_id(random.below(std::uint64_t(c.vocabulary)));
   return ids;
@@ -27,7 +27,7 @@ inline double map_weights(const transformer_config& c) {
 }
 /// Operations of a training step's products: forward everywhere, backward by the input only, and only where a gradient
 /// flows; the head on response rows.
-inline double training_operations(const transformer_config& c, extent batch, extent instruction, extent response,
+inline double training_operations(const transformer_config& c, index_t batch, index_t instruction, index_t response,
                                   bool late) {
   const double all = double(instruction + response - 1), live = late ? double(response) : all;
   const double head = double(response) * double(c.vocabulary * c.hidden);

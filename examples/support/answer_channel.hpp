@@ -28,7 +28,7 @@ class answer_channel {
   /// For the answers to this request.
   answer_channel(const iapt::openai_request& request, const iapt::tokenizer& words)
       : answers_(std::size_t(request.answers()), answer{iapt::answer_text(request, words)}), open_(answers_.size()) {
-    for (std::size_t i = 0; i < answers_.size(); ++i) answers_[i].piece.text = request.opening(iapt::extent(i), words);
+    for (std::size_t i = 0; i < answers_.size(); ++i) answers_[i].piece.text = request.opening(iapt::index_t(i), words);
   }
 
   /// A token of an answer's prompt was read.
@@ -79,7 +79,7 @@ class answer_channel {
   /// Whether one of the answers has failed, so that nobody needs the others.
   bool failed() const { return failed_; }
   /// Tokens of all answers, so far.
-  iapt::extent tokens() const {
+  iapt::index_t tokens() const {
     const std::lock_guard lock(mutex_);
     return tokens_;
   }
@@ -95,7 +95,7 @@ class answer_channel {
   mutable std::mutex mutex_;  // of what follows, but the last two
   std::vector<answer> answers_;
   std::size_t open_;  // answers that have not ended
-  iapt::extent tokens_ = 0;
+  iapt::index_t tokens_ = 0;
   std::atomic<bool> failed_ = false;
   bool done_ = false;  // of the reader
 };

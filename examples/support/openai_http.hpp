@@ -68,7 +68,7 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
   /// @param shape of the objects
   /// @param prompt tokens of the prompts
   openai_response(std::shared_ptr<http_exchange> exchange, const iapt::openai_request& asked,
-                  const iapt::tokenizer& words, iapt::openai_answer shape, iapt::extent prompt)
+                  const iapt::tokenizer& words, iapt::openai_answer shape, iapt::index_t prompt)
       : exchange_(std::move(exchange)),
         channel_(asked, words),
         shape_(std::move(shape)),
@@ -134,7 +134,7 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
   answer_channel channel_;
   iapt::openai_answer shape_;
   bool stream_;
-  iapt::extent prompt_;
+  iapt::index_t prompt_;
   bool begun_ = false;  // whether a part of a stream was given
 };
 

@@ -43,7 +43,7 @@ struct adapted_flags : inference_flags {
 
 /// Warns of sequences that are longer than the model was made for. It reads them, but may well make nothing of them.
 template <class Model>
-void warn_if_too_long(const Model& lm, iapt::extent tokens, const std::string& what) {
+void warn_if_too_long(const Model& lm, iapt::index_t tokens, const std::string& what) {
   if (const auto most = lm.config.max_positions; most > 0 && tokens > most)
     warn(what + ": " + std::to_string(tokens) + " tokens; the model was made for " + std::to_string(most) +
          " positions");

@@ -45,7 +45,7 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
   using matrix = tensor<float, 2, test_backend>;
   using turned_by = operation<rotary_op, matrix, matrix>;
   STATIC_REQUIRE(requires(turned_by a, turned_by b, const matrix& y) { a.forward(backend, y, b, y); });
-  const auto angles = [&](extent rows, extent size) { return upload_as<float>(backend, random({rows, size}, 3)); };
+  const auto angles = [&](index_t rows, index_t size) { return upload_as<float>(backend, random({rows, size}, 3)); };
   const auto compare = [&](auto first, auto second, const auto& x, const auto& y) {
     const inference<test_backend> run(backend);
     const auto a = run(first(x)), b = run(second(y));
@@ -62,7 +62,7 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
     };
     CHECK(gradients(true) == gradients(false));
   };
-  for (const extent rows : {1, 70}) {
+  for (const index_t rows : {1, 70}) {
     CAPTURE(rows);
     const auto q = tracked<float>(backend, random({rows, 36})), k = tracked<float>(backend, random({rows, 12}, 2));
     const auto turned = [](const auto& turns) { return [turns](const auto& x) { return rotary(x, turns); }; };
@@ -88,7 +88,7 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
 
 TEST_CASE("a frozen weight costs nothing", "[autograd]") {
   test_backend backend = with_threads(1);
-  const extent rows = 64, width = 1024;
+  const index_t rows = 64, width = 1024;
   const std::size_t activation = rows * width * sizeof(float), weight = width * width * sizeof(float);
   const auto x = tracked<float>(backend, random({rows, width})),
              w = upload_as<float>(backend, random({width, width}, 2));
@@ -229,7 +229,7 @@ struct toy {
   std::vector<tensor<float, 2, Backend>> weights;
   tensor<float, 1, Backend> gain;
 
-  toy(Backend& backend, int layers, extent width) : gain(tracked<float>(backend, random({width}, 9))) {
+  toy(Backend& backend, int layers, index_t width) : gain(tracked<float>(backend, random({width}, 9))) {
     for (int l = 0; l < layers; ++l) weights.push_back(tracked<float>(backend, random({width, width}, 20 + l, 0.1)));
   }
   auto layer(auto& ctx, const auto& x, int l) const {

@@ -12,11 +12,11 @@ namespace iapt::test::backend_group {
 namespace {
 
 template <class Group, class T>
-void check_group(extent n) {
+void check_group(index_t n) {
   CAPTURE(n);
   const Group group;
   std::vector<T> x(n), visits(n + 1);
-  for (extent i = 0; i < n; ++i) x[i] = T(i * 37 % 101) - 50;
+  for (index_t i = 0; i < n; ++i) x[i] = T(i * 37 % 101) - 50;
   const row<const T> in{x.data()};
   const row<T> count{visits.data()};
   group.each(n, [&](auto j) { count[j] = count(j) + T(1); });
@@ -33,7 +33,7 @@ void check_group(extent n) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("a group visits every column once; its sums and maxima", "[backend]", float, double) {
-  for (extent n : {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 100}) {
+  for (index_t n : {0, 1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 100}) {
     check_group<lone_group<TestType, pack<TestType>>, TestType>(n);
     check_group<lone_group<TestType, TestType>, TestType>(n);
     check_group<lone_group<TestType, bundle<TestType, 4>>, TestType>(n);

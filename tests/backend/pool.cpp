@@ -73,10 +73,10 @@ TEST_CASE("sizes that vary from step to step do not pile up", "[backend]") {
   counting_pool pool;
   random_stream stream(1);
   for (int step = 0; step < 300; ++step) {
-    const extent rows = 100 + extent(stream.below(900));
-    std::vector<std::pair<float*, extent>> taken;
+    const index_t rows = 100 + index_t(stream.below(900));
+    std::vector<std::pair<float*, index_t>> taken;
     for (int i = 0; i < 40; ++i) {
-      const extent n = rows * extent(1 + stream.below(8));
+      const index_t n = rows * index_t(1 + stream.below(8));
       taken.push_back({pool.take<float>(n), n});
     }
     for (const auto& [p, n] : taken) pool.give(p, n);

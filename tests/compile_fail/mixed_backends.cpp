@@ -8,8 +8,8 @@
 struct other_backend : iapt::memory_pool<other_backend> {
   void* allocate(std::size_t) { return nullptr; }
   void release(void*) {}
-  void upload(float*, const float*, iapt::extent) {}
-  void download(float*, const float*, iapt::extent) {}
+  void upload(float*, const float*, iapt::index_t) {}
+  void download(float*, const float*, iapt::index_t) {}
 };
 
 template <class Backend>

@@ -24,15 +24,15 @@ TEST_CASE("rows expand to their numbers", "[core]") {
   for (dtype type : quantised_types) {
     CAPTURE(name_of(type));
     REQUIRE(is_quantised(type));
-    const extent columns = layout_of(type).elements > 1 ? 512 : 67;
+    const index_t columns = layout_of(type).elements > 1 ? 512 : 67;
     const auto bytes = random_rows(type, 3, columns);
     const quantised_rows rows{bytes.data(), type, columns};
-    CHECK(extent(bytes.size()) == 3 * rows.row_bytes());
+    CHECK(index_t(bytes.size()) == 3 * rows.row_bytes());
     std::vector<double> out(columns);
     double largest = 0;
-    for (extent i = 0; i < 3; ++i) {
+    for (index_t i = 0; i < 3; ++i) {
       rows.expand<double>(i, out.data());
-      for (extent j = 0; j < columns; ++j) {
+      for (index_t j = 0; j < columns; ++j) {
         CHECK(out[j] == rows.number<double>(i, j));
         largest = std::max(largest, std::abs(out[j]));
       }

@@ -26,12 +26,12 @@ TEST_CASE("a quantised weight matrix expands to its rows' numbers", "[core]") {
   test_backend backend = with_threads(2);
   for (dtype type : quantised_types) {
     CAPTURE(name_of(type));
-    const extent columns = layout_of(type).elements > 1 ? 256 : 37;
+    const index_t columns = layout_of(type).elements > 1 ? 256 : 37;
     const auto bytes = random_rows(type, 6, columns);
     const quantised_rows rows{bytes.data(), type, columns};
     std::vector<double> expected;
-    for (extent i = 0; i < 6; ++i)
-      for (extent j = 0; j < columns; ++j) expected.push_back(rows.number<double>(i, j));
+    for (index_t i = 0; i < 6; ++i)
+      for (index_t j = 0; j < columns; ++j) expected.push_back(rows.number<double>(i, j));
     const matrix w(backend, {6, columns}, type, bytes);
     CHECK(w.quantised());
     CHECK(&w.backend() == &backend);

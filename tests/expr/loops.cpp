@@ -6,7 +6,7 @@
 namespace iapt::test::expr_loops {
 
 TEST_CASE("row sums: chunks of 32 rows, folded in order, stored or added", "[expr]") {
-  for (extent rows : {0, 1, 32, 33, 100}) {
+  for (index_t rows : {0, 1, 32, 33, 100}) {
     CAPTURE(rows);
     test_backend backend = with_threads(2);
     const auto x = tracked<double>(backend, host_array<1>({5})), table = tracked<double>(backend, host_array<1>({2}));
@@ -22,8 +22,8 @@ TEST_CASE("row sums: chunks of 32 rows, folded in order, stored or added", "[exp
       std::vector<double> partial(sums.chunks() * 5), terms(sums.chunks() * 10);
       for (std::size_t i = 0; i < partial.size(); ++i) partial[i] = double(i / 5 + 1) * double(i % 5);
       for (std::size_t i = 0; i < terms.size(); ++i) terms[i] = i / 5 % 2 ? 100 : 1;
-      backend.upload(of_rows, partial.data(), extent(partial.size()));
-      backend.upload(of_table, terms.data(), extent(terms.size()));
+      backend.upload(of_rows, partial.data(), index_t(partial.size()));
+      backend.upload(of_table, terms.data(), index_t(terms.size()));
       sums.finish();
       const double c = double(sums.chunks()), each = pass * c * (c + 1) / 2;
       CHECK(values_of(x.gradient()) == std::vector<double>{0, each, 2 * each, 3 * each, 4 * each});
@@ -37,7 +37,7 @@ TEST_CASE("operands that overlap in different places do not share memory within 
   const auto x = tracked<double>(backend, host_array<2>({4, 3}));
   {
     row_sums<double, test_backend> sums(backend, 2, 3);
-    const auto place = [&](extent from) { return sums.whole_for(x.slice(from, from + 2)).first; };
+    const auto place = [&](index_t from) { return sums.whole_for(x.slice(from, from + 2)).first; };
     double* const first = place(0);
     CHECK(place(2) == first + 6);
     CHECK(place(0) == first);

@@ -95,9 +95,9 @@ TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads th
     const small_lm lm = small(backend, reference["model"]);
     packed_batch batch;
     batch.add(reference["ids"].get<std::vector<token_id>>());
-    const extent rows = extent(reference["logits"].size());
+    const index_t rows = index_t(reference["logits"].size());
     batch.wanted.clear();
-    for (extent r = 0; r < rows; ++r) batch.wanted.push_back(std::int32_t(batch.tokens.size() - rows + r));
+    for (index_t r = 0; r < rows; ++r) batch.wanted.push_back(std::int32_t(batch.tokens.size() - rows + r));
     std::vector<double> expected;
     for (const auto& row : reference["logits"])
       for (const auto& x : row) expected.push_back(x.get<double>());

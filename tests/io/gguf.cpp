@@ -59,7 +59,7 @@ TEST_CASE("a GGUF file of versions 2 and 3", "[io]") {
     CHECK(file.metadata().size() == 1);
     REQUIRE(file.tensors().all().size() == 2);
     const stored_tensor& a = *file.tensors().find("a");
-    CHECK(a.shape == std::vector<extent>{2, 3});  // outermost first
+    CHECK(a.shape == std::vector<index_t>{2, 3});  // outermost first
     CHECK(a.offset == data + 64);
     std::vector<float> numbers(6);
     read_into(a, std::span(numbers));
@@ -77,7 +77,7 @@ TEST_CASE("a GGUF file without tensors needs no padding", "[io]") {
 
 TEST_CASE("tensors outlive the file object", "[io]") {
   const stored_tensor cube = *gguf_file::open(test_data("io/quantised.gguf")).tensors().find("cube");
-  CHECK(cube.shape == std::vector<extent>{2, 3, 4});
+  CHECK(cube.shape == std::vector<index_t>{2, 3, 4});
   std::vector<float> numbers(24);
   read_into(cube, std::span(numbers));
   for (int i = 0; i < 24; ++i) CHECK(numbers[i] == i);

@@ -116,23 +116,23 @@ TEST_CASE("what is not known is refused", "[model]") {
 namespace {
 
 // Against transformers: logits of the first prompts, and the first tokens of greedy texts.
-void check_model(const language_model<float, test_backend>& lm, std::size_t prompts, extent tokens) {
+void check_model(const language_model<float, test_backend>& lm, std::size_t prompts, index_t tokens) {
   const auto reference = stored("smollm2_logits.json");
-  const auto fixed = reference["fixed_ids"].get<std::vector<extent>>();
-  const extent V = lm.config.vocabulary;
+  const auto fixed = reference["fixed_ids"].get<std::vector<index_t>>();
+  const index_t V = lm.config.vocabulary;
   double worst = 0;
   for (const auto& prompt : reference["prompts"]) {
     if (prompts-- == 0) break;
     const auto found = all_logits(lm, prompt["ids"].get<std::vector<token_id>>());
-    extent r = 0;
+    index_t r = 0;
     for (const auto& row : prompt["rows"]) {
       const auto numbers = row.get<std::vector<double>>();
       const float* logits = found.data() + r++ * V;
       double top = *std::max_element(logits, logits + V), sum = 0;
-      for (extent v = 0; v < V; ++v) sum += std::exp(double(logits[v]) - top);
+      for (index_t v = 0; v < V; ++v) sum += std::exp(double(logits[v]) - top);
       worst = std::max(worst, std::abs(top + std::log(sum) - numbers[0]));
       for (int k = 0; k < 8; ++k)
-        worst = std::max(worst, std::abs(double(logits[extent(numbers[1 + k])]) - numbers[9 + k]));
+        worst = std::max(worst, std::abs(double(logits[index_t(numbers[1 + k])]) - numbers[9 + k]));
       for (std::size_t k = 0; k < fixed.size(); ++k)
         worst = std::max(worst, std::abs(double(logits[fixed[k]]) - numbers[17 + k]));
     }
@@ -142,7 +142,7 @@ void check_model(const language_model<float, test_backend>& lm, std::size_t prom
   CHECK(worst <= 2e-3);
   for (const auto& one : reference["greedy"]) {
     auto expected = one["new_ids"].get<std::vector<token_id>>();
-    const extent whole = extent(expected.size()), count = std::min(whole, tokens);
+    const index_t whole = index_t(expected.size()), count = std::min(whole, tokens);
     if (one["ended"].get<bool>()) expected.pop_back();
     if (count < whole) expected.resize(count);
     const auto answers =

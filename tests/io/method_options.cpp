@@ -11,12 +11,12 @@ enum class place { front, middle, late };
 
 /// One option of each kind.
 struct options {
-  extent rank = 8;
+  index_t rank = 8;
   double dropout = 0.25;
   place where = place::front;
   bool biased = false;
   std::vector<std::string> targets = {};
-  numbers_by_name<extent> ranks = {};
+  numbers_by_name<index_t> ranks = {};
   std::string unwritten = "as it was";
 
   template <class Self, class F>
@@ -64,14 +64,14 @@ TEST_CASE("options of each kind are read; switches and lists may be missing", "[
   CHECK(read(with("bias", true)).biased);
   CHECK(read(with("target_modules", "q_proj|v_proj")).targets == std::vector<std::string>{"q_proj|v_proj"});
   CHECK(read(with("target_modules", {"q", "v"})).targets == std::vector<std::string>{"q", "v"});
-  CHECK(read(with("rank_pattern", {{"q", 2}})).ranks == numbers_by_name<extent>{{"q", 2}});
+  CHECK(read(with("rank_pattern", {{"q", 2}})).ranks == numbers_by_name<index_t>{{"q", 2}});
 }
 
 TEST_CASE("numbers by name keep the file's order; of equal names the last counts", "[io]") {
   const std::string text = R"({"r": 4, "dropout": 0.5, "where": "late",
                                "rank_pattern": {"a": 9}, "rank_pattern": {"z": 1, "a": 2, "z": 3}})";
   const options found = read_options<options>(config_json::parse(text, "a.json"));
-  CHECK(found.ranks == numbers_by_name<extent>{{"z", 3}, {"a", 2}});
+  CHECK(found.ranks == numbers_by_name<index_t>{{"z", 3}, {"a", 2}});
   CHECK(to_json(found.ranks).dump() == R"({"z":3,"a":2})");
   CHECK(to_json(numbers_by_name<double>{}).dump() == "{}");
 }
@@ -100,7 +100,7 @@ TEST_CASE("options as JSON: numbers that are whole as such, enumerations by name
   CHECK(to_json(place::middle).dump() == "\"middle\"");
   CHECK(to_json(16.0).dump() == "16");
   CHECK(to_json(0.5).dump() == "0.5");
-  CHECK(to_json(extent(3)).dump() == "3");
+  CHECK(to_json(index_t(3)).dump() == "3");
   CHECK(to_json(true).dump() == "true");
   CHECK(to_json(std::vector<std::string>{"q"}).dump() == "[\"q\"]");
 }

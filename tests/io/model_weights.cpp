@@ -47,7 +47,7 @@ class changed_model {
 };
 
 const std::vector<float> numbers(4096);
-tensor_to_store zeros(std::string name, std::vector<extent> shape) {
+tensor_to_store zeros(std::string name, std::vector<index_t> shape) {
   return to_store<float>(name, shape,
                          std::span(numbers).first(std::size_t(shape.size() > 1 ? shape[0] * shape[1] : shape[0])));
 }
@@ -98,14 +98,15 @@ TEST_CASE("rotary pairs that lie side by side are parted, in rows and in biases"
   const auto as_stored = weight_loader<float, test_backend>(backend, stored, {.gguf = false}, config).load();
   const weight_names pairs{.gguf = false, .interleaved_pairs = true};
   const auto parted = weight_loader<float, test_backend>(backend, stored, pairs, config).load();
-  const extent E = config.heads.head_size, D = config.hidden;
-  const auto check = [&](const linear<float, test_backend>& from, const linear<float, test_backend>& to, extent heads) {
+  const index_t E = config.heads.head_size, D = config.hidden;
+  const auto check = [&](const linear<float, test_backend>& from, const linear<float, test_backend>& to,
+                         index_t heads) {
     const auto rows = to_host(from.weight.expanded()), sorted = to_host(to.weight.expanded());
     const auto bias = to_host(from.bias), sorted_bias = to_host(to.bias);
-    for (extent h = 0; h < heads; ++h)
-      for (extent pair = 0; pair < E / 2; ++pair)
-        for (extent half = 0; half < 2; ++half) {
-          const extent row = h * E + 2 * pair + half, place = h * E + half * E / 2 + pair;
+    for (index_t h = 0; h < heads; ++h)
+      for (index_t pair = 0; pair < E / 2; ++pair)
+        for (index_t half = 0; half < 2; ++half) {
+          const index_t row = h * E + 2 * pair + half, place = h * E + half * E / 2 + pair;
           CHECK(sorted_bias[place] == bias[row]);
           CHECK(std::equal(&sorted[place * D], &sorted[place * D] + D, &rows[row * D]));
         }

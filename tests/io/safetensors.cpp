@@ -31,14 +31,14 @@ TEST_CASE("a file of the reference writer", "[io]") {
   std::vector<float> numbers(6), halves(2);
   read_into(*file.tensors().find("float"), std::span(numbers));
   CHECK(numbers == std::vector<float>{1, 2, 3, 4, 5, 6});
-  CHECK(file.tensors().find("float")->shape == std::vector<extent>{2, 3});
+  CHECK(file.tensors().find("float")->shape == std::vector<index_t>{2, 3});
   read_into(*file.tensors().find("half"), std::span(halves));
   CHECK(halves == std::vector<float>{0.5f, -2});
   std::int64_t integer = 0;
   copy_into(*file.tensors().find("integer"), std::span(&integer, 1));
   CHECK(integer == -7);
   CHECK(file.tensors().find("truth")->type == dtype::boolean);
-  CHECK(file.tensors().find("empty")->shape == std::vector<extent>{0, 4});
+  CHECK(file.tensors().find("empty")->shape == std::vector<index_t>{0, 4});
   CHECK_THAT(io_message([&] { read_into(*file.tensors().find("truth"), std::span(halves)); }), has_text("holds BOOL"));
 }
 

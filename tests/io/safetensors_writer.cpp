@@ -38,7 +38,7 @@ TEST_CASE("what is written is read back", "[io]") {
   CHECK(d == doubles);
   CHECK(s == steps);
   CHECK(b == bytes);
-  CHECK(file.tensors().find("none")->shape == std::vector<extent>{0, 7});
+  CHECK(file.tensors().find("none")->shape == std::vector<index_t>{0, 7});
   for (const stored_tensor& tensor : file.tensors().all())
     CHECK(tensor.offset % static_cast<std::uint64_t>(layout_of(*tensor.type).bytes) == 0);
 

@@ -14,8 +14,8 @@
 namespace iapt::test::io_stored_tensor {
 
 TEST_CASE("stored sizes", "[io]") {
-  using shape = std::vector<extent>;
-  const extent huge = std::numeric_limits<extent>::max();
+  using shape = std::vector<index_t>;
+  const index_t huge = std::numeric_limits<index_t>::max();
   CHECK(stored_size(dtype::f32, shape{2, 3}) == 24u);
   CHECK(stored_size(dtype::f64, shape{}) == 8u);
   CHECK(stored_size(dtype::q4_1, shape{3, 64}) == 120u);
@@ -63,7 +63,7 @@ TEST_CASE("rows of a tensor are those of the whole", "[io]") {
     INFO(tensor.name);
     std::vector<float> all(static_cast<std::size_t>(tensor.size())), row(static_cast<std::size_t>(tensor.row_size()));
     read_into(tensor, std::span(all));
-    for (extent i = 0; i < tensor.rows(); ++i) {
+    for (index_t i = 0; i < tensor.rows(); ++i) {
       read_rows_into<float>(tensor, i, 1, row);
       CHECK(std::equal(row.begin(), row.end(), all.begin() + i * tensor.row_size(),
                        [](float a, float b) { return a == b || (a != a && b != b); }));
@@ -94,7 +94,7 @@ TEST_CASE("what cannot be read is refused", "[io]") {
   // Rows that are not there, into memory that would hold them.
   const auto rows = blocks.rows();
   for (const auto& [from, count] :
-       {std::pair<extent, extent>{rows, 1}, {1, rows}, {-1, 1}, {rows + 1, 0}, {0, rows + 1}}) {
+       {std::pair<index_t, index_t>{rows, 1}, {1, rows}, {-1, 1}, {rows + 1, 0}, {0, rows + 1}}) {
     std::vector<float> room(std::size_t(count * blocks.row_size()));
     CHECK_THROWS_WITH(read_rows_into<float>(blocks, from, count, room), has_text("there are no"));
   }

@@ -90,7 +90,7 @@ TEST_CASE("SmolLM2 has gguf-py's values", "[io][model]") {
   if (!path) return;
   struct expectation {
     const char* name;
-    std::vector<extent> shape;
+    std::vector<index_t> shape;
     double sum, absolute_sum;
   };
   const expectation expected[] = {
@@ -106,7 +106,7 @@ TEST_CASE("SmolLM2 has gguf-py's values", "[io][model]") {
       {"output_norm.weight", {576}, 1038.33203, 1045.09765625},
   };
   const auto model = weights::open(*path);
-  extent elements = 0;
+  index_t elements = 0;
   for (const stored_tensor& tensor : model.all()) {
     std::vector<float> numbers(static_cast<std::size_t>(tensor.size()));
     read_into(tensor, std::span(numbers));

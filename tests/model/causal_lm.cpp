@@ -17,14 +17,14 @@ void check_decoding(const lm_type& lm, const Method& method, const cache_size& s
   cache_type cache(lm.backend(), lm.config, size);
   std::vector<std::vector<double>> found(count);
   const auto take = [&](const matrix& rows, std::size_t i, std::size_t b) {
-    for (double v : to_host(rows.slice(extent(i), extent(i) + 1))) found[b].push_back(v);
+    for (double v : to_host(rows.slice(index_t(i), index_t(i) + 1))) found[b].push_back(v);
   };
   const matrix first = lm.prefill(prompts, cache, method);
   for (std::size_t b = 0; b < count; ++b) take(first, b, b);
   for (std::size_t step = 0;; ++step) {
-    std::vector<std::pair<extent, token_id>> going;
+    std::vector<std::pair<index_t, token_id>> going;
     for (std::size_t b = count; b-- > 0;)  // in an order that is not the cache's
-      if (step + 1 < lengths[b].second) going.push_back({extent(b), response(b)[step]});
+      if (step + 1 < lengths[b].second) going.push_back({index_t(b), response(b)[step]});
     if (going.empty()) break;
     const matrix next = decode(lm, going, cache, method);
     for (std::size_t i = 0; i < going.size(); ++i) take(next, i, std::size_t(going[i].first));
@@ -32,9 +32,9 @@ void check_decoding(const lm_type& lm, const Method& method, const cache_size& s
   for (std::size_t b = 0; b < count; ++b) {
     CAPTURE(b);
     CHECK(difference(found[b], logits(lm, batch_of({b}), method)) <= 1e-12);
-    const extent read = extent(lengths[b].first + lengths[b].second) - 1 + soft_token_count(method);
-    CHECK(cache.next_position(extent(b)) == read);
-    for (extent l = 0; l < lm.config.layers; ++l) CHECK(cache.filled(l, extent(b)) == read);
+    const index_t read = index_t(lengths[b].first + lengths[b].second) - 1 + soft_token_count(method);
+    CHECK(cache.next_position(index_t(b)) == read);
+    for (index_t l = 0; l < lm.config.layers; ++l) CHECK(cache.filled(l, index_t(b)) == read);
   }
 }
 /// The same with a cache in one piece for each sequence, and with one in blocks.
@@ -59,7 +59,7 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
   const auto lm = small_model(backend);
   inference<test_backend> ctx(backend);
   packed_batch batch = batch_of({0, 1});
-  const extent rows = extent(batch.tokens.size());
+  const index_t rows = index_t(batch.tokens.size());
   const auto states = lm.layer_inputs(batch);
   REQUIRE(states.size() == 3);
   matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, batch.tokens)));
@@ -124,8 +124,8 @@ TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
   CHECK(reading(brief, with_soft_tokens(backend, placement::late)) ==
         "sequence 1: an instruction of 1 tokens in 1 rows; at least 2 are needed where soft tokens stand late");
 
-  const auto filling = [&](const packed_batch& batch, const auto& method, extent room) {
-    cache_type cache(backend, lm.config, extent(batch.sequences.size()), room);
+  const auto filling = [&](const packed_batch& batch, const auto& method, index_t room) {
+    cache_type cache(backend, lm.config, index_t(batch.sequences.size()), room);
     return message_of<shape_error>([&] { lm.prefill(batch, cache, method); });
   };
   packed_batch prompt;
@@ -158,7 +158,7 @@ TEST_CASE("a decode that is refused leaves the cache as it was", "[model]") {
   prompts.add({1}), prompts.add({1, 2, 3});
   kv_cache<double, test_backend> tried(backend, lm.config, 2, 4), fresh(backend, lm.config, 2, 4);
   lm.prefill(prompts, tried), lm.prefill(prompts, fresh);
-  const auto refused = [&](const std::vector<std::pair<extent, token_id>>& tokens) {
+  const auto refused = [&](const std::vector<std::pair<index_t, token_id>>& tokens) {
     return message_of<shape_error>([&] { decode(lm, tokens, tried); });
   };
   CHECK(refused({{0, 4}, {1, 31}}) == "token 31 is not in the vocabulary of 31");

@@ -21,7 +21,7 @@ struct given_once {
   int number;
   const void* layer;
   std::vector<double> states;
-  std::vector<extent> spans;
+  std::vector<index_t> spans;
   std::vector<double> turns;
 };
 /// Writes down what it is given.
@@ -78,7 +78,7 @@ TEST_CASE("a method that writes rows before the first layer", "[model]") {
   for (double v : to_host(method.rows)) embedding.push_back(v);
   other.embedding = from_host(backend, extents<2>{vocabulary + 3, width}, embedding);
   packed_batch with_tokens = batch;
-  for (const auto& [row, p] : {std::pair<extent, extent>{0, 0}, {1, 1}, {6, 2}}) {
+  for (const auto& [row, p] : {std::pair<index_t, index_t>{0, 0}, {1, 1}, {6, 2}}) {
     place(row, p) = 1;
     std::fill_n(kept.values.begin() + row * width, width, 0);
     with_tokens.tokens[std::size_t(row)] = token_id(vocabulary + p);
@@ -105,7 +105,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
   packed_batch batch;
   batch.add({5, 6, 7}, {8, 9}), batch.add({1, 2});
   const auto check_given = [&]<class Method>(Method method, placement where, const std::vector<token_id>& tokens,
-                                             const std::vector<extent>& spans, const std::vector<extent>& positions) {
+                                             const std::vector<index_t>& spans, const std::vector<index_t>& positions) {
     std::vector<given_once> seen;
     method.place = where, method.seen = &seen;
     const auto parent = with_soft_tokens(backend, where);

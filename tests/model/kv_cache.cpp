@@ -12,18 +12,18 @@ cache_type small_cache(test_backend& backend) {  // 2 layers, 2 sequences, 3 row
   return {backend, {.layers = 2, .heads = {2, 1, 2}}, 2, 3};
 }
 /// Rows {first, first}, {first + 1, first + 1}, …; values are minus the keys.
-key_values<double, test_backend> counted(test_backend& backend, double first, extent rows) {
+key_values<double, test_backend> counted(test_backend& backend, double first, index_t rows) {
   host_array<2> keys({rows, 2});
-  for (extent i = 0; i < 2 * rows; ++i) keys(i) = first + double(i / 2);
+  for (index_t i = 0; i < 2 * rows; ++i) keys(i) = first + double(i / 2);
   host_array<2> values = keys;
   for (double& v : values.values) v = -v;
   return {upload_as<double>(backend, keys), upload_as<double>(backend, values)};
 }
 /// First column of what one layer holds of a sequence; the values must be minus the keys.
-std::vector<double> held(const cache_type& cache, extent layer, extent sequence) {
+std::vector<double> held(const cache_type& cache, index_t layer, index_t sequence) {
   const auto keys = to_host(cache.layer(layer).keys), values = to_host(cache.layer(layer).values);
   std::vector<double> found;
-  for (extent i = 0; i < cache.filled(layer, sequence); ++i) {
+  for (index_t i = 0; i < cache.filled(layer, sequence); ++i) {
     const std::size_t at = std::size_t(2 * cache.row(sequence, i));
     found.push_back(keys[at]);
     CHECK(keys[at + 1] == keys[at]);
@@ -39,10 +39,10 @@ TEST_CASE("a new cache is empty", "[model]") {
   test_backend backend = with_threads(1);
   auto cache = small_cache(backend);
   CHECK(cache.sequences() == 2);
-  for (extent l : {0, 1}) {
+  for (index_t l : {0, 1}) {
     CHECK(cache.layer(l).keys.shape() == extents<2>{6, 2});
     CHECK(cache.layer(l).values.shape() == extents<2>{6, 2});
-    for (extent b : {0, 1}) CHECK(cache.filled(l, b) == 0);
+    for (index_t b : {0, 1}) CHECK(cache.filled(l, b) == 0);
   }
   CHECK(cache.next_position(1) == 0);
   cache.next_position(1) = 7;
@@ -86,7 +86,7 @@ TEST_CASE("sequences take blocks as they grow, and give them back", "[model]") {
   cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
                    {.sequences = 3, .blocks = 4, .block_rows = 2, .blocks_of_sequence = 3});
   const auto rows = counted(backend, 10, 6);
-  for (const extent l : {0, 1}) cache.append(l, 0, rows, 0, 3);  // two blocks
+  for (const index_t l : {0, 1}) cache.append(l, 0, rows, 0, 3);  // two blocks
   cache.append(0, 1, rows, 3, 1);
   cache.append(0, 0, rows, 4, 2);  // the fourth row fills a block, the fifth takes one
   CHECK(cache.free_blocks() == 0);
@@ -112,16 +112,16 @@ TEST_CASE("a sequence begins as another one and shares its full blocks", "[model
   cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
                    {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 3});
   const auto rows = counted(backend, 10, 6);
-  for (const extent l : {0, 1}) cache.append(l, 0, rows, 0, 5);
+  for (const index_t l : {0, 1}) cache.append(l, 0, rows, 0, 5);
   cache.next_position(0) = 9;
   cache.fork(0, 1);
   CHECK(cache.free_blocks() == 1);
   CHECK(cache.row(1, 3) == cache.row(0, 3));
   CHECK(cache.row(1, 4) != cache.row(0, 4));
   CHECK(cache.next_position(1) == 9);
-  for (const extent l : {0, 1}) CHECK(held(cache, l, 1) == held(cache, l, 0));
+  for (const index_t l : {0, 1}) CHECK(held(cache, l, 1) == held(cache, l, 0));
   // Each goes on alone.
-  for (const extent l : {0, 1}) cache.append(l, 0, rows, 5, 1), cache.append(l, 1, rows, 0, 1);
+  for (const index_t l : {0, 1}) cache.append(l, 0, rows, 5, 1), cache.append(l, 1, rows, 0, 1);
   CHECK(held(cache, 1, 0) == std::vector<double>{10, 11, 12, 13, 14, 15});
   CHECK(held(cache, 1, 1) == std::vector<double>{10, 11, 12, 13, 14, 10});
   cache.clear(0);

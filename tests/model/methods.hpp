@@ -8,7 +8,7 @@ namespace iapt::test {
 
 using lm_type = causal_lm<double, test_backend>;
 using cache_type = kv_cache<double, test_backend>;
-inline constexpr extent width = 24, vocabulary = 31;  // D and V of the small model
+inline constexpr index_t width = 24, vocabulary = 31;  // D and V of the small model
 
 /// Every hook but those of soft tokens; the embedded tokens are scaled column by column.
 struct everything : all_hooks {
@@ -22,7 +22,7 @@ struct everything : all_hooks {
 struct prompted : all_hooks {
   placement place = placement::front;
   matrix keys, values;
-  extent soft_tokens() const { return 2; }
+  index_t soft_tokens() const { return 2; }
   placement where() const { return place; }
   template <class Context>
   key_values<double, test_backend> prefix(Context& ctx, int, const decoder_layer<double, test_backend>&,
@@ -39,7 +39,7 @@ struct prompted : all_hooks {
 template <class Method>
 Method hooked(test_backend& backend) {
   Method method;
-  const auto site_of = [&](int layer, projection part, extent in, extent out) {
+  const auto site_of = [&](int layer, projection part, index_t in, index_t out) {
     hook_site(backend, method, {layer, part}, in, out, 100 + 10 * std::uint64_t(part));
   };
   site_of(0, projection::query, width, 24), site_of(1, projection::key, width, 12);

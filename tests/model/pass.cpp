@@ -13,29 +13,29 @@ packed_batch two_sequences() {
   batch.add({1, 2});
   return batch;
 }
-std::vector<std::array<extent, 7>> listed(const std::vector<attention_segment>& segments) {
-  std::vector<std::array<extent, 7>> all;
+std::vector<std::array<index_t, 7>> listed(const std::vector<attention_segment>& segments) {
+  std::vector<std::array<index_t, 7>> all;
   for (const attention_segment& s : segments)
     all.push_back({s.begin, s.count, s.past_begin, s.past_count, s.prefix_begin, s.prefix_count, s.prefix_from});
   return all;
 }
-std::vector<std::array<extent, 2>> listed(const std::vector<row_span>& spans) {
-  std::vector<std::array<extent, 2>> all;
+std::vector<std::array<index_t, 2>> listed(const std::vector<row_span>& spans) {
+  std::vector<std::array<index_t, 2>> all;
   for (const row_span& s : spans) all.push_back({s.begin, s.end});
   return all;
 }
-using segment_list = std::vector<std::array<extent, 7>>;
-using span_list = std::vector<std::array<extent, 2>>;
+using segment_list = std::vector<std::array<index_t, 7>>;
+using span_list = std::vector<std::array<index_t, 2>>;
 using tokens = std::vector<token_id>;
 using numbers_of_rows = std::vector<std::int32_t>;
-using positions = std::vector<extent>;
+using positions = std::vector<index_t>;
 
 /// A cache that holds what plan_context lets run, with room for 5 rows a sequence.
 kv_cache<double, test_backend> filled_cache(test_backend& backend, const pass_plan& read) {
-  kv_cache<double, test_backend> cache(backend, {.layers = 1, .heads = {1, 1, 2}}, extent(read.segments.size()), 5);
+  kv_cache<double, test_backend> cache(backend, {.layers = 1, .heads = {1, 1, 2}}, index_t(read.segments.size()), 5);
   const auto rows = upload_as<double>(backend, random({5, 2}));
   for (std::size_t b = 0; b < read.segments.size(); ++b)
-    cache.append(0, extent(b), {rows, rows}, 0, read.segments[b].count);
+    cache.append(0, index_t(b), {rows, rows}, 0, read.segments[b].count);
   return cache;
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("late soft tokens: some rows wanted, or rows that do not run", "[model
 
 TEST_CASE("batches that cannot be planned", "[model]") {
   const transformer_config config{.vocabulary = 9};
-  const auto message = [&](const packed_batch& batch, extent shortest) {
+  const auto message = [&](const packed_batch& batch, index_t shortest) {
     return message_of<shape_error>([&] { check(batch, config, shortest); });
   };
   packed_batch batch;

@@ -8,7 +8,7 @@ namespace {
 
 /// Two sequences at positions that are not their rows' numbers.
 view_type packed_view(test_backend& backend) {
-  const std::vector<extent> positions{2, 3, 4, 5, 6, 0, 1, 2, 3};
+  const std::vector<index_t> positions{2, 3, 4, 5, 6, 0, 1, 2, 3};
   return {{{.begin = 0, .count = 5}, {.begin = 5, .count = 4}},
           rotary_turns<double>(backend, rotary_frequencies(small_heads.head_size, {.theta = 100}), positions)};
 }
@@ -74,7 +74,7 @@ TEST_CASE("the attention half: what does not fit", "[nn]") {
   test_backend backend = with_threads(1);
   const inference<test_backend> ctx(backend);
   const auto block = random_layer(backend).attention;
-  const auto message = [&](extent rows, extent columns, const view_type& view) {
+  const auto message = [&](index_t rows, index_t columns, const view_type& view) {
     const auto x = upload_as<double>(backend, random({rows, columns}));
     return message_of<shape_error>([&] { block(ctx, x, bare{}, 0, view); });
   };

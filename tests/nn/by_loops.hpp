@@ -12,11 +12,11 @@ namespace iapt::test {
 
 using linear_map = linear<double, test_backend>;
 using view_type = attention_view<double, test_backend>;
-inline constexpr extent small_width = 10, small_inner = 12;  // D, F
-inline constexpr head_layout small_heads{4, 2, 6};           // H·E 24, G·E 12
+inline constexpr index_t small_width = 10, small_inner = 12;  // D, F
+inline constexpr head_layout small_heads{4, 2, 6};            // H·E 24, G·E 12
 
 /// A map with a bias.
-inline linear_map random_linear(test_backend& backend, extent out, extent in, std::uint64_t seed) {
+inline linear_map random_linear(test_backend& backend, index_t out, index_t in, std::uint64_t seed) {
   return {upload_as<double>(backend, random({out, in}, seed, 1 / std::sqrt(double(in)))),
           upload_as<double>(backend, random({out}, seed))};
 }
@@ -56,8 +56,8 @@ host_array<Rank> on_host(const tensor<double, Rank, test_backend>& x) {
 /// f(x(i, j), i, j) in place of every x(i, j).
 template <class F>
 host_array<2> changed(host_array<2> x, F f) {
-  for (extent i = 0; i < x.size(0); ++i)
-    for (extent j = 0; j < x.size(1); ++j) x(i, j) = f(x(i, j), i, j);
+  for (index_t i = 0; i < x.size(0); ++i)
+    for (index_t j = 0; j < x.size(1); ++j) x(i, j) = f(x(i, j), i, j);
   return x;
 }
 
@@ -68,14 +68,14 @@ host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, con
   const auto by_row = [&](const row_tensor& row, auto f) {
     if (!row) return;
     const host_array<1> values = on_host(row);
-    y = changed(y, [&](double v, extent, extent j) { return f(v, values(j)); });
+    y = changed(y, [&](double v, index_t, index_t j) { return f(v, values(j)); });
   };
   by_row(map.bias, std::plus<double>());
   if constexpr (requires { method.downs; })
     if (const matrix down = find(method.downs, where.layer, where.part)) {
       const auto delta =
           product(product(x, on_host(down), true), on_host(find(method.ups, where.layer, where.part)), true);
-      y = changed(y, [&](double v, extent i, extent j) { return v + delta(i, j); });
+      y = changed(y, [&](double v, index_t i, index_t j) { return v + delta(i, j); });
     }
   if constexpr (requires { method.scales; })
     by_row(find(method.scales, where.layer, where.part), std::multiplies<double>());
@@ -86,18 +86,18 @@ host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, con
 /// x · weight / √(mean(x²) + ε)
 inline host_array<2> norm_by_loops(const norm_layer<double, test_backend>& norm, const host_array<2>& x) {
   const host_array<1> weight = on_host(norm.weight);
-  return changed(x, [&](double v, extent i, extent j) {
+  return changed(x, [&](double v, index_t i, index_t j) {
     double squares = 0;
-    for (extent k = 0; k < x.size(1); ++k) squares += x(i, k) * x(i, k);
+    for (index_t k = 0; k < x.size(1); ++k) squares += x(i, k) * x(i, k);
     return v * weight(j) / std::sqrt(squares / double(x.size(1)) + norm.epsilon);
   });
 }
 
 /// Every head's pairs (j, j + E/2) turned.
 inline host_array<2> turned_by_loops(const host_array<2>& x, const host_array<2>& turns) {
-  const extent size = turns.size(1), half = size / 2;
-  return changed(x, [&](double v, extent i, extent column) {
-    const extent j = column % size;
+  const index_t size = turns.size(1), half = size / 2;
+  return changed(x, [&](double v, index_t i, index_t column) {
+    const index_t j = column % size;
     return j < half ? v * turns(i, j) - x(i, column + half) * turns(i, j + half)
                     : v * turns(i, j - half) + x(i, column - half) * turns(i, j);
   });
@@ -122,24 +122,24 @@ attended attention_by_loops(const attention_block<double, test_backend>& block, 
   const auto [heads, kv_heads, size] = block.layout;
   host_array<2> y(q.shape);
   for (const attention_segment& s : view.pattern.segments())
-    for (extent i = s.begin; i < s.begin + s.count; ++i)
-      for (extent h = 0; h < heads; ++h) {
-        const extent own = h * size, shared = h / (heads / kv_heads) * size;
+    for (index_t i = s.begin; i < s.begin + s.count; ++i)
+      for (index_t h = 0; h < heads; ++h) {
+        const index_t own = h * size, shared = h / (heads / kv_heads) * size;
         std::vector<double> sum(size);
         double total = 0;
-        const auto look = [&](const host_array<2>& key, const host_array<2>& value, extent from, extent to) {
-          for (extent j = from; j < to; ++j) {
+        const auto look = [&](const host_array<2>& key, const host_array<2>& value, index_t from, index_t to) {
+          for (index_t j = from; j < to; ++j) {
             double score = 0;
-            for (extent e = 0; e < size; ++e) score += q(i, own + e) * key(j, shared + e);
+            for (index_t e = 0; e < size; ++e) score += q(i, own + e) * key(j, shared + e);
             const double weight = std::exp(score / std::sqrt(double(size)));
-            for (extent e = 0; e < size; ++e) sum[e] += weight * value(j, shared + e);
+            for (index_t e = 0; e < size; ++e) sum[e] += weight * value(j, shared + e);
             total += weight;
           }
         };
         look(past.first, past.second, s.past_begin, s.past_begin + s.past_count);
         look(soft.first, soft.second, s.prefix_begin, s.prefix_begin + s.prefix_count);
         look(k, v, s.begin, i + 1);
-        for (extent e = 0; e < size; ++e) y(i, own + e) = sum[e] / total;
+        for (index_t e = 0; e < size; ++e) y(i, own + e) = sum[e] / total;
       }
   return {linear_by_loops(block.output, y, method, {layer, projection::output}), k, v};
 }
@@ -150,7 +150,7 @@ host_array<2> mlp_by_loops(const gated_mlp<double, test_backend>& mlp, const hos
                            int layer) {
   const auto gate = linear_by_loops(mlp.gate, x, method, {layer, projection::gate});
   const auto up = linear_by_loops(mlp.up, x, method, {layer, projection::up});
-  const auto inner = changed(gate, [&](double g, extent i, extent j) { return g / (1 + std::exp(-g)) * up(i, j); });
+  const auto inner = changed(gate, [&](double g, index_t i, index_t j) { return g / (1 + std::exp(-g)) * up(i, j); });
   return linear_by_loops(mlp.down, inner, method, {layer, projection::down});
 }
 

@@ -18,9 +18,9 @@ host_array<2> added_by_loops(const Method& method, int number, sublayer half, co
   if constexpr (requires { method.gates; })
     if (const auto gate = find(method.gates, number, half)) {
       const auto g = on_host(gate), s = on_host(find(method.skips, number, half));
-      return changed(x, [&](double v, extent i, extent j) { return v + y(i, j) * g(j) + v * s(j); });
+      return changed(x, [&](double v, index_t i, index_t j) { return v + y(i, j) * g(j) + v * s(j); });
     }
-  return changed(x, [&](double v, extent i, extent j) { return v + y(i, j); });
+  return changed(x, [&](double v, index_t i, index_t j) { return v + y(i, j); });
 }
 /// The layer's rows, given the normalised ones.
 template <class Method>

@@ -8,7 +8,7 @@ namespace {
 
 /// A method that writes soft tokens and leaves the maps alone.
 struct soft_tokens_only {
-  extent soft_tokens() const { return 2; }
+  index_t soft_tokens() const { return 2; }
   placement where() const { return placement::front; }
 };
 constexpr site here{3, projection::up};
@@ -18,7 +18,7 @@ constexpr site here{3, projection::up};
 TEST_CASE("linear: x · weightᵀ, and a bias if there is one", "[nn]") {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
-  for (extent rows : {1, 5, 67}) {
+  for (index_t rows : {1, 5, 67}) {
     CAPTURE(rows);
     const auto x = upload_as<double>(backend, random({rows, 33}));
     const linear_map biased = random_linear(backend, 17, 33, 2), plain{biased.weight};

@@ -9,7 +9,7 @@ TEST_CASE("the gated feed-forward: down(silu(gate(x)) · up(x))", "[nn]") {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
   const auto mlp = random_layer(backend).mlp;
-  for (extent rows : {1, 9, 70}) {
+  for (index_t rows : {1, 9, 70}) {
     const auto x = upload_as<double>(backend, random({rows, small_width}));
     CHECK(difference(to_host(mlp(ctx, x, bare{}, 0)), mlp_by_loops(mlp, on_host(x), bare{}, 0).values) <= 1e-12);
   }

@@ -16,11 +16,11 @@ TEST_CASE("a list of parameters has what is there, in order", "[nn]") {
   add_parameter(list, "row", tracked<double>(backend, random({5})), parameter_group::coefficients);
   REQUIRE(list.size() == 2);
   CHECK(list[0].name == "matrix");
-  CHECK(list[0].shape == std::vector<extent>{3, 4});
+  CHECK(list[0].shape == std::vector<index_t>{3, 4});
   CHECK(list[0].values.shape() == extents<1>{12});
   CHECK(list[0].group == parameter_group::weights);
   CHECK(list[1].name == "row");
-  CHECK(list[1].shape == std::vector<extent>{5});
+  CHECK(list[1].shape == std::vector<index_t>{5});
   CHECK(list[1].group == parameter_group::coefficients);
   CHECK(parameter_count(list) == 17);
   CHECK(parameter_count(parameter_list<double, test_backend>()) == 0);

@@ -15,11 +15,11 @@ std::vector<std::int32_t> found(const host_array<2>& x) {
 }  // namespace
 
 TEST_CASE("the place of each row's greatest number", "[ops]") {
-  for (extent columns : {1, 2, 15, 16, 17, 33, 1000}) {
+  for (index_t columns : {1, 2, 15, 16, 17, 33, 1000}) {
     CAPTURE(columns);
     const auto x = random({7, columns}, std::uint64_t(columns));
     std::vector<std::int32_t> expected;
-    for (extent r = 0; r < 7; ++r) {
+    for (index_t r = 0; r < 7; ++r) {
       const auto row = x.values.begin() + r * columns;
       expected.push_back(std::int32_t(std::max_element(row, row + columns) - row));
     }

@@ -22,13 +22,13 @@ TEST_CASE("an operand of lower rank is repeated over rows", "[ops]") {
   const auto f = [](const auto& x, const auto& b) { return x * b + b; };
   const auto reference = [](const auto& x, const auto& b) {
     auto y = x;
-    for (extent i = 0; i < x.size(0); ++i)
-      for (extent j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * b(j) + b(j);
+    for (index_t i = 0; i < x.size(0); ++i)
+      for (index_t j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * b(j) + b(j);
     return y;
   };
   // Rows: fewer than a chunk, a chunk, one more; columns: no multiple of a pack, more than a block of a loop.
-  for (extent rows : {1, 31, 32, 33, 100})
-    for (extent columns : {1, 17, 64}) check_operation(f, reference, random({rows, columns}), random({columns}, 2));
+  for (index_t rows : {1, 31, 32, 33, 100})
+    for (index_t columns : {1, 17, 64}) check_operation(f, reference, random({rows, columns}), random({columns}, 2));
   check_operation(f, reference, random({70, 2500}), random({2500}, 2));
   check_gradient(f, random({35, 9}), random({9}, 2));
 }

@@ -10,10 +10,10 @@ namespace {
 struct problem {
   head_layout layout;
   std::vector<attention_segment> segments;
-  extent rows, past_rows, prefix_rows;
+  index_t rows, past_rows, prefix_rows;
 
   auto q() const { return random({rows, layout.heads * layout.head_size}, 1); }
-  auto keys(extent n, int seed) const { return random({n, layout.kv_heads * layout.head_size}, seed); }
+  auto keys(index_t n, int seed) const { return random({n, layout.kv_heads * layout.head_size}, seed); }
 };
 
 /// The statement, with a constant past, as a function of queries, keys, values and soft tokens.
@@ -32,27 +32,27 @@ auto reference_of(const problem& p) {
   return [p](const host_array<2>& q, const host_array<2>& k, const host_array<2>& v, const auto&... soft) {
     const host_array<2> none({0, 0}), past_k = p.keys(p.past_rows, 11), past_v = p.keys(p.past_rows, 12);
     const host_array<2>* prefix[] = {&soft..., &none, &none};
-    const extent size = p.layout.head_size, shared = p.layout.heads / p.layout.kv_heads;
+    const index_t size = p.layout.head_size, shared = p.layout.heads / p.layout.kv_heads;
     host_array<2> y(q.shape);
     for (const attention_segment& s : p.segments)
-      for (extent i = 0; i < s.count; ++i)
-        for (extent h = 0; h < p.layout.heads; ++h) {
-          const extent column = h / shared * size;
+      for (index_t i = 0; i < s.count; ++i)
+        for (index_t h = 0; h < p.layout.heads; ++h) {
+          const index_t column = h / shared * size;
           std::vector<double> weights;
-          std::vector<std::pair<const host_array<2>*, extent>> seen;
-          const auto look = [&](const host_array<2>& key, const host_array<2>& value, extent j) {
+          std::vector<std::pair<const host_array<2>*, index_t>> seen;
+          const auto look = [&](const host_array<2>& key, const host_array<2>& value, index_t j) {
             double score = 0;
-            for (extent e = 0; e < size; ++e) score += q(s.begin + i, h * size + e) * key(j, column + e);
+            for (index_t e = 0; e < size; ++e) score += q(s.begin + i, h * size + e) * key(j, column + e);
             weights.push_back(std::exp(score / std::sqrt(double(size)))), seen.push_back({&value, j});
           };
-          for (extent j = 0; j < s.past_count; ++j) look(past_k, past_v, s.past_begin + j);
-          for (extent j = 0; i >= s.prefix_from && j < s.prefix_count; ++j)
+          for (index_t j = 0; j < s.past_count; ++j) look(past_k, past_v, s.past_begin + j);
+          for (index_t j = 0; i >= s.prefix_from && j < s.prefix_count; ++j)
             look(*prefix[0], *prefix[1], s.prefix_begin + j);
-          for (extent j = 0; j <= i; ++j) look(k, v, s.begin + j);
+          for (index_t j = 0; j <= i; ++j) look(k, v, s.begin + j);
           double total = 0;
           for (double w : weights) total += w;
           for (std::size_t j = 0; j < seen.size(); ++j)
-            for (extent e = 0; e < size; ++e)
+            for (index_t e = 0; e < size; ++e)
               y(s.begin + i, h * size + e) += weights[j] / total * (*seen[j].first)(seen[j].second, column + e);
         }
     return y;
@@ -105,7 +105,7 @@ TEST_CASE("attention over a past", "[ops]") {
                    103,
                    2});
   // Heads of more numbers than a group's strand holds at once, and whole ones.
-  for (const extent size : {48, 136})
+  for (const index_t size : {48, 136})
     check_attention({{2, 1, size}, {{.begin = 0, .count = 2, .past_begin = 1, .past_count = 90}}, 2, 91, 0});
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
   const auto q = on(p.q()), k = on(p.keys(71, 2)), v = on(p.keys(71, 3)), soft_k = on(p.keys(2, 4)),
              soft_v = on(p.keys(2, 5));
   const auto whole = values_of(ctx(statement_of(p)(q, k, v, soft_k, soft_v)));
-  for (const extent rows : {5, 32, 64, 200}) {
+  for (const index_t rows : {5, 32, 64, 200}) {
     CAPTURE(rows);
     // Blocks in any order, some of nobody; what no block holds must not matter.
     past_blocks blocks{rows, {}};
@@ -132,10 +132,10 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
     std::fill(values.values.begin(), values.values.end(), 1e30);
     const auto past_k = p.keys(159, 11), past_v = p.keys(159, 12);
     for (attention_segment& s : segments) {
-      const extent first = s.past_begin, place = extent(blocks.table.size());
-      for (extent i = 0; i < s.past_count; ++i) {
+      const index_t first = s.past_begin, place = index_t(blocks.table.size());
+      for (index_t i = 0; i < s.past_count; ++i) {
         if (i % rows == 0) blocks.table.push_back(std::int32_t(59 - 7 * blocks.table.size() % 60));
-        for (extent e = 0; e < 12; ++e) {
+        for (index_t e = 0; e < 12; ++e) {
           keys(blocks.table.back() * rows + i % rows, e) = past_k(first + i, e);
           values(blocks.table.back() * rows + i % rows, e) = past_v(first + i, e);
         }
@@ -165,7 +165,7 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
 
 TEST_CASE("sequences may share soft tokens", "[ops]") {
   problem p{{4, 2, 6}, {}, 240, 0, 4};
-  for (extent s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});
+  for (index_t s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});
   check_attention(p);
 }
 
@@ -215,32 +215,32 @@ TEST_CASE("later rows and other sequences change nothing, bit for bit", "[ops]")
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
   auto k = p.keys(48, 2), v = p.keys(48, 3);
-  for (extent i = 0; i < 20; ++i)
-    for (extent e = 0; e < 16; ++e) v(i, e) = 0;  // even the smallest weight of a later row would show
+  for (index_t i = 0; i < 20; ++i)
+    for (index_t e = 0; e < 16; ++e) v(i, e) = 0;  // even the smallest weight of a later row would show
   const auto run = [&] {
     const auto y = values_of(ctx(
         statement_of(p)(upload_as<float>(backend, p.q()), upload_as<float>(backend, k), upload_as<float>(backend, v))));
     return std::vector<double>(y.begin(), y.begin() + 20 * 32);
   };
   CHECK(run() == std::vector<double>(20 * 32));
-  for (extent i = 20; i < 48; ++i)
-    for (extent e = 0; e < 16; ++e) k(i, e) = 3, v(i, e) = 1e30;
+  for (index_t i = 20; i < 48; ++i)
+    for (index_t e = 0; e < 16; ++e) k(i, e) = 3, v(i, e) = 1e30;
   CHECK(run() == std::vector<double>(20 * 32));
 }
 
 TEST_CASE("attention: only differences of scores matter, however far they are from zero", "[ops]") {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
-  for (const extent rows : {2, 40})
+  for (const index_t rows : {2, 40})
     for (const double score : {-1000., 1000.}) {  // of every key
       CAPTURE(rows, score);
       const problem p{{1, 1, 16}, {{.begin = 0, .count = rows}}, rows, 0, 0};
       host_array<2> q({rows, 16}), k({rows, 16}), expected({rows, 16});
       const auto v = p.keys(rows, 3);
       std::fill(q.values.begin(), q.values.end(), 1), std::fill(k.values.begin(), k.values.end(), score / 4);
-      for (extent i = 0; i < rows; ++i)
-        for (extent j = 0; j <= i; ++j)
-          for (extent e = 0; e < 16; ++e) expected(i, e) += v(j, e) / double(i + 1);
+      for (index_t i = 0; i < rows; ++i)
+        for (index_t j = 0; j <= i; ++j)
+          for (index_t e = 0; e < 16; ++e) expected(i, e) += v(j, e) / double(i + 1);
       const auto y =
           statement_of(p)(upload_as<float>(backend, q), upload_as<float>(backend, k), upload_as<float>(backend, v));
       CHECK(difference(values_of(ctx(y)), expected.values) <= 1e-5);
@@ -260,7 +260,7 @@ TEST_CASE("attention: a sequence of a packed batch equals itself alone", "[ops]"
 }
 
 TEST_CASE("attention: what does not fit", "[ops]") {
-  const auto message = [](const problem& p, extent q_columns, extent k_rows, extent v_columns) {
+  const auto message = [](const problem& p, index_t q_columns, index_t k_rows, index_t v_columns) {
     return shape_message(statement_of(p), random({5, q_columns}), random({k_rows, 4}), random({5, v_columns}));
   };
   const std::string with = " with 4 heads, 2 key/value heads of 2";

@@ -11,14 +11,14 @@ auto pooled(const std::vector<row_span>& segments) {
 }
 auto reference_of(const std::vector<row_span>& segments) {
   return [segments](const host_array<2>& u, const host_array<2>& scores) {
-    const extent tokens = scores.size(1);
-    host_array<2> z({extent(segments.size()) * tokens, u.size(1)});
-    for (extent k = 0; k < z.size(0); ++k) {
+    const index_t tokens = scores.size(1);
+    host_array<2> z({index_t(segments.size()) * tokens, u.size(1)});
+    for (index_t k = 0; k < z.size(0); ++k) {
       const row_span s = segments[k / tokens];
       double total = 0;
-      for (extent i = s.begin; i < s.end; ++i) total += std::exp(scores(i, k % tokens));
-      for (extent i = s.begin; i < s.end; ++i)
-        for (extent j = 0; j < z.size(1); ++j) z(k, j) += u(i, j) * std::exp(scores(i, k % tokens)) / total;
+      for (index_t i = s.begin; i < s.end; ++i) total += std::exp(scores(i, k % tokens));
+      for (index_t i = s.begin; i < s.end; ++i)
+        for (index_t j = 0; j < z.size(1); ++j) z(k, j) += u(i, j) * std::exp(scores(i, k % tokens)) / total;
     }
     return z;
   };
@@ -28,7 +28,7 @@ auto reference_of(const std::vector<row_span>& segments) {
 
 TEST_CASE("attention_pool", "[ops]") {
   const std::vector<row_span> segments{{0, 5}, {7, 8}, {8, 60}};  // rows 5 and 6 belong to nobody
-  for (extent columns : {1, 33, 256}) {
+  for (index_t columns : {1, 33, 256}) {
     CAPTURE(columns);
     check_operation(pooled(segments), reference_of(segments), random({61, columns}), random({61, 4}, 2));
   }
@@ -41,7 +41,7 @@ TEST_CASE("attention_pool: rows outside of a segment change nothing", "[ops]") {
   auto u = random({6, 9}), scores = random({6, 2}, 2);
   const auto f = pooled({{1, 4}});
   const auto before = values_of(ctx(f(upload_as<float>(backend, u), upload_as<float>(backend, scores))));
-  for (extent j = 0; j < 9; ++j) u(0, j) = 1e30, u(4, j) = NAN;
+  for (index_t j = 0; j < 9; ++j) u(0, j) = 1e30, u(4, j) = NAN;
   scores(0, 0) = 1e30, scores(5, 1) = NAN;
   CHECK(values_of(ctx(f(upload_as<float>(backend, u), upload_as<float>(backend, scores)))) == before);
 }

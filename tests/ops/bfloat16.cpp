@@ -16,7 +16,7 @@ namespace {
 
 /// Numbers that bfloat16 holds exactly, so that both types start from the same.
 template <std::size_t Rank>
-auto short_numbers(const extent (&n)[Rank], std::uint64_t seed) {
+auto short_numbers(const index_t (&n)[Rank], std::uint64_t seed) {
   auto x = random(n, seed);
   for (double& v : x.values) v = float(bfloat16(float(v)));
   return x;
@@ -60,7 +60,7 @@ void check_backbone() {
     SECTION("products") {
       check_narrow(by_rows, a, short_numbers({9, 24}, 4));
       check_narrow([](const auto& x, const auto& w) { return matmul(x, w); }, a, short_numbers({24, 9}, 4));
-      for (const extent rows : {1, 2, 3, 4}) {  // a GPU has another way for these
+      for (const index_t rows : {1, 2, 3, 4}) {  // a GPU has another way for these
         const auto x = short_numbers({rows, 1080}, 5), w = short_numbers({9, 1080}, 4), c = short_numbers({rows, 9}, 6);
         check_narrow(by_rows, x, w);
         check_narrow(sum, c, x, w);

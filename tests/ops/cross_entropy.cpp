@@ -6,27 +6,27 @@
 namespace iapt::test::ops_cross_entropy {
 namespace {
 
-double row_loss(const host_array<2>& x, extent i, std::int32_t target) {
+double row_loss(const host_array<2>& x, index_t i, std::int32_t target) {
   double s = 0;
-  for (extent j = 0; j < x.size(1); ++j) s += std::exp(x(i, j) - x(i, target));
+  for (index_t j = 0; j < x.size(1); ++j) s += std::exp(x(i, j) - x(i, target));
   return std::log(s);
 }
-std::vector<std::int32_t> targets_for(extent rows, extent columns) {
+std::vector<std::int32_t> targets_for(index_t rows, index_t columns) {
   std::vector<std::int32_t> targets(rows);
-  for (extent i = 0; i < rows; ++i) targets[i] = std::int32_t(i * 7 % columns);
+  for (index_t i = 0; i < rows; ++i) targets[i] = std::int32_t(i * 7 % columns);
   return targets;
 }
 
 }  // namespace
 
 TEST_CASE("token losses", "[ops]") {
-  for (const auto& [rows, columns] : {std::array<extent, 2>{1, 1}, {3, 7}, {40, 333}, {2, 5001}}) {
+  for (const auto& [rows, columns] : {std::array<index_t, 2>{1, 1}, {3, 7}, {40, 333}, {2, 5001}}) {
     CAPTURE(rows, columns);
     const auto targets = targets_for(rows, columns);
     const auto f = [&](const auto& x) { return token_losses(x, row_numbers(x.backend(), targets)); };
     const auto reference = [&](const auto& x) {
       host_array<1> y({x.size(0)});
-      for (extent i = 0; i < x.size(0); ++i) y(i) = row_loss(x, i, targets[i]);
+      for (index_t i = 0; i < x.size(0); ++i) y(i) = row_loss(x, i, targets[i]);
       return y;
     };
     if (columns > 1) check_operation(f, reference, random({rows, columns}, 1, 3));
@@ -38,8 +38,8 @@ TEST_CASE("cross_entropy is the mean, or the sum over a given count", "[ops]") {
   const auto targets = targets_for(5, 9);
   const auto x = random({5, 9});
   double total = 0;
-  for (extent i = 0; i < 5; ++i) total += row_loss(x, i, targets[i]);
-  for (extent count : {0, 20}) {
+  for (index_t i = 0; i < 5; ++i) total += row_loss(x, i, targets[i]);
+  for (index_t count : {0, 20}) {
     const auto f = [&](const auto& logits) {
       return cross_entropy(logits, row_numbers(logits.backend(), targets), count);
     };

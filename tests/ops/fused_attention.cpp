@@ -13,7 +13,7 @@ namespace {
 /// A packed attention; `past_rows` in one piece, or in blocks.
 struct problem {
   std::vector<attention_segment> segments;
-  extent rows, past_rows = 0, prefix_rows = 0;
+  index_t rows, past_rows = 0, prefix_rows = 0;
   past_blocks blocks = {};
 };
 constexpr head_layout layout{6, 2, 16};
@@ -32,7 +32,7 @@ void with_fused_type(F f) {
 template <class T, class Backend = test_backend>
 std::vector<std::vector<double>> run(bool fused, const problem& p, bool again) {
   Backend backend({.fused_attention = fused});
-  const extent wide = layout.heads * layout.head_size, narrow = layout.kv_heads * layout.head_size;
+  const index_t wide = layout.heads * layout.head_size, narrow = layout.kv_heads * layout.head_size;
   const auto q = tracked<T>(backend, random({p.rows, wide}, 1));
   const auto k = tracked<T>(backend, random({p.rows, narrow}, 2));
   const auto v = tracked<T>(backend, random({p.rows, narrow}, 3));
@@ -112,7 +112,7 @@ TEST_CASE("a plan is of one type of number, and has tiles for what is too long f
     CHECK(pattern.template plan<fused>(backend, layout).fused().count == 1);
     CHECK(pattern.template plan<fused>(backend, layout).query_tiles() == 0);
     CHECK(pattern.template plan<other>(backend, layout).fused().count == 0);
-    const extent most = backend.template most_fused_rows<T>(layout);
+    const index_t most = backend.template most_fused_rows<T>(layout);
     const attention_pattern<test_backend> two(
         std::vector<attention_segment>{{.begin = 0, .count = most}, {.begin = most, .count = most + 1}});
     CHECK(two.template plan<T>(backend, layout).fused().count == 1);

@@ -11,9 +11,9 @@ auto rows_of(const std::vector<std::int32_t>& rows) {
 }
 auto reference_of(const std::vector<std::int32_t>& rows) {
   return [rows](const auto& x) {
-    host_array<2> y({extent(rows.size()), x.size(1)});
-    for (extent i = 0; i < y.size(0); ++i)
-      for (extent j = 0; j < y.size(1); ++j) y(i, j) = x(rows[i], j);
+    host_array<2> y({index_t(rows.size()), x.size(1)});
+    for (index_t i = 0; i < y.size(0); ++i)
+      for (index_t j = 0; j < y.size(1); ++j) y(i, j) = x(rows[i], j);
     return y;
   };
 }

@@ -8,7 +8,7 @@ namespace {
 
 // Maps of these ranks on rows that take them in turns, beside loops.
 template <class T>
-double error_of(const std::vector<extent>& ranks, extent rows, extent in, extent out) {
+double error_of(const std::vector<index_t>& ranks, index_t rows, index_t in, index_t out) {
   test_backend backend = with_threads(2);
   const auto x = random({rows, in}, 1);
   std::vector<host_array<2>> downs, ups;
@@ -20,21 +20,21 @@ double error_of(const std::vector<extent>& ranks, extent rows, extent in, extent
     const auto& down = stored[stored.size() - 2];
     maps.push_back({down.data(), stored.back().data(), ranks[m], in, out, T(0.5 + double(m))});
   }
-  buffer<low_rank_map<T>, test_backend> table(backend, extent(maps.size()));
+  buffer<low_rank_map<T>, test_backend> table(backend, index_t(maps.size()));
   backend.upload(table.write(), maps.data(), table.size());
   std::vector<std::int32_t> which;
-  for (extent i = 0; i < rows; ++i) which.push_back(std::int32_t(i * 5 % extent(ranks.size())));
+  for (index_t i = 0; i < rows; ++i) which.push_back(std::int32_t(i * 5 % index_t(ranks.size())));
   const auto numbers = from_host(backend, extents<1>{rows}, which);
-  const extent widest = *std::max_element(ranks.begin(), ranks.end());
+  const index_t widest = *std::max_element(ranks.begin(), ranks.end());
   const auto y = low_rank_products(backend, upload_as<T>(backend, x), {table.data(), numbers.data(), widest}, out);
   REQUIRE(y.shape() == extents<2>{rows, out});
   std::vector<double> expected;
-  for (extent i = 0; i < rows; ++i) {
+  for (index_t i = 0; i < rows; ++i) {
     const std::size_t m = std::size_t(which[std::size_t(i)]);
-    for (extent j = 0; j < out; ++j) {
+    for (index_t j = 0; j < out; ++j) {
       double sum = 0;
-      for (extent k = 0; k < ranks[m]; ++k)
-        for (extent l = 0; l < in; ++l) sum += x(i, l) * downs[m](k, l) * ups[m](j, k) * (0.5 + double(m));
+      for (index_t k = 0; k < ranks[m]; ++k)
+        for (index_t l = 0; l < in; ++l) sum += x(i, l) * downs[m](k, l) * ups[m](j, k) * (0.5 + double(m));
       expected.push_back(sum);
     }
   }
@@ -44,7 +44,7 @@ double error_of(const std::vector<extent>& ranks, extent rows, extent in, extent
 }  // namespace
 
 TEST_CASE("each row goes through its own map of low rank", "[ops]") {
-  for (const auto& [rows, in, out] : {std::array<extent, 3>{1, 1, 1}, {3, 33, 65}, {7, 16, 17}, {40, 130, 70}}) {
+  for (const auto& [rows, in, out] : {std::array<index_t, 3>{1, 1, 1}, {3, 33, 65}, {7, 16, 17}, {40, 130, 70}}) {
     CAPTURE(rows, in, out);
     CHECK(error_of<double>({3, 1, 0, 20}, rows, in, out) <= 1e-12);
     CHECK(error_of<float>({3, 1, 0, 20}, rows, in, out) <= 2e-5);

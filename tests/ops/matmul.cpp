@@ -25,7 +25,7 @@ TEST_CASE("matmul: two by two by hand", "[ops]") {
 
 // One to four rows run on a loop of our own, small products on Eigen, large ones on the product library.
 TEST_CASE("matmul", "[ops]") {
-  for (const auto& [n, k, m] : {std::array<extent, 3>{1, 33, 70},
+  for (const auto& [n, k, m] : {std::array<index_t, 3>{1, 33, 70},
                                 {2, 16, 17},
                                 {3, 129, 300},
                                 {4, 7, 33},
@@ -51,7 +51,7 @@ TEST_CASE("a product and what is added to it", "[ops]") {
     for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] += c.values[i];
     return y;
   };
-  for (const extent n : {1, 3, 67})
+  for (const index_t n : {1, 3, 67})
     check_operation(threads_change::rounding, f, reference, random({n, 75}), random({n, 40}, 2), random({75, 40}, 3));
   check_gradient(f, random({5, 6}), random({5, 7}, 2), random({6, 7}, 3));
   check_gradient(sum, random({5, 6}), random({5, 7}, 2), random({7, 6}, 3));
@@ -90,7 +90,7 @@ TEST_CASE("the same product of rows that begin elsewhere", "[ops]") {
   const inference<test_backend> ctx(backend);
   const auto x = upload_as<float>(backend, random({9, 5})), w = upload_as<float>(backend, random({8, 5}, 2));
   const auto whole = values_of(ctx(by_rows(x, w)));
-  for (const extent begin : {0, 1, 3}) {
+  for (const index_t begin : {0, 1, 3}) {
     CAPTURE(begin);
     const std::vector<double> expected(whole.begin() + begin * 8, whole.begin() + (begin + 6) * 8);
     CHECK(difference(values_of(ctx(by_rows(x.slice(begin, begin + 6), w))), expected) <= 1e-6);

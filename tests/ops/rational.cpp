@@ -13,8 +13,8 @@ const auto reference = [](const auto& x, const auto& a, const auto& b) {
   auto y = x;
   for (double& v : y.values) {
     double p = 0, s = 0;
-    for (extent j = 0; j < a.size(0); ++j) p += a(j) * std::pow(v, double(j));
-    for (extent i = 0; i < b.size(0); ++i) s += b(i) * std::pow(v, double(i + 1));
+    for (index_t j = 0; j < a.size(0); ++j) p += a(j) * std::pow(v, double(j));
+    for (index_t i = 0; i < b.size(0); ++i) s += b(i) * std::pow(v, double(i + 1));
     v = p / (1 + std::abs(s));
   }
   return y;
@@ -25,7 +25,7 @@ host_array<1> gelu_b() { return numbers({gelu_denominator.begin(), gelu_denomina
 host_array<1> odd_a() { return numbers({0.25, -0.5, 0.375, 0.125, -0.0625, 0.03125, 0.015625}); }
 host_array<1> odd_b() { return numbers({-0.75, 0.25, 0.5, -0.125, -0.0625}); }
 /// Numbers of [−3, 3] that are no nearer to a root of S than 0.02, where |S| has a kink.
-host_array<2> away_from_roots(extent rows, extent columns) {
+host_array<2> away_from_roots(index_t rows, index_t columns) {
   host_array<2> x = random({rows, columns}, 4, 1.5);
   const auto s = [b = odd_b()](double v) { return v * (b(0) + v * (b(1) + v * (b(2) + v * (b(3) + v * b(4))))); };
   for (double& v : x.values)
@@ -66,19 +66,19 @@ TEST_CASE("the fit of GELU, through the kernel that trains", "[ops]") {
   test_backend backend = with_threads(1);
   tape<test_backend> t(backend);
   host_array<1> grid({121});
-  for (extent i = 0; i < 121; ++i) grid(i) = -3 + double(i) * 0.05;
+  for (index_t i = 0; i < 121; ++i) grid(i) = -3 + double(i) * 0.05;
   const auto x = tracked<float>(backend, grid);
   const auto a = tracked<float>(backend, gelu_a()), b = tracked<float>(backend, gelu_b());
   const auto y = values_of(t(rational(x, a, b)));
   double error = 0;
-  for (extent i = 0; i < 121; ++i)
+  for (index_t i = 0; i < 121; ++i)
     error = std::max(error, std::abs(y[i] - 0.5 * grid(i) * std::erfc(-grid(i) / std::sqrt(2.0))));
   CHECK(error <= 1e-4);
   CHECK(error >= 8e-5);  // the digits as they are printed in docs/method.md
 }
 
 TEST_CASE("rational", "[ops]") {
-  for (const auto& [rows, columns] : {std::array<extent, 2>{1, 3}, {33, 17}, {70, 300}}) {
+  for (const auto& [rows, columns] : {std::array<index_t, 2>{1, 3}, {33, 17}, {70, 300}}) {
     CAPTURE(rows, columns);
     check_operation(activation, reference, random({rows, columns}), gelu_a(), gelu_b());
     check_operation(activation, reference, away_from_roots(rows, columns), odd_a(), odd_b());

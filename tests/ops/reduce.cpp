@@ -16,7 +16,7 @@ const auto total = [](const auto& x) {
 
 TEST_CASE("sum", "[ops]") {
   const auto f = [](const auto& x) { return sum(x); };
-  for (extent n : {1, 7, 64, 1001}) check_operation(f, total, random({n}));
+  for (index_t n : {1, 7, 64, 1001}) check_operation(f, total, random({n}));
   check_operation(f, total, random({101, 103}));
   check_gradient([](const auto& x) { return sum(x * x) * 0.5; }, random({7, 33}));
 }

@@ -6,12 +6,12 @@
 namespace iapt::test::ops_repeat_columns {
 
 TEST_CASE("repeat_columns", "[ops]") {
-  for (extent times : {1, 5, 64}) {
+  for (index_t times : {1, 5, 64}) {
     const auto f = [times](const auto& x) { return repeat_columns(x, times); };
     const auto reference = [times](const auto& x) {
       host_array<2> y({x.size(0), x.size(1) * times});
-      for (extent i = 0; i < y.size(0); ++i)
-        for (extent j = 0; j < y.size(1); ++j) y(i, j) = x(i, j / times);
+      for (index_t i = 0; i < y.size(0); ++i)
+        for (index_t j = 0; j < y.size(1); ++j) y(i, j) = x(i, j / times);
       return y;
     };
     check_operation(f, reference, random({70, 3}));

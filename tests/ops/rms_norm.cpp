@@ -9,10 +9,10 @@ namespace {
 const auto norm = [](const auto& x, const auto& w) { return rms_norm(x, w, 1e-3); };
 const auto reference = [](const auto& x, const auto& w) {
   auto y = x;
-  for (extent i = 0; i < x.size(0); ++i) {
+  for (index_t i = 0; i < x.size(0); ++i) {
     double squares = 0;
-    for (extent j = 0; j < x.size(1); ++j) squares += x(i, j) * x(i, j);
-    for (extent j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * w(j) / std::sqrt(squares / x.size(1) + 1e-3);
+    for (index_t j = 0; j < x.size(1); ++j) squares += x(i, j) * x(i, j);
+    for (index_t j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * w(j) / std::sqrt(squares / x.size(1) + 1e-3);
   }
   return y;
 };
@@ -20,8 +20,8 @@ const auto reference = [](const auto& x, const auto& w) {
 }  // namespace
 
 TEST_CASE("rms_norm", "[ops]") {
-  for (extent rows : {1, 32, 33, 100})
-    for (extent columns : {1, 7, 64, 131}) {
+  for (index_t rows : {1, 32, 33, 100})
+    for (index_t columns : {1, 7, 64, 131}) {
       CAPTURE(rows, columns);
       check_operation(norm, reference, random({rows, columns}), random({columns}, 2));
     }

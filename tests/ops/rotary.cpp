@@ -7,11 +7,11 @@ namespace iapt::test::ops_rotary {
 namespace {
 
 /// Cosines, then sines of random angles.
-host_array<2> turns_of(extent rows, extent head_size) {
+host_array<2> turns_of(index_t rows, index_t head_size) {
   host_array<2> turns({rows, head_size});
   const auto angles = random({rows, head_size}, 9, 3);
-  for (extent i = 0; i < rows; ++i)
-    for (extent j = 0; j < head_size / 2; ++j) {
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t j = 0; j < head_size / 2; ++j) {
       turns(i, j) = float(std::cos(angles(i, j)));
       turns(i, j + head_size / 2) = float(std::sin(angles(i, j)));
     }
@@ -26,10 +26,10 @@ auto turned_by(const host_array<2>& turns) {
 auto reference_by(const host_array<2>& turns) {
   return [turns](const auto& x) {
     auto y = x;
-    const extent size = turns.size(1), half = size / 2;
-    for (extent i = 0; i < x.size(0); ++i)
-      for (extent h = 0; h < x.size(1); h += size)
-        for (extent j = 0; j < half; ++j) {
+    const index_t size = turns.size(1), half = size / 2;
+    for (index_t i = 0; i < x.size(0); ++i)
+      for (index_t h = 0; h < x.size(1); h += size)
+        for (index_t j = 0; j < half; ++j) {
           const double c = turns(i, j), s = turns(i, j + half), a = x(i, h + j), b = x(i, h + j + half);
           y(i, h + j) = a * c - b * s;
           y(i, h + j + half) = a * s + b * c;
@@ -41,8 +41,8 @@ auto reference_by(const host_array<2>& turns) {
 }  // namespace
 
 TEST_CASE("rotary", "[ops]") {
-  for (extent head_size : {2, 6, 64})
-    for (extent rows : {1, 70}) {
+  for (index_t head_size : {2, 6, 64})
+    for (index_t rows : {1, 70}) {
       CAPTURE(head_size, rows);
       const auto turns = turns_of(rows, head_size);
       check_operation(turned_by(turns), reference_by(turns), random({rows, head_size * 3}));

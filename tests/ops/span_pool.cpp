@@ -11,11 +11,11 @@ const std::vector<row_span> overlapping{{0, 4}, {3, 7}, {8, 9}, {0, 9}};
 template <class Reduce>
 auto reference_of(Reduce reduce) {
   return [reduce](const auto& x) {
-    host_array<2> y({extent(overlapping.size()), x.size(1)});
-    for (extent k = 0; k < y.size(0); ++k)
-      for (extent j = 0; j < y.size(1); ++j) {
+    host_array<2> y({index_t(overlapping.size()), x.size(1)});
+    for (index_t k = 0; k < y.size(0); ++k)
+      for (index_t j = 0; j < y.size(1); ++j) {
         std::vector<double> column;
-        for (extent i = overlapping[k].begin; i < overlapping[k].end; ++i) column.push_back(x(i, j));
+        for (index_t i = overlapping[k].begin; i < overlapping[k].end; ++i) column.push_back(x(i, j));
         y(k, j) = reduce(column);
       }
     return y;
@@ -31,7 +31,7 @@ TEST_CASE("span_mean", "[ops]") {
     for (double v : column) s += v;
     return s / double(column.size());
   });
-  for (extent columns : {1, 33, 1500}) check_operation(f, reference, random({11, columns}));
+  for (index_t columns : {1, 33, 1500}) check_operation(f, reference, random({11, columns}));
   check_gradient(f, random({11, 9}));
 }
 
@@ -39,7 +39,7 @@ TEST_CASE("span_max", "[ops]") {
   const auto f = [](const auto& x) { return span_max(x, overlapping); };
   const auto reference =
       reference_of([](const auto& column) { return *std::max_element(column.begin(), column.end()); });
-  for (extent columns : {1, 33, 1500}) check_operation(f, reference, random({11, columns}));
+  for (index_t columns : {1, 33, 1500}) check_operation(f, reference, random({11, columns}));
   check_gradient(f, random({11, 9}));
 }
 

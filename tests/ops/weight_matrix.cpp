@@ -13,11 +13,11 @@ struct quantised_matrix {
   host_array<2> numbers;
   std::vector<std::byte> bytes;
 
-  quantised_matrix(dtype type, extent rows, extent columns)
+  quantised_matrix(dtype type, index_t rows, index_t columns)
       : type(type), numbers({rows, columns}), bytes(random_rows(type, rows, columns)) {
     const quantised_rows all{bytes.data(), type, columns};
-    for (extent i = 0; i < rows; ++i)
-      for (extent j = 0; j < columns; ++j) numbers(i, j) = all.number<double>(i, j);
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < columns; ++j) numbers(i, j) = all.number<double>(i, j);
   }
   template <class T>
   weight_matrix<T, test_backend> on(test_backend& backend) const {
@@ -27,7 +27,7 @@ struct quantised_matrix {
 
 // y = x · wᵀ and dx = dy · w, against loops.
 template <class T>
-void check_product(const quantised_matrix& w, extent rows, int threads, double bound) {
+void check_product(const quantised_matrix& w, index_t rows, int threads, double bound) {
   CAPTURE(name_of(w.type), rows, threads);
   test_backend backend = with_threads(threads);
   const auto x = random({rows, w.numbers.size(1)}), dy = random({rows, w.numbers.size(0)}, 2);
@@ -54,7 +54,7 @@ TEST_CASE("products with quantised weights", "[ops]") {
   for (dtype type : quantised_types) {
     const bool blocks = layout_of(type).elements > 1;
     const quantised_matrix w(type, 19, blocks ? 256 : 83);
-    for (extent rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 40}) {
+    for (index_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 40}) {
       check_product<double>(w, rows, 1, 1e-12);
       check_product<float>(w, rows, 2, 1e-5);
     }
@@ -69,7 +69,7 @@ TEST_CASE("quantised weights of several panels", "[ops]") {
 TEST_CASE("gradients of products with quantised weights", "[ops]") {
   test_backend backend = with_threads(1);
   const auto w = quantised_matrix(dtype::q5_1, 6, 32).on<double>(backend);
-  for (extent rows : {2, 20}) {
+  for (index_t rows : {2, 20}) {
     const auto x = tracked<double>(backend, random({rows, 32}));
     CHECK(gradcheck(
               backend, [&](auto& ctx) { return ctx(matmul(x, transposed(w))); }, x) <= 1e-7);
@@ -100,8 +100,8 @@ TEST_CASE("rows of quantised weights", "[ops]") {
     const quantised_matrix w(type, 7, layout_of(type).elements > 1 ? 256 : 37);
     std::vector<double> expected;
     const std::vector<std::int32_t> numbers{3, 0, 6, 3};
-    for (extent i : numbers)
-      for (extent j = 0; j < w.numbers.size(1); ++j) expected.push_back(w.numbers(i, j));
+    for (index_t i : numbers)
+      for (index_t j = 0; j < w.numbers.size(1); ++j) expected.push_back(w.numbers(i, j));
     CHECK(difference(values_of(ctx(gather(w.on<double>(backend), row_numbers(backend, numbers)))), expected) <= 1e-15);
   }
   const auto w = quantised_matrix(dtype::f16, 2, 3).on<double>(backend);

@@ -17,14 +17,14 @@ namespace {
 using trainable = parameter_list<double, test_backend>;
 
 tensor<double, 1, test_backend> tracked(test_backend& backend, const std::vector<double>& values) {
-  auto x = from_host(backend, extents<1>{extent(values.size())}, values);
+  auto x = from_host(backend, extents<1>{index_t(values.size())}, values);
   x.track();
   return x;
 }
 template <class T>
 void put_gradient(const tensor<T, 1, test_backend>& x, const std::vector<T>& g) {
   x.clear_gradient();
-  x.backend().upload(x.adjoint().first, g.data(), extent(g.size()));
+  x.backend().upload(x.adjoint().first, g.data(), index_t(g.size()));
 }
 std::vector<double> draw(std::size_t n, std::uint64_t stream) {
   random_stream random(3, stream);

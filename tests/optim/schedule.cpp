@@ -8,7 +8,7 @@ namespace iapt::test::optim_schedule {
 TEST_CASE("linear decay is 1 behind the warm-up and 0 after the last step", "[optim]") {
   const schedule s{.shape = decay::linear, .steps = 10, .warm_up = 3};
   const double expected[] = {0.25, 0.5, 0.75, 1, 6.0 / 7, 5.0 / 7, 4.0 / 7, 3.0 / 7, 2.0 / 7, 1.0 / 7, 0, 0};
-  for (extent step = 0; step < 12; ++step) CHECK(s(step) == Approx(expected[step]).margin(1e-15));
+  for (index_t step = 0; step < 12; ++step) CHECK(s(step) == Approx(expected[step]).margin(1e-15));
 }
 
 TEST_CASE("cosine decay passes its half in the middle", "[optim]") {

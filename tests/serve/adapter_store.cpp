@@ -25,7 +25,7 @@ using names = std::vector<std::string>;
 lm_type small(test_backend& backend) { return {small_model(backend), byte_tokenizer(), "small"}; }
 
 /// Writes a LoRA adapter of so many rows, and returns the bytes that it takes.
-std::size_t write(const lm_type& lm, const std::filesystem::path& folder, extent rank = 1) {
+std::size_t write(const lm_type& lm, const std::filesystem::path& folder, index_t rank = 1) {
   auto method = make_lora(lm, {.rank = rank, .targets = {"v_proj"}});
   save_adapter(method, lm, folder);
   return sizeof(double) * std::size_t(parameter_count(method.parameters()));

@@ -41,7 +41,7 @@ std::vector<std::vector<double>> log_of(std::vector<std::vector<double>> p) {
 TEST_CASE("a beam finds what the likeliest first token hides", "[serve]") {
   // After 0 comes 1 or 2; what follows 2 is certain. Token 3 ends.
   const auto log_p = log_of({{.1, .5, .3, .1}, {.25, .25, .25, .25}, {.02, .02, .02, .94}, {.25, .25, .25, .25}});
-  const auto best = [&](extent beams, double penalty) {
+  const auto best = [&](index_t beams, double penalty) {
     const generation_options options{.max_new = 4, .stop = {3}, .beams = beams, .length_penalty = penalty};
     return searched(options, log_p).best();
   };
@@ -81,7 +81,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
     const std::vector<tokens> prompts{small_tokens(21, 1), small_tokens(16, 2), small_tokens(5, 3),
                                       small_tokens(16, 4)};
     std::vector<generation_options> options;
-    for (const extent beams : {3, 2, 1, 4})
+    for (const index_t beams : {3, 2, 1, 4})
       options.push_back({.max_new = 11, .stop = {4, 9, 17}, .beams = beams, .length_penalty = 0.5});
     std::vector<tokens> expected;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -132,10 +132,10 @@ TEST_CASE("a search that gave its blocks back waits until there are as many agai
   const auto lm = small_model(backend);
   engine<double, test_backend> server(
       lm, {.cache = {.sequences = 6, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 20}});
-  for (const extent beams : {1, 1, 4})
+  for (const index_t beams : {1, 1, 4})
     server.submit({.prompt = small_tokens(16, std::uint64_t(beams)),
                    .options = {.max_new = beams > 1 ? 28 : 50, .beams = beams}});
-  extent rows = 0;
+  index_t rows = 0;
   for (std::size_t passes = 0; server.step(); rows += server.last_pass().answers) REQUIRE(++passes < 1000);
   CHECK(server.preemptions() > 0);  // 17 blocks for each of the long ones, 32 for the beams
   CHECK(server.preemptions() < 3);

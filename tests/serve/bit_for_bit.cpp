@@ -8,7 +8,7 @@
 namespace iapt::test::serve_bit_for_bit {
 namespace {
 
-constexpr extent new_tokens = 7;
+constexpr index_t new_tokens = 7;
 
 /// What is asked.
 template <class T>

@@ -8,7 +8,7 @@
 namespace iapt::test::serve_choice {
 
 TEST_CASE("the tokens of many requests are those of each alone, on any number of threads", "[serve]") {
-  constexpr extent rows = 9, vocabulary = 50;
+  constexpr index_t rows = 9, vocabulary = 50;
   const std::vector<generation_options> options{{},
                                                 {.sampling = {.temperature = 1, .seed = 3}},
                                                 {.sampling = {.temperature = 2, .top_p = 0.8, .seed = 4}},
@@ -21,11 +21,11 @@ TEST_CASE("the tokens of many requests are those of each alone, on any number of
   for (const int threads : {1, 2, 3, 16}) {
     test_backend backend = with_threads(threads);
     auto values = to_host(random_normal<double>(backend, extents<2>{rows, vocabulary}, 3, random_stream(1)));
-    for (const extent bad : {6, 7}) values[std::size_t(bad * vocabulary)] = std::numeric_limits<double>::quiet_NaN();
+    for (const index_t bad : {6, 7}) values[std::size_t(bad * vocabulary)] = std::numeric_limits<double>::quiet_NaN();
     const auto logits = from_host(backend, extents<2>{rows, vocabulary}, values);
     std::vector<token_choice> wanted;
     for (std::size_t i = 0; i < options.size(); ++i)
-      wanted.push_back({&options[i], {prompt, generated}, i < 6 ? 5 - extent(i) : extent(i)});
+      wanted.push_back({&options[i], {prompt, generated}, i < 6 ? 5 - index_t(i) : index_t(i)});
     token_chooser choose;
     for (int again = 0; again < 2; ++again) {
       const auto found = choose(logits, wanted);

@@ -28,9 +28,9 @@ struct outcome_of_request {
   std::vector<finish_reason> ends;
 };
 
-constexpr extent new_tokens = 9;
+constexpr index_t new_tokens = 9;
 const std::vector<token_id> alike_tokens = small_tokens(9, 39);
-generation_options greedy(extent max_new = new_tokens) { return {.max_new = max_new, .log_probabilities = 0}; }
+generation_options greedy(index_t max_new = new_tokens) { return {.max_new = max_new, .log_probabilities = 0}; }
 
 /// Prompts of different lengths, which begin alike or not, continued by one method alone.
 template <class Method>
@@ -53,7 +53,7 @@ std::vector<expectation> tenants(const lm_type& lm, bool alike = false) {
   const auto add = [&](const auto& method) { expect(lm, all, method, share_method(lm, method), alike); };
   using generator = key_value_generator<double, test_backend>;
   for (const placement where : {placement::front, placement::late})
-    for (const extent soft_tokens : {2, 3})
+    for (const index_t soft_tokens : {2, 3})
       add(moved(make_iapt<generator>(lm, {.soft_tokens = soft_tokens,
                                           .bottleneck = 4,
                                           .where = where,
@@ -154,7 +154,7 @@ TEST_CASE("an engine reads again what it may not share, and nothing else", "[ser
   const auto lm = small_model(backend);
   const auto all = tenants(lm, true);  // three each: bare, front twice, late twice, LoRA twice, P-tuning v2
   const auto reused = [&](std::vector<std::size_t> requests, bool keeps_states, bool shares = true,
-                          extent block_rows = 4) {
+                          index_t block_rows = 4) {
     engine_type engine(lm, {.cache = {.sequences = 2,
                                       .blocks = 100,
                                       .block_rows = block_rows,
@@ -237,7 +237,7 @@ namespace {
 /// A method that nobody should write.
 struct late_with_delta {
   using matrix = tensor<double, 2, test_backend>;
-  extent soft_tokens() const { return 1; }
+  index_t soft_tokens() const { return 1; }
   placement where() const { return placement::late; }
   template <class Context>
   key_values<double, test_backend> prefix(Context&, int, const decoder_layer<double, test_backend>&, const matrix&,

@@ -22,7 +22,7 @@ struct heard {
   std::vector<token_id> answer = {};
   std::vector<finish_reason> ends = {};
 
-  request_type request(std::vector<token_id> prompt, extent max_new, method_type method = {}) {
+  request_type request(std::vector<token_id> prompt, index_t max_new, method_type method = {}) {
     return {.prompt = std::move(prompt),
             .options = {.max_new = max_new},
             .method = std::move(method),
@@ -67,7 +67,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
     engine.submit(others[0].request(long_prompt, 3, shared));
     engine.submit(others[2].request(small_tokens(5, 4), 3, shared));
     const auto most_until_read = [&](const heard& one) {
-      extent most = 0;
+      index_t most = 0;
       while (one.answer.empty()) {
         const std::size_t before = stream.answer.size();
         REQUIRE(engine.step());

@@ -18,7 +18,7 @@ struct heard {
   std::vector<finish_reason> ends = {};
 };
 
-engine_type::request_type request_of(std::vector<token_id> prompt, extent max_new, method_type method, heard& to) {
+engine_type::request_type request_of(std::vector<token_id> prompt, index_t max_new, method_type method, heard& to) {
   return {.prompt = std::move(prompt),
           .options = {.max_new = max_new, .log_probabilities = 2},
           .method = std::move(method),
@@ -63,7 +63,7 @@ TEST_CASE("an engine tells how likely the tokens of prompts were", "[serve]") {
   const auto shared_lora = share_method(lm, lora), shared_prefix = share_method(lm, prefix);
   cache_size size{.sequences = 8, .blocks = 80, .block_rows = 4, .blocks_of_sequence = 30};
   const auto prompt = small_tokens(19, 5), same_start = small_tokens(19, 5), other = small_tokens(90, 6);
-  for (const auto& [rows, blocks] : {std::pair<extent, extent>{512, 80}, {5, 80}, {5, 32}}) {
+  for (const auto& [rows, blocks] : {std::pair<index_t, index_t>{512, 80}, {5, 80}, {5, 32}}) {
     CAPTURE(rows, blocks);
     size.blocks = blocks;
     engine_type engine(lm, {.cache = size, .rows_in_pass = rows});

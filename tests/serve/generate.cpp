@@ -18,7 +18,7 @@ const std::vector<tokens> prompts{small_tokens(5, 5), small_tokens(9, 2), small_
 std::vector<double> logits_after(const model& lm, tokens text) {
   packed_batch batch;
   batch.add(text);
-  kv_cache<double, test_backend> unused(lm.backend(), lm.config, 1, extent(text.size()));
+  kv_cache<double, test_backend> unused(lm.backend(), lm.config, 1, index_t(text.size()));
   return to_host(lm.prefill(batch, unused));
 }
 
@@ -26,7 +26,7 @@ std::vector<double> logits_after(const model& lm, tokens text) {
 tokens sampled(const model& lm, const tokens& prompt, const generation_options& options) {
   sampler sample;
   tokens text = prompt, answer;
-  while (extent(answer.size()) < options.max_new) {
+  while (index_t(answer.size()) < options.max_new) {
     const auto logits = logits_after(lm, text);
     answer.push_back(sample(std::span<const double>(logits), options.sampling, {prompt, answer}));
     text.push_back(answer.back());

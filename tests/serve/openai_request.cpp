@@ -93,7 +93,7 @@ TEST_CASE("openai: several prompts, several answers to each, beams", "[serve]") 
   const auto several = openai_request::parse(
       R"({"model": "m", "prompt": ["a", "b"], "n": 3, "best_of": 3, "seed": 7, "temperature": 0.5})", false);
   CHECK(several.answers() == 6);
-  for (extent i = 0; i < 6; ++i) {
+  for (index_t i = 0; i < 6; ++i) {
     CHECK(several.options_of(i).sampling.seed == std::uint64_t(7 + i % 3));
     CHECK(several.options_of(i).sampling.temperature == 0.5);
   }

@@ -17,13 +17,13 @@ cache_type small_cache(test_backend& backend) {  // five blocks of two rows
           {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 5}};
 }
 /// Reads tokens into an empty sequence as the index would have them; its blocks.
-blocks read(cache_type& cache, index_type& index, extent sequence, const std::vector<token_id>& tokens,
+blocks read(cache_type& cache, index_type& index, index_t sequence, const std::vector<token_id>& tokens,
             const prefix_scope& scope = {}) {
-  const extent rows = extent(tokens.size()) + scope.soft_rows;
+  const index_t rows = index_t(tokens.size()) + scope.soft_rows;
   cache.reserve(sequence, rows);
   index.add(scope, tokens, sequence, rows);
   blocks taken;
-  for (extent i = 0; i < cache.blocks_for(rows); ++i) taken.push_back(cache.block(sequence, i));
+  for (index_t i = 0; i < cache.blocks_for(rows); ++i) taken.push_back(cache.block(sequence, i));
   return taken;
 }
 
@@ -90,8 +90,8 @@ TEST_CASE("a block that two read at once is known once", "[serve]") {
                    {.sequences = 3, .blocks = 8, .block_rows = 2, .blocks_of_sequence = 5}};
   index_type index(cache);
   const std::vector<token_id> tokens{1, 2, 3, 4, 5, 6, 7, 8};
-  const auto grow = [&](extent sequence, extent rows) {  // to so many rows
-    cache.reserve(sequence, rows);                       // none is filled: the index does not ask
+  const auto grow = [&](index_t sequence, index_t rows) {  // to so many rows
+    cache.reserve(sequence, rows);                         // none is filled: the index does not ask
     index.add({}, tokens, sequence, rows);
   };
   grow(0, 4), grow(1, 4), grow(1, 6);  // the third block of one stands behind the second of the other
@@ -100,7 +100,7 @@ TEST_CASE("a block that two read at once is known once", "[serve]") {
   grow(1, 8);
   CHECK_THROWS_AS(cache.hold(cache.block(1, 2)), shape_error);
   cache.clear(1);
-  for (extent free = cache.free_blocks() + 1; free <= 8; ++free) {
+  for (index_t free = cache.free_blocks() + 1; free <= 8; ++free) {
     index.make_room(free);
     for (const std::int32_t block : index.find({}, tokens, 8)) CHECK(cache.idle(block));
     CHECK(cache.free_blocks() + cache.idle_blocks() == 8);

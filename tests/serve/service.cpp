@@ -21,7 +21,7 @@ struct heard {
   std::vector<token_id> answer = {};
   std::promise<finish_reason> end = {};
 
-  request_type request(std::vector<token_id> prompt, extent max_new) {
+  request_type request(std::vector<token_id> prompt, index_t max_new) {
     return {.prompt = std::move(prompt),
             .options = {.max_new = max_new},
             .seen = [this](const chosen_token& one) { return answer.push_back(one.token), true; },

@@ -39,24 +39,24 @@ struct host_array {
   explicit host_array(extents<Rank> n) : shape(n), values(element_count(n)) {}
   host_array(extents<Rank> n, std::vector<double> v) : shape(n), values(std::move(v)) {}
   /// One extent.
-  extent size(int axis) const { return shape[axis]; }
+  index_t size(int axis) const { return shape[axis]; }
   /// One element.
-  double& operator()(extent i) { return values[i]; }
-  double operator()(extent i) const { return values[i]; }
-  double& operator()(extent i, extent j) requires(Rank == 2) { return values[i * shape[1] + j]; }
-  double operator()(extent i, extent j) const requires(Rank == 2) { return values[i * shape[1] + j]; }
+  double& operator()(index_t i) { return values[i]; }
+  double operator()(index_t i) const { return values[i]; }
+  double& operator()(index_t i, index_t j) requires(Rank == 2) { return values[i * shape[1] + j]; }
+  double operator()(index_t i, index_t j) const requires(Rank == 2) { return values[i * shape[1] + j]; }
 };
 
 /// Normal numbers, rounded to float so that both precisions start from the same: random({7, 33}).
 template <std::size_t Rank>
-host_array<int(Rank)> random(const extent (&n)[Rank], std::uint64_t seed = 1, double deviation = 1) {
+host_array<int(Rank)> random(const index_t (&n)[Rank], std::uint64_t seed = 1, double deviation = 1) {
   host_array<int(Rank)> x(std::to_array(n));
   random_stream stream(seed, Rank);
   for (double& v : x.values) v = static_cast<float>(deviation * stream.normal());
   return x;
 }
 /// A vector of the given numbers.
-inline host_array<1> numbers(std::vector<double> values) { return {{extent(values.size())}, values}; }
+inline host_array<1> numbers(std::vector<double> values) { return {{index_t(values.size())}, values}; }
 
 /// Host numbers as a tensor of T.
 template <class T, class Backend, int Rank>

@@ -123,9 +123,9 @@ void check_gradient(const F& f, const X&... x) {
 /// x · w, or x · wᵀ, by loops.
 inline host_array<2> product(const host_array<2>& x, const host_array<2>& w, bool by_rows) {
   host_array<2> y({x.size(0), w.size(by_rows ? 0 : 1)});
-  for (extent i = 0; i < y.size(0); ++i)
-    for (extent j = 0; j < y.size(1); ++j)
-      for (extent k = 0; k < x.size(1); ++k) y(i, j) += x(i, k) * (by_rows ? w(j, k) : w(k, j));
+  for (index_t i = 0; i < y.size(0); ++i)
+    for (index_t j = 0; j < y.size(1); ++j)
+      for (index_t k = 0; k < x.size(1); ++k) y(i, j) += x(i, k) * (by_rows ? w(j, k) : w(k, j));
   return y;
 }
 

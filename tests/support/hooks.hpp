@@ -60,7 +60,7 @@ using all_hooks = hooks<delta_hook, scale_hook, bias_hook, after_hook>;
 
 /// Gives a site random tensors for whatever hooks the method has.
 template <class Method>
-void hook_site(test_backend& backend, Method& method, site where, extent in, extent out, std::uint64_t seed) {
+void hook_site(test_backend& backend, Method& method, site where, index_t in, index_t out, std::uint64_t seed) {
   const std::pair key{where.layer, where.part};
   if constexpr (requires { method.downs; }) {
     method.downs[key] = tracked<double>(backend, random({2, in}, seed, 0.3));
@@ -71,7 +71,7 @@ void hook_site(test_backend& backend, Method& method, site where, extent in, ext
 }
 /// The same for what follows a half layer.
 template <class Method>
-void hook_half(test_backend& backend, Method& method, int layer, sublayer half, extent width, std::uint64_t seed) {
+void hook_half(test_backend& backend, Method& method, int layer, sublayer half, index_t width, std::uint64_t seed) {
   method.gates[{layer, half}] = tracked<double>(backend, random({width}, seed));
   method.skips[{layer, half}] = tracked<double>(backend, random({width}, seed + 1, 0.3));
 }

@@ -16,7 +16,7 @@ inline constexpr dtype quantised_types[] = {dtype::q4_0, dtype::q4_1, dtype::q5_
                                             dtype::q8_0, dtype::q6_k, dtype::f16,  dtype::bf16};
 
 /// Bytes of rows of a type. Quants are anything; what is a float is normal and below 2.
-inline std::vector<std::byte> random_rows(dtype type, extent rows, extent columns, std::uint64_t seed = 1) {
+inline std::vector<std::byte> random_rows(dtype type, index_t rows, index_t columns, std::uint64_t seed = 1) {
   const block_layout layout = layout_of(type);
   std::vector<std::byte> bytes(std::size_t(rows * columns / layout.elements * layout.bytes));
   random_stream random(seed, 77);

@@ -15,7 +15,7 @@ causal_lm<T, test_backend> small_model(test_backend& backend) {
   causal_lm<T, test_backend> lm;
   lm.config = {.family = "llama", .vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
   std::uint64_t stream = 100;
-  const auto matrix = [&](extent out, extent in) {
+  const auto matrix = [&](index_t out, index_t in) {
     return random_normal<T>(backend, extents<2>{out, in}, 1.2 / std::sqrt(double(in)), random_stream(3, ++stream));
   };
   const auto norm = [&] {
@@ -26,7 +26,7 @@ causal_lm<T, test_backend> small_model(test_backend& backend) {
     return norm_layer<T, test_backend>{weight, 1e-5};
   };
   lm.embedding = random_normal<T>(backend, extents<2>{31, 24}, 1, random_stream(3, 1));
-  for (extent l = 0; l < lm.config.layers; ++l)
+  for (index_t l = 0; l < lm.config.layers; ++l)
     lm.layers.push_back({norm(),
                          {lm.config.heads, {matrix(24, 24)}, {matrix(12, 24)}, {matrix(12, 24)}, {matrix(24, 24)}},
                          norm(),

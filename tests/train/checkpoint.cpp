@@ -16,7 +16,7 @@ TEST_CASE("a checkpoint gives everything back exactly", "[train]") {
   adamw optimizer{method.parameters()}, fresh{other.parameters()};
   for (const auto& p : method.parameters()) {
     float* g = p.values.adjoint().first;
-    for (extent i = 0; i < p.values.size(); ++i) g[i] = float(i) / 7 - 1;
+    for (index_t i = 0; i < p.values.size(); ++i) g[i] = float(i) / 7 - 1;
   }
   optimizer.step();
   const run_position at{.step = 7,

@@ -16,15 +16,15 @@ TEST_CASE("the loss is the mean over response tokens, whatever goes through the 
   // By hand: softmax of the row of the token before.
   const auto e = to_host(model.embedding), w = to_host(method.head);
   double sum = 0;
-  extent tokens = 0;
+  index_t tokens = 0;
   for (std::size_t i = 0; i < examples.size(); ++i) {
     double one = 0;
     token_id before = examples[i].instruction.back();
     for (token_id t : examples[i].response) {
       std::vector<double> logits(test::toy_vocabulary);
       double total = 0;
-      for (extent v = 0; v < test::toy_vocabulary; ++v) {
-        for (extent d = 0; d < test::toy_width; ++d)
+      for (index_t v = 0; v < test::toy_vocabulary; ++v) {
+        for (index_t d = 0; d < test::toy_width; ++d)
           logits[v] += e[before * test::toy_width + d] * w[d * test::toy_vocabulary + v];
         total += std::exp(logits[v]);
       }
@@ -32,7 +32,7 @@ TEST_CASE("the loss is the mean over response tokens, whatever goes through the 
       before = t, ++tokens;
     }
     CHECK(all.examples[i].sum == Approx(one).epsilon(1e-12));
-    CHECK(all.examples[i].tokens == extent(examples[i].response.size()));
+    CHECK(all.examples[i].tokens == index_t(examples[i].response.size()));
     sum += one;
   }
   CHECK(all.loss == Approx(sum / double(tokens)).epsilon(1e-12));

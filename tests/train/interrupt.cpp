@@ -60,7 +60,7 @@ TEST_CASE("a signal in the middle of a product changes nothing", "[train]") {
   const pid_t child = ::fork();
   if (child == 0) {
     eigen_backend backend({.threads = 1});
-    const extent m = 190, n = 576, k = 1536;
+    const index_t m = 190, n = 576, k = 1536;
     const std::vector<float> a(m * k, 0.5f), b(n * k, 2.f);
     for (int round = 0; round < 60; ++round) {
       const interrupt_guard guard;

@@ -5,7 +5,7 @@
 
 namespace iapt::test::train_progress {
 namespace {
-progress_state at(extent step) {
+progress_state at(index_t step) {
   return {.step = step, .steps = 100, .loss = 0.53219, .dev_loss = {}, .tokens_per_second = 185.7, .seconds_left = 83};
 }
 }  // namespace
@@ -14,7 +14,7 @@ TEST_CASE("away from a terminal there is a plain line now and then", "[train]") 
   std::ostringstream out;
   double now = 0;
   progress_bar bar(out, {}, 10, [&] { return now; });
-  for (extent step = 1; step <= 100; ++step, now += 0.25) bar.show(at(step));
+  for (index_t step = 1; step <= 100; ++step, now += 0.25) bar.show(at(step));
   std::istringstream lines(out.str());
   std::vector<std::string> found;
   for (std::string line; std::getline(lines, line);) found.push_back(line);

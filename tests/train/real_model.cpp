@@ -48,11 +48,11 @@ std::vector<std::vector<double>> values_of_all(method_type& method) {
   return all;
 }
 /// Eight examples in batches of two: four steps, with evaluations after the third and the last.
-trained train(const model_type& lm, const std::filesystem::path& out, bool resume = false, extent stop_after = -1) {
+trained train(const model_type& lm, const std::filesystem::path& out, bool resume = false, index_t stop_after = -1) {
   method_type method = new_method(lm);
   const auto examples = capitals(lm);
   const std::span<const example> all(examples);
-  extent step = 0;
+  index_t step = 0;
   train_callbacks calls;
   calls.save = [&](const std::filesystem::path& folder) { save_adapter(method, lm, folder); };
   calls.progress = [&](const progress_state& state) { step = state.step; };

@@ -14,7 +14,7 @@
 
 namespace iapt::test {
 
-inline constexpr extent toy_vocabulary = 11, toy_width = 6;
+inline constexpr index_t toy_vocabulary = 11, toy_width = 6;
 
 /// What is learned: logits = (embedding · scale) · head, scale in the coefficients' group.
 template <class T>

@@ -24,7 +24,7 @@ struct toy_run {
   std::vector<example> train_set = counting(25, 1), dev_set = counting(12, 2);
   std::vector<std::string> said = {}, saved = {};
   std::vector<progress_state> states = {};
-  extent interrupt_after = -1;
+  index_t interrupt_after = -1;
   std::function<void()> before_commit = {}, after_commit = {}, after_step = {};  // of an adapter, of a step
 
   train_result operator()(const train_options& options) {

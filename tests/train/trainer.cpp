@@ -185,7 +185,7 @@ TEST_CASE("metrics tell of every step and evaluation", "[train]") {
   toy_run<float> run;
   const auto result = run(settings(folder.path()));
   std::ifstream file(folder.path() / "metrics.jsonl");
-  extent steps = 0, evaluations = 0;
+  index_t steps = 0, evaluations = 0;
   nlohmann::json last;
   for (std::string line; std::getline(file, line);) {
     const auto object = nlohmann::json::parse(line);

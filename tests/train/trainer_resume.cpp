@@ -22,7 +22,7 @@ TEST_CASE("a run that was interrupted and resumed equals one that never stopped"
   options.bilevel = bilevel, options.resume = true;
   train_result result;
   // In the middle of an epoch, at an evaluation, one step before an epoch's end; then to the end.
-  for (extent stop : {4, 6, 13, -1}) {
+  for (index_t stop : {4, 6, 13, -1}) {
     toy_run<float> part;
     part.interrupt_after = stop;
     result = part(options);
@@ -85,7 +85,7 @@ TEST_CASE("a run ends the same wherever it was killed between its folders", "[tr
     options.epochs = 1;
     return options;
   };
-  std::map<extent, std::string> values;  // after each step
+  std::map<index_t, std::string> values;  // after each step
   toy_run<float> whole;
   if (!with_dev) whole.dev_set.clear();
   whole.after_step = [&] {
@@ -137,7 +137,7 @@ TEST_CASE("a run ends the same wherever it was killed between its folders", "[tr
 TEST_CASE("a run that goes on elsewhere says that its bits differ", "[train]") {
   const temporary_folder folder;
   auto options = settings(folder.path());
-  const auto go_on = [&](int threads, extent until) {
+  const auto go_on = [&](int threads, index_t until) {
     toy_run<float> part{.threads = threads};
     part.interrupt_after = until;
     part(options);

@@ -18,45 +18,45 @@ namespace iapt {
 template <class T>
 struct matrix_ref {
   T* data;                  ///< first number
-  extent stride;            ///< numbers from one row in memory to the next
+  index_t stride;           ///< numbers from one row in memory to the next
   bool transposed = false;  ///< whether the product reads columns as rows
 };
 
 /// Where one sequence's queries, keys and values stand in the packed arrays of an attention, and what they may see:
 /// query i sees all of the past, its own sequence up to itself, and the prefix if i ≥ prefix_from.
 struct attention_segment {
-  extent begin = 0;         ///< first own row, of queries, keys and values alike
-  extent count = 0;         ///< number of own rows
-  extent past_begin = 0;    ///< first row in the past's arrays, or the first block's place in the table of blocks
-  extent past_count = 0;    ///< rows of the past; constants, no adjoint is computed
-  extent prefix_begin = 0;  ///< first row in the prefix's arrays
-  extent prefix_count = 0;  ///< rows of the prefix (soft tokens)
-  extent prefix_from = 0;   ///< first own row that sees the prefix
+  index_t begin = 0;         ///< first own row, of queries, keys and values alike
+  index_t count = 0;         ///< number of own rows
+  index_t past_begin = 0;    ///< first row in the past's arrays, or the first block's place in the table of blocks
+  index_t past_count = 0;    ///< rows of the past; constants, no adjoint is computed
+  index_t prefix_begin = 0;  ///< first row in the prefix's arrays
+  index_t prefix_count = 0;  ///< rows of the prefix (soft tokens)
+  index_t prefix_from = 0;   ///< first own row that sees the prefix
   /// Whether it says the same.
   bool operator==(const attention_segment&) const = default;
 };
 
 /// How the past lies in its arrays: in one piece for each sequence, or in blocks that a table finds.
 struct past_layout {
-  extent block = 0;                     ///< rows of a block; 0: in one piece
+  index_t block = 0;                    ///< rows of a block; 0: in one piece
   const std::int32_t* table = nullptr;  ///< numbers of blocks, those of a sequence from its past_begin on
   /// Where row i of a sequence's past is.
-  IAPT_DEVICE extent row(const attention_segment& s, extent i) const {
+  IAPT_DEVICE index_t row(const attention_segment& s, index_t i) const {
     if (!block) return s.past_begin + i;
     return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block)] * block + in_block(i);
   }
   /// How many rows from row i on lie one behind the other, `most` at most.
-  IAPT_DEVICE extent together(extent i, extent most) const {
+  IAPT_DEVICE index_t together(index_t i, index_t most) const {
     return block && block - in_block(i) < most ? block - in_block(i) : most;
   }
 
  private:
   // With 32 bits: a GPU takes five times as long to divide 64.
-  IAPT_DEVICE extent in_block(extent i) const { return std::uint32_t(i) % std::uint32_t(block); }
+  IAPT_DEVICE index_t in_block(index_t i) const { return std::uint32_t(i) % std::uint32_t(block); }
 };
 /// Blocks of a cache that an attention's past is in.
 struct past_blocks {
-  extent rows = 0;                       ///< of a block; 0: the past is not in blocks
+  index_t rows = 0;                      ///< of a block; 0: the past is not in blocks
   std::vector<std::int32_t> table = {};  ///< numbers of blocks, those of a sequence from its past_begin on
   /// The same for a kernel, with the table where it lies.
   past_layout at(const std::int32_t* where) const { return {rows, where}; }
@@ -64,9 +64,9 @@ struct past_blocks {
 
 /// Number of query heads, key/value heads, and numbers in a head.
 struct head_layout {
-  extent heads = 1;      ///< H
-  extent kv_heads = 1;   ///< G, a divisor of H
-  extent head_size = 1;  ///< E
+  index_t heads = 1;      ///< H
+  index_t kv_heads = 1;   ///< G, a divisor of H
+  index_t head_size = 1;  ///< E
   /// Whether they are the same, and an order.
   auto operator<=>(const head_layout&) const = default;
 };
@@ -116,7 +116,7 @@ struct immediate_work {};
 ///   - `plan_attention<T>(layout, segments, blocks)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>
-concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix_ref<const float> m) {
+concept backend_like = requires(B& b, float* p, const float* c, index_t n, matrix_ref<const float> m) {
   { b.template take<float>(n) } -> std::same_as<float*>;
   b.give(p, n);
   b.copy(p, c, n);
@@ -127,7 +127,7 @@ concept backend_like = requires(B& b, float* p, const float* c, extent n, matrix
   b.make_current();
   { B::stores_bfloat16 } -> std::convertible_to<bool>;
   { B::streams_quantised } -> std::convertible_to<bool>;
-  { B::few_rows } -> std::convertible_to<extent>;
+  { B::few_rows } -> std::convertible_to<index_t>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
 };

@@ -13,21 +13,21 @@ struct lone_group {
 
   /// Calls f(lane) for every column 0..n-1.
   template <class F>
-  IAPT_DEVICE void each(extent n, F f) const {
-    extent j = 0;
+  IAPT_DEVICE void each(index_t n, F f) const {
+    index_t j = 0;
     if constexpr (!std::same_as<T, Pack>)
       for (; j + Pack::width <= n; j += Pack::width) f(lane<Pack>{j});
     for (; j < n; ++j) f(lane<T>{j});
   }
   /// Calls f(lane) for every column 0..n-1, one by one.
   template <class F>
-  IAPT_DEVICE void each_one(extent n, F f) const {
-    for (extent j = 0; j < n; ++j) f(lane<T>{j});
+  IAPT_DEVICE void each_one(index_t n, F f) const {
+    for (index_t j = 0; j < n; ++j) f(lane<T>{j});
   }
   /// Σ f(lane) over every column.
   template <class F>
-  IAPT_DEVICE T sum(extent n, F f) const {
-    extent j = 0;
+  IAPT_DEVICE T sum(index_t n, F f) const {
+    index_t j = 0;
     T total(0);
     if constexpr (!std::same_as<T, Pack>) {
       Pack lanes(T(0));
@@ -39,8 +39,8 @@ struct lone_group {
   }
   /// The greatest f(lane) over every column, or `start`.
   template <class F>
-  IAPT_DEVICE T max(extent n, T start, F f) const {
-    extent j = 0;
+  IAPT_DEVICE T max(index_t n, T start, F f) const {
+    index_t j = 0;
     T greatest = start;
     if constexpr (!std::same_as<T, Pack>) {
       Pack lanes(start);

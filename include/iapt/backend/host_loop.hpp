@@ -15,12 +15,12 @@ namespace iapt {
 /// OpenMP there is one.
 /// @throws whatever f throws, one of them where it throws in several calls
 template <class F>
-void host_loop([[maybe_unused]] int threads, extent n, F f) {
+void host_loop([[maybe_unused]] int threads, index_t n, F f) {
 #if defined(_OPENMP)
   if (threads > 1 && n > 1) {
     std::exception_ptr failure;  // none may leave the region
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (extent k = 0; k < n; ++k) {
+    for (index_t k = 0; k < n; ++k) {
       try {
         f(k);
       } catch (...) {
@@ -32,7 +32,7 @@ void host_loop([[maybe_unused]] int threads, extent n, F f) {
     return;
   }
 #endif
-  for (extent k = 0; k < n; ++k) f(k);
+  for (index_t k = 0; k < n; ++k) f(k);
 }
 
 /// Threads of the host that what is computed beside a backend may use: its own where it runs on the host, else as many

@@ -24,7 +24,7 @@ class memory_pool {
   /// Uninitialised memory for n numbers.
   /// @throws device_error if there is none
   template <class T>
-  T* take(extent n) {
+  T* take(index_t n) {
     const std::size_t bytes = rounded(n * sizeof(T));
     const std::lock_guard lock(mutex_);
     auto block = idle_.lower_bound(bytes);
@@ -44,7 +44,7 @@ class memory_pool {
   }
   /// Takes memory back; `n` as it was asked for.
   template <class T>
-  void give(T* p, extent) {
+  void give(T* p, index_t) {
     const std::lock_guard lock(mutex_);
     const auto block = sizes_.find(p);
     in_use_ -= block->second, idle_bytes_ += block->second;

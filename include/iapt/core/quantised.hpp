@@ -64,13 +64,13 @@ template <class Format>
 struct block_format {
   /// The elements of a row from j on, within one group.
   template <class T, class V = T>
-  IAPT_DEVICE static V number(const std::byte* row, extent j) {
+  IAPT_DEVICE static V number(const std::byte* row, index_t j) {
     constexpr block_layout layout = layout_of(Format::type);
     return decode<T, V>(row + j / layout.elements * layout.bytes, int(j % layout.elements / 16), int(j % 16));
   }
   /// Elements 32·c to 32·c + 31 of a row.
   template <class T, class V = T>
-  IAPT_DEVICE static void chunk(const std::byte* row, extent c, V* out) {
+  IAPT_DEVICE static void chunk(const std::byte* row, index_t c, V* out) {
     constexpr block_layout layout = layout_of(Format::type);
     constexpr int chunks = layout.elements / chunk_elements, width = integers_for<V>::width;
     const std::byte* const block = row + c / chunks * layout.bytes;
@@ -181,7 +181,7 @@ struct short_floats {
 
   /// The elements of a row from j on.
   template <class T, class V = T>
-  IAPT_DEVICE static V number(const std::byte* row, extent j) {
+  IAPT_DEVICE static V number(const std::byte* row, index_t j) {
     using integers = integers_for<V>;
     const auto bits = integers::pairs(row + 2 * j);
     if constexpr (Type == dtype::bf16) return integers::number_of_bits(bits << 16);
@@ -191,7 +191,7 @@ struct short_floats {
   }
   /// Elements 32·c to 32·c + 31 of a row.
   template <class T, class V = T>
-  IAPT_DEVICE static void chunk(const std::byte* row, extent c, V* out) {
+  IAPT_DEVICE static void chunk(const std::byte* row, index_t c, V* out) {
     constexpr int width = integers_for<V>::width;
     for (int j = 0; j < chunk_elements; j += width) out[j / width] = number<T, V>(row, chunk_elements * c + j);
   }
@@ -229,42 +229,42 @@ IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
 struct quantised_rows {
   const std::byte* data;  ///< first row
   dtype type;             ///< format of all of them
-  extent columns;         ///< numbers in a row, whole blocks
+  index_t columns;        ///< numbers in a row, whole blocks
 
   /// Bytes from one row to the next.
-  IAPT_DEVICE extent row_bytes() const { return row_bytes(layout_of(type)); }
+  IAPT_DEVICE index_t row_bytes() const { return row_bytes(layout_of(type)); }
   /// The same, of a layout that is known already.
-  IAPT_DEVICE extent row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
+  IAPT_DEVICE index_t row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
   /// Where row i begins.
-  IAPT_DEVICE const std::byte* row(extent i) const { return data + i * row_bytes(); }
+  IAPT_DEVICE const std::byte* row(index_t i) const { return data + i * row_bytes(); }
   /// Calls f(element) once, where element(j) is number j of row i.
   template <class T, class F>
-  IAPT_DEVICE void read(extent i, const F& f) const {
+  IAPT_DEVICE void read(index_t i, const F& f) const {
     with_format(type, [&]<class Format>(Format) {
       constexpr block_layout layout = layout_of(Format::type);  // a GPU divides slowly by what it learns as it runs
       const std::byte* const from = data + i * row_bytes(layout);
-      f([from](extent j) { return Format::template number<T>(from, j); });
+      f([from](index_t j) { return Format::template number<T>(from, j); });
     });
   }
   /// Element j of row i alone.
   template <class T>
-  IAPT_DEVICE T number(extent i, extent j) const {
+  IAPT_DEVICE T number(index_t i, index_t j) const {
     T found{};
     read<T>(i, [&](auto element) { found = element(j); });
     return found;
   }
   /// All elements of row i; V is T, or a vector of them.
   template <class V, class T>
-  IAPT_DEVICE void expand(extent i, T* out) const {
+  IAPT_DEVICE void expand(index_t i, T* out) const {
     with_format(type, [&]<class Format>(Format) {
       const std::byte* const from = row(i);
-      extent c = 0;
+      index_t c = 0;
       for (; (c + 1) * chunk_elements <= columns; ++c) {
         V numbers[chunk_elements / integers_for<V>::width];
         Format::template chunk<T>(from, c, numbers);
         std::memcpy(out + c * chunk_elements, numbers, sizeof numbers);
       }
-      for (extent j = c * chunk_elements; j < columns; ++j) out[j] = Format::template number<T>(from, j);
+      for (index_t j = c * chunk_elements; j < columns; ++j) out[j] = Format::template number<T>(from, j);
     });
   }
 };

@@ -69,7 +69,7 @@ class random_stream {
 
 /// A tensor of normal numbers of mean 0 and the given standard deviation.
 template <class T, std::size_t Rank, class Backend>
-tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<extent, Rank>& shape, double deviation,
+tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<index_t, Rank>& shape, double deviation,
                                             random_stream stream) {
   std::vector<T> values(element_count(shape));
   for (T& value : values) value = static_cast<T>(deviation * stream.normal());
@@ -78,7 +78,7 @@ tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<e
 
 /// A tensor whose elements are all the same.
 template <class T, std::size_t Rank, class Backend>
-tensor<T, int(Rank), Backend> filled(Backend& backend, const std::array<extent, Rank>& shape, T value) {
+tensor<T, int(Rank), Backend> filled(Backend& backend, const std::array<index_t, Rank>& shape, T value) {
   return from_host(backend, shape, std::vector<T>(element_count(shape), value));
 }
 

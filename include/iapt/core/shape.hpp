@@ -7,19 +7,19 @@
 
 namespace iapt {
 
-/// A count of elements or a position among them. Not named `index`: POSIX has a function of that name, and users write
-/// `using namespace iapt`.
-using extent = std::int64_t;
+/// A count, an index or an id: signed, 64 bits. It is not named `index`: POSIX has a function of that name, and users
+/// write `using namespace iapt`.
+using index_t = std::int64_t;
 
 /// The extents of a tensor of a static rank, outermost first (row-major).
 template <int Rank>
-using extents = std::array<extent, Rank>;
+using extents = std::array<index_t, Rank>;
 
 /// Number of elements; 1 for rank 0.
 template <std::size_t Rank>
-constexpr extent element_count(const std::array<extent, Rank>& n) {
-  extent product = 1;
-  for (extent e : n) product *= e;
+constexpr index_t element_count(const std::array<index_t, Rank>& n) {
+  index_t product = 1;
+  for (index_t e : n) product *= e;
   return product;
 }
 
@@ -27,7 +27,7 @@ constexpr extent element_count(const std::array<extent, Rank>& n) {
 template <class Extents>
 std::string to_text(const Extents& n) {
   std::string text = "(";
-  for (extent e : n) text += (text.size() > 1 ? ", " : "") + std::to_string(e);
+  for (index_t e : n) text += (text.size() > 1 ? ", " : "") + std::to_string(e);
   return text + ")";
 }
 

@@ -29,7 +29,7 @@ template <class T, class Backend>
 class buffer {
  public:
   /// Takes uninitialised memory for `size` numbers.
-  buffer(Backend& backend, extent size) : backend_(backend), size_(size), data_(backend.template take<T>(size)) {}
+  buffer(Backend& backend, index_t size) : backend_(backend), size_(size), data_(backend.template take<T>(size)) {}
   ~buffer() { backend_.give(data_, size_); }
   buffer(const buffer&) = delete;
   buffer& operator=(const buffer&) = delete;
@@ -37,7 +37,7 @@ class buffer {
   /// Where the numbers live.
   Backend& backend() const { return backend_; }
   /// How many there are.
-  extent size() const { return size_; }
+  index_t size() const { return size_; }
   /// For reading.
   const T* data() const { return data_; }
   /// For writing: counts as a write.
@@ -47,7 +47,7 @@ class buffer {
 
  private:
   Backend& backend_;
-  extent size_;
+  index_t size_;
   T* data_;
   std::uint64_t version_ = 0;
 };
@@ -57,7 +57,7 @@ class buffer {
 template <class T, class Backend>
 struct adjoint_sink {
   Backend& backend;                              ///< where the adjoints live
-  extent size;                                   ///< numbers in the buffer that they belong to
+  index_t size;                                  ///< numbers in the buffer that they belong to
   bool holds_sum = false;                        ///< whether anything has arrived since the last clearing
   std::shared_ptr<buffer<T, Backend>> sum = {};  ///< what has arrived
 };
@@ -76,7 +76,7 @@ class tensor : public inert {
   /// Uninitialised numbers of the given extents.
   /// @throws shape_error if an extent is negative, @throws device_error if there is no memory
   tensor(Backend& backend, const extents<Rank>& shape) : shape_(shape) {
-    for (extent n : shape)
+    for (index_t n : shape)
       if (n < 0) throw shape_error("tensor: negative extent in " + to_text(shape));
     values_ = std::make_shared<buffer<T, Backend>>(backend, element_count(shape));
   }
@@ -86,9 +86,9 @@ class tensor : public inert {
   /// Extents, outermost first.
   const extents<Rank>& shape() const { return shape_; }
   /// One extent.
-  extent size(int axis) const { return shape_[axis]; }
+  index_t size(int axis) const { return shape_[axis]; }
   /// Number of elements.
-  extent size() const { return element_count(shape_); }
+  index_t size() const { return element_count(shape_); }
   /// The machine that holds it.
   Backend& backend() const { return values_ ? values_->backend() : sink_->backend; }
   /// The numbers; null where a tape has dropped them because no gradient reads them.
@@ -100,7 +100,7 @@ class tensor : public inert {
 
   /// Rows [from, to) of the outermost extent.
   /// @throws shape_error if they are not there
-  tensor slice(extent from, extent to) const requires(Rank >= 1) {
+  tensor slice(index_t from, index_t to) const requires(Rank >= 1) {
     if (from < 0 || to < from || to > shape_[0])
       throw shape_error("slice: rows " + std::to_string(from) + " to " + std::to_string(to) + " of " + to_text(shape_));
     tensor part = *this;
@@ -111,7 +111,7 @@ class tensor : public inert {
   /// The same numbers with other extents.
   /// @throws shape_error if the number of elements differs
   template <std::size_t NewRank>
-  tensor<T, int(NewRank), Backend> reshape(const std::array<extent, NewRank>& shape) const {
+  tensor<T, int(NewRank), Backend> reshape(const std::array<index_t, NewRank>& shape) const {
     if (element_count(shape) != size())
       throw shape_error("reshape: " + to_text(shape_) + " has not as many elements as " + to_text(shape));
     tensor<T, int(NewRank), Backend> other;
@@ -182,14 +182,14 @@ class tensor : public inert {
   extents<Rank> shape_{};
   std::shared_ptr<buffer<T, Backend>> values_;
   std::shared_ptr<adjoint_sink<T, Backend>> sink_;
-  extent offset_ = 0;
+  index_t offset_ = 0;
 };
 
 /// Copies numbers from the host into a tensor.
 /// @throws shape_error if there are not as many
 template <class T, int Rank, class Backend>
 void upload(const tensor<T, Rank, Backend>& x, std::span<const std::type_identity_t<T>> values) {
-  if (extent(values.size()) != x.size())
+  if (index_t(values.size()) != x.size())
     throw shape_error("upload: " + std::to_string(values.size()) + " numbers for " + to_text(x.shape()));
   x.backend().upload(x.write(), values.data(), x.size());
 }
@@ -197,7 +197,7 @@ void upload(const tensor<T, Rank, Backend>& x, std::span<const std::type_identit
 /// A new tensor with the given numbers of the host.
 /// @throws shape_error if there are not as many as the extents say
 template <class T, std::size_t Rank, class Backend>
-tensor<T, int(Rank), Backend> from_host(Backend& backend, const std::array<extent, Rank>& shape,
+tensor<T, int(Rank), Backend> from_host(Backend& backend, const std::array<index_t, Rank>& shape,
                                         const std::vector<T>& values) {
   tensor<T, int(Rank), Backend> x(backend, shape);
   upload(x, values);

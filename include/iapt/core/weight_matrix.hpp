@@ -32,11 +32,11 @@ class weight_matrix {
       : shape_(shape), type_(type) {
     const bool whole = is_quantised(type) && shape[0] >= 0 && shape[1] >= 0 &&
                        shape[1] % layout_of(type).elements == 0 &&
-                       extent(bytes.size()) == shape[0] * quantised_rows{nullptr, type, shape[1]}.row_bytes();
+                       index_t(bytes.size()) == shape[0] * quantised_rows{nullptr, type, shape[1]}.row_bytes();
     if (!whole)
       throw shape_error("weight_matrix: " + std::to_string(bytes.size()) + " bytes are no matrix of " + to_text(shape) +
                         " in " + std::string(name_of(type)));
-    bytes_ = tensor<std::byte, 1, Backend>(backend, {extent(bytes.size())});
+    bytes_ = tensor<std::byte, 1, Backend>(backend, {index_t(bytes.size())});
     upload(bytes_, bytes);
   }
 
@@ -45,7 +45,7 @@ class weight_matrix {
   /// Extents (out, in).
   const extents<2>& shape() const { return shape_; }
   /// One extent.
-  extent size(int axis) const { return shape_[axis]; }
+  index_t size(int axis) const { return shape_[axis]; }
   /// The machine that holds it.
   Backend& backend() const { return bytes_ ? bytes_.backend() : numbers_.backend(); }
   /// Whether it is kept as quantised rows.
@@ -53,14 +53,14 @@ class weight_matrix {
   /// The tensor; refers to nothing where the matrix is quantised.
   const tensor<T, 2, Backend>& numbers() const { return numbers_; }
   /// The quantised rows from one on.
-  quantised_rows rows(extent from = 0) const {
+  quantised_rows rows(index_t from = 0) const {
     const quantised_rows all{bytes_.data(), type_, shape_[1]};
     return {all.row(from), type_, shape_[1]};
   }
 
   /// Rows [from, to) as numbers: the tensor's own, or new ones.
   /// @throws shape_error if they are not there
-  tensor<T, 2, Backend> expanded(extent from, extent to) const {
+  tensor<T, 2, Backend> expanded(index_t from, index_t to) const {
     if (!bytes_) return numbers_.slice(from, to);
     if (from < 0 || to < from || to > shape_[0])
       throw shape_error("expanded: rows " + std::to_string(from) + " to " + std::to_string(to) + " of " +

@@ -40,10 +40,10 @@ class batch_order {
     if (!examples || !batch) throw error("batches: there must be at least one example, and one in a batch");
   }
   /// Batches in an epoch.
-  extent per_epoch() const { return extent((examples_ + batch_ - 1) / batch_); }
+  index_t per_epoch() const { return index_t((examples_ + batch_ - 1) / batch_); }
   /// Numbers of the examples in the batch of a step; steps count from 0 over all epochs.
-  std::vector<std::size_t> operator()(extent step) {
-    const extent epoch = step / per_epoch();
+  std::vector<std::size_t> operator()(index_t step) {
+    const index_t epoch = step / per_epoch();
     if (epoch != epoch_) order_ = shuffled(examples_, seed_, std::uint64_t(purpose_) << 32 | std::uint64_t(epoch));
     epoch_ = epoch;
     const std::size_t begin = std::size_t(step % per_epoch()) * batch_, end = std::min(begin + batch_, examples_);
@@ -54,15 +54,15 @@ class batch_order {
   std::size_t examples_, batch_;
   std::uint64_t seed_;
   std::uint32_t purpose_;
-  extent epoch_ = -1;
+  index_t epoch_ = -1;
   std::vector<std::size_t> order_;
 };
 
 /// How much may go through the model at once; 0: any number.
 struct batch_limits {
-  extent sequences = 0;  ///< sequences
-  extent tokens = 0;     ///< tokens of instructions and responses
-  extent responses = 0;  ///< response tokens: each needs a row of logits as long as the vocabulary
+  index_t sequences = 0;  ///< sequences
+  index_t tokens = 0;     ///< tokens of instructions and responses
+  index_t responses = 0;  ///< response tokens: each needs a row of logits as long as the vocabulary
 };
 
 /// Cuts a list of examples into pieces within limits, in order; a piece has at least one example, even a large one.
@@ -73,7 +73,7 @@ std::vector<std::size_t> cut_points(std::size_t count, const batch_limits& limit
   batch_limits used;
   for (std::size_t i = 0; i < count; ++i) {
     const auto [tokens, responses] = sizes_of(i);
-    const auto over = [](extent now, extent more, extent limit) { return limit && now + more > limit; };
+    const auto over = [](index_t now, index_t more, index_t limit) { return limit && now + more > limit; };
     if (i > cuts.back() && (over(used.sequences, 1, limits.sequences) || over(used.tokens, tokens, limits.tokens) ||
                             over(used.responses, responses, limits.responses))) {
       cuts.push_back(i);
@@ -97,7 +97,7 @@ inline std::vector<packed_batch> pack_within(std::span<const example> examples, 
                                              const batch_limits& limits) {
   const auto cuts = cut_points(numbers.size(), limits, [&](std::size_t i) {
     const example& e = examples[numbers[i]];
-    return std::pair(length_of(e), extent(e.response.size()));
+    return std::pair(length_of(e), index_t(e.response.size()));
   });
   std::vector<packed_batch> pieces;
   for (std::size_t k = 0; k + 1 < cuts.size(); ++k)
@@ -108,7 +108,7 @@ inline std::vector<packed_batch> pack_within(std::span<const example> examples, 
 /// How `shuffled_batches` goes through examples.
 struct shuffle_options {
   std::size_t size = 8;    ///< sequences in a batch
-  extent epochs = 1;       ///< times each example is seen
+  index_t epochs = 1;      ///< times each example is seen
   std::uint64_t seed = 0;  ///< of the order
 };
 
@@ -129,7 +129,7 @@ class shuffled_batches {
     using value_type = packed_batch;         ///< what it points to
     using difference_type = std::ptrdiff_t;  ///< as iterators have it
     /// Starts at a step.
-    iterator(shuffled_batches& range, extent step) : range_(&range), step_(step) {}
+    iterator(shuffled_batches& range, index_t step) : range_(&range), step_(step) {}
     /// The batch of this step.
     packed_batch operator*() const { return pack_examples(range_->examples_, range_->order_(step_)); }
     /// Goes to the next step.
@@ -141,7 +141,7 @@ class shuffled_batches {
 
    private:
     shuffled_batches* range_;
-    extent step_;
+    index_t step_;
   };
   /// The first batch.
   iterator begin() { return {*this, 0}; }
@@ -151,7 +151,7 @@ class shuffled_batches {
  private:
   std::span<const example> examples_;
   batch_order order_;
-  extent steps_;
+  index_t steps_;
 };
 
 }  // namespace iapt

@@ -28,6 +28,6 @@ struct choice_example {
 };
 
 /// Tokens that an example takes of a length limit: instruction and response.
-inline extent length_of(const example& e) { return extent(e.instruction.size() + e.response.size()); }
+inline index_t length_of(const example& e) { return index_t(e.instruction.size() + e.response.size()); }
 
 }  // namespace iapt

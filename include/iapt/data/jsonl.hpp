@@ -22,19 +22,19 @@ enum class too_long {
 
 /// How files of examples are read.
 struct jsonl_options {
-  extent max_length = 0;                            ///< tokens of instruction and response together; 0: any number
+  index_t max_length = 0;                           ///< tokens of instruction and response together; 0: any number
   too_long longer = too_long::leave_out;            ///< what happens to longer ones
-  extent shortest_instruction = 1;                  ///< fewer tokens make a bad line, and cutting leaves as many
+  index_t shortest_instruction = 1;                 ///< fewer tokens make a bad line, and cutting leaves as many
   std::string consequence = "nothing was trained";  ///< how the message about bad lines ends
 };
 
 /// What reading a file did, for the user to see.
 struct jsonl_report {
-  extent lines = 0;                   ///< lines that hold an example
+  index_t lines = 0;                  ///< lines that hold an example
   std::vector<std::size_t> left_out;  ///< lines over the length limit that were left out
   std::vector<std::size_t> cut;       ///< lines over the length limit whose instruction was cut
-  extent longest = 0;                 ///< tokens of the longest sequence in the file
-  extent end_marks = 0;  ///< an assistant's messages that ended with an end-of-turn mark, which was dropped
+  index_t longest = 0;                ///< tokens of the longest sequence in the file
+  index_t end_marks = 0;  ///< an assistant's messages that ended with an end-of-turn mark, which was dropped
 };
 
 /// Some words about sequences over the length limit; empty if there were none.
@@ -110,12 +110,12 @@ class example_reader {
       throw io_error("the tokenizer of " + words_.spec().source +
                      " names no end token, so a completion cannot be ended; use \"messages\" lines");
     auto tokens = words_.encode(text, {.bos = false});
-    if (const std::size_t ended = size_to_last_end(tokens)) return {tokens.begin(), tokens.begin() + extent(ended)};
+    if (const std::size_t ended = size_to_last_end(tokens)) return {tokens.begin(), tokens.begin() + index_t(ended)};
     tokens.push_back(*words_.eos());
     return tokens;
   }
   /// How many of an assistant's messages ended with an end-of-turn mark so far.
-  extent end_marks() const { return end_marks_; }
+  index_t end_marks() const { return end_marks_; }
 
  private:
   static std::string which_format(const nlohmann::json& line, int found) {
@@ -192,26 +192,26 @@ class example_reader {
 
   static constexpr const char* space = " \t\r\n";
   const tokenizer& words_;
-  extent end_marks_ = 0;
+  index_t end_marks_ = 0;
   std::optional<chat_template> template_;  // only lines that go through it need one
 };
 
 /// Refuses an instruction that is too short.
 /// @throws io_error saying so
 inline void require_length(const std::vector<token_id>& instruction, const jsonl_options& options) {
-  if (const extent n = extent(instruction.size()); n < options.shortest_instruction)
+  if (const index_t n = index_t(instruction.size()); n < options.shortest_instruction)
     throw io_error("the instruction has " + std::to_string(n) + " token(s), at least " +
                    std::to_string(options.shortest_instruction) + " are needed (where soft tokens stand late: 2)");
 }
 
 /// Applies the length limit to an example. @return whether it is kept
 inline bool limit_length(example& e, const jsonl_options& options, jsonl_report& report) {
-  const extent length = length_of(e);
+  const index_t length = length_of(e);
   ++report.lines;
   report.longest = std::max(report.longest, length);
   if (!options.max_length || length <= options.max_length) return true;
-  const extent excess = length - options.max_length;
-  if (options.longer == too_long::leave_out || excess > extent(e.instruction.size()) - options.shortest_instruction) {
+  const index_t excess = length - options.max_length;
+  if (options.longer == too_long::leave_out || excess > index_t(e.instruction.size()) - options.shortest_instruction) {
     report.left_out.push_back(e.line);
     return false;
   }

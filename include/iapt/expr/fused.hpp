@@ -131,7 +131,7 @@ struct fused : inert {
     visit([&](const auto& x, auto fits) {
       if constexpr (fits && std::remove_cvref_t<decltype(x)>::rank == rank) n = x.shape();
     });
-    extent spread = -1;
+    index_t spread = -1;
     visit([&](const auto& x, auto fits) {
       if (!fits) return;
       const auto& m = x.shape();
@@ -156,7 +156,7 @@ struct fused : inert {
     const auto [rows, columns] = loop_shape(backend, true);
     row_sums<value_type, Backend> sums(backend, rows, columns);
     const auto e = lower<rank, false>(*this, &sums);
-    const extent chunk = sums.empty() ? 1 : chunk_rows;
+    const index_t chunk = sums.empty() ? 1 : chunk_rows;
     backend.grid((rows + chunk - 1) / chunk, columns,
                  backward_loop<decltype(e), value_type>{e, {y.gradient().data()}, rows, columns, chunk});
     sums.finish();
@@ -170,10 +170,10 @@ struct fused : inert {
   // Rows and columns of the loop: flat unless an operand is repeated over rows, a sum over rows is wanted, or the
   // backend asks for rows.
   template <class Backend>
-  std::pair<extent, extent> loop_shape(const Backend& backend, bool backward) const {
+  std::pair<index_t, index_t> loop_shape(const Backend& backend, bool backward) const {
     const auto n = shape();
-    const extent size = element_count(n);
-    extent columns = size, repeated = -1;
+    const index_t size = element_count(n);
+    index_t columns = size, repeated = -1;
     if constexpr (rank > 0 && requires { backend.template loops_by_rows<value_type>(size); })
       if (backend.template loops_by_rows<value_type>(n.back())) columns = n.back();
     visit([&](const auto& x, auto fits) {

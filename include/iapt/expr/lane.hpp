@@ -22,7 +22,7 @@ IAPT_DEVICE void unrolled(F f) {
 
 /// Rows that are summed in one go when a sum runs over rows. It fixes the order of the additions, so it is part of the
 /// definition of a result and never depends on a machine.
-inline constexpr extent chunk_rows = 32;
+inline constexpr index_t chunk_rows = 32;
 
 /// Less than every number: where the search for a greatest begins.
 template <class T>
@@ -31,7 +31,7 @@ inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 /// A column whose type says what is read there: one number, or a pack of neighbours.
 template <class V>
 struct lane {
-  extent at;  ///< column of the first of them
+  index_t at;  ///< column of the first of them
 };
 
 /// Reads a V at p.
@@ -91,8 +91,8 @@ struct row {
 /// Numbers `stride` apart in memory, as a row: x[j] reads a lane, store(j, v) writes one.
 template <class T>
 struct column {
-  T* p;           ///< first number
-  extent stride;  ///< from one to the next
+  T* p;            ///< first number
+  index_t stride;  ///< from one to the next
   /// Reads a lane.
   template <class V>
   IAPT_DEVICE V operator[](lane<V> j) const {

@@ -15,10 +15,10 @@ struct forward_loop {
   using value_type = T;  ///< type of one number
   E e;                   ///< the lowered expression
   row<T> y;              ///< the result
-  extent columns;        ///< length of a row
+  index_t columns;       ///< length of a row
   /// Row r, one lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent r, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t r, lane<V> j) const {
     typename E::template registers<V> w;
     const lane<V> i{r * columns + j.at};
     w.eval(e, i, j);
@@ -33,16 +33,16 @@ struct backward_loop {
   using value_type = T;  ///< type of one number
   E e;                   ///< the lowered expression
   row<const T> dy;       ///< adjoint of the result
-  extent rows;           ///< number of rows
-  extent columns;        ///< length of a row
-  extent chunk;          ///< rows in a chunk
+  index_t rows;          ///< number of rows
+  index_t columns;       ///< length of a row
+  index_t chunk;         ///< rows in a chunk
   /// One chunk, one lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent c, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t c, lane<V> j) const {
     typename E::template registers<V> w;
     w.open();
-    const extent end = (c + 1) * chunk < rows ? (c + 1) * chunk : rows;
-    for (extent r = c * chunk; r < end; ++r) {
+    const index_t end = (c + 1) * chunk < rows ? (c + 1) * chunk : rows;
+    for (index_t r = c * chunk; r < end; ++r) {
       const lane<V> i{r * columns + j.at};
       w.eval(e, i, j);
       w.pull(e, i, dy[i]);
@@ -57,14 +57,14 @@ struct fold_chunks {
   using value_type = T;        ///< type of one number
   row<const Partial> partial;  ///< one row for each chunk
   row<T> y;                    ///< the sum
-  extent chunks;               ///< number of chunks
-  extent columns;              ///< length of a row
+  index_t chunks;              ///< number of chunks
+  index_t columns;             ///< length of a row
   bool accumulates;            ///< whether it is added to what is there
   /// One lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
     V s(0);
-    for (extent c = 0; c < chunks; ++c) s = s + partial[lane<V>{c * columns + j.at}];
+    for (index_t c = 0; c < chunks; ++c) s = s + partial[lane<V>{c * columns + j.at}];
     y[j] = accumulates ? s + y(j) : s;
   }
 };
@@ -75,11 +75,11 @@ struct fold_columns {
   using value_type = T;        ///< type of one number
   row<const Partial> partial;  ///< one row for each sum
   T* y;                        ///< the sums
-  extent columns;              ///< length of a row
+  index_t columns;             ///< length of a row
   bool accumulates;            ///< whether they are added to what is there
   /// Sum k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const compute_type<T> s = group.sum(columns, [&](auto j) {
       j.at += k * columns;
       return partial[j];
@@ -94,7 +94,7 @@ class row_sums {
  public:
   using partial_type = compute_type<T>;  ///< of the partial sums
   /// For a loop over `rows` rows of `columns` numbers.
-  row_sums(Backend& backend, extent rows, extent columns) : backend_(backend), rows_(rows), columns_(columns) {}
+  row_sums(Backend& backend, index_t rows, index_t columns) : backend_(backend), rows_(rows), columns_(columns) {}
   row_sums(const row_sums&) = delete;
   row_sums& operator=(const row_sums&) = delete;
   ~row_sums() {
@@ -103,11 +103,11 @@ class row_sums {
   }
 
   /// Number of rows.
-  extent rows() const { return rows_; }
+  index_t rows() const { return rows_; }
   /// Length of a row.
-  extent columns() const { return columns_; }
+  index_t columns() const { return columns_; }
   /// Number of chunks of rows.
-  extent chunks() const { return (rows_ + chunk_rows - 1) / chunk_rows; }
+  index_t chunks() const { return (rows_ + chunk_rows - 1) / chunk_rows; }
   /// Whether any sum is wanted.
   bool empty() const { return sums_.empty(); }
   /// Where the adjoint of an operand of the statement's extents goes, and whether it is added to what is there. One
@@ -116,7 +116,7 @@ class row_sums {
   std::pair<T*, bool> whole_for(const X& x) {
     const auto [y, accumulates] = x.adjoint();
     if (!y) return {nullptr, false};
-    const extent n = rows_ * columns_;
+    const index_t n = rows_ * columns_;
     const auto meets = [&, to = y](const T* other) { return to != other && to < other + n && other < to + n; };
     if (std::none_of(wholes_.begin(), wholes_.end(), meets)) return wholes_.push_back(y), std::pair(y, accumulates);
     apart_.push_back({backend_.template take<T>(n), y});
@@ -124,7 +124,7 @@ class row_sums {
   }
   /// Memory for the partial sums of a row-shaped operand, or of a table of `terms` coefficients; null for a constant.
   template <class X>
-  row<partial_type> partial_for(const X& x, extent terms = 0) {
+  row<partial_type> partial_for(const X& x, index_t terms = 0) {
     const auto [y, accumulates] = x.adjoint();
     if (!y) return {nullptr};
     if (!accumulates) backend_.zero(y, x.size());  // the loop itself may add to it before the sum is there
@@ -138,7 +138,7 @@ class row_sums {
     for (const auto& [own, y] : apart_)
       backend_.grid(1, rows_ * columns_, fold_chunks<T>{{own}, {y}, 1, rows_ * columns_, true});
     for (const sum& s : sums_) {
-      const extent width = s.width(columns_);
+      const index_t width = s.width(columns_);
       if (!s.terms) {
         backend_.grid(1, width, fold_chunks<T, partial_type>{{s.partial}, {s.y}, chunks(), width, true});
         continue;
@@ -154,11 +154,11 @@ class row_sums {
   struct sum {
     partial_type* partial;
     T* y;
-    extent terms;  // coefficients of a table; 0 for a row
-    extent width(extent columns) const { return std::max<extent>(terms, 1) * columns; }
+    index_t terms;  // coefficients of a table; 0 for a row
+    index_t width(index_t columns) const { return std::max<index_t>(terms, 1) * columns; }
   };
   Backend& backend_;
-  extent rows_, columns_;
+  index_t rows_, columns_;
   std::vector<sum> sums_;
   std::vector<T*> wholes_;                // adjoints that the loop itself delivers
   std::vector<std::pair<T*, T*>> apart_;  // own memory, and what it is added to

@@ -63,7 +63,7 @@ struct spread_operand {
       if (o.partial.p) sum = sum + d;
     }
     /// Writes the chunk's sum.
-    IAPT_DEVICE void close(const spread_operand& o, extent chunk, extent columns, lane<V> j) const {
+    IAPT_DEVICE void close(const spread_operand& o, index_t chunk, index_t columns, lane<V> j) const {
       if (o.partial.p) o.partial[lane<V>{chunk * columns + j.at}] = sum;
     }
   };
@@ -93,7 +93,7 @@ struct table_operand {
         for (int k = 0; k < K; ++k) sum[k] = sum[k] + d.d[k];
     }
     /// Writes the chunk's sums.
-    IAPT_DEVICE void close(const table_operand& o, extent chunk, extent columns, lane<V> j) const {
+    IAPT_DEVICE void close(const table_operand& o, index_t chunk, index_t columns, lane<V> j) const {
       if (o.partial.p)
         for (int k = 0; k < K; ++k) o.partial[lane<V>{(chunk * K + k) * columns + j.at}] = sum[k];
     }
@@ -135,7 +135,7 @@ struct applied_operation {
       if (o.tracked) pull(o, i, dy, all{});
     }
     /// Ends a chunk of rows.
-    IAPT_DEVICE void close(const applied_operation& o, extent chunk, extent columns, lane<V> j) const {
+    IAPT_DEVICE void close(const applied_operation& o, index_t chunk, index_t columns, lane<V> j) const {
       close(o, chunk, columns, j, all{});
     }
 
@@ -155,7 +155,8 @@ struct applied_operation {
       (at<I>(in).pull(at<I>(o.in), i, at<I>(d)), ...);
     }
     template <std::size_t... I>
-    IAPT_DEVICE void close(const applied_operation& o, extent c, extent n, lane<V> j, std::index_sequence<I...>) const {
+    IAPT_DEVICE void close(const applied_operation& o, index_t c, index_t n, lane<V> j,
+                           std::index_sequence<I...>) const {
       (at<I>(in).close(at<I>(o.in), c, n, j), ...);
     }
   };

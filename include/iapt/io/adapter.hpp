@@ -106,7 +106,7 @@ class adapter_reader {
   bool has(const std::string& name) const { return tensors().find(name); }
   /// The rows of a matrix, at least 1.
   /// @throws io_error if there is none
-  extent rows(const std::string& name) const {
+  index_t rows(const std::string& name) const {
     const stored_tensor* found = tensors().find(name);
     if (!found || found->shape.size() != 2 || found->shape[0] < 1)
       throw io_error(tensors_->name() + ": there is no matrix \"" + name + "\"");
@@ -114,7 +114,7 @@ class adapter_reader {
   }
   /// Refuses the configuration if a tensor of this name and shape is missing.
   /// @throws io_error then
-  void require(const std::string& name, const std::vector<extent>& shape) const {
+  void require(const std::string& name, const std::vector<index_t>& shape) const {
     const stored_tensor* found = tensors().find(name);
     if (!found || found->shape != shape)
       throw io_error(place() + ": its sizes ask for a tensor \"" + name + "\" of shape " + to_text(shape) +
@@ -123,7 +123,7 @@ class adapter_reader {
   /// The numbers of a tensor.
   /// @throws io_error if it is missing or has another shape
   template <class T>
-  std::vector<T> read(const std::string& name, const std::vector<extent>& shape) const {
+  std::vector<T> read(const std::string& name, const std::vector<index_t>& shape) const {
     used_.insert(name);
     return read_stored<T>(*tensors_, name, shape);
   }

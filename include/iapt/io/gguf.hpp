@@ -163,16 +163,16 @@ class gguf_file {
                        in_quotes(name_));
       const gguf_file part = open_one(*place);
       for (const auto& [key, expected] :
-           {std::pair("split.count", extent(count)), std::pair("split.no", extent(number) - 1),
-            std::pair("split.tensors.count", get<extent>("split.tensors.count"))})
-        if (const auto found = part.get<extent>(key); found != expected)
+           {std::pair("split.count", index_t(count)), std::pair("split.no", index_t(number) - 1),
+            std::pair("split.tensors.count", get<index_t>("split.tensors.count"))})
+        if (const auto found = part.get<index_t>(key); found != expected)
           part.refuse_split(key, "is " + std::to_string(found) + ", expected " + std::to_string(expected) +
                                      "; this file does not belong to " + in_quotes(name_));
       for (const stored_tensor& tensor : part.tensors_.all())
         if (!tensors_.add(tensor))
           throw io_error(part.name_ + ": the tensor " + in_quotes(tensor.name) + " is in another part, too");
     }
-    if (const auto expected = get<extent>("split.tensors.count"); extent(tensors_.all().size()) != expected)
+    if (const auto expected = get<index_t>("split.tensors.count"); index_t(tensors_.all().size()) != expected)
       refuse_split("split.tensors.count", "is " + std::to_string(expected) + ", but the parts have " +
                                               std::to_string(tensors_.all().size()) + " tensors together");
   }
@@ -210,8 +210,8 @@ class gguf_file {
     tensor.shape.resize(rank);
     for (std::uint32_t axis = rank; axis-- > 0;) {  // the file has the innermost first
       const auto size = reader.number<std::uint64_t>("extent of tensor");
-      if (!std::in_range<extent>(size)) refuse("an extent is " + std::to_string(size));
-      tensor.shape[axis] = static_cast<extent>(size);
+      if (!std::in_range<index_t>(size)) refuse("an extent is " + std::to_string(size));
+      tensor.shape[axis] = static_cast<index_t>(size);
     }
     std::tie(tensor.type, tensor.type_name) = gguf_tensor_type(reader.number<std::uint32_t>("type of tensor"));
     if (!stored_size(tensor.type.value_or(dtype::u8), tensor.shape))

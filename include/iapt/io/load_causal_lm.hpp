@@ -153,7 +153,7 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
                    ": there is no such file or folder; a model is a .gguf file or a Hugging Face folder");
   auto lm = load_backbone<T>(path, backend, options);
   tokenizer_spec words = load_tokenizer_spec(path, options.warn);
-  if (extent(words.tokens.size()) > lm.config.vocabulary)
+  if (index_t(words.tokens.size()) > lm.config.vocabulary)
     throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.tokens.size()) +
                    " tokens, the model only " + std::to_string(lm.config.vocabulary));
   std::erase_if(words.end_of_generation, [&](token_id id) { return id >= lm.config.vocabulary; });  // never generated

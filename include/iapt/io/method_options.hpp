@@ -20,7 +20,7 @@ nlohmann::ordered_json to_json(const V& value) {
   if constexpr (std::is_enum_v<V>)
     return names_of<V>[std::size_t(value)];
   else if constexpr (std::floating_point<V>)
-    return value == double(extent(value)) ? nlohmann::ordered_json(extent(value)) : nlohmann::ordered_json(value);
+    return value == double(index_t(value)) ? nlohmann::ordered_json(index_t(value)) : nlohmann::ordered_json(value);
   else if constexpr (is_numbers_by_name<V>) {
     auto object = nlohmann::ordered_json::object();
     for (const auto& [name, number] : value) object[name] = to_json(number);

@@ -94,7 +94,7 @@ class config_json {
 /// @throws io_error for a rope type that is not supported, or angles that differ from layer to layer
 /// @par Source transformers 5.24: "rope_scaling" counts where it is filled, and nothing of "rope_parameters" then;
 /// "rope_theta" beside them is the base where the one that counts has none
-inline rope_options read_rope(const config_json& json, extent max_positions) {
+inline rope_options read_rope(const config_json& json, index_t max_positions) {
   const bool older = json.has("rope_scaling") && json.values().at("rope_scaling") != nlohmann::json::object();
   const config_json rope = json.inside(older ? "rope_scaling" : "rope_parameters");
   for (const auto& [key, value] : rope.values().items())
@@ -146,15 +146,15 @@ inline transformer_config read_config(const config_json& json) {
   if (c.family == "qwen2")
     for (const auto& type : json.get_or<std::vector<std::string>>("layer_types", {}))
       refuse(type != "full_attention", "a layer of the type " + in_quotes(type));
-  c.vocabulary = json.get<extent>("vocab_size");
-  c.hidden = json.get<extent>("hidden_size");
-  c.layers = json.get<extent>("num_hidden_layers");
-  c.feed_forward = json.get<extent>("intermediate_size");
-  c.heads.heads = json.get<extent>("num_attention_heads");
-  c.heads.kv_heads = json.get_or<extent>("num_key_value_heads", c.heads.heads);
-  c.heads.head_size = json.get_or<extent>("head_dim", c.heads.heads > 0 ? c.hidden / c.heads.heads : 0);
+  c.vocabulary = json.get<index_t>("vocab_size");
+  c.hidden = json.get<index_t>("hidden_size");
+  c.layers = json.get<index_t>("num_hidden_layers");
+  c.feed_forward = json.get<index_t>("intermediate_size");
+  c.heads.heads = json.get<index_t>("num_attention_heads");
+  c.heads.kv_heads = json.get_or<index_t>("num_key_value_heads", c.heads.heads);
+  c.heads.head_size = json.get_or<index_t>("head_dim", c.heads.heads > 0 ? c.hidden / c.heads.heads : 0);
   c.norm_epsilon = json.get_or<double>("rms_norm_eps", 1e-6);
-  c.max_positions = json.get_or<extent>("max_position_embeddings", 0);
+  c.max_positions = json.get_or<index_t>("max_position_embeddings", 0);
   c.tied_head = json.get_or<bool>("tie_word_embeddings", false);
   c.output_bias = c.family == "llama" && json.get_or<bool>("attention_bias", false);
   c.qkv_bias = c.family == "qwen2" || c.output_bias;
@@ -180,20 +180,20 @@ inline transformer_config read_config(const gguf_file& file) {
   const stored_tensor* embedding = file.tensors().find("token_embd.weight");
   if (!embedding) throw io_error(file.name() + ": there is no tensor \"token_embd.weight\"");
   c.vocabulary = embedding->rows();
-  c.hidden = file.get<extent>(key("embedding_length"));
-  c.layers = file.get<extent>(key("block_count"));
-  c.feed_forward = file.get<extent>(key("feed_forward_length"));
-  c.heads.heads = file.get<extent>(key("attention.head_count"));
-  c.heads.kv_heads = file.get_or<extent>(key("attention.head_count_kv"), c.heads.heads);
-  const extent even_part = c.heads.heads > 0 ? c.hidden / c.heads.heads : 0;
-  c.heads.head_size = file.get_or<extent>(key("attention.key_length"), even_part);
-  if (const auto values = file.get_or<extent>(key("attention.value_length"), even_part); values != c.heads.head_size)
+  c.hidden = file.get<index_t>(key("embedding_length"));
+  c.layers = file.get<index_t>(key("block_count"));
+  c.feed_forward = file.get<index_t>(key("feed_forward_length"));
+  c.heads.heads = file.get<index_t>(key("attention.head_count"));
+  c.heads.kv_heads = file.get_or<index_t>(key("attention.head_count_kv"), c.heads.heads);
+  const index_t even_part = c.heads.heads > 0 ? c.hidden / c.heads.heads : 0;
+  c.heads.head_size = file.get_or<index_t>(key("attention.key_length"), even_part);
+  if (const auto values = file.get_or<index_t>(key("attention.value_length"), even_part); values != c.heads.head_size)
     throw io_error(file.name() + ": heads whose keys have " + std::to_string(c.heads.head_size) +
                    " numbers and whose values have " + std::to_string(values) + " are not supported");
   c.norm_epsilon = file.get<double>(key("attention.layer_norm_rms_epsilon"));
-  c.max_positions = file.get_or<extent>(key("context_length"), 0);
+  c.max_positions = file.get_or<index_t>(key("context_length"), 0);
   c.rope.theta = file.get_or<double>(key("rope.freq_base"), 10000);
-  if (file.get_or<extent>(key("rope.dimension_count"), c.heads.head_size) != c.heads.head_size)
+  if (file.get_or<index_t>(key("rope.dimension_count"), c.heads.head_size) != c.heads.head_size)
     throw io_error(file.name() + ": rotary positions of a part of each head are not supported");
   const auto type = file.get_or<std::string>(key("rope.scaling.type"), "linear");
   if (type == "linear") {

@@ -25,14 +25,14 @@ struct weight_names {
   /// The head, where it is not the embedding.
   std::string head() const { return gguf ? "output.weight" : "lm_head.weight"; }
   /// A norm of a layer.
-  std::string norm(extent layer, sublayer half) const {
+  std::string norm(index_t layer, sublayer half) const {
     const bool first = half == sublayer::attention;
     return gguf ? "blk." + std::to_string(layer) + (first ? ".attn_norm.weight" : ".ffn_norm.weight")
                 : "model.layers." + std::to_string(layer) +
                       (first ? ".input_layernorm.weight" : ".post_attention_layernorm.weight");
   }
   /// A linear map of a layer, without ".weight" or ".bias".
-  std::string linear(extent layer, projection part) const {
+  std::string linear(index_t layer, projection part) const {
     static constexpr const char* parts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                             "ffn_gate", "ffn_up", "ffn_down"};
     if (!gguf) return name_of(site{int(layer), part});
@@ -70,14 +70,14 @@ class weight_loader {
     untie_unequal_head();
     causal_lm<T, Backend> lm;
     lm.config = config_;
-    const extent D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
-    const extent queries = config_.heads.heads * E, keys = config_.heads.kv_heads * E;
+    const index_t D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
+    const index_t queries = config_.heads.heads * E, keys = config_.heads.kv_heads * E;
     lm.embedding = read_matrix(names_.embedding(), {config_.vocabulary, D});
-    for (extent l = 0; l < config_.layers; ++l) {
+    for (index_t l = 0; l < config_.layers; ++l) {
       const auto norm = [&](sublayer half) {
         return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
       };
-      const auto linear = [&](projection part, extent out, extent in, bool bias) {
+      const auto linear = [&](projection part, index_t out, index_t in, bool bias) {
         return read_linear(l, part, out, in, bias);
       };
       const bool qkv = config_.qkv_bias, mlp = config_.mlp_bias;
@@ -108,8 +108,8 @@ class weight_loader {
                     "\" differs from it; the file's head is used");
   }
   template <std::size_t Rank>
-  tensor<T, int(Rank), Backend> read(const std::string& name, const std::array<extent, Rank>& shape,
-                                     extent paired_heads = 0) {
+  tensor<T, int(Rank), Backend> read(const std::string& name, const std::array<index_t, Rank>& shape,
+                                     index_t paired_heads = 0) {
     const stored_tensor& from = stored_.at(name, shape);
     std::vector<compute_type<T>> read(from.size());
     read_into<compute_type<T>>(from, read);
@@ -118,7 +118,7 @@ class weight_loader {
     if (paired_heads) values = unpaired(values, paired_heads);
     return from_host(backend_, shape, values);
   }
-  weight_matrix<T, Backend> read_matrix(const std::string& name, const extents<2>& shape, extent paired_heads = 0) {
+  weight_matrix<T, Backend> read_matrix(const std::string& name, const extents<2>& shape, index_t paired_heads = 0) {
     const stored_tensor& from = stored_.at(name, shape);
     const bool smaller = from.type && is_quantised(*from.type) && from.bytes.size() < from.size() * sizeof(T);
     if (options_.weights == weights_as::expanded || !smaller) return read(name, shape, paired_heads);
@@ -126,21 +126,21 @@ class weight_loader {
     if (!paired_heads) return {backend_, shape, *from.type, from.bytes};
     return {backend_, shape, *from.type, unpaired<std::byte>({from.bytes.begin(), from.bytes.end()}, paired_heads)};
   }
-  linear<T, Backend> read_linear(extent layer, projection part, extent out, extent in, bool bias) {
+  linear<T, Backend> read_linear(index_t layer, projection part, index_t out, index_t in, bool bias) {
     const std::string name = names_.linear(layer, part);
     const bool rotated = part == projection::query || part == projection::key;
-    const extent heads = names_.interleaved_pairs && rotated ? out / config_.heads.head_size : 0;
+    const index_t heads = names_.interleaved_pairs && rotated ? out / config_.heads.head_size : 0;
     linear<T, Backend> map{read_matrix(name + ".weight", {out, in}, heads), {}};
     if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
     return map;
   }
   // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rotary` turns.
   template <class V>
-  std::vector<V> unpaired(const std::vector<V>& values, extent heads) const {
-    const extent E = config_.heads.head_size, width = extent(values.size()) / (heads * E);
+  std::vector<V> unpaired(const std::vector<V>& values, index_t heads) const {
+    const index_t E = config_.heads.head_size, width = index_t(values.size()) / (heads * E);
     std::vector<V> sorted(values.size());
-    for (extent h = 0; h < heads; ++h)
-      for (extent r = 0; r < E; ++r)
+    for (index_t h = 0; h < heads; ++h)
+      for (index_t r = 0; r < E; ++r)
         std::copy_n(values.begin() + (h * E + r) * width, width,
                     sorted.begin() + (h * E + r % 2 * (E / 2) + r / 2) * width);
     return sorted;

@@ -17,7 +17,7 @@ template <class T>
 class tensor_file_writer {
  public:
   /// Adds a tensor of numbers on the host.
-  void add(std::string name, std::vector<extent> shape, std::vector<T> values) {
+  void add(std::string name, std::vector<index_t> shape, std::vector<T> values) {
     kept_.push_back(std::move(values));
     tensors_.push_back(to_store<T>(std::move(name), std::move(shape), kept_.back()));
   }
@@ -40,7 +40,7 @@ class tensor_file_writer {
 /// The numbers of a stored tensor of the expected shape.
 /// @throws io_error if it is missing, has another shape or cannot be decoded
 template <class T>
-std::vector<T> read_stored(const safetensors_file& file, const std::string& name, const std::vector<extent>& shape) {
+std::vector<T> read_stored(const safetensors_file& file, const std::string& name, const std::vector<index_t>& shape) {
   const stored_tensor* stored = file.tensors().find(name);
   if (!stored) throw io_error(file.name() + ": there is no tensor \"" + name + "\"");
   if (stored->shape != shape)

@@ -64,7 +64,7 @@ class safetensors_file {
     const auto header = read_header(head.bytes().subspan(length_bytes), length, head.path());
     std::uint64_t numbers = 0, data = 0;
     for (const safetensors_entry& one : header.tensors) {
-      const std::vector<extent> shape(one.shape.begin(), one.shape.end());  // one that does not fit is negative
+      const std::vector<index_t> shape(one.shape.begin(), one.shape.end());  // one that does not fit is negative
       const auto count = stored_size(dtype::u8, shape);
       if (!count || *count > INT64_MAX - numbers)
         refuse_file(head.path(), one.position, "tensor " + in_quotes(one.name) + ": its shape is too large");
@@ -140,8 +140,8 @@ class safetensors_file {
                            .offset = data_start + begin,
                            .owner = owner};
       for (std::uint64_t n : one.shape) {
-        if (!std::in_range<extent>(n)) refuse("an extent is " + std::to_string(n));
-        tensor.shape.push_back(static_cast<extent>(n));
+        if (!std::in_range<index_t>(n)) refuse("an extent is " + std::to_string(n));
+        tensor.shape.push_back(static_cast<index_t>(n));
       }
       const auto size = stored_size(tensor.type.value_or(dtype::u8), tensor.shape);
       if (!size) refuse("shape " + to_text(tensor.shape) + " is too large");

@@ -26,13 +26,13 @@ namespace iapt {
 struct tensor_to_store {
   std::string name;                  ///< its key; "__metadata__" is not possible
   dtype type;                        ///< any but the block types
-  std::vector<extent> shape;         ///< outermost first
+  std::vector<index_t> shape;        ///< outermost first
   std::span<const std::byte> bytes;  ///< as many as type and shape need
 };
 
 /// A tensor to be written, from an array of numbers.
 template <class T>
-tensor_to_store to_store(std::string name, std::vector<extent> shape, std::span<const T> values) {
+tensor_to_store to_store(std::string name, std::vector<index_t> shape, std::span<const T> values) {
   return {std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)};
 }
 

@@ -29,19 +29,19 @@ struct stored_tensor {
   std::string name;                               ///< as the file calls it
   std::optional<dtype> type = {};                 ///< how its numbers are encoded; empty: a type we cannot read
   std::string type_name = {};                     ///< the type in the words of the file's format
-  std::vector<extent> shape = {};                 ///< outermost first, whatever the format's own order
+  std::vector<index_t> shape = {};                ///< outermost first, whatever the format's own order
   std::span<const std::byte> bytes = {};          ///< the encoded numbers; empty where the type is unknown
   std::string file = {};                          ///< path, for messages
   std::uint64_t offset = 0;                       ///< where its bytes begin in that file
   std::shared_ptr<const mapped_file> owner = {};  ///< keeps the bytes in memory; empty if somebody else does
 
   /// Number of elements; 1 for rank 0.
-  extent size() const { return row_size() * rows(); }
+  index_t size() const { return row_size() * rows(); }
   /// Number of slices along the outermost extent; 1 for rank 0.
-  extent rows() const { return shape.empty() ? 1 : shape[0]; }
+  index_t rows() const { return shape.empty() ? 1 : shape[0]; }
   /// Elements of one such slice.
-  extent row_size() const {
-    extent product = 1;
+  index_t row_size() const {
+    index_t product = 1;
     for (std::size_t i = 1; i < shape.size(); ++i) product *= shape[i];
     return product;
   }
@@ -49,14 +49,14 @@ struct stored_tensor {
 
 /// Bytes that a tensor of the given type and extents takes.
 /// @return nothing where an extent is negative, the number does not fit, or a row is not a whole number of blocks
-inline std::optional<std::uint64_t> stored_size(dtype type, std::span<const extent> shape) {
+inline std::optional<std::uint64_t> stored_size(dtype type, std::span<const index_t> shape) {
   const block_layout layout = layout_of(type);
   if (layout.elements > 1 && (shape.empty() || shape.back() % layout.elements != 0)) return {};
-  extent elements = 1, bytes = 0;
-  for (extent n : shape)  // zero extents go last, so that the others are held to fit in any case
+  index_t elements = 1, bytes = 0;
+  for (index_t n : shape)  // zero extents go last, so that the others are held to fit in any case
     if (n < 0 || (n > 0 && __builtin_mul_overflow(elements, n, &elements))) return {};
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
-  if (__builtin_mul_overflow(elements / layout.elements, extent(layout.bytes), &bytes)) return {};
+  if (__builtin_mul_overflow(elements / layout.elements, index_t(layout.bytes), &bytes)) return {};
   return static_cast<std::uint64_t>(bytes);
 }
 
@@ -87,7 +87,7 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dt
 /// @throws io_error if its type is none of floats, @throws shape_error if the rows are not there or `out` has another
 /// size
 template <std::floating_point T>
-void read_rows_into(const stored_tensor& tensor, extent from, extent count, std::type_identity_t<std::span<T>> out) {
+void read_rows_into(const stored_tensor& tensor, index_t from, index_t count, std::type_identity_t<std::span<T>> out) {
   if (!tensor.type)
     refuse_tensor(tensor, "its type " + tensor.type_name +
                               " is not supported; convert the file to one of F32, F16, "
@@ -95,12 +95,12 @@ void read_rows_into(const stored_tensor& tensor, extent from, extent count, std:
   if (from < 0 || count < 0 || count > tensor.rows() - from)
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": there are no " + std::to_string(count) +
                       " rows from row " + std::to_string(from) + " in " + to_text(tensor.shape));
-  const extent elements = count * tensor.row_size();
-  if (extent(out.size()) != elements)
+  const index_t elements = count * tensor.row_size();
+  if (index_t(out.size()) != elements)
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": " + std::to_string(elements) +
                       " numbers cannot go into memory for " + std::to_string(out.size()));
   const block_layout layout = layout_of(*tensor.type);
-  const extent start = from * tensor.row_size();
+  const index_t start = from * tensor.row_size();
   if (start % layout.elements != 0 || elements % layout.elements != 0)
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": these rows split a block of " +
                       std::to_string(layout.elements) + " elements");
@@ -129,7 +129,7 @@ template <class T>
 void copy_into(const stored_tensor& tensor, std::span<T> out) {
   if (tensor.type != dtype_of<T>())
     refuse_tensor(tensor, "holds " + tensor.type_name + ", expected " + std::string(name_of(dtype_of<T>())));
-  if (extent(out.size()) != tensor.size())
+  if (index_t(out.size()) != tensor.size())
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + " has shape " + to_text(tensor.shape) +
                       ", memory has room for " + std::to_string(out.size()));
   if (!out.empty()) std::memcpy(out.data(), tensor.bytes.data(), out.size_bytes());

@@ -86,7 +86,7 @@ class weights {
   /// One tensor of the expected shape, outermost extent first.
   /// @throws io_error if it is not there, or has another shape
   template <std::size_t Rank>
-  const stored_tensor& at(std::string_view name, const std::array<extent, Rank>& shape) const {
+  const stored_tensor& at(std::string_view name, const std::array<index_t, Rank>& shape) const {
     const stored_tensor& tensor = at(name);
     if (!std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end()))
       refuse_tensor(tensor, "has shape " + to_text(tensor.shape) + ", expected " + to_text(shape) +

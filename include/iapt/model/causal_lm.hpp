@@ -46,11 +46,11 @@ class causal_lm {
   template <class Method = bare>
   tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
                                 const Method& method = {}) const {
-    extent blocks = 0;
+    index_t blocks = 0;
     for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
-      cache.require_room(0, extent(b), batch.sequences[b].count + soft_token_count(method));
+      cache.require_room(0, index_t(b), batch.sequences[b].count + soft_token_count(method));
       blocks += cache.blocks_for(batch.sequences[b].count + soft_token_count(method));
-      if (cache.filled(0, extent(b)))
+      if (cache.filled(0, index_t(b)))
         throw shape_error("prefill: sequence " + std::to_string(b) + " of the cache has rows already; take a new one");
     }
     cache.require_blocks(blocks);
@@ -80,7 +80,7 @@ class causal_lm {
     reading(const causal_lm& lm, pass_plan plan, kv_cache<T, Backend>& cache, const Method& method)
         : lm_(lm), cache_(cache), method_(method), pass_(std::make_shared<pass>()) {
       for (const token_id token : plan.tokens) check_token(token, lm.config);
-      for (extent l = 0; l < lm.config.layers; ++l) pass_->past.push_back(cache.layer(l));
+      for (index_t l = 0; l < lm.config.layers; ++l) pass_->past.push_back(cache.layer(l));
       pass_->plan = std::move(plan);
       pass_->blocks = cache.blocks();
       inference<Backend> ctx(lm.backend());
@@ -88,7 +88,7 @@ class causal_lm {
     }
     /// Runs so many layers, or those that are left.
     /// @throws shape_error if the cache has no room
-    void advance(extent layers) {
+    void advance(index_t layers) {
       inference<Backend> ctx(lm_.backend());
       for (; layers > 0 && !done(); --layers) x_ = lm_.run_layer(ctx, *pass_, method_, next_++, x_, &cache_);
     }
@@ -103,7 +103,7 @@ class causal_lm {
     const Method& method_;
     std::shared_ptr<pass> pass_;
     tensor<T, 2, Backend> x_;  // (N, D)
-    extent next_ = 0;          // layer
+    index_t next_ = 0;         // layer
   };
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
@@ -112,7 +112,7 @@ class causal_lm {
     std::vector<tensor<T, 2, Backend>> states;
     attention_view<T, Backend> view = view_of(plan);
     auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
-    for (extent l = 0; l < config.layers; ++l) {
+    for (index_t l = 0; l < config.layers; ++l) {
       states.push_back(x);
       x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
     }
@@ -155,14 +155,14 @@ class causal_lm {
     check(batch, config, late ? 2 : 1);
     auto p = std::make_shared<pass>();
     if (late) {
-      extent longest = 0;
+      index_t longest = 0;
       for (const packed_sequence& s : batch.sequences) longest = std::max(longest, s.instruction - 1);
       std::optional<kv_cache<T, Backend>> own;
-      if (!cache) own.emplace(backend(), config, extent(batch.sequences.size()), longest);
+      if (!cache) own.emplace(backend(), config, index_t(batch.sequences.size()), longest);
       kv_cache<T, Backend>& store = cache ? *cache : *own;
       const pass_plan context = plan_context(batch);
       p->states = read_context(context, method, store);
-      for (extent l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
+      for (index_t l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
       p->plan = plan_late(batch, soft_token_count(method), context, store);
       p->blocks = store.blocks();
     } else {
@@ -179,12 +179,12 @@ class causal_lm {
     std::vector<tensor<T, 2, Backend>> states;
     const attention_view<T, Backend> view = view_of(plan);
     auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
-    for (extent l = 0; l < config.layers; ++l) {
+    for (index_t l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
       states.push_back(generator_input<Method>(x, h));
       auto result = layers[l](ctx, x, h, bare{}, int(l), view);
       for (std::size_t b = 0; b < plan.segments.size(); ++b)
-        cache.append(l, extent(b), result.own, plan.segments[b].begin, plan.segments[b].count);
+        cache.append(l, index_t(b), result.own, plan.segments[b].begin, plan.segments[b].count);
       x = result.y;
     }
     return states;
@@ -195,7 +195,7 @@ class causal_lm {
   tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
     auto x = begin(ctx, *p, method);
-    for (extent l = 0; l < config.layers; ++l) {
+    for (index_t l = 0; l < config.layers; ++l) {
       const auto layer_pass = [this, p, &method, l, cache](auto& run, const tensor<T, 2, Backend>& x) {
         return run_layer(run, *p, method, l, x, cache);
       };
@@ -215,7 +215,7 @@ class causal_lm {
   }
   // x (N, D) -> (N, D)
   template <class Context, class Method>
-  tensor<T, 2, Backend> run_layer(Context& ctx, const pass& p, const Method& method, extent l,
+  tensor<T, 2, Backend> run_layer(Context& ctx, const pass& p, const Method& method, index_t l,
                                   const tensor<T, 2, Backend>& x, kv_cache<T, Backend>* cache) const {
     attention_view<T, Backend> view = p.view;
     if (!p.past.empty()) view.past = p.past[l];
@@ -237,22 +237,22 @@ class causal_lm {
     return ctx(gather(x, row_numbers<Backend>(backend(), p.plan.wanted)));
   }
 
-  static void fill(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const attention_view<T, Backend>& view,
-                   const key_values<T, Backend>& own) {
+  static void fill(kv_cache<T, Backend>& cache, index_t l, const pass_plan& plan,
+                   const attention_view<T, Backend>& view, const key_values<T, Backend>& own) {
     for (std::size_t b = 0; b < plan.segments.size(); ++b) {
       const attention_segment& s = plan.segments[b];
-      const extent before = rows_before(s);
+      const index_t before = rows_before(s);
       cache.append(l, plan.sequence(b), own, s.begin, before);
       if (s.prefix_count) cache.append(l, plan.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
       cache.append(l, plan.sequence(b), own, s.begin + before, s.count - before);
     }
   }
   // What a generator may read again: of the rows that no soft token stands before in this pass.
-  static void keep(kv_cache<T, Backend>& cache, extent l, const pass_plan& plan, const tensor<T, 2, Backend>& h) {
+  static void keep(kv_cache<T, Backend>& cache, index_t l, const pass_plan& plan, const tensor<T, 2, Backend>& h) {
     for (std::size_t b = 0; b < plan.segments.size(); ++b)
       cache.keep(l, plan.sequence(b), h, plan.segments[b].begin, rows_before(plan.segments[b]));
   }
-  static extent rows_before(const attention_segment& s) {
+  static index_t rows_before(const attention_segment& s) {
     return s.prefix_count ? std::min(s.prefix_from, s.count) : s.count;
   }
   template <class Method>

@@ -14,14 +14,14 @@ namespace iapt {
 /// feed-forward.
 struct transformer_config {
   std::string family = {};     ///< "llama", "qwen2", …, for messages
-  extent vocabulary = 0;       ///< V
-  extent hidden = 0;           ///< D
-  extent layers = 0;           ///< L
+  index_t vocabulary = 0;      ///< V
+  index_t hidden = 0;          ///< D
+  index_t layers = 0;          ///< L
   head_layout heads = {};      ///< H, G and E
-  extent feed_forward = 0;     ///< F
+  index_t feed_forward = 0;    ///< F
   double norm_epsilon = 1e-5;  ///< of every norm
   rope_options rope = {};      ///< angles
-  extent max_positions = 0;    ///< longest sequence it was made for
+  index_t max_positions = 0;   ///< longest sequence it was made for
   bool tied_head = false;      ///< whether the embedding is the LM head as well
   bool qkv_bias = false;       ///< biases of query, key and value
   bool output_bias = false;    ///< bias of the attention's output

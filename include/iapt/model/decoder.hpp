@@ -20,7 +20,7 @@ class decoder {
  public:
   /// For these sequences of the cache.
   /// @throws shape_error if the cache has no such sequence or no room, or a sequence comes twice
-  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<extent> sequences,
+  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<index_t> sequences,
           const Method& method)
       : lm_(lm),
         cache_(cache),
@@ -29,11 +29,11 @@ class decoder {
         tokens_(lm.backend(), std::vector<token_id>(sequences_.size())),
         places_(lm.backend(), std::vector<std::int32_t>(sequences_.size())),
         view_{attention_pattern<Backend>(segments(), cache.blocks()),
-              tensor<T, 2, Backend>(lm.backend(), {extent(sequences_.size()), lm.config.heads.head_size}),
+              tensor<T, 2, Backend>(lm.backend(), {index_t(sequences_.size()), lm.config.heads.head_size}),
               {},
               {}} {}
   /// A method must outlive its decoder.
-  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<extent> sequences,
+  decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<index_t> sequences,
           const Method&& method) = delete;
   decoder(const decoder&) = delete;
   decoder& operator=(const decoder&) = delete;
@@ -49,8 +49,8 @@ class decoder {
     places_.replace(cache_.next_rows(0, sequences_));
     tokens_.replace(tokens);
     view_.pattern.replace(segments(), cache_.blocks());
-    std::vector<extent> positions;
-    for (const extent sequence : sequences_) positions.push_back(cache_.next_position(sequence));
+    std::vector<index_t> positions;
+    for (const index_t sequence : sequences_) positions.push_back(cache_.next_position(sequence));
     upload(view_.turns, rotary_turn_values<T>(lm_.frequencies(), positions));
     lm_.backend().repeat(work_, [&] {
       logits_ = {};  // their memory serves again: what is recorded takes none that is new
@@ -61,9 +61,9 @@ class decoder {
   }
 
  private:
-  static std::vector<extent> checked(std::vector<extent> sequences, const kv_cache<T, Backend>& cache) {
+  static std::vector<index_t> checked(std::vector<index_t> sequences, const kv_cache<T, Backend>& cache) {
     std::vector<bool> seen(std::size_t(cache.sequences()));
-    for (const extent sequence : sequences) {
+    for (const index_t sequence : sequences) {
       cache.require_room(0, sequence, 1);
       if (seen[std::size_t(sequence)])
         throw shape_error("decode: two tokens of sequence " + std::to_string(sequence) + "; give one at a time");
@@ -73,8 +73,8 @@ class decoder {
   }
   std::vector<attention_segment> segments() const {
     std::vector<attention_segment> all;
-    for (const extent sequence : sequences_)
-      all.push_back({.begin = extent(all.size()),
+    for (const index_t sequence : sequences_)
+      all.push_back({.begin = index_t(all.size()),
                      .count = 1,
                      .past_begin = cache_.begin(sequence),
                      .past_count = cache_.filled(0, sequence)});
@@ -84,7 +84,7 @@ class decoder {
   tensor<T, 2, Backend> compute() {
     inference<Backend> ctx(lm_.backend());
     auto x = lm_.embed(ctx, tokens_, method_);
-    for (extent l = 0; l < lm_.config.layers; ++l) {
+    for (index_t l = 0; l < lm_.config.layers; ++l) {
       const auto& layer = lm_.layers[l];
       view_.past = cache_.layer(l);
       auto result = layer(ctx, x, layer.attention_norm(ctx, x), method_, int(l), view_);
@@ -97,7 +97,7 @@ class decoder {
   const causal_lm<T, Backend>& lm_;
   kv_cache<T, Backend>& cache_;
   const Method& method_;
-  std::vector<extent> sequences_;
+  std::vector<index_t> sequences_;
   row_numbers<Backend> tokens_, places_;
   attention_view<T, Backend> view_;
   typename Backend::work_type work_;
@@ -108,9 +108,9 @@ class decoder {
 /// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
 /// comes twice; the cache is then as it was
 template <class T, class Backend, class Method = bare>
-tensor<T, 2, Backend> decode(const causal_lm<T, Backend>& lm, const std::vector<std::pair<extent, token_id>>& tokens,
+tensor<T, 2, Backend> decode(const causal_lm<T, Backend>& lm, const std::vector<std::pair<index_t, token_id>>& tokens,
                              kv_cache<T, Backend>& cache, const Method& method = {}) {
-  std::vector<extent> sequences;
+  std::vector<index_t> sequences;
   std::vector<token_id> ids;
   for (const auto& [sequence, token] : tokens) sequences.push_back(sequence), ids.push_back(token);
   return decoder<T, Backend, Method>(lm, cache, sequences, method).step(ids);

@@ -36,17 +36,18 @@ template <class T, class Backend>
 std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind = fingerprint_kind::every_tensor) {
   fnv1a hash;
   const transformer_config& c = lm.config;
-  for (extent n :
+  for (index_t n :
        {c.vocabulary, c.hidden, c.layers, c.heads.heads, c.heads.kv_heads, c.heads.head_size, c.feed_forward})
     hash.add(n);
   if (kind == fingerprint_kind::some_tensors) {
-    const auto first = [&](const auto& x, extent count) {
+    const auto first = [&](const auto& x, index_t count) {
       for (T value : to_host(x.flat().slice(0, std::min(x.size(), count)))) hash.add(float(bfloat16(float(value))));
     };
-    constexpr extent most = 4096;
+    constexpr index_t most = 4096;
     const auto first_rows = [&](const weight_matrix<T, Backend>& w) {
-      extent left = most;
-      for (extent row = 0; row < w.size(0) && left > 0; ++row, left -= w.size(1)) first(w.expanded(row, row + 1), left);
+      index_t left = most;
+      for (index_t row = 0; row < w.size(0) && left > 0; ++row, left -= w.size(1))
+        first(w.expanded(row, row + 1), left);
     };
     first_rows(lm.embedding), first(lm.final_norm.weight, most);
     for (const auto& layer : lm.layers) first_rows(layer.attention.query.weight), first_rows(layer.mlp.down.weight);
@@ -56,7 +57,7 @@ std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind =
 
   const auto begin = [&](const std::string& name, const auto& x) {
     hash.add(std::as_bytes(std::span(name)));
-    for (extent n : x.shape()) hash.add(n);
+    for (index_t n : x.shape()) hash.add(n);
   };
   const auto numbers = [&](const auto& x) {
     for (T value : to_host(x)) hash.add(bfloat16(float(value)));
@@ -67,9 +68,9 @@ std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind =
   };
   const auto matrix = [&](const std::string& name, const weight_matrix<T, Backend>& w) {
     begin(name, w);
-    const extent last = w.size(0) - 1, samples = std::min<extent>(w.size(0), 4);
-    for (extent i = 0; i < samples; ++i) {
-      const extent row = i * last / std::max<extent>(samples - 1, 1);
+    const index_t last = w.size(0) - 1, samples = std::min<index_t>(w.size(0), 4);
+    for (index_t i = 0; i < samples; ++i) {
+      const index_t row = i * last / std::max<index_t>(samples - 1, 1);
       numbers(w.expanded(row, row + 1));
     }
   };

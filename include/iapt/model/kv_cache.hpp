@@ -22,10 +22,10 @@ struct put_loop {
   const std::int32_t* places;  ///< where they go (N), each to one of its own
   T *to_keys,                  ///< of the cache (·, G·E)
       *to_values;              ///< of the cache, too
-  extent columns;              ///< G·E
+  index_t columns;             ///< G·E
   /// Column j of row i.
   template <class Lane>
-  IAPT_DEVICE void operator()(extent i, Lane j) const {
+  IAPT_DEVICE void operator()(index_t i, Lane j) const {
     row<T>{to_keys + places[i] * columns}[j] = row<const T>{keys + i * columns}[j];
     row<T>{to_values + places[i] * columns}[j] = row<const T>{values + i * columns}[j];
   }
@@ -33,11 +33,11 @@ struct put_loop {
 
 /// Memory of a cache: blocks of rows, taken by sequences as they grow and shared where sequences begin alike.
 struct cache_size {
-  extent sequences;           ///< at most at a time
-  extent blocks;              ///< in all
-  extent block_rows;          ///< rows of a block, in each layer
-  extent blocks_of_sequence;  ///< of one sequence at most
-  bool keeps_states = false;  ///< whether it has what entered each layer, too: a generator may read it again
+  index_t sequences;           ///< at most at a time
+  index_t blocks;              ///< in all
+  index_t block_rows;          ///< rows of a block, in each layer
+  index_t blocks_of_sequence;  ///< of one sequence at most
+  bool keeps_states = false;   ///< whether it has what entered each layer, too: a generator may read it again
 };
 
 /// Rows in blocks. Soft tokens are rows like any others: positions are in the keys already, so their order does not
@@ -46,20 +46,20 @@ template <class T, class Backend>
 class kv_cache {
  public:
   /// Room for `capacity` rows of each of `sequences` sequences, in one piece each.
-  kv_cache(Backend& backend, const transformer_config& config, extent sequences, extent capacity)
-      : kv_cache(backend, config, {sequences, sequences, std::max<extent>(capacity, 1), 1}) {}
+  kv_cache(Backend& backend, const transformer_config& config, index_t sequences, index_t capacity)
+      : kv_cache(backend, config, {sequences, sequences, std::max<index_t>(capacity, 1), 1}) {}
   /// Blocks for sequences that come and go.
   kv_cache(Backend& backend, const transformer_config& config, const cache_size& size)
       : size_(size),
-        filled_(config.layers, std::vector<extent>(size.sequences)),
+        filled_(config.layers, std::vector<index_t>(size.sequences)),
         next_position_(size.sequences),
         taken_(size.sequences),
         users_(size.blocks),
         held_(size.blocks),
         blocks_{size.block_rows, std::vector<std::int32_t>(size.sequences * size.blocks_of_sequence)} {
-    for (extent block = size.blocks; block-- > 0;) free_.push_back(std::int32_t(block));
+    for (index_t block = size.blocks; block-- > 0;) free_.push_back(std::int32_t(block));
     const extents<2> shape{size.blocks * size.block_rows, config.heads.kv_heads * config.heads.head_size};
-    for (extent l = 0; l < config.layers; ++l) {
+    for (index_t l = 0; l < config.layers; ++l) {
       layers_.push_back({tensor<T, 2, Backend>(backend, shape), tensor<T, 2, Backend>(backend, shape)});
       if (size.keeps_states) states_.push_back(tensor<T, 2, Backend>(backend, {shape[0], config.hidden}));
     }
@@ -67,43 +67,43 @@ class kv_cache {
   /// How large it is.
   const cache_size& size() const { return size_; }
   /// Number of sequences.
-  extent sequences() const { return size_.sequences; }
+  index_t sequences() const { return size_.sequences; }
   /// Number of layers.
-  extent layers() const { return extent(layers_.size()); }
+  index_t layers() const { return index_t(layers_.size()); }
   /// All rows of one layer (blocks · block rows, G·E).
-  const key_values<T, Backend>& layer(extent l) const { return layers_[l]; }
+  const key_values<T, Backend>& layer(index_t l) const { return layers_[l]; }
   /// What entered one layer, after its norm (blocks · block rows, D), if it is kept; of the rows that `keep` wrote.
-  const tensor<T, 2, Backend>& states(extent l) const { return states_[l]; }
+  const tensor<T, 2, Backend>& states(index_t l) const { return states_[l]; }
   /// Where a sequence's blocks are in the table of `blocks()`.
-  extent begin(extent sequence) const { return sequence * size_.blocks_of_sequence; }
+  index_t begin(index_t sequence) const { return sequence * size_.blocks_of_sequence; }
   /// Blocks of all sequences, as an attention finds them.
   const past_blocks& blocks() const { return blocks_; }
   /// A sequence's i-th block.
-  std::int32_t block(extent sequence, extent i) const { return blocks_.table[begin(sequence) + i]; }
+  std::int32_t block(index_t sequence, index_t i) const { return blocks_.table[begin(sequence) + i]; }
   /// Where row i of a sequence is in a layer.
-  extent row(extent sequence, extent i) const {
+  index_t row(index_t sequence, index_t i) const {
     return block(sequence, i / size_.block_rows) * size_.block_rows + i % size_.block_rows;
   }
   /// Rows of a sequence that one layer holds.
-  extent filled(extent l, extent sequence) const { return filled_[l][sequence]; }
+  index_t filled(index_t l, index_t sequence) const { return filled_[l][sequence]; }
   /// Position of a sequence's next token.
-  extent& next_position(extent sequence) { return next_position_[sequence]; }
+  index_t& next_position(index_t sequence) { return next_position_[sequence]; }
   /// Blocks that nobody has.
-  extent free_blocks() const { return extent(free_.size()); }
+  index_t free_blocks() const { return index_t(free_.size()); }
   /// Blocks that are held, but that no sequence has.
-  extent idle_blocks() const { return idle_; }
+  index_t idle_blocks() const { return idle_; }
   /// Whether it is held, but no sequence has it.
   bool idle(std::int32_t block) const { return held_[block] && users_[block] == 1; }
   /// Blocks that some rows take.
-  extent blocks_for(extent rows) const { return (rows + size_.block_rows - 1) / size_.block_rows; }
+  index_t blocks_for(index_t rows) const { return (rows + size_.block_rows - 1) / size_.block_rows; }
 
   /// Refuses what does not fit behind the rows that a sequence has in a layer.
   /// @throws shape_error if there is no such sequence, or no room for `count` more rows
-  void require_room(extent l, extent sequence, extent count) const {
+  void require_room(index_t l, index_t sequence, index_t count) const {
     if (sequence < 0 || sequence >= sequences())
       throw shape_error("kv_cache: there is no sequence " + std::to_string(sequence) + " among " +
                         std::to_string(sequences()));
-    const extent needed = blocks_for(filled(l, sequence) + count);
+    const index_t needed = blocks_for(filled(l, sequence) + count);
     if (needed > size_.blocks_of_sequence)
       throw shape_error("kv_cache: no room for " + std::to_string(count) + " more rows after " +
                         std::to_string(filled(l, sequence)) + " of " +
@@ -112,34 +112,34 @@ class kv_cache {
   }
   /// Refuses to take more blocks than are free.
   /// @throws shape_error if so many are not free
-  void require_blocks(extent count) const {
+  void require_blocks(index_t count) const {
     if (count > free_blocks())
       throw shape_error("kv_cache: " + std::to_string(count) + " more blocks of " + std::to_string(size_.block_rows) +
                         " rows are needed, " + std::to_string(free_blocks()) + " are free");
   }
   /// Takes the blocks that so many more rows of a sequence need, in all layers.
   /// @throws shape_error if there is no room
-  void reserve(extent sequence, extent count) { reserve(0, sequence, count); }
+  void reserve(index_t sequence, index_t count) { reserve(0, sequence, count); }
   /// Copies rows [from, from + count) of keys and values behind what a sequence has in a layer.
   /// @throws shape_error if there is no room
-  void append(extent l, extent sequence, const key_values<T, Backend>& rows, extent from, extent count) {
+  void append(index_t l, index_t sequence, const key_values<T, Backend>& rows, index_t from, index_t count) {
     reserve(l, sequence, count);
-    extent& filled = filled_[l][sequence];
-    each_piece(sequence, filled, from, count, [&](extent to, extent first, extent together) {
+    index_t& filled = filled_[l][sequence];
+    each_piece(sequence, filled, from, count, [&](index_t to, index_t first, index_t together) {
       copy(layers_[l].keys, to, rows.keys, first, together), copy(layers_[l].values, to, rows.values, first, together);
     });
     filled += count;
   }
   /// Copies rows [from, from + count) of what enters a layer to where the next so many keys and values will be.
   /// @throws shape_error if there is no room
-  void keep(extent l, extent sequence, const tensor<T, 2, Backend>& states, extent from, extent count) {
+  void keep(index_t l, index_t sequence, const tensor<T, 2, Backend>& states, index_t from, index_t count) {
     reserve(l, sequence, count);
     each_piece(sequence, filled(l, sequence), from, count,
-               [&](extent to, extent first, extent together) { copy(states_[l], to, states, first, together); });
+               [&](index_t to, index_t first, index_t together) { copy(states_[l], to, states, first, together); });
   }
   /// Gives back what a sequence has; it is empty then.
-  void clear(extent sequence) {
-    for (extent i = 0; i < taken_[sequence]; ++i) leave(block(sequence, i));
+  void clear(index_t sequence) {
+    for (index_t i = 0; i < taken_[sequence]; ++i) leave(block(sequence, i));
     taken_[sequence] = 0, next_position_[sequence] = 0;
     for (auto& layer : filled_) layer[sequence] = 0;
   }
@@ -159,9 +159,9 @@ class kv_cache {
   }
   /// Makes an empty sequence begin with full blocks, which it shares with whoever has or holds them.
   /// @throws shape_error if it is not empty, or there are more than one sequence may have
-  void begin_with(extent sequence, const std::vector<std::int32_t>& blocks) {
+  void begin_with(index_t sequence, const std::vector<std::int32_t>& blocks) {
     require_empty(sequence);
-    if (extent(blocks.size()) > size_.blocks_of_sequence)
+    if (index_t(blocks.size()) > size_.blocks_of_sequence)
       throw shape_error("kv_cache: " + std::to_string(blocks.size()) + " blocks of one sequence, which may have " +
                         std::to_string(size_.blocks_of_sequence));
     for (const std::int32_t block : blocks) {
@@ -173,55 +173,56 @@ class kv_cache {
   }
   /// Makes an empty sequence begin as another one: full blocks are shared, the rows behind them copied.
   /// @throws shape_error if it is not empty, or no block is free for those rows
-  void fork(extent from, extent to) {
+  void fork(index_t from, index_t to) {
     require_empty(to);
-    const extent rows = filled(0, from), whole = rows / size_.block_rows, rest = rows % size_.block_rows;
+    const index_t rows = filled(0, from), whole = rows / size_.block_rows, rest = rows % size_.block_rows;
     require_blocks(blocks_for(rest));
     const auto first = blocks_.table.begin() + begin(from);
     begin_with(to, {first, first + whole});
     next_position_[to] = next_position_[from];
     for (std::size_t l = 0; rest && l < layers_.size(); ++l) {
-      const extent behind = row(from, whole * size_.block_rows);
-      if (size_.keeps_states) keep(extent(l), to, states_[l], behind, rest);
-      append(extent(l), to, layers_[l], behind, rest);
+      const index_t behind = row(from, whole * size_.block_rows);
+      if (size_.keeps_states) keep(index_t(l), to, states_[l], behind, rest);
+      append(index_t(l), to, layers_[l], behind, rest);
     }
   }
   /// The rows of a layer where one more row of each of some sequences goes.
   /// @throws shape_error if there is no such sequence, or no room for all of them
-  std::vector<std::int32_t> next_rows(extent l, const std::vector<extent>& sequences) {
-    extent blocks = 0;
-    for (const extent sequence : sequences) {
+  std::vector<std::int32_t> next_rows(index_t l, const std::vector<index_t>& sequences) {
+    index_t blocks = 0;
+    for (const index_t sequence : sequences) {
       require_room(l, sequence, 1);
       blocks += blocks_for(filled(l, sequence) + 1) - taken_[sequence];
     }
     require_blocks(blocks);
     std::vector<std::int32_t> rows;
-    for (const extent sequence : sequences) {
+    for (const index_t sequence : sequences) {
       reserve(l, sequence, 1);
       rows.push_back(std::int32_t(row(sequence, filled(l, sequence))));
     }
     return rows;
   }
   /// Copies row i of keys and values to row places[i] of a layer, one of its next_rows(). advance() makes them count.
-  void put(extent l, const key_values<T, Backend>& rows, const row_numbers<Backend>& places) {
-    const extent columns = rows.keys.size(1);
+  void put(index_t l, const key_values<T, Backend>& rows, const row_numbers<Backend>& places) {
+    const index_t columns = rows.keys.size(1);
     const key_values<T, Backend>& to = layers_[l];
     to.keys.backend().grid(rows.keys.size(0), columns,
                            put_loop<T>{rows.keys.data(), rows.values.data(), places.device.data(), to.keys.write(),
                                        to.values.write(), columns});
   }
   /// Some sequences have a row more in every layer, and go on at the next position.
-  void advance(const std::vector<extent>& sequences) {
+  void advance(const std::vector<index_t>& sequences) {
     for (auto& layer : filled_)
-      for (const extent sequence : sequences) ++layer[sequence];
-    for (const extent sequence : sequences) ++next_position_[sequence];
+      for (const index_t sequence : sequences) ++layer[sequence];
+    for (const index_t sequence : sequences) ++next_position_[sequence];
   }
 
  private:
   // Takes the blocks that so many more rows need.
-  void reserve(extent l, extent sequence, extent count) {
+  void reserve(index_t l, index_t sequence, index_t count) {
     require_room(l, sequence, count);
-    for (const extent needed = blocks_for(filled(l, sequence) + count); taken_[sequence] < needed; ++taken_[sequence]) {
+    for (const index_t needed = blocks_for(filled(l, sequence) + count); taken_[sequence] < needed;
+         ++taken_[sequence]) {
       const std::int32_t block = free_.back();
       free_.pop_back();
       users_[block] = 1, blocks_.table[begin(sequence) + taken_[sequence]] = block;
@@ -232,34 +233,34 @@ class kv_cache {
     if (--users_[block] == 0) free_.push_back(block);
     if (idle(block)) ++idle_;
   }
-  void require_empty(extent sequence) const {
+  void require_empty(index_t sequence) const {
     if (taken_[sequence])
       throw shape_error("kv_cache: sequence " + std::to_string(sequence) + " is not empty; clear it first");
   }
   // f(to, from, count) for rows [from, from + count) that go behind the `filled` ones of a sequence, block by block.
   template <class F>
-  void each_piece(extent sequence, extent filled, extent from, extent count, F f) const {
-    for (const extent end = from + count; from < end;) {
-      const extent together = blocks_.at(nullptr).together(filled, end - from);
+  void each_piece(index_t sequence, index_t filled, index_t from, index_t count, F f) const {
+    for (const index_t end = from + count; from < end;) {
+      const index_t together = blocks_.at(nullptr).together(filled, end - from);
       f(row(sequence, filled), from, together);
       from += together, filled += together;
     }
   }
-  static void copy(const tensor<T, 2, Backend>& to, extent at, const tensor<T, 2, Backend>& from, extent first,
-                   extent count) {
-    const extent width = to.size(1);
+  static void copy(const tensor<T, 2, Backend>& to, index_t at, const tensor<T, 2, Backend>& from, index_t first,
+                   index_t count) {
+    const index_t width = to.size(1);
     to.backend().copy(to.write() + at * width, from.data() + first * width, count * width);
   }
 
   cache_size size_;
   std::vector<key_values<T, Backend>> layers_;
   std::vector<tensor<T, 2, Backend>> states_;  // by layer, if they are kept
-  std::vector<std::vector<extent>> filled_;    // by layer, then sequence
-  std::vector<extent> next_position_;
-  std::vector<extent> taken_;  // blocks of each sequence
-  std::vector<extent> users_;  // of each block: sequences, and one more if it is held
+  std::vector<std::vector<index_t>> filled_;   // by layer, then sequence
+  std::vector<index_t> next_position_;
+  std::vector<index_t> taken_;  // blocks of each sequence
+  std::vector<index_t> users_;  // of each block: sequences, and one more if it is held
   std::vector<bool> held_;
-  extent idle_ = 0;  // blocks that are held alone
+  index_t idle_ = 0;  // blocks that are held alone
   std::vector<std::int32_t> free_;
   past_blocks blocks_;
 };

@@ -13,9 +13,9 @@ namespace iapt {
 
 /// Where one sequence stands in a packed batch.
 struct packed_sequence {
-  extent begin;        ///< its first row
-  extent count;        ///< its rows: instruction, then response
-  extent instruction;  ///< rows before the first response token, at least 1
+  index_t begin;        ///< its first row
+  index_t count;        ///< its rows: instruction, then response
+  index_t instruction;  ///< rows before the first response token, at least 1
 };
 
 /// What a causal language model reads: tokens of B sequences, where they stand, and which rows' logits are wanted.
@@ -28,11 +28,11 @@ struct packed_batch {
   /// Appends a sequence. With a response, all its tokens become targets, predicted by the rows from the last
   /// instruction token on; the last token itself needs no row. Without one, the last row's logits are wanted.
   void add(const std::vector<token_id>& instruction, const std::vector<token_id>& response = {}) {
-    const extent begin = extent(tokens.size()), n = extent(instruction.size()), m = extent(response.size());
+    const index_t begin = index_t(tokens.size()), n = index_t(instruction.size()), m = index_t(response.size());
     tokens.insert(tokens.end(), instruction.begin(), instruction.end());
     if (m) tokens.insert(tokens.end(), response.begin(), response.end() - 1);
-    sequences.push_back({begin, extent(tokens.size()) - begin, n});
-    for (extent i = 0; i < std::max<extent>(m, 1); ++i) wanted.push_back(std::int32_t(begin + n - 1 + i));
+    sequences.push_back({begin, index_t(tokens.size()) - begin, n});
+    for (index_t i = 0; i < std::max<index_t>(m, 1); ++i) wanted.push_back(std::int32_t(begin + n - 1 + i));
     targets.insert(targets.end(), response.begin(), response.end());
   }
 };

@@ -14,19 +14,19 @@ namespace iapt {
 /// are shifted.
 struct pass_plan {
   std::vector<token_id> tokens;             ///< of the rows that run
-  std::vector<extent> positions;            ///< of these rows
-  std::vector<extent> soft_positions;       ///< of the soft tokens (B·P)
+  std::vector<index_t> positions;           ///< of these rows
+  std::vector<index_t> soft_positions;      ///< of the soft tokens (B·P)
   std::vector<attention_segment> segments;  ///< one for each sequence
   std::vector<row_span> instructions;       ///< which rows of the states a generator reads, for each sequence
   std::vector<std::int32_t> wanted;         ///< rows whose logits are wanted
-  std::vector<extent> sequences = {};       ///< of a cache, one for each segment; empty: the first ones, in order
+  std::vector<index_t> sequences = {};      ///< of a cache, one for each segment; empty: the first ones, in order
 
   /// The cache's sequence of a segment.
-  extent sequence(std::size_t segment) const { return sequences.empty() ? extent(segment) : sequences[segment]; }
+  index_t sequence(std::size_t segment) const { return sequences.empty() ? index_t(segment) : sequences[segment]; }
   /// Adds rows [from, to) of a sequence, `shift` positions on.
-  void add_rows(const packed_batch& batch, const packed_sequence& s, extent from, extent to, extent shift) {
-    segments.push_back({.begin = extent(tokens.size()), .count = to - from});
-    for (extent i = from; i < to; ++i) {
+  void add_rows(const packed_batch& batch, const packed_sequence& s, index_t from, index_t to, index_t shift) {
+    segments.push_back({.begin = index_t(tokens.size()), .count = to - from});
+    for (index_t i = from; i < to; ++i) {
       tokens.push_back(batch.tokens[s.begin + i]);
       positions.push_back(i + shift);
     }
@@ -43,7 +43,7 @@ inline void check_token(token_id token, const transformer_config& config) {
 
 /// Refuses a batch that cannot be planned.
 /// @throws shape_error naming the sequence
-inline void check(const packed_batch& batch, const transformer_config& config, extent shortest_instruction) {
+inline void check(const packed_batch& batch, const transformer_config& config, index_t shortest_instruction) {
   for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
     const packed_sequence& s = batch.sequences[b];
     if (s.instruction < shortest_instruction || s.instruction > s.count)
@@ -56,15 +56,15 @@ inline void check(const packed_batch& batch, const transformer_config& config, e
 }
 
 /// All rows in one pass, P soft tokens in front of each sequence: its own, or those that all share.
-inline pass_plan plan_front(const packed_batch& batch, extent soft_tokens, bool shared = false) {
+inline pass_plan plan_front(const packed_batch& batch, index_t soft_tokens, bool shared = false) {
   pass_plan plan;
   for (const packed_sequence& s : batch.sequences) {
     plan.add_rows(batch, s, 0, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
     plan.instructions.push_back({seen.begin, seen.begin + s.instruction});
-    seen.prefix_begin = shared ? 0 : extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    seen.prefix_begin = shared ? 0 : index_t(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
     if (shared && !plan.soft_positions.empty()) continue;
-    for (extent p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
+    for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
   }
   plan.wanted = batch.wanted;
   return plan;
@@ -85,20 +85,20 @@ inline pass_plan plan_context(const packed_batch& batch) {
 /// is what a cache holds of each sequence.
 /// @throws shape_error if logits of a context row are wanted
 template <class T, class Backend>
-pass_plan plan_late(const packed_batch& batch, extent soft_tokens, const pass_plan& read,
+pass_plan plan_late(const packed_batch& batch, index_t soft_tokens, const pass_plan& read,
                     const kv_cache<T, Backend>& cache) {
   pass_plan plan;
   std::size_t next = 0;
   for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
     const packed_sequence& s = batch.sequences[b];
-    const extent skipped = s.instruction - 1;
+    const index_t skipped = s.instruction - 1;
     plan.add_rows(batch, s, skipped, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
     seen.past_begin = cache.begin(b), seen.past_count = cache.filled(0, b);
-    seen.prefix_begin = extent(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
-    for (extent p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(skipped + p);
+    seen.prefix_begin = index_t(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(skipped + p);
     for (; next < batch.wanted.size() && batch.wanted[next] < s.begin + s.count; ++next) {
-      const extent row = batch.wanted[next] - s.begin - skipped;
+      const index_t row = batch.wanted[next] - s.begin - skipped;
       if (row < 0) throw shape_error("late soft tokens: logits are wanted before an instruction's last token");
       plan.wanted.push_back(std::int32_t(seen.begin + row));
     }

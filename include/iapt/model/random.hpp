@@ -20,8 +20,8 @@ struct random_uniform {
   double bound;          ///< largest magnitude
   /// One lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
-    for (extent k = j.at; k < j.at + extent(sizeof(V) / sizeof(compute_type<T>)); ++k)
+  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+    for (index_t k = j.at; k < j.at + index_t(sizeof(V) / sizeof(compute_type<T>)); ++k)
       y.p[k] = T(bound * ((double(philox(seed, stream, std::uint64_t(k)).word[0]) + 0.5) * 0x1p-31 - 1));
   }
 };
@@ -33,22 +33,22 @@ template <class T, class Backend>
 causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_config& config, std::uint64_t seed = 1) {
   config.check();
   std::uint64_t stream = 0;
-  const auto matrix = [&](extent rows, extent columns) {
+  const auto matrix = [&](index_t rows, index_t columns) {
     tensor<T, 2, Backend> x(backend, {rows, columns});
     backend.grid(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
     return x;
   };
-  const auto map = [&](extent out, extent in) { return linear<T, Backend>{matrix(out, in)}; };
+  const auto map = [&](index_t out, index_t in) { return linear<T, Backend>{matrix(out, in)}; };
   const auto norm = [&] {
     return norm_layer<T, Backend>{filled(backend, extents<1>{config.hidden}, T(1)), config.norm_epsilon};
   };
-  const extent D = config.hidden, F = config.feed_forward;
-  const extent queries = config.heads.heads * config.heads.head_size;
-  const extent keys = config.heads.kv_heads * config.heads.head_size;
+  const index_t D = config.hidden, F = config.feed_forward;
+  const index_t queries = config.heads.heads * config.heads.head_size;
+  const index_t keys = config.heads.kv_heads * config.heads.head_size;
   causal_lm<T, Backend> lm;
   lm.config = config;
   lm.embedding = matrix(config.vocabulary, D);
-  for (extent l = 0; l < config.layers; ++l)
+  for (index_t l = 0; l < config.layers; ++l)
     lm.layers.push_back({norm(),
                          {config.heads, map(queries, D), map(keys, D), map(keys, D), map(D, queries)},
                          norm(),

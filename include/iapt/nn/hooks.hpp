@@ -68,7 +68,7 @@ concept writes_soft_tokens = requires(const Method& m) {
 
 /// Number of soft tokens of a method; 0 for one that writes none.
 template <class Method>
-extent soft_token_count(const Method& method) {
+index_t soft_token_count(const Method& method) {
   if constexpr (writes_soft_tokens<Method>)
     return method.soft_tokens();
   else

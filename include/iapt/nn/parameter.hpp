@@ -15,7 +15,7 @@ enum class parameter_group { weights, coefficients };
 template <class T, class Backend>
 struct named_parameter {
   std::string name;                                  ///< unique within a method, e.g. "layers.3.generator.down"
-  std::vector<extent> shape;                         ///< as the layers see it
+  std::vector<index_t> shape;                        ///< as the layers see it
   tensor<T, 1, Backend> values;                      ///< all numbers in one row, tracked
   parameter_group group = parameter_group::weights;  ///< which settings it takes
 };
@@ -33,8 +33,8 @@ void add_parameter(parameter_list<T, Backend>& list, std::string name, const ten
 
 /// Number of trainable numbers.
 template <class T, class Backend>
-extent parameter_count(const parameter_list<T, Backend>& list) {
-  extent count = 0;
+index_t parameter_count(const parameter_list<T, Backend>& list) {
+  index_t count = 0;
   for (const auto& p : list) count += p.values.size();
   return count;
 }

@@ -19,10 +19,10 @@ struct argmax_row {
   using value_type = T;                ///< type of one number
   const T* x;                          ///< (M, V)
   std::int32_t* y;                     ///< (M)
-  extent columns;                      ///< V
+  index_t columns;                     ///< V
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
     using C = compute_type<T>;
     const row<const T> in{x + r * columns};
     const C top = group.max(columns, lowest<C>, [&](auto j) { return in[j]; });
@@ -38,7 +38,7 @@ struct argmax_row {
 /// @throws shape_error if a row has no numbers, or more than a float counts
 template <class T, class Backend>
 std::vector<std::int32_t> row_argmax(const tensor<T, 2, Backend>& x) {
-  if (x.size(1) < 1 || x.size(1) > extent(1) << 24)
+  if (x.size(1) < 1 || x.size(1) > index_t(1) << 24)
     throw shape_error("argmax: rows of " + to_text(x.shape()) + "; a row must have from 1 to 2^24 numbers");
   const tensor<std::int32_t, 1, Backend> y(x.backend(), {x.size(0)});
   x.backend().groups(x.size(0), x.size(1), argmax_row<T>{x.data(), y.write(), x.size(1)});

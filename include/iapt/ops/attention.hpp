@@ -97,15 +97,15 @@ struct attention_op {
   /// (N, H·E), (N, G·E), (N, G·E), (M, G·E), (M, G·E) -> (N, H·E)
   template <class Q, class K, class V, class... Prefix>
   extents<2> shape(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
-    const extent width = layout.kv_heads * layout.head_size;
-    const auto fits = [&](const auto& x, extent columns) { return x.size(1) == columns; };
+    const index_t width = layout.kv_heads * layout.head_size;
+    const auto fits = [&](const auto& x, index_t columns) { return x.size(1) == columns; };
     if (!fits(q, layout.heads * layout.head_size) || !fits(k, width) || !fits(v, width) || k.size(0) != q.size(0) ||
         v.size(0) != q.size(0) || !(fits(prefix, width) && ...) || layout.heads % layout.kv_heads != 0)
       throw shape_error("attention: queries " + to_text(q.shape()) + ", keys " + to_text(k.shape()) + ", values " +
                         to_text(v.shape()) + " with " + std::to_string(layout.heads) + " heads, " +
                         std::to_string(layout.kv_heads) + " key/value heads of " + std::to_string(layout.head_size));
-    const extent past_rows = past.keys ? past.keys.size(0) : 0;
-    const extent prefix_rows = std::min({extent(1) << 62, prefix.size(0)...});
+    const index_t past_rows = past.keys ? past.keys.size(0) : 0;
+    const index_t prefix_rows = std::min({index_t(1) << 62, prefix.size(0)...});
     for (const attention_segment& s : pattern.segments())
       if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || !has_past(s, past_rows) ||
           s.prefix_begin < 0 || s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
@@ -118,7 +118,7 @@ struct attention_op {
   template <class Y, class... X>
   void forward(Backend& b, const Y& y, const X&... x) {
     log_sum = tensor<compute_type<T>, 2, Backend>(b, {y.size(0), layout.heads});
-    extent rows = 0;
+    index_t rows = 0;
     for (const attention_segment& s : pattern.segments()) rows += s.count;
     if (rows < y.size(0)) b.zero(y.write(), y.size());  // some rows belong to no sequence
     auto a = arrays(x...);
@@ -146,14 +146,14 @@ struct attention_op {
 
  private:
   // Whether a sequence's past lies within its arrays.
-  bool has_past(const attention_segment& s, extent rows) const {
+  bool has_past(const attention_segment& s, index_t rows) const {
     const past_blocks& blocks = pattern.blocks();
     if (s.past_begin < 0 || s.past_count < 0) return false;
     if (!blocks.rows) return s.past_begin + s.past_count <= rows;
-    const extent end = s.past_begin + (s.past_count + blocks.rows - 1) / blocks.rows;
-    if (end > extent(blocks.table.size())) return false;
+    const index_t end = s.past_begin + (s.past_count + blocks.rows - 1) / blocks.rows;
+    if (end > index_t(blocks.table.size())) return false;
     return std::all_of(blocks.table.begin() + s.past_begin, blocks.table.begin() + end,
-                       [&](std::int32_t block) { return block >= 0 && (extent(block) + 1) * blocks.rows <= rows; });
+                       [&](std::int32_t block) { return block >= 0 && (index_t(block) + 1) * blocks.rows <= rows; });
   }
   template <class Q, class K, class V, class... Prefix>
   attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {

@@ -18,12 +18,12 @@ struct attention_pool_row {
   const std::int32_t* bounds;  ///< of the segments (2B)
   T* z;                        ///< result (B·P, R)
   compute_type<T>* weights;    ///< softmax of the scores (N, P)
-  extent columns,              ///< R
+  index_t columns,             ///< R
       tokens;                  ///< P
   /// Soft token k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
+    const index_t begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
     const column<const T> score{scores + begin * tokens + p, tokens};
     const column<compute_type<T>> weight{weights + begin * tokens + p, tokens};
     using C = compute_type<T>;
@@ -39,7 +39,7 @@ struct attention_pool_row {
     const row<T> out{z + k * columns};
     group.each(columns, [&](auto j) {
       auto total = row<const T>{u + begin * columns}[j] * weights[begin * tokens + p];
-      for (extent i = begin + 1; i < end; ++i)
+      for (index_t i = begin + 1; i < end; ++i)
         total = total + row<const T>{u + i * columns}[j] * weights[i * tokens + p];
       out[j] = total;
     });
@@ -52,10 +52,10 @@ struct attention_pool_level {
   const T *z,              ///< result (B·P, R)
       *dz;                 ///< its adjoint (B·P, R)
   compute_type<T>* level;  ///< (B·P)
-  extent columns;          ///< R
+  index_t columns;         ///< R
   /// Soft token k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const row<const T> mean{z + k * columns}, d{dz + k * columns};
     const auto s = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
     group.once([&] { level[k] = s; });
@@ -72,16 +72,16 @@ struct attention_pool_adjoint {
   const std::int32_t* bounds;      ///< of the segments (2B)
   T *du,                           ///< adjoint of the rows (N, R), or null
       *dscores;                    ///< adjoint of the scores (N, P), or null
-  extent columns,                  ///< R
+  index_t columns,                 ///< R
       tokens,                      ///< P
       longest;                     ///< rows of the longest segment
   /// Row k % longest of segment k / longest, if it has as many. Both adjoints are added to what is there.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent segment = k / longest, i = bounds[segment * 2] + k % longest;
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
+    const index_t segment = k / longest, i = bounds[segment * 2] + k % longest;
     if (i >= bounds[segment * 2 + 1]) return;
     const row<const T> x{u + i * columns};
-    for (extent p = 0; dscores && p < tokens; ++p) {
+    for (index_t p = 0; dscores && p < tokens; ++p) {
       const row<const T> d{dz + (segment * tokens + p) * columns};
       const auto slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
       group.once([&] {
@@ -93,7 +93,7 @@ struct attention_pool_adjoint {
       const row<T> to{du + i * columns};
       group.each(columns, [&](auto j) {
         auto total = to(j);
-        for (extent p = 0; p < tokens; ++p)
+        for (index_t p = 0; p < tokens; ++p)
           total = total + row<const T>{dz + (segment * tokens + p) * columns}[j] * weights[i * tokens + p];
         to[j] = total;
       });
@@ -118,7 +118,7 @@ struct attention_pool_op {
   extents<2> shape(const U& u, const S& scores) const {
     if (u.size(0) != scores.size(0))
       throw shape_error("attention_pool: rows " + to_text(u.shape()) + " with scores " + to_text(scores.shape()));
-    return {extent(segments.size()) * scores.size(1), u.size(1)};
+    return {index_t(segments.size()) * scores.size(1), u.size(1)};
   }
   /// Rows are read for the scores' adjoint; the scores themselves never.
   template <class U, class S>
@@ -130,7 +130,7 @@ struct attention_pool_op {
   void forward(Backend& b, const Y& z, const U& u, const S& scores) {
     bounds = span_bounds(b, segments, u.size(0), name);
     weights = tensor<compute_type<T>, 2, Backend>(b, scores.shape());
-    b.groups(z.size(0), u.size(0) * u.size(1) / std::max<extent>(1, segments.size()),
+    b.groups(z.size(0), u.size(0) * u.size(1) / std::max<index_t>(1, segments.size()),
              attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
                                    scores.size(1)});
   }
@@ -147,9 +147,9 @@ struct attention_pool_op {
     buffer<compute_type<T>, Backend> level(b, z.size(0));
     const T* dz = z.gradient().data();
     b.groups(z.size(0), u.size(1), attention_pool_level<T>{z.data(), dz, level.write(), u.size(1)});
-    extent longest = 0;
+    index_t longest = 0;
     for (const row_span& s : segments) longest = std::max(longest, s.count());
-    b.groups(extent(segments.size()) * longest, u.size(1) * scores.size(1),
+    b.groups(index_t(segments.size()) * longest, u.size(1) * scores.size(1),
              attention_pool_adjoint<T>{u.data(), weights.data(), dz, level.data(), bounds.data(), du, dscores,
                                        u.size(1), scores.size(1), longest});
   }

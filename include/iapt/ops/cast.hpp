@@ -19,7 +19,7 @@ struct cast_loop {
   bool accumulates;                                         ///< whether they are added to what is there
   /// One lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
     const V v = x[j];
     y[j] = accumulates ? v + y(j) : v;
   }

@@ -16,10 +16,10 @@ struct cross_entropy_row {
   const std::int32_t* targets;  ///< (M)
   compute_type<T>* y;           ///< losses (M)
   compute_type<T>* log_sum;     ///< log Σ exp of the rows (M)
-  extent columns;               ///< V
+  index_t columns;              ///< V
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
     const row<const T> x{logits + r * columns};
     const auto top = group.max(columns, lowest<compute_type<T>>, [&](auto j) { return x[j]; });
     const auto s = group.sum(columns, [&](auto j) {
@@ -41,11 +41,11 @@ struct cross_entropy_adjoint {
   const compute_type<T>* dy;       ///< adjoint of the losses (M)
   const compute_type<T>* log_sum;  ///< log Σ exp of the rows (M)
   T* dx;                           ///< (M, V)
-  extent columns;                  ///< V
+  index_t columns;                 ///< V
   bool accumulates;                ///< whether dx is added to what is there
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
     const row<const T> x{logits + r * columns};
     const row<T> d{dx + r * columns};
     group.each(columns, [&](auto j) {
@@ -74,7 +74,7 @@ struct cross_entropy_op {
   /// (M, V) -> (M)
   template <class X>
   extents<1> shape(const X& logits) const {
-    if (logits.size(0) != extent(targets.host.size()))
+    if (logits.size(0) != index_t(targets.host.size()))
       throw shape_error("cross_entropy: logits of " + to_text(logits.shape()) + " for " +
                         std::to_string(targets.host.size()) + " targets");
     for (std::int32_t t : targets.host)
@@ -114,9 +114,9 @@ auto token_losses(const X& logits, row_numbers<Backend> targets) {
 /// @throws shape_error if there are no rows and no count, or the count is negative; (when evaluated) if a target is not
 ///         in the vocabulary or their number differs
 template <class Backend, expression_of_rank<2> X>
-auto cross_entropy(const X& logits, row_numbers<Backend> targets, extent count = 0) {
+auto cross_entropy(const X& logits, row_numbers<Backend> targets, index_t count = 0) {
   if (count < 0) throw shape_error("cross_entropy: " + std::to_string(count) + " rows to divide by");
-  if (count == 0) count = extent(targets.host.size());
+  if (count == 0) count = index_t(targets.host.size());
   if (count == 0)
     throw shape_error("cross_entropy: the mean over no rows is not defined; give the number of rows to divide by");
   const double scale = 1.0 / double(count);

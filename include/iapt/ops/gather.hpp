@@ -18,10 +18,10 @@ struct gather_loop {
   const T* x;                ///< table (M, D)
   const std::int32_t* rows;  ///< which (N)
   T* y;                      ///< result (N, D)
-  extent columns;            ///< D
+  index_t columns;           ///< D
   /// Column j of row i.
   template <class Lane>
-  IAPT_DEVICE void operator()(extent i, Lane j) const {
+  IAPT_DEVICE void operator()(index_t i, Lane j) const {
     row<T>{y + i * columns}[j] = row<const T>{x + rows[i] * columns}[j];
   }
 };
@@ -34,12 +34,12 @@ struct scatter_add_run {
       *order,                ///< positions, sorted by row (N)
       *starts;               ///< where runs start in the order (runs + 1)
   T* dx;                     ///< adjoint of the table (M, D)
-  extent columns;            ///< D
+  index_t columns;           ///< D
   /// Run k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
-    for (extent n = starts[k]; n < starts[k + 1]; ++n) {
-      const extent i = order[n];
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
+    for (index_t n = starts[k]; n < starts[k + 1]; ++n) {
+      const index_t i = order[n];
       const row<const T> from{dy + i * columns};
       const row<T> to{dx + rows[i] * columns};
       group.each(columns, [&](auto j) { to[j] = to(j) + from[j]; });
@@ -54,7 +54,7 @@ struct row_numbers {
   tensor<std::int32_t, 1, Backend> device;  ///< for kernels
   /// Uploads the numbers.
   row_numbers(Backend& backend, std::vector<std::int32_t> rows)
-      : host(std::move(rows)), device(from_host(backend, extents<1>{extent(host.size())}, host)) {}
+      : host(std::move(rows)), device(from_host(backend, extents<1>{index_t(host.size())}, host)) {}
   /// Other numbers in the same place; not between a recorded statement and its backward.
   /// @throws shape_error if there are not as many
   void replace(std::vector<std::int32_t> rows) {
@@ -76,7 +76,7 @@ struct gather_op {
   extents<2> shape(const X& x) const {
     for (std::int32_t r : rows.host)
       if (r < 0 || r >= x.size(0)) throw shape_error("gather: row " + std::to_string(r) + " of " + to_text(x.shape()));
-    return {extent(rows.host.size()), x.size(1)};
+    return {index_t(rows.host.size()), x.size(1)};
   }
   /// Nothing is read.
   template <class X>
@@ -101,9 +101,9 @@ struct gather_op {
     std::stable_sort(order.begin(), order.end(), [&](auto i, auto j) { return rows.host[i] < rows.host[j]; });
     for (std::size_t n = 0; n < order.size(); ++n)
       if (n == 0 || rows.host[order[n]] != rows.host[order[n - 1]]) starts.push_back(std::int32_t(n));
-    const extent runs = starts.size();
+    const index_t runs = starts.size();
     starts.push_back(std::int32_t(order.size()));
-    const auto sorted = from_host(b, extents<1>{extent(order.size())}, order);
+    const auto sorted = from_host(b, extents<1>{index_t(order.size())}, order);
     const auto bounds = from_host(b, extents<1>{runs + 1}, starts);
     b.groups(runs, y.size(1),
              scatter_add_run<T>{y.gradient().data(), rows.device.data(), sorted.data(), bounds.data(), dx, y.size(1)});

@@ -15,7 +15,7 @@ template <class T>
 struct low_rank_map {
   const T *down = nullptr,  ///< (r, in)
       *up = nullptr;        ///< (out, r)
-  extent rank = 0,          ///< r; 0 makes 0 of everything
+  index_t rank = 0,         ///< r; 0 makes 0 of everything
       in = 0,               ///< columns
       out = 0;              ///< results
   T scale = 0;              ///< of the product
@@ -26,7 +26,7 @@ template <class T>
 struct low_rank_rows {
   const low_rank_map<T>* maps;  ///< all of them
   const std::int32_t* which;    ///< of row i (N)
-  extent widest;                ///< R
+  index_t widest;               ///< R
 };
 
 /// Row kernel: narrow[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a group takes one number.
@@ -37,11 +37,11 @@ struct low_rank_narrow {
   const T* x;                    ///< rows (N, in)
   low_rank_rows<real> rows;      ///< their maps
   real* narrow;                  ///< result (N, R)
-  extent columns;                ///< in
+  index_t columns;               ///< in
   /// Number i·R + k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent number) const {
-    const extent i = number / rows.widest, k = number % rows.widest;
+  IAPT_DEVICE void operator()(Group group, index_t number) const {
+    const index_t i = number / rows.widest, k = number % rows.widest;
     const low_rank_map<real> map = rows.maps[rows.which[i]];
     if (k >= map.rank) return;
     const row<const T> in{x + i * columns};
@@ -59,16 +59,16 @@ struct low_rank_wide {
   const real* narrow;            ///< what low_rank_narrow made (N, R)
   low_rank_rows<real> rows;      ///< their maps
   T* y;                          ///< result (N, out)
-  extent columns;                ///< out
+  index_t columns;               ///< out
   /// Row i.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent i) const {
+  IAPT_DEVICE void operator()(Group group, index_t i) const {
     const low_rank_map<real> map = rows.maps[rows.which[i]];
     const real* const factors = narrow + i * rows.widest;
     const row<T> to{y + i * columns};
     group.each(columns, [&]<class V>(lane<V> j) {
       V sum(0);
-      for (extent k = 0; k < map.rank; ++k) sum = sum + column<const real>{map.up + k, map.rank}[j] * V(factors[k]);
+      for (index_t k = 0; k < map.rank; ++k) sum = sum + column<const real>{map.up + k, map.rank}[j] * V(factors[k]);
       to[j] = sum;
     });
   }
@@ -78,12 +78,12 @@ struct low_rank_wide {
 /// @par Source E. Hu et al. 2021, "LoRA"; the maps of one batch side by side: L. Chen et al. 2023, "Punica"
 template <class T, class Backend>
 tensor<T, 2, Backend> low_rank_products(Backend& backend, const tensor<T, 2, Backend>& x,
-                                        const low_rank_rows<compute_type<T>>& rows, extent out) {
-  const extent n = x.size(0), in = x.size(1);
+                                        const low_rank_rows<compute_type<T>>& rows, index_t out) {
+  const index_t n = x.size(0), in = x.size(1);
   tensor<T, 2, Backend> y(backend, {n, out});
   buffer<compute_type<T>, Backend> narrow(backend, n * rows.widest);
   backend.groups(narrow.size(), in, low_rank_narrow<T>{x.data(), rows, narrow.write(), in});
-  backend.groups(n, out * std::max<extent>(rows.widest, 1), low_rank_wide<T>{narrow.data(), rows, y.write(), out});
+  backend.groups(n, out * std::max<index_t>(rows.widest, 1), low_rank_wide<T>{narrow.data(), rows, y.write(), out});
   return y;
 }
 

@@ -21,7 +21,7 @@ struct matmul_op {
   /// (N, K) and (K, M), or (M, K) by rows -> (N, M)
   template <class X, class W>
   extents<2> shape(const X& x, const W& w) const {
-    const extent inner = w.size(by_rows ? 1 : 0), outer = w.size(by_rows ? 0 : 1);
+    const index_t inner = w.size(by_rows ? 1 : 0), outer = w.size(by_rows ? 0 : 1);
     if (x.size(1) != inner) {
       const bool other_way = x.size(1) == outer;
       throw shape_error("matmul: inner extents differ: " + to_text(x.shape()) + " × " + to_text(w.shape()) +
@@ -50,7 +50,7 @@ struct matmul_op {
   }
   /// y += x, n numbers
   template <class Backend, class T>
-  static void add(Backend& b, const T* x, T* y, extent n) {
+  static void add(Backend& b, const T* x, T* y, index_t n) {
     b.grid(1, n, fold_chunks<T>{{x}, {y}, 1, n, true});
   }
   /// dx and dw
@@ -73,7 +73,7 @@ struct matmul_op {
     return {x.data(), x.size(1), transposed};
   }
   template <class Backend, class T>
-  static void product(Backend& b, T* c, const extents<2>& n, extent inner, matrix_ref<const T> left,
+  static void product(Backend& b, T* c, const extents<2>& n, index_t inner, matrix_ref<const T> left,
                       matrix_ref<const T> right, bool accumulates) {
     b.template matmul<T>(n[0], n[1], inner, left, right, {c, n[1]}, accumulates);
   }

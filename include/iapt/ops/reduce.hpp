@@ -16,7 +16,7 @@ struct spread_scalar {
   bool accumulates;      ///< whether it is added to what is there
   /// One lane.
   template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
     const V d(compute_type<T>{*dy});
     dx[j] = accumulates ? d + dx(j) : d;
   }

@@ -11,12 +11,12 @@ struct repeat_columns_row {
   using value_type = T;  ///< type of one number
   const T* x;            ///< (N, G)
   T* y;                  ///< (N, G·E)
-  extent groups,         ///< G
+  index_t groups,        ///< G
       times;             ///< E
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
-    for (extent g = 0; g < groups; ++g) {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
+    for (index_t g = 0; g < groups; ++g) {
       const compute_type<T> value = x[r * groups + g];
       const row<T> to{y + (r * groups + g) * times};
       group.each(times, [&]<class V>(lane<V> j) { to[j] = V(value); });
@@ -29,13 +29,13 @@ struct repeat_columns_adjoint {
   using value_type = T;  ///< type of one number
   const T* dy;           ///< (N, G·E)
   T* dx;                 ///< (N, G)
-  extent groups,         ///< G
+  index_t groups,        ///< G
       times;             ///< E
   bool accumulates;      ///< whether dx is added to what is there
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
-    for (extent g = 0; g < groups; ++g) {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
+    for (index_t g = 0; g < groups; ++g) {
       const row<const T> from{dy + (r * groups + g) * times};
       const auto s = group.sum(times, [&](auto j) { return from[j]; });
       T& to = dx[r * groups + g];
@@ -49,7 +49,7 @@ struct repeat_columns_adjoint {
 struct repeat_columns_op {
   static constexpr auto name = "repeat_columns";  ///< for messages
   static constexpr int rank = 2;                  ///< of the result
-  extent times;                                   ///< E
+  index_t times;                                  ///< E
   /// (N, G) -> (N, G·E)
   template <class X>
   extents<2> shape(const X& x) const {
@@ -77,7 +77,7 @@ struct repeat_columns_op {
 
 /// x (N, G) -> (N, G·times): every number repeated `times` columns wide.
 template <expression_of_rank<2> X>
-auto repeat_columns(const X& x, extent times) {
+auto repeat_columns(const X& x, index_t times) {
   return operate(repeat_columns_op{times}, x);
 }
 

@@ -16,11 +16,11 @@ struct rms_norm_row {
   const T *x,                          ///< rows (N, D)
       *w;                              ///< weight (D)
   T* y;                                ///< result (N, D)
-  extent columns;                      ///< D
+  index_t columns;                     ///< D
   compute_type<T> epsilon;             ///< ε
   /// Row r.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent r) const {
+  IAPT_DEVICE void operator()(Group group, index_t r) const {
     const row<const T> in{x + r * columns}, weight{w};
     const row<T> out{y + r * columns};
     const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
@@ -36,17 +36,17 @@ struct rms_norm_adjoint {
       *dy;                  ///< adjoint of the result (N, D)
   T* dx;                    ///< adjoint of the rows, or null
   compute_type<T>* dw;      ///< one row of partial sums for each chunk, or null
-  extent rows,              ///< N
+  index_t rows,             ///< N
       columns,              ///< D
       chunk;                ///< rows of a chunk
   compute_type<T> epsilon;  ///< ε
   bool accumulates;         ///< whether dx is added to what is there
   /// Chunk c.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent c) const {
+  IAPT_DEVICE void operator()(Group group, index_t c) const {
     const row<const T> weight{w};
-    const extent begin = c * chunk, end = begin + chunk < rows ? begin + chunk : rows;
-    for (extent r = begin; r < end; ++r) {
+    const index_t begin = c * chunk, end = begin + chunk < rows ? begin + chunk : rows;
+    for (index_t r = begin; r < end; ++r) {
       const row<const T> in{x + r * columns}, d{dy + r * columns};
       const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
       if (dx) {
@@ -96,7 +96,7 @@ struct rms_norm_op {
     row_sums<T, Backend> sums(b, x.size(0), x.size(1));
     const auto [dx, accumulates] = x.adjoint();
     auto* const dw = sums.partial_for(w).p;
-    const extent chunk = dw ? chunk_rows : 1;
+    const index_t chunk = dw ? chunk_rows : 1;
     b.groups((x.size(0) + chunk - 1) / chunk, chunk * x.size(1),
              rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), chunk,
                                  compute_type<T>(epsilon), accumulates});

@@ -17,13 +17,13 @@ struct rotary_loop {
       *turns;            ///< E/2 cosines, then E/2 sines of each row's angles (N, E)
   T* y;                  ///< result (N·heads, E)
   std::uint32_t heads;   ///< of a row; 32 bits, because a GPU takes five times as long to divide 64
-  extent head_size;      ///< E
+  index_t head_size;     ///< E
   bool back;             ///< whether to turn the other way
   bool accumulates;      ///< whether y is added to what is there
   /// Pair j of head r.
   template <class Lane>
-  IAPT_DEVICE void operator()(extent r, Lane j) const {
-    const extent half = head_size / 2;
+  IAPT_DEVICE void operator()(index_t r, Lane j) const {
+    const index_t half = head_size / 2;
     const row<const T> cosine{turns + std::uint32_t(r) / heads * head_size}, sine{cosine.p + half};
     const row<const T> a{x + r * head_size}, b{a.p + half};
     const row<T> u{y + r * head_size}, v{u.p + half};
@@ -40,10 +40,10 @@ struct both_loops {
   using value_type = typename Loop::value_type;  ///< type of one number
   Loop first,                                    ///< one
       second;                                    ///< the other
-  extent rows;                                   ///< of the first
+  index_t rows;                                  ///< of the first
   /// A lane of row r of both.
   template <class Lane>
-  IAPT_DEVICE void operator()(extent r, Lane j) const {
+  IAPT_DEVICE void operator()(index_t r, Lane j) const {
     if (r < rows)
       first(r, j);
     else
@@ -82,7 +82,7 @@ struct rotary_op {
     if (turns.size(1) != other_turns.size(1)) return forward(b, y, x, turns), forward(b, z, w, other_turns);
     const auto one = loop(x.data(), turns, y.write(), x.size(1)),
                other = loop(w.data(), other_turns, z.write(), w.size(1));
-    const extent rows = x.size(0) * one.heads;
+    const index_t rows = x.size(0) * one.heads;
     b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2,
            both_loops<rotary_loop<typename X::value_type>>{one, other, rows});
   }
@@ -95,13 +95,13 @@ struct rotary_op {
 
  private:
   template <class T, class A>
-  static rotary_loop<T> loop(const T* x, const A& turns, T* y, extent columns, bool back = false,
+  static rotary_loop<T> loop(const T* x, const A& turns, T* y, index_t columns, bool back = false,
                              bool accumulates = false) {
-    const extent size = turns.size(1);
+    const index_t size = turns.size(1);
     return {x, turns.data(), y, std::uint32_t(columns / size), size, back, accumulates};
   }
   template <class Backend, class T>
-  static void turn(Backend& b, extent rows, const rotary_loop<T>& one) {
+  static void turn(Backend& b, index_t rows, const rotary_loop<T>& one) {
     b.grid(rows * one.heads, one.head_size / 2, one);
   }
 };

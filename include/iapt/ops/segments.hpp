@@ -11,16 +11,16 @@ namespace iapt {
 
 /// Consecutive rows [begin, end) of a packed tensor.
 struct row_span {
-  extent begin;  ///< first row
-  extent end;    ///< one past the last
+  index_t begin;  ///< first row
+  index_t end;    ///< one past the last
   /// Number of rows.
-  extent count() const { return end - begin; }
+  index_t count() const { return end - begin; }
 };
 
 /// Spans as kernels read them: begin, end, begin, end, …; none is empty, so no softmax or mean is over nothing.
 /// @throws shape_error if a span is empty or reaches outside of `rows`
 template <class Backend>
-tensor<std::int32_t, 1, Backend> span_bounds(Backend& backend, const std::vector<row_span>& spans, extent rows,
+tensor<std::int32_t, 1, Backend> span_bounds(Backend& backend, const std::vector<row_span>& spans, index_t rows,
                                              const char* name) {
   std::vector<std::int32_t> bounds;
   for (const row_span& s : spans) {
@@ -29,7 +29,7 @@ tensor<std::int32_t, 1, Backend> span_bounds(Backend& backend, const std::vector
                         " of " + std::to_string(rows) + "; a segment needs at least one row");
     bounds.push_back(std::int32_t(s.begin)), bounds.push_back(std::int32_t(s.end));
   }
-  return from_host(backend, extents<1>{extent(bounds.size())}, bounds);
+  return from_host(backend, extents<1>{index_t(bounds.size())}, bounds);
 }
 
 }  // namespace iapt

@@ -13,14 +13,14 @@ struct span_mean_row {
   const T* x;                  ///< (N, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* y;                        ///< (S, R)
-  extent columns;              ///< R
+  index_t columns;             ///< R
   /// Span k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
+    const index_t begin = bounds[k * 2], end = bounds[k * 2 + 1];
     group.each(columns, [&](auto j) {
       auto total = row<const T>{x + begin * columns}[j];
-      for (extent i = begin + 1; i < end; ++i) total = total + row<const T>{x + i * columns}[j];
+      for (index_t i = begin + 1; i < end; ++i) total = total + row<const T>{x + i * columns}[j];
       row<T>{y + k * columns}[j] = total * (T(1) / T(end - begin));
     });
   }
@@ -32,14 +32,14 @@ struct span_mean_adjoint {
   const T* dy;                 ///< (S, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* dx;                       ///< (N, R), added to
-  extent spans,                ///< S
+  index_t spans,               ///< S
       columns;                 ///< R
   /// All spans.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent) const {
-    for (extent k = 0; k < spans; ++k) {
+  IAPT_DEVICE void operator()(Group group, index_t) const {
+    for (index_t k = 0; k < spans; ++k) {
       const T share = T(1) / T(bounds[k * 2 + 1] - bounds[k * 2]);
-      for (extent i = bounds[k * 2]; i < bounds[k * 2 + 1]; ++i) {
+      for (index_t i = bounds[k * 2]; i < bounds[k * 2 + 1]; ++i) {
         const row<T> to{dx + i * columns};
         group.each(columns, [&](auto j) { to[j] = to(j) + row<const T>{dy + k * columns}[j] * share; });
       }
@@ -53,14 +53,14 @@ struct span_max_row {
   const T* x;                  ///< (N, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* y;                        ///< (S, R)
-  extent columns;              ///< R
+  index_t columns;             ///< R
   /// Span k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
-    const extent begin = bounds[k * 2], end = bounds[k * 2 + 1];
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
+    const index_t begin = bounds[k * 2], end = bounds[k * 2 + 1];
     group.each(columns, [&](auto j) {
       auto top = row<const T>{x + begin * columns}[j];
-      for (extent i = begin + 1; i < end; ++i) top = maximum(top, row<const T>{x + i * columns}[j]);
+      for (index_t i = begin + 1; i < end; ++i) top = maximum(top, row<const T>{x + i * columns}[j]);
       row<T>{y + k * columns}[j] = top;
     });
   }
@@ -74,17 +74,17 @@ struct span_max_adjoint {
       *dy;                     ///< their adjoint (S, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* dx;                       ///< (N, R), added to
-  extent spans,                ///< S
+  index_t spans,               ///< S
       columns;                 ///< R
   /// All spans.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent) const {
-    for (extent k = 0; k < spans; ++k)
+  IAPT_DEVICE void operator()(Group group, index_t) const {
+    for (index_t k = 0; k < spans; ++k)
       group.each(columns, [&]<class V>(lane<V> first) {
-        const extent width = sizeof(V) / sizeof(compute_type<T>);
-        for (extent j = first.at; j < first.at + width; ++j) {
-          extent i = bounds[k * 2];
-          const extent last = bounds[k * 2 + 1] - 1;  // of a maximum that is not a number, too
+        const index_t width = sizeof(V) / sizeof(compute_type<T>);
+        for (index_t j = first.at; j < first.at + width; ++j) {
+          index_t i = bounds[k * 2];
+          const index_t last = bounds[k * 2 + 1] - 1;  // of a maximum that is not a number, too
           while (i < last && x[i * columns + j] != y[k * columns + j]) ++i;
           dx[i * columns + j] += dy[k * columns + j];
         }
@@ -109,7 +109,7 @@ struct span_pool_op {
   /// (N, R) -> (S, R)
   template <class X>
   extents<2> shape(const X& x) const {
-    return {extent(spans.size()), x.size(1)};
+    return {index_t(spans.size()), x.size(1)};
   }
   /// A mean reads nothing.
   template <class X>

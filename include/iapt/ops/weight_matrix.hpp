@@ -36,13 +36,13 @@ struct weight_product_op {
   template <class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = false) const {
     if (!weight.quantised()) return dense.forward(b, y, x, w, addend, once);
-    const extent n = x.size(0), k = x.size(1), m = weight.size(0);
+    const index_t n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
     if (n <= Backend::few_rows)
       b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
     else
-      each_panel(b, [&](extent from, extent count, const T* panel) {
+      each_panel(b, [&](index_t from, index_t count, const T* panel) {
         b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, false);
       });
     if (addend) dense.add(b, addend, to, n * m);
@@ -53,10 +53,10 @@ struct weight_product_op {
     if (!weight.quantised()) return dense.backward(b, y, x, w);
     const auto [dx, accumulates] = x.adjoint();
     if (!dx) return;
-    const extent n = y.size(0), k = weight.size(1), m = weight.size(0);
+    const index_t n = y.size(0), k = weight.size(1), m = weight.size(0);
     const T* const dy = y.gradient().data();
     if (m == 0 && !accumulates) b.zero(dx, n * k);
-    each_panel(b, [&, dx = dx, adds = accumulates](extent from, extent count, const T* panel) {
+    each_panel(b, [&, dx = dx, adds = accumulates](index_t from, index_t count, const T* panel) {
       b.template matmul<T>(n, k, count, {dy + from, m}, {panel, k}, {dx, k}, adds || from > 0);
     });
   }
@@ -66,12 +66,12 @@ struct weight_product_op {
   // Calls f(first row, number of rows, their numbers) for as many rows as fit a cache beside the product's operands.
   template <class F>
   void each_panel(Backend& b, const F& f) const {
-    constexpr extent numbers = extent(1) << 20;
-    const extent m = weight.size(0), k = weight.size(1);
-    const extent rows = std::min(m, std::max<extent>(1, numbers / std::max<extent>(1, k)));
+    constexpr index_t numbers = index_t(1) << 20;
+    const index_t m = weight.size(0), k = weight.size(1);
+    const index_t rows = std::min(m, std::max<index_t>(1, numbers / std::max<index_t>(1, k)));
     buffer<T, Backend> panel(b, rows * k);
-    for (extent from = 0; from < m; from += rows) {
-      const extent count = std::min(rows, m - from);
+    for (index_t from = 0; from < m; from += rows) {
+      const index_t count = std::min(rows, m - from);
       b.template expand<T>(weight.rows(from), nullptr, count, panel.write());
       f(from, count, panel.data());
     }

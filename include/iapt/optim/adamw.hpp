@@ -90,7 +90,8 @@ class adamw {
   /// The same with a factor for each group. A parameter that has no gradient is passed over: its value, its means and
   /// its count of steps stay, as in PyTorch.
   /// @return each group's gradient norm, before clipping; 0 for a group without a factor
-  /// @throws numeric_error if a gradient that would be used is not finite, or so long after clipping that T does not hold
+  /// @throws numeric_error if a gradient that would be used is not finite, or so long after clipping that T does not
+  /// hold
   ///         its square; no parameter is changed then, and the gradients are cleared
   per_group<double> step(factors factor) {
     if (!measuring_) measure(factor);
@@ -120,12 +121,12 @@ class adamw {
       if (!factor.of(one.parameter.group) || !p.has_gradient()) continue;
       const T* const g = p.gradient().data();
       T *const m = one.first.write(), *const v = one.second.write(), *const values = p.write();
-      for (extent from = 0; from < p.size(); from += adamw_piece<T>::most)
+      for (index_t from = 0; from < p.size(); from += adamw_piece<T>::most)
         pieces.push_back(
-            {g + from, m + from, v + from, values + from, std::min(p.size() - from, adamw_piece<T>::most), extent(i)});
+            {g + from, m + from, v + from, values + from, std::min(p.size() - from, adamw_piece<T>::most), index_t(i)});
     }
     if (pieces != pieces_) {  // mostly they stay from step to step
-      const auto table = from_host(backend, extents<1>{extent(pieces.size())}, pieces);
+      const auto table = from_host(backend, extents<1>{index_t(pieces.size())}, pieces);
       const tensor<double, 1, Backend> sums(backend, {table.size()});
       pieces_ = std::move(pieces), table_ = table, sums_ = sums;
     }
@@ -158,7 +159,8 @@ class adamw {
   void restore(const std::vector<adamw_moments<T>>& state) {
     bool fits = state.size() == slots_.size();
     for (std::size_t i = 0; fits && i < state.size(); ++i)
-      fits = extent(state[i].first.size()) == slots_[i].first.size() && state[i].second.size() == state[i].first.size();
+      fits =
+          index_t(state[i].first.size()) == slots_[i].first.size() && state[i].second.size() == state[i].first.size();
     if (!fits) throw shape_error("adamw: the state to restore belongs to other parameters");
     for (std::size_t i = 0; i < state.size(); ++i) {
       upload(slots_[i].first, state[i].first);
@@ -214,7 +216,7 @@ class adamw {
       if (k == 0 || pieces_[k - 1].parameter != pieces_[k].parameter) all[i] = factors_of(slots_[i], factor, norms);
     }
     Backend& backend = slots_[0].first.backend();
-    const auto table = from_host(backend, extents<1>{extent(all.size())}, all);
+    const auto table = from_host(backend, extents<1>{index_t(all.size())}, all);
     backend.groups(table_.size(), adamw_piece<T>::most, adamw_update<T>{table_.data(), table.data()});
   }
   adamw_factors<T> factors_of(slot& one, const factors& factor, const per_group<double>& norms) {

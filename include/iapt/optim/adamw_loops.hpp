@@ -22,13 +22,13 @@ IAPT_DEVICE V square_root(V a) {
 /// definition of a gradient's norm, so that it is the same whatever the machine and its number of threads.
 template <class T>
 struct adamw_piece {
-  static constexpr extent most = 4096;  ///< numbers of a piece
-  const T* g;                           ///< gradient
-  T *m,                                 ///< running mean of the gradient
-      *v,                               ///< running mean of its square
-      *p;                               ///< the parameter
-  extent size,                          ///< how many
-      parameter;                        ///< which parameter they belong to
+  static constexpr index_t most = 4096;  ///< numbers of a piece
+  const T* g;                            ///< gradient
+  T *m,                                  ///< running mean of the gradient
+      *v,                                ///< running mean of its square
+      *p;                                ///< the parameter
+  index_t size,                          ///< how many
+      parameter;                         ///< which parameter they belong to
   /// Whether it is the same place.
   bool operator==(const adamw_piece&) const = default;
 };
@@ -41,7 +41,7 @@ struct square_sum {
   double* y;                     ///< one sum for each piece
   /// Piece k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const row<const T> g{pieces[k].g};
     const double s = group.sum(pieces[k].size, [&](auto j) {
       const auto v = g[j];
@@ -74,7 +74,7 @@ struct adamw_update {
   const adamw_factors<T>* factors;  ///< one for each parameter
   /// Piece k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const adamw_piece<T> at = pieces[k];
     const adamw_factors<T> f = factors[at.parameter];
     const row<const T> g{at.g};

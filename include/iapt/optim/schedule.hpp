@@ -29,19 +29,19 @@ inline decay decay_of(std::string_view name) {
 }
 
 /// Steps of warm-up that are a fraction of all steps, rounded up.
-inline extent warm_up_steps(extent steps, double fraction) {
-  return extent(std::ceil(std::clamp(fraction, 0.0, 1.0) * double(steps) - 1e-9));
+inline index_t warm_up_steps(index_t steps, double fraction) {
+  return index_t(std::ceil(std::clamp(fraction, 0.0, 1.0) * double(steps) - 1e-9));
 }
 
 /// The factor of the learning rate at each step. It rises in equal parts to 1 (already the first step moves), then
 /// falls so that it would be 0 at the step after the last.
 struct schedule {
   decay shape = decay::linear;  ///< after the warm-up
-  extent steps = 1;             ///< all planned steps
-  extent warm_up = 0;           ///< steps before the factor is 1
+  index_t steps = 1;            ///< all planned steps
+  index_t warm_up = 0;          ///< steps before the factor is 1
 
   /// The factor for step 0..steps−1; 0 beyond them if there is a decay.
-  double operator()(extent step) const {
+  double operator()(index_t step) const {
     if (step < warm_up) return double(step + 1) / double(warm_up + 1);
     if (shape == decay::constant) return 1;
     if (step >= steps) return 0;

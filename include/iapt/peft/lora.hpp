@@ -24,11 +24,11 @@ namespace iapt {
 
 /// Sizes and sites of LoRA, in the terms of PEFT's LoraConfig.
 struct lora_options {
-  extent rank = 8;                                    ///< r
+  index_t rank = 8;                                   ///< r
   double alpha = 16;                                  ///< the product counts alpha / r times
   bool rank_stabilised = false;                       ///< alpha / √r times instead
   std::vector<std::string> targets = {"all-linear"};  ///< sites: "q_proj" in every layer, or one by its whole name
-  numbers_by_name<extent> ranks = {};                 ///< of sites whose rank differs, by patterns; the first counts
+  numbers_by_name<index_t> ranks = {};                ///< of sites whose rank differs, by patterns; the first counts
   numbers_by_name<double> alphas = {};                ///< of sites whose alpha differs, the same
   std::uint64_t seed = 0;                             ///< of the starting values
 
@@ -47,7 +47,7 @@ struct lora_options {
   /// The alpha of a site.
   double alpha_of(site where) const { return first_fitting(alphas, name_of(where), alpha); }
   /// Factor of a site's product, which is of this rank.
-  double scale(site where, extent rank) const {
+  double scale(site where, index_t rank) const {
     return alpha_of(where) / (rank_stabilised ? std::sqrt(double(rank)) : double(rank));
   }
   /// Whether a target means a module: by its whole name or by the end of it, from a dot on.
@@ -56,7 +56,7 @@ struct lora_options {
            (module.ends_with(target) && module[module.size() - target.size() - 1] == '.');
   }
   /// The rank at a site; 0 where it is left alone.
-  extent rank_of(site where) const {
+  index_t rank_of(site where) const {
     const std::string module = name_of(where);
     if (std::none_of(targets.begin(), targets.end(), [&](const auto& target) { return means(target, module); }))
       return 0;
@@ -131,10 +131,10 @@ class lora_method {
     lora_method method{options};
     std::uint64_t stream = 0;
     std::vector<std::string> modules;
-    method.at_sites(lm, [&](site where, factors& f, extent out, extent in) {
+    method.at_sites(lm, [&](site where, factors& f, index_t out, index_t in) {
       ++stream;  // of every site, so that a site starts the same whatever the others are
       modules.push_back(name_of(where));
-      const extent rank = options.rank_of(where);
+      const index_t rank = options.rank_of(where);
       if (!rank) return;
       f = {random_normal<T>(lm.backend(), extents<2>{rank, in}, 1 / std::sqrt(3 * double(in)),
                             random_stream(options.seed, stream)),
@@ -155,14 +155,14 @@ class lora_method {
   /// @throws shape_error if there are none, or their ranks are not those of the options
   template <class S, class File>
   static lora_method read(const causal_lm<S, Backend>& lm, lora_options options, const File& file) {
-    std::set<extent> ranks{options.rank};  // patterns say which module has which; the tensors say it, too
+    std::set<index_t> ranks{options.rank};  // patterns say which module has which; the tensors say it, too
     for (const auto& [pattern, rank] : options.ranks) ranks.insert(rank);
     lora_method method{options};
     method.options.targets.clear(), method.options.ranks.clear(), method.options.alphas.clear();
-    method.at_sites(lm, [&](site where, factors& f, extent out, extent in) {
+    method.at_sites(lm, [&](site where, factors& f, index_t out, index_t in) {
       const std::string down = file_name(where, "A"), up = file_name(where, "B");
       if (!file.has(down) && !file.has(up)) return;
-      const extent rank = file.rows(down);
+      const index_t rank = file.rows(down);
       if (!ranks.contains(rank))
         throw shape_error("lora: \"" + down + "\" has rank " + std::to_string(rank) +
                           ", which neither r nor rank_pattern says");

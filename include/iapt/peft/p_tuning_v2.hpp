@@ -30,13 +30,13 @@ inline constexpr std::array<std::string_view, 2> names_of<prefix_start>{"text", 
 
 /// Size and starting values of P-tuning v2.
 struct p_tuning_v2_options {
-  extent soft_tokens = 4;                   ///< P
+  index_t soft_tokens = 4;                  ///< P
   prefix_start start = prefix_start::text;  ///< how they start
   std::uint64_t seed = 0;                   ///< of random starting values
   std::vector<token_id> start_text = {};    ///< tokens of the text
 
   /// Tokens of a text that the start takes; 0 at random.
-  extent text_needed() const { return start == prefix_start::text ? soft_tokens : 0; }
+  index_t text_needed() const { return start == prefix_start::text ? soft_tokens : 0; }
   /// f(option, value) for each that files and command lines know.
   template <class Options, class F>
   static void visit(Options& o, F f) {
@@ -71,7 +71,7 @@ class p_tuning_v2_method {
   static p_tuning_v2_method make(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options) {
     check_bounds(options);
     check_start_text(options);
-    const extent P = options.soft_tokens, width = lm.config.heads.kv_heads * lm.config.heads.head_size;
+    const index_t P = options.soft_tokens, width = lm.config.heads.kv_heads * lm.config.heads.head_size;
     const inference<Backend> ctx(lm.backend());
     p_tuning_v2_method method{options};
     kv_cache<S, Backend> cache(lm.backend(), lm.config, 1, P);
@@ -80,7 +80,7 @@ class p_tuning_v2_method {
       text.add({options.start_text.begin(), options.start_text.begin() + P});
       lm.prefill(text, cache);
     }
-    for (extent l = 0; l < lm.config.layers; ++l) {
+    for (index_t l = 0; l < lm.config.layers; ++l) {
       const auto start = [&](const tensor<S, 2, Backend>& read, std::uint64_t part) {
         if (options.start == prefix_start::random)
           return random_normal<T>(lm.backend(), extents<2>{P, width}, 1,
@@ -97,28 +97,28 @@ class p_tuning_v2_method {
   template <class S, class File>
   static p_tuning_v2_method read(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options,
                                  const File& file) {
-    const extent P = options.soft_tokens, width = lm.config.heads.kv_heads * lm.config.heads.head_size;
-    const extent L = lm.config.layers;
+    const index_t P = options.soft_tokens, width = lm.config.heads.kv_heads * lm.config.heads.head_size;
+    const index_t L = lm.config.layers;
     const std::vector<T> stored = file.template read<T>(file_name, {P, 2 * L * width});
     p_tuning_v2_method method{options};
-    const auto part = [&](extent number) {
+    const auto part = [&](index_t number) {
       std::vector<T> rows(std::size_t(P * width));
-      for (extent p = 0; p < P; ++p)
+      for (index_t p = 0; p < P; ++p)
         std::copy_n(stored.begin() + (p * 2 * L + number) * width, width, rows.begin() + p * width);
       return from_host(lm.backend(), extents<2>{P, width}, rows);
     };
-    for (extent l = 0; l < L; ++l) method.add(part(2 * l), part(2 * l + 1));
+    for (index_t l = 0; l < L; ++l) method.add(part(2 * l), part(2 * l + 1));
     return method;
   }
   /// Adds all that a file must hold.
   template <class File>
   void store(File& file) const {
-    const extent P = options.soft_tokens, width = layers.at(0).keys.size(1), L = extent(layers.size());
+    const index_t P = options.soft_tokens, width = layers.at(0).keys.size(1), L = index_t(layers.size());
     std::vector<T> stored(std::size_t(P * 2 * L * width));
-    for (extent number = 0; number < 2 * L; ++number) {
+    for (index_t number = 0; number < 2 * L; ++number) {
       const auto& layer = layers[std::size_t(number / 2)];
       const std::vector<T> rows = to_host(number % 2 ? layer.values : layer.keys);
-      for (extent p = 0; p < P; ++p)
+      for (index_t p = 0; p < P; ++p)
         std::copy_n(rows.begin() + p * width, width, stored.begin() + (p * 2 * L + number) * width);
     }
     file.add(file_name, {P, 2 * L * width}, std::move(stored));
@@ -134,7 +134,7 @@ class p_tuning_v2_method {
   }
 
   /// P
-  extent soft_tokens() const { return options.soft_tokens; }
+  index_t soft_tokens() const { return options.soft_tokens; }
   /// In front.
   placement where() const { return placement::front; }
   /// All sequences see the same.

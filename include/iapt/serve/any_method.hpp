@@ -26,11 +26,11 @@ class any_method {
   /// Another one for each method that there ever was, from 1 on: 0 is the bare model's.
   std::uint64_t number() const { return number_; }
   /// P; 0 where it writes none.
-  virtual extent soft_tokens() const = 0;
+  virtual index_t soft_tokens() const = 0;
   /// Where the soft tokens stand.
   virtual placement where() const = 0;
   /// Rows that soft tokens must be written from, at least; 1 where none are.
-  virtual extent shortest_instruction() const = 0;
+  virtual index_t shortest_instruction() const = 0;
   /// Whether all sequences have the same soft tokens.
   virtual bool shares_soft_tokens() const = 0;
   /// Whether it adds to the results of linear maps.
@@ -60,9 +60,9 @@ class any_method_of final : public any_method<T, Backend> {
   explicit any_method_of(Method method) : method_(std::move(method)) {
     static_assert(!has_other_hooks, "a batch of many methods has the hooks prefix and delta alone");
   }
-  extent soft_tokens() const override { return soft_token_count(method_); }
+  index_t soft_tokens() const override { return soft_token_count(method_); }
   placement where() const override { return stands_late(method_) ? placement::late : placement::front; }
-  extent shortest_instruction() const override {
+  index_t shortest_instruction() const override {
     if constexpr (requires { method_.shortest_instruction(); }) return method_.shortest_instruction();
     return 1;
   }
@@ -123,7 +123,7 @@ class mixed_low_rank {
   /// Of so many layers; row i of the pass has the method numbered which[i].
   mixed_low_rank(Backend& backend, int layers, const std::vector<method_type*>& methods,
                  const std::vector<std::int32_t>& which)
-      : methods_(extent(methods.size())), which_(from_host(backend, extents<1>{extent(which.size())}, which)) {
+      : methods_(index_t(methods.size())), which_(from_host(backend, extents<1>{index_t(which.size())}, which)) {
     std::vector<map_type> maps;
     for (int l = 0; l < layers; ++l)
       for (std::size_t part = 0; part < projection_names.size(); ++part) {
@@ -136,7 +136,7 @@ class mixed_low_rank {
           here.widest = std::max(here.widest, maps.back().rank);
         }
       }
-    maps_ = std::make_shared<buffer<map_type, Backend>>(backend, extent(maps.size()));
+    maps_ = std::make_shared<buffer<map_type, Backend>>(backend, index_t(maps.size()));
     backend.upload(maps_->write(), maps.data(), maps_->size());
   }
   /// What they add at a site.   x (N, in) -> (N, out), or an empty handle
@@ -148,17 +148,17 @@ class mixed_low_rank {
     if (!here.alike || here.in != x.size(1))
       throw shape_error("an adapter's matrices for " + name_of(where) + " do not fit the model's rows, " +
                         to_text(x.shape()));
-    return low_rank_products(x.backend(), x, {maps_->data() + extent(number) * methods_, which_.data(), here.widest},
+    return low_rank_products(x.backend(), x, {maps_->data() + index_t(number) * methods_, which_.data(), here.widest},
                              here.out);
   }
 
  private:
   using map_type = low_rank_map<compute_type<T>>;
   struct place {
-    extent widest = 0, in = 0, out = 0;
+    index_t widest = 0, in = 0, out = 0;
     bool alike = true;  // whether all maps are of these sizes
   };
-  extent methods_;
+  index_t methods_;
   tensor<std::int32_t, 1, Backend> which_;
   std::vector<place> places_;
   std::shared_ptr<buffer<map_type, Backend>> maps_;  // by site, then by method
@@ -181,14 +181,14 @@ class mixed_method {
     bool thin = false;                              ///< whether what they add is among the pass's thin products
   };
   std::vector<part> parts = {};                         ///< in the order of their rows
-  extent soft_rows = 0;                                 ///< soft tokens of the pass
+  index_t soft_rows = 0;                                ///< soft tokens of the pass
   const kv_cache<T, Backend>* cache = nullptr;          ///< that kept rows are of
   std::optional<mixed_low_rank<T, Backend>> thin = {};  ///< what the parts add that see_thin() found
 
   /// Prepares the products with thin matrices of parts of few rows, which have two kernels for all of them. A backend
   /// that gives rows bits of their own makes them as it makes those of many rows.
   void see_thin(Backend& backend, int layers) {
-    constexpr extent few = 16;  // up to which that outweighs a matrix product for each
+    constexpr index_t few = 16;  // up to which that outweighs a matrix product for each
     if constexpr (requires { backend.batch_invariant(); })
       if (backend.batch_invariant()) return;
     bool any = false;
@@ -204,7 +204,7 @@ class mixed_method {
   }
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
-  extent soft_tokens() const { return 0; }
+  index_t soft_tokens() const { return 0; }
   /// Not asked.
   placement where() const { return placement::front; }
   /// All soft tokens of a layer, part by part.

@@ -93,12 +93,12 @@ class beam_search {
     one.score = worth(one.score);
     const auto better = [](const beam_hypothesis& a, const beam_hypothesis& b) { return a.score > b.score; };
     finished_.insert(std::upper_bound(finished_.begin(), finished_.end(), one, better), std::move(one));
-    if (extent(finished_.size()) > options_->beams) finished_.pop_back();
+    if (index_t(finished_.size()) > options_->beams) finished_.pop_back();
   }
 
   const generation_options* options_;
   std::vector<beam_hypothesis> living_, finished_;
-  extent length_ = 0;
+  index_t length_ = 0;
   bool done_ = false;
 };
 

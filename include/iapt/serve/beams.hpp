@@ -29,11 +29,11 @@ std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backen
                                                        std::span<const generation_options> options,
                                                        const token_listener& seen = {}) {
   check_options("generate_with_beams", prompts, options);
-  const extent soft_tokens = method ? method->soft_tokens() : 0;
-  constexpr extent block = 16;  // small: a beam that parts from another one copies what it has of its last
+  const index_t soft_tokens = method ? method->soft_tokens() : 0;
+  constexpr index_t block = 16;  // small: a beam that parts from another one copies what it has of its last
   cache_size size{.sequences = 0, .blocks = 0, .block_rows = block, .blocks_of_sequence = 0};
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    const extent rows = extent(prompts[i].size()) + soft_tokens + std::max<extent>(options[i].max_new, 0);
+    const index_t rows = index_t(prompts[i].size()) + soft_tokens + std::max<index_t>(options[i].max_new, 0);
     size.sequences += options[i].beams;
     size.blocks += options[i].beams * (rows / block + 2);
     size.blocks_of_sequence = std::max(size.blocks_of_sequence, rows / block + 1);

@@ -18,12 +18,12 @@ namespace iapt {
 
 /// How a prompt is continued.
 struct generation_options {
-  extent max_new = 256;                          ///< tokens at most
-  std::vector<token_id> stop = {};               ///< tokens that end it; they are not part of the result
-  sampling_options sampling = {};                ///< how tokens are chosen; greedily unless it says otherwise
-  std::optional<extent> log_probabilities = {};  ///< list those of each token and of so many alternatives
-  extent beams = 1;                              ///< hypotheses that are followed side by side (`beam_search`)
-  double length_penalty = 1;                     ///< of beams: a hypothesis of n tokens is worth log p / n to this
+  index_t max_new = 256;                          ///< tokens at most
+  std::vector<token_id> stop = {};                ///< tokens that end it; they are not part of the result
+  sampling_options sampling = {};                 ///< how tokens are chosen; greedily unless it says otherwise
+  std::optional<index_t> log_probabilities = {};  ///< list those of each token and of so many alternatives
+  index_t beams = 1;                              ///< hypotheses that are followed side by side (`beam_search`)
+  double length_penalty = 1;                      ///< of beams: a hypothesis of n tokens is worth log p / n to this
 
   /// Whether a token ends it.
   bool stops_at(token_id token) const { return std::find(stop.begin(), stop.end(), token) != stop.end(); }
@@ -38,14 +38,14 @@ struct generation_options {
       throw error("beams: a search follows the likeliest tokens, so the temperature must be 0");
     if (!std::isfinite(length_penalty)) throw error("length_penalty: must be finite");
   }
-  static constexpr extent most_beams = 64;  ///< of one request
+  static constexpr index_t most_beams = 64;  ///< of one request
 };
 
 /// What a row of logits is for.
 struct token_choice {
   const generation_options* options;  ///< of its request
   token_history so_far;               ///< tokens of its request
-  extent row;                         ///< of the logits
+  index_t row;                        ///< of the logits
 
   /// Whether the likeliest token is all that is wanted.
   bool simple() const { return options->sampling.greedy() && !options->log_probabilities; }
@@ -64,11 +64,11 @@ struct chosen_token {
 template <class T, class Backend>
 std::vector<std::optional<token_log_probabilities>> log_probabilities(const tensor<T, 2, Backend>& logits,
                                                                       std::span<const token_id> tokens,
-                                                                      std::span<const extent> alternatives) {
+                                                                      std::span<const index_t> alternatives) {
   const std::vector<T> all = to_host(logits);
   const auto width = std::size_t(logits.size(1));
   std::vector<std::optional<token_log_probabilities>> found(tokens.size());
-  host_loop(host_threads(logits.backend()), extent(tokens.size()), [&](extent row) {
+  host_loop(host_threads(logits.backend()), index_t(tokens.size()), [&](index_t row) {
     const auto i = std::size_t(row);
     try {
       found[i] = log_probabilities(std::span<const T>(all).subspan(i * width, width), tokens[i], alternatives[i]);
@@ -91,7 +91,7 @@ class token_chooser {
     std::vector<std::size_t> others;
     std::vector<std::vector<T>> rows;  // of these
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const extent row = wanted[i].row;
+      const index_t row = wanted[i].row;
       if (wanted[i].simple()) {
         if (likeliest_of_rows.empty()) likeliest_of_rows = row_argmax(logits);
         if (const token_id token = likeliest_of_rows[std::size_t(row)]; token >= 0) chosen[i] = chosen_token{token};
@@ -101,7 +101,7 @@ class token_chooser {
     }
     const auto parts = std::min<std::size_t>(others.size(), std::size_t(host_threads(logits.backend())));
     samplers_.resize(std::max(samplers_.size(), parts));
-    host_loop(int(parts), extent(parts), [&](extent part) {
+    host_loop(int(parts), index_t(parts), [&](index_t part) {
       for (auto i = std::size_t(part); i < others.size(); i += parts)
         chosen[others[i]] = choose(samplers_[std::size_t(part)], std::span<const T>(rows[i]), wanted[others[i]]);
     });

@@ -67,9 +67,9 @@ class engine {
   /// @throws error naming an option that makes no sense
   void check(const request_type& request) const { check_request(request, options_, lm_.config); }
   /// Rows of the cache that one request may have.
-  extent capacity() const { return options_.rows_of_request(); }
+  index_t capacity() const { return options_.rows_of_request(); }
   /// Sequences that the requests of one client may have at a time.
-  extent places_of_client() const { return options_.sequences_of_client(); }
+  index_t places_of_client() const { return options_.sequences_of_client(); }
   /// Takes a request.
   /// @throws shape_error, error as `check`
   void submit(request_type request) {
@@ -140,7 +140,7 @@ class engine {
   void go_on() {
     const share s = long_->shares()[0];
     guard({s}, [&] {
-      const extent layers = std::max<extent>(1, options_.rows_in_pass * lm_.config.layers / s.rows());
+      const index_t layers = std::max<index_t>(1, options_.rows_in_pass * lm_.config.layers / s.rows());
       long_->advance(layers);
       last_pass_.prompts += std::min(layers, lm_.config.layers) * s.rows() / lm_.config.layers;
       if (long_->done()) finish(*std::exchange(long_, nullptr));
@@ -200,14 +200,14 @@ class engine {
   // Gives waiting requests places, in their order, while there are blocks for all of their tokens. One whose client has
   // its places already, or has others running where there are no blocks for it, stays where it is.
   void admit() {
-    extent promised = 0;
-    std::map<std::uint64_t, extent> places;  // of each client
+    index_t promised = 0;
+    std::map<std::uint64_t, index_t> places;  // of each client
     for (const auto& j : running_) {
       promised += memory_.missing(*j);
       places[j->request.client] += j->request.options.beams;
     }
     for (auto next = waiting_.begin(); next != waiting_.end() && memory_.has_places(*next);) {
-      extent& taken = places[next->request.client];
+      index_t& taken = places[next->request.client];
       if (taken + next->request.options.beams > places_of_client()) {
         ++next;
         continue;
@@ -215,7 +215,7 @@ class engine {
       auto own = std::make_unique<job>(std::move(*next));
       next = waiting_.erase(next);
       memory_.begin(*own);
-      const extent missing = memory_.missing(*own);
+      const index_t missing = memory_.missing(*own);
       if (promised + missing <= memory_.available()) {
         promised += missing;
         taken += own->request.options.beams;
@@ -249,21 +249,21 @@ class engine {
   // has the blocks for it.
   std::vector<share> choose_shares() {
     std::vector<share> shares;
-    extent prompt_rows = long_ ? options_.rows_in_pass : 0;
-    extent copies = 0;  // blocks that lines may take when they are continued
+    index_t prompt_rows = long_ ? options_.rows_in_pass : 0;
+    index_t copies = 0;  // blocks that lines may take when they are continued
     const job* const apart = next_suspect();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       job& j = *running_[i];
       if (long_ && long_->shares()[0].of == &j) continue;
       if (apart ? !j.suspect || j.request.method != apart->request.method : j.suspect) continue;
-      const extent left = options_.rows_in_pass - prompt_rows;
+      const index_t left = options_.rows_in_pass - prompt_rows;
       if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
       memory_.reuse(j);  // others may have read more since it was admitted
       std::vector<share> own;
       for (engine_line& line : j.lines) own.push_back(share::next(j, line, left, options_.cache.keeps_states));
-      const extent rows = own[0].rows();
+      const index_t rows = own[0].rows();
       if (rows > 1 && prompt_rows > 0 && rows > left) continue;  // in one pass, but not in this one
-      extent needed = 0;
+      index_t needed = 0;
       for (const share& s : own) needed += memory_.blocks_for(s);
       copies += j.request.options.beams - 1;
       while (needed + copies > memory_.available() && i + 1 < running_.size()) preempt();
@@ -294,8 +294,8 @@ class engine {
   void take(const tensor<T, 2, Backend>& logits, const std::vector<share>& shares) {
     std::vector<job*> asked;
     std::vector<token_choice> wanted;
-    std::vector<std::pair<job*, extent>> searches;  // and their first rows
-    extent row = 0;
+    std::vector<std::pair<job*, index_t>> searches;  // and their first rows
+    index_t row = 0;
     for (const share& s : shares) {
       if (!s.asks()) continue;
       job& j = *s.of;
@@ -315,7 +315,7 @@ class engine {
     for (std::size_t i = 0; i < asked.size(); ++i)
       if (!asked[i]->done) take(*asked[i], chosen[i]);
     for (const auto& [j, first] : searches)
-      if (!j->done) search(*j, logits.slice(first, first + extent(j->lines.size())));
+      if (!j->done) search(*j, logits.slice(first, first + index_t(j->lines.size())));
   }
   void take(job& j, const std::optional<chosen_token>& one) {
     const generation_options& o = j.request.options;
@@ -327,7 +327,7 @@ class engine {
     j.lines[0].tokens.push_back(one->token);
     if (j.request.seen && !j.request.seen(*one))
       end(j, finish_reason::cancelled);
-    else if (extent(j.generated().size()) >= o.max_new)
+    else if (index_t(j.generated().size()) >= o.max_new)
       end(j, finish_reason::length);
   }
   // The beams of a request go one token on.   logits (lines, V)

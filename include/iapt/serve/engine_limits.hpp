@@ -12,24 +12,24 @@ namespace iapt {
 /// How much an engine takes on.
 struct engine_options {
   cache_size cache = {.sequences = 64, .blocks = 1024, .block_rows = 64, .blocks_of_sequence = 128};  ///< its memory
-  extent rows_in_pass = 512;                                                                          ///< of prompts
-  bool share_prefixes = true;   ///< whether requests that begin alike share what was read
-  extent places_of_client = 0;  ///< sequences that the requests of one client may have at a time; 0: all
+  index_t rows_in_pass = 512;                                                                         ///< of prompts
+  bool share_prefixes = true;    ///< whether requests that begin alike share what was read
+  index_t places_of_client = 0;  ///< sequences that the requests of one client may have at a time; 0: all
   std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed, of a method's own fault
 
   /// Rows of the cache that one request may have.
-  extent rows_of_request() const { return std::min(cache.blocks, cache.blocks_of_sequence) * cache.block_rows; }
+  index_t rows_of_request() const { return std::min(cache.blocks, cache.blocks_of_sequence) * cache.block_rows; }
   /// Sequences that one client may have.
-  extent sequences_of_client() const {
+  index_t sequences_of_client() const {
     return places_of_client ? std::min(places_of_client, cache.sequences) : cache.sequences;
   }
 };
 
 /// What a pass read.
 struct pass_rows {
-  extent prompts = 0;  ///< rows of prompts, and of answers that are read again; of a prompt that is read layer by layer
-                       ///< as many as would have cost the same
-  extent answers = 0;  ///< rows of answers, one for each sequence that generates
+  index_t prompts = 0;  ///< rows of prompts, and of answers that are read again; of a prompt that is read layer by
+                        ///< layer as many as would have cost the same
+  index_t answers = 0;  ///< rows of answers, one for each sequence that generates
 };
 
 /// Refuses a request that could never be answered.
@@ -38,7 +38,7 @@ struct pass_rows {
 template <class T, class Backend>
 void check_request(const engine_request<T, Backend>& request, const engine_options& options,
                    const transformer_config& config) {
-  const extent needed = request.shortest_prompt(), beams = request.options.beams;
+  const index_t needed = request.shortest_prompt(), beams = request.options.beams;
   request.options.check();
   if (beams > options.sequences_of_client())
     throw shape_error("engine: " + std::to_string(beams) + " beams, but it has places for " +
@@ -47,7 +47,7 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
     throw error(
         "engine: log-probabilities of a prompt from which soft tokens are written: these have seen all of it, so none "
         "of its tokens would be a prediction");
-  if (extent(request.prompt.size()) < needed)
+  if (index_t(request.prompt.size()) < needed)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                       std::to_string(needed) + " are needed");
   if (request.late() && (request.method->has_delta() || request.method->shares_soft_tokens()))
@@ -56,15 +56,15 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
         "before them are the bare model's, and each prompt's have positions of their own");
   for (const token_id token : request.prompt) check_token(token, config);
   for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, config);
-  if (const extent most = options.rows_of_request(); request.options.max_new > most || request.rows() > most)
+  if (const index_t most = options.rows_of_request(); request.options.max_new > most || request.rows() > most)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
                       std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
                       std::to_string(request.options.max_new) + " take more rows of the cache than the " +
                       std::to_string(most) + " that it has for one request");
   // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
   // made.
-  const extent shared = (request.rows() - request.options.max_new) / options.cache.block_rows;
-  const extent own = (request.rows() + options.cache.block_rows - 1) / options.cache.block_rows - shared + 1;
+  const index_t shared = (request.rows() - request.options.max_new) / options.cache.block_rows;
+  const index_t own = (request.rows() + options.cache.block_rows - 1) / options.cache.block_rows - shared + 1;
   if (beams > 1 && shared + beams * own > options.cache.blocks)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens and " +
                       std::to_string(beams) + " beams of " + std::to_string(request.options.max_new) + " take " +

@@ -21,7 +21,7 @@ class engine_memory {
   /// @param share_prefixes whether requests that begin alike share what was read
   engine_memory(const causal_lm<T, Backend>& lm, const cache_size& size, bool share_prefixes)
       : cache_(lm.backend(), lm.config, size), index_(cache_), shares_(share_prefixes) {
-    for (extent place = size.sequences; place-- > 0;) places_.push_back(place);
+    for (index_t place = size.sequences; place-- > 0;) places_.push_back(place);
   }
 
   /// The rows.
@@ -29,27 +29,27 @@ class engine_memory {
   /// The rows.
   const kv_cache<T, Backend>& cache() const { return cache_; }
   /// Blocks that are free or will be when they are needed.
-  extent available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
+  index_t available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
   /// Tokens that were not read because others had read them.
   std::size_t reused_tokens() const { return reused_tokens_; }
 
   /// Whether there are places for a request.
-  bool has_places(const job& j) const { return j.request.options.beams <= extent(places_.size()); }
+  bool has_places(const job& j) const { return j.request.options.beams <= index_t(places_.size()); }
   /// Blocks that a request still needs for the tokens that it has, one more for each further beam. A search that begins
   /// anew needs them as far as it has been.
-  extent missing(const job& j) const {
-    const extent soft = j.request.soft_tokens(), beams = j.request.options.beams;
-    extent blocks = 0;
+  index_t missing(const job& j) const {
+    const index_t soft = j.request.soft_tokens(), beams = j.request.options.beams;
+    index_t blocks = 0;
     for (const engine_line& line : j.lines)
-      blocks += std::max<extent>(0, cache_.blocks_for(std::max(line.size(), j.reached) + soft) -
-                                        cache_.blocks_for(cache_.filled(0, line.place)));
-    const extent shared = (j.prompt_size() + soft) / cache_.size().block_rows;
-    const extent own = j.lines.size() == 1 ? cache_.blocks_for(j.reached + soft) - shared : 0;
-    return blocks + (beams - 1) * std::max<extent>(1, own);
+      blocks += std::max<index_t>(0, cache_.blocks_for(std::max(line.size(), j.reached) + soft) -
+                                         cache_.blocks_for(cache_.filled(0, line.place)));
+    const index_t shared = (j.prompt_size() + soft) / cache_.size().block_rows;
+    const index_t own = j.lines.size() == 1 ? cache_.blocks_for(j.reached + soft) - shared : 0;
+    return blocks + (beams - 1) * std::max<index_t>(1, own);
   }
   /// Gives a request its places, and a line of the tokens that it has.
   void begin(job& j) {
-    const extent beams = j.request.options.beams;
+    const index_t beams = j.request.options.beams;
     j.places.assign(places_.end() - beams, places_.end());
     places_.resize(places_.size() - std::size_t(beams));
     j.spare = j.places;
@@ -61,20 +61,20 @@ class engine_memory {
   /// Lets a request that nothing was read for begin with the blocks that others have read, but for one token at least.
   /// One that wants to hear of its prompt reads all of it.
   void reuse(job& j) {
-    const extent soft = j.request.late() ? 0 : j.request.soft_tokens();
+    const index_t soft = j.request.late() ? 0 : j.request.soft_tokens();
     if (!shares_ || j.begun || j.request.read || (j.request.late() && !cache_.size().keeps_states)) return;
     engine_line& line = j.lines[0];
-    const extent most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
+    const index_t most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
     const auto blocks = index_.find(j.request.scope(), line.tokens, most);
-    const extent rows = extent(blocks.size()) * cache_.size().block_rows;
+    const index_t rows = index_t(blocks.size()) * cache_.size().block_rows;
     if (rows <= soft) return;
     cache_.clear(line.place);
     cache_.begin_with(line.place, blocks);
     line.read = rows - soft;
   }
   /// Blocks that a share takes.
-  extent blocks_for(const share& s) const {
-    const extent filled = cache_.filled(0, s.line->place);
+  index_t blocks_for(const share& s) const {
+    const index_t filled = cache_.filled(0, s.line->place);
     return cache_.blocks_for(filled + s.added()) - cache_.blocks_for(filled);
   }
   /// Takes them; so many must be available.
@@ -88,7 +88,7 @@ class engine_memory {
     s.of->begun = true;
     if (!std::exchange(s.of->counted, true)) reused_tokens_ += std::size_t(line.read);
     line.read = s.to;
-    const extent rows = s.of->in_scope(cache_.filled(0, line.place));
+    const index_t rows = s.of->in_scope(cache_.filled(0, line.place));
     if (!shares_ || rows / cache_.size().block_rows == line.known) return;
     line.known = rows / cache_.size().block_rows;
     index_.add(s.of->request.scope(), line.tokens, line.place, rows);
@@ -108,7 +108,7 @@ class engine_memory {
   }
   /// Gives back all that a request has; it keeps its tokens. Beams will begin anew: their way is the same again.
   void release(job& j) {
-    for (const extent place : j.places) cache_.clear(place);
+    for (const index_t place : j.places) cache_.clear(place);
     places_.insert(places_.end(), j.places.begin(), j.places.end());
     j.places.clear(), j.spare.clear(), j.begun = false;
     if (j.beams) j.reached = std::max(j.reached, j.lines[0].size()), j.lines.clear();
@@ -116,8 +116,8 @@ class engine_memory {
   }
 
  private:
-  static extent next_place(job& j) {
-    const extent place = j.spare.back();
+  static index_t next_place(job& j) {
+    const index_t place = j.spare.back();
     j.spare.pop_back();
     return place;
   }
@@ -125,7 +125,7 @@ class engine_memory {
   kv_cache<T, Backend> cache_;
   prefix_index<T, Backend> index_;
   bool shares_;
-  std::vector<extent> places_;  // free ones
+  std::vector<index_t> places_;  // free ones
   std::size_t reused_tokens_ = 0;
 };
 

@@ -29,7 +29,7 @@ class engine_pass {
   const std::vector<share>& shares() const { return what_.shares(); }
   /// Runs so many layers, or those that are left.
   /// @throws whatever a method throws
-  void advance(extent layers) {
+  void advance(index_t layers) {
     layers_.advance(layers);
     if (done()) states_ = layers_.states();
   }
@@ -52,21 +52,21 @@ class engine_pass {
       }
     const std::span all(what_.scored());
     for (std::size_t first = 0; first < all.size(); first += together)
-      tell(all.subspan(first, std::min(together, all.size() - first)), what_.asked() + extent(first), failed);
+      tell(all.subspan(first, std::min(together, all.size() - first)), what_.asked() + index_t(first), failed);
   }
 
  private:
   // Some rows, of which the first wanted one is `begin`.
   template <class Failed>
-  void tell(std::span<const scored_row<T, Backend>> rows, extent begin, Failed failed) const {
+  void tell(std::span<const scored_row<T, Backend>> rows, index_t begin, Failed failed) const {
     std::vector<token_id> tokens;
-    std::vector<extent> alternatives;
+    std::vector<index_t> alternatives;
     for (const auto& [of, token] : rows) {
       tokens.push_back(of->request.prompt[std::size_t(token)]);
       alternatives.push_back(of->request.options.log_probabilities.value_or(0));
     }
-    const auto found = log_probabilities(logits_of(begin, begin + extent(rows.size())),
-                                         std::span<const token_id>(tokens), std::span<const extent>(alternatives));
+    const auto found = log_probabilities(logits_of(begin, begin + index_t(rows.size())),
+                                         std::span<const token_id>(tokens), std::span<const index_t>(alternatives));
     for (std::size_t i = 0; i < rows.size(); ++i) {
       job& j = *rows[i].of;
       if (j.done) continue;
@@ -78,7 +78,7 @@ class engine_pass {
       j.told = rows[i].token + 1;
     }
   }
-  tensor<T, 2, Backend> logits_of(extent from, extent to) const {
+  tensor<T, 2, Backend> logits_of(index_t from, index_t to) const {
     const inference<Backend> ctx(lm_.backend());
     const bool all = from == 0 && to == states_.size(0);
     return lm_.logits(ctx, all ? states_ : states_.slice(from, to));

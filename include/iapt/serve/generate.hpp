@@ -56,25 +56,25 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   std::vector<std::vector<token_id>> answers(prompts.size());
   if (prompts.empty()) return answers;
   packed_batch batch;
-  extent longest = 0;
+  index_t longest = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     if (options[i].beams > 1)
       throw error("generate: of several beams, generate_with_beams has the best (serve/beams.hpp)");
     batch.add(prompts[i]);
-    longest = std::max(longest, extent(prompts[i].size()) + std::max<extent>(options[i].max_new, 0));
+    longest = std::max(longest, index_t(prompts[i].size()) + std::max<index_t>(options[i].max_new, 0));
   }
-  kv_cache<T, Backend> cache(lm.backend(), lm.config, extent(prompts.size()), longest + soft_token_count(method));
-  std::vector<extent> active(prompts.size());  // prompts that go on
-  std::iota(active.begin(), active.end(), extent(0));
+  kv_cache<T, Backend> cache(lm.backend(), lm.config, index_t(prompts.size()), longest + soft_token_count(method));
+  std::vector<index_t> active(prompts.size());  // prompts that go on
+  std::iota(active.begin(), active.end(), index_t(0));
   std::optional<decoder<T, Backend, Method>> reader;  // of these
   token_chooser next_tokens;
 
   // The next token of each, by its row of the logits (M, V).
   const auto choose = [&](const tensor<T, 2, Backend>& logits) {
     std::vector<token_choice> wanted;
-    for (const extent i : active)
+    for (const index_t i : active)
       wanted.push_back(
-          {&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}, extent(wanted.size())});
+          {&options[std::size_t(i)], {prompts[std::size_t(i)], answers[std::size_t(i)]}, index_t(wanted.size())});
     std::vector<generated_token> next;
     for (auto& one : next_tokens(logits, wanted)) {
       const auto prompt = std::size_t(active[next.size()]);
@@ -85,7 +85,7 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   };
 
   for (auto next = choose(lm.prefill(batch, cache, method));;) {
-    std::vector<extent> going;
+    std::vector<index_t> going;
     std::vector<token_id> tokens;
     for (const generated_token& one : next) {
       const generation_options& own = options[one.prompt];
@@ -93,8 +93,8 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
       if (own.max_new < 1 || own.stops_at(one.token)) continue;
       answer.push_back(one.token);
       const bool wanted = !seen || seen(one);
-      if (wanted && extent(answer.size()) < own.max_new)
-        going.push_back(extent(one.prompt)), tokens.push_back(one.token);
+      if (wanted && index_t(answer.size()) < own.max_new)
+        going.push_back(index_t(one.prompt)), tokens.push_back(one.token);
     }
     if (going.empty()) return answers;
     if (!reader || going.size() < active.size()) reader.emplace(lm, cache, going, method);

@@ -56,11 +56,11 @@ struct token_log_probabilities {
 };
 
 /// Most alternatives that `log_probabilities` lists, as in OpenAI's interface.
-inline constexpr extent most_alternatives = 20;
+inline constexpr index_t most_alternatives = 20;
 
 /// Refuses a number of alternatives that is not from 0 to `most_alternatives`.
 /// @throws shape_error naming it
-inline void check_alternatives(extent count) {
+inline void check_alternatives(index_t count) {
   if (count < 0 || count > most_alternatives)
     throw shape_error("log_probabilities: from 0 to " + std::to_string(most_alternatives) +
                       " alternatives can be listed, not " + std::to_string(count));
@@ -76,7 +76,7 @@ inline void check_alternatives(extent count) {
 /// @throws shape_error if the row has no such token, or not from 0 to `most_alternatives` are asked for
 /// @par Source the "raw_logprobs" of vLLM's engine; OpenAI lists at most 20 and does not say which logits it takes
 template <class T>
-token_log_probabilities log_probabilities(std::span<const T> logits, token_id chosen, extent alternatives) {
+token_log_probabilities log_probabilities(std::span<const T> logits, token_id chosen, index_t alternatives) {
   if (chosen < 0 || std::size_t(chosen) >= logits.size())
     throw shape_error("log_probabilities: token " + std::to_string(chosen) + " in a row of " +
                       std::to_string(logits.size()));
@@ -90,7 +90,7 @@ token_log_probabilities log_probabilities(std::span<const T> logits, token_id ch
   auto& top = found.top;
   for (std::size_t v = 0; alternatives && v < logits.size(); ++v) {
     const scored_token one{token_id(v), score(v)};
-    if (extent(top.size()) == alternatives) {
+    if (index_t(top.size()) == alternatives) {
       if (!likelier(one, top.back())) continue;
       top.pop_back();
     }

@@ -39,15 +39,15 @@ struct engine_request {
   std::uint64_t client = 0;  ///< whom it is for, where a client's requests are bounded
 
   /// P; 0 without soft tokens.
-  extent soft_tokens() const { return method ? method->soft_tokens() : 0; }
+  index_t soft_tokens() const { return method ? method->soft_tokens() : 0; }
   /// Tokens that a prompt must have: what its soft tokens are written from, and one to read behind them.
-  extent shortest_prompt() const { return (method ? method->shortest_instruction() : 1) + (late() ? 1 : 0); }
+  index_t shortest_prompt() const { return (method ? method->shortest_instruction() : 1) + (late() ? 1 : 0); }
   /// Whether its soft tokens are written from the prompt.
   bool writes_soft_tokens() const { return soft_tokens() > 0 && !method->shares_soft_tokens(); }
   /// Whether there are soft tokens, and late.
   bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
   /// Rows of a cache for the prompt, the soft tokens and an answer; the answer's last token is never read.
-  extent rows() const { return extent(prompt.size()) + soft_tokens() + std::max<extent>(options.max_new, 1) - 1; }
+  index_t rows() const { return index_t(prompt.size()) + soft_tokens() + std::max<index_t>(options.max_new, 1) - 1; }
   /// What its rows depend on beside their tokens; late, those of the prompt but the last.
   prefix_scope scope() const {
     if (!method || late()) return {};
@@ -59,12 +59,12 @@ struct engine_request {
 /// A sequence of a request at work: its only one, or one of those that a beam search follows.
 struct engine_line {
   std::vector<token_id> tokens;  ///< the prompt, then what was generated
-  extent place = -1;             ///< sequence of the cache; -1 while its request waits
-  extent read = 0;               ///< of its tokens, into the cache
-  extent known = 0;              ///< blocks that others may find
+  index_t place = -1;            ///< sequence of the cache; -1 while its request waits
+  index_t read = 0;              ///< of its tokens, into the cache
+  index_t known = 0;             ///< blocks that others may find
 
   /// Number of tokens.
-  extent size() const { return extent(tokens.size()); }
+  index_t size() const { return index_t(tokens.size()); }
 };
 
 /// A request at work.
@@ -73,21 +73,21 @@ struct engine_job {
   engine_request<T, Backend> request;     ///< what is asked
   std::optional<beam_search> beams = {};  ///< of more than one, instead
   std::vector<engine_line> lines = {};    ///< none before it begins, then one, or as many as beams live
-  std::vector<extent> places = {};        ///< of the cache, that it has
-  std::vector<extent> spare = {};         ///< of them, for lines to come
-  extent reached = 0;                     ///< tokens of each beam when its blocks were given back
+  std::vector<index_t> places = {};       ///< of the cache, that it has
+  std::vector<index_t> spare = {};        ///< of them, for lines to come
+  index_t reached = 0;                    ///< tokens of each beam when its blocks were given back
   bool counted = false;                   ///< whether what others had read for it has been counted
   bool begun = false;                     ///< whether a pass has read some of it
   bool done = false;                      ///< whether it has ended
   bool suspect = false;                   ///< whether a pass failed that read it: its method is read apart then
-  extent told = 0;                        ///< tokens of the prompt that `request.read` has heard of
+  index_t told = 0;                       ///< tokens of the prompt that `request.read` has heard of
 
   /// Number of tokens of the prompt.
-  extent prompt_size() const { return extent(request.prompt.size()); }
+  index_t prompt_size() const { return index_t(request.prompt.size()); }
   /// What came so far of one that has no beams.
   std::span<const token_id> generated() const { return std::span(lines[0].tokens).subspan(request.prompt.size()); }
   /// Rows of the cache, of so many, that hold what `request.scope()` says.
-  extent in_scope(extent rows) const { return request.late() ? std::min(rows, prompt_size() - 1) : rows; }
+  index_t in_scope(index_t rows) const { return request.late() ? std::min(rows, prompt_size() - 1) : rows; }
 };
 
 /// What a pass reads of one request.
@@ -95,25 +95,25 @@ template <class T, class Backend>
 struct engine_share {
   engine_job<T, Backend>* of;  ///< the request
   engine_line* line;           ///< which of its sequences
-  extent from;                 ///< its first token
-  extent to;                   ///< one past the last
+  index_t from;                ///< its first token
+  index_t to;                  ///< one past the last
   bool writes;                 ///< whether its soft tokens are written
   bool ends;                   ///< whether all tokens have been read then; the line itself may go on, or go, meanwhile
 
   /// What comes next of a sequence, at most so many rows. A generator needs the whole prompt at once, late without its
   /// last token, which comes next; where the cache keeps states, it reads them there when that token comes.
-  static engine_share next(engine_job<T, Backend>& job, engine_line& line, extent most, bool keeps_states) {
+  static engine_share next(engine_job<T, Backend>& job, engine_line& line, index_t most, bool keeps_states) {
     const auto& r = job.request;
-    const extent context = r.late() ? job.prompt_size() - 1 : 0;
+    const index_t context = r.late() ? job.prompt_size() - 1 : 0;
     const bool kept = r.late() && keeps_states, writes = r.soft_tokens() > 0 && line.read == (kept ? context : 0);
-    extent to = line.read < context ? context : line.size();
-    if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, line.read + std::max<extent>(most, 1));
+    index_t to = line.read < context ? context : line.size();
+    if (!writes || kept || r.method->shares_soft_tokens()) to = std::min(to, line.read + std::max<index_t>(most, 1));
     return {&job, &line, line.read, to, writes, to == line.size()};
   }
   /// Rows of the pass.
-  extent rows() const { return to - from; }
+  index_t rows() const { return to - from; }
   /// Rows that the cache has more behind it.
-  extent added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
+  index_t added() const { return rows() + (writes ? of->request.soft_tokens() : 0); }
   /// Whether the next token is to be chosen then.
   bool asks() const { return ends && of->request.options.max_new > 0; }
 };
@@ -122,7 +122,7 @@ struct engine_share {
 template <class T, class Backend>
 struct scored_row {
   engine_job<T, Backend>* of;  ///< whose prompt
-  extent token;                ///< which of its tokens
+  index_t token;               ///< which of its tokens
 };
 
 /// One pass over shares of requests, for whose rows the cache has the blocks already. Those of one method stand
@@ -143,7 +143,7 @@ class mixed_pass {
                      [&](const share& a, const share& b) { return number(a) < number(b); });
     method_.cache = &cache;
     for (const share& s : shares_) add(s, cache);
-    asked_ = extent(plan_.wanted.size());
+    asked_ = index_t(plan_.wanted.size());
     plan_.wanted.insert(plan_.wanted.end(), scored_rows_.begin(), scored_rows_.end());
     for (std::size_t i = 0; i < kept_.size(); ++i)
       if (!kept_[i].empty()) method_.parts[i].kept.emplace(cache.layer(0).keys.backend(), kept_[i]);
@@ -154,7 +154,7 @@ class mixed_pass {
   /// Which rows are read, and what they see.
   const pass_plan& plan() const { return plan_; }
   /// Rows whose next tokens are to be chosen: the first of those that are wanted.
-  extent asked() const { return asked_; }
+  index_t asked() const { return asked_; }
   /// What the other wanted rows say.
   const std::vector<scored_row<T, Backend>>& scored() const { return scored_; }
   /// The methods of the rows.
@@ -165,34 +165,34 @@ class mixed_pass {
 
   void add(const share& s, const kv_cache<T, Backend>& cache) {
     const auto& request = s.of->request;
-    const extent P = request.soft_tokens(), begin = extent(plan_.tokens.size());
-    const extent filled = cache.filled(0, s.line->place);
+    const index_t P = request.soft_tokens(), begin = index_t(plan_.tokens.size());
+    const index_t filled = cache.filled(0, s.line->place);
     auto& parts = method_.parts;
     if (parts.empty() || parts.back().method != method_of(s))
       parts.push_back({method_of(s), {begin, begin}, {method_.soft_rows, method_.soft_rows}}), kept_.emplace_back();
     auto& own = parts.back();
     attention_segment seen{
         .begin = begin, .count = s.rows(), .past_begin = cache.begin(s.line->place), .past_count = filled};
-    extent first = filled;  // position of the first row
+    index_t first = filled;  // position of the first row
     if (s.writes) {
       const bool late = request.late(), kept = late && cache.size().keeps_states;
-      const extent before = late && !kept ? s.rows() : 0;  // of these rows, none of which sees them then
+      const index_t before = late && !kept ? s.rows() : 0;  // of these rows, none of which sees them then
       if (!request.method->shares_soft_tokens() || own.soft.count() == 0) {  // shared ones are there once
-        for (extent p = 0; p < P; ++p) plan_.soft_positions.push_back(filled + before + p);
+        for (index_t p = 0; p < P; ++p) plan_.soft_positions.push_back(filled + before + p);
         method_.soft_rows += P, own.soft.end += P;
       }
       seen.prefix_begin = own.soft.end - P, seen.prefix_count = P;
       seen.prefix_from = before;
       if (kept) {
         auto& rows = kept_.back();
-        own.instructions.push_back({extent(rows.size()), extent(rows.size()) + filled});
-        for (extent i = 0; i < filled; ++i) rows.push_back(std::int32_t(cache.row(s.line->place, i)));
+        own.instructions.push_back({index_t(rows.size()), index_t(rows.size()) + filled});
+        for (index_t i = 0; i < filled; ++i) rows.push_back(std::int32_t(cache.row(s.line->place, i)));
       } else {
         own.instructions.push_back({begin, begin + (late ? s.rows() : s.of->prompt_size())});
       }
       if (!before) first += P;
     }
-    for (extent i = s.from; i < s.to; ++i) {
+    for (index_t i = s.from; i < s.to; ++i) {
       plan_.tokens.push_back(s.line->tokens[std::size_t(i)]);
       plan_.positions.push_back(first + i - s.from);
     }
@@ -201,7 +201,7 @@ class mixed_pass {
     plan_.sequences.push_back(s.line->place);
     if (s.asks()) plan_.wanted.push_back(std::int32_t(begin + s.rows() - 1));
     if (!request.read) return;
-    for (extent token = std::max(s.from + 1, s.of->told); token < std::min(s.to + 1, s.of->prompt_size()); ++token) {
+    for (index_t token = std::max(s.from + 1, s.of->told); token < std::min(s.to + 1, s.of->prompt_size()); ++token) {
       scored_.push_back({s.of, token});
       scored_rows_.push_back(std::int32_t(begin + token - 1 - s.from));
     }
@@ -211,7 +211,7 @@ class mixed_pass {
   pass_plan plan_;
   mixed_method<T, Backend> method_;
   std::vector<std::vector<std::int32_t>> kept_;  // of each part
-  extent asked_ = 0;
+  index_t asked_ = 0;
   std::vector<scored_row<T, Backend>> scored_;
   std::vector<std::int32_t> scored_rows_;  // of the pass
 };

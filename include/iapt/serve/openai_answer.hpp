@@ -66,8 +66,8 @@ class answer_text {
 
 /// Tokens that a request took.
 struct token_usage {
-  extent prompt = 0;     ///< of its prompts
-  extent generated = 0;  ///< of its answers; a token that stopped one is not one of them
+  index_t prompt = 0;     ///< of its prompts
+  index_t generated = 0;  ///< of its answers; a token that stopped one is not one of them
 };
 
 /// The objects that answer a request.
@@ -185,7 +185,7 @@ class openai_answer {
     }
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
-  json of_completion(const std::vector<chosen_token>& tokens, extent& offset) const {
+  json of_completion(const std::vector<chosen_token>& tokens, index_t& offset) const {
     json names = json::array(), values = json::array(), tops = json::array(), offsets = json::array();
     for (const chosen_token& one : tokens) {
       const std::string name = word(one.token);
@@ -210,7 +210,7 @@ class openai_answer {
   const tokenizer& words_;
   bool chat_, lists_, usage_;
   json head_;
-  std::vector<extent> offsets_;  // of the next token's text in each answer, in characters
+  std::vector<index_t> offsets_;  // of the next token's text in each answer, in characters
 };
 
 }  // namespace iapt

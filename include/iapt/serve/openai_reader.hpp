@@ -77,13 +77,13 @@ class openai_reader {
   }
   /// Puts a whole number within bounds where it belongs, if it is given.
   /// @throws openai_error if it is something else
-  void into(const std::string& name, std::optional<extent>& to, extent least, extent most) {
+  void into(const std::string& name, std::optional<index_t>& to, index_t least, index_t most) {
     const json& value = take(name);
     if (value.is_null()) return;
     const bool whole = value.is_number_integer() && !(value.is_number_unsigned() && value > json(INT64_MAX));
     need(whole && value >= json(least) && value <= json(most), name,
          "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-    to = value.get<extent>();
+    to = value.get<index_t>();
   }
   /// Takes a parameter that may have one value alone.
   /// @throws openai_error if it has another

@@ -34,9 +34,9 @@ struct openai_request {
   std::string model = {};                                         ///< the tenant
   std::vector<chat_message> messages = {};                        ///< of a chat
   std::vector<openai_prompt> prompts = {};                        ///< of completions
-  extent choices = 1;                                             ///< answers to each prompt
+  index_t choices = 1;                                            ///< answers to each prompt
   generation_options options = {.sampling = {.temperature = 1}};  ///< of the first, but for the model's stop tokens
-  std::optional<extent> max_tokens = {};                          ///< what options.max_new becomes, where it is given
+  std::optional<index_t> max_tokens = {};                         ///< what options.max_new becomes, where it is given
   std::vector<std::string> stop = {};                             ///< stop strings
   bool ignore_eos = false;                                        ///< whether the model's stop tokens end nothing
   bool skip_special_tokens = true;                                ///< whether control tokens are left out of the text
@@ -45,7 +45,7 @@ struct openai_request {
   bool echo = false;                                              ///< whether an answer begins with its prompt
 
   static constexpr std::size_t most_stop_strings = 4;       ///< as in OpenAI's interface
-  static constexpr extent most_choices = 128;               ///< as in OpenAI's interface
+  static constexpr index_t most_choices = 128;              ///< as in OpenAI's interface
   static constexpr std::size_t longest_stop_string = 4096;  ///< bytes
   static constexpr std::size_t most_stop_tokens = 256;      ///< in stop_token_ids
   static constexpr std::size_t most_biases = 1024;          ///< in logit_bias
@@ -56,9 +56,9 @@ struct openai_request {
   static openai_request parse(std::string_view body, bool chat);
 
   /// Number of answers: those to one prompt stand together.
-  extent answers() const { return (chat ? 1 : extent(prompts.size())) * choices; }
+  index_t answers() const { return (chat ? 1 : index_t(prompts.size())) * choices; }
   /// The options of one of them: each to a prompt has a seed of its own.
-  generation_options options_of(extent answer) const {
+  generation_options options_of(index_t answer) const {
     generation_options own = options;
     own.sampling.seed += std::uint64_t(answer % choices);
     return own;
@@ -66,7 +66,7 @@ struct openai_request {
   /// Whether the probabilities of its prompts' tokens are wanted.
   bool scores_prompts() const { return echo && options.log_probabilities; }
   /// What one of the answers begins with: its prompt's text, where it is wanted.
-  std::string opening(extent answer, const tokenizer& words) const {
+  std::string opening(index_t answer, const tokenizer& words) const {
     if (!echo) return "";
     const openai_prompt& prompt = prompts[std::size_t(answer / choices)];
     const auto* tokens = std::get_if<std::vector<token_id>>(&prompt);
@@ -192,7 +192,7 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
   const auto need = openai_reader::need;
   generation_options& o = r.options;
   sampling_options& s = o.sampling;
-  std::optional<extent> choices, width, top_k;
+  std::optional<index_t> choices, width, top_k;
   from.into("n", choices, 1, openai_request::most_choices);
   r.choices = choices.value_or(1);
   bool beams = false;
@@ -219,7 +219,7 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
   sampling("repetition_penalty", s.repetition_penalty);
   s.logit_bias = openai_bias(from.take("logit_bias"));
   from.into("top_k", top_k, -1, INT32_MAX);
-  s.top_k = std::max<extent>(top_k.value_or(0), 0);
+  s.top_k = std::max<index_t>(top_k.value_or(0), 0);
   const auto& seed = from.take("seed");
   need(seed.is_null() || seed.is_number_integer(), "seed", "a whole number");
   s.seed =

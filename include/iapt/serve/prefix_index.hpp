@@ -19,7 +19,7 @@ namespace iapt {
 struct prefix_scope {
   std::uint64_t method = 0;                ///< number of the method that has a part in them; 0: the bare model alone
   std::span<const token_id> written = {};  ///< what its soft tokens were written from, if from a prompt
-  extent soft_rows = 0;                    ///< rows of soft tokens before those of the first token
+  index_t soft_rows = 0;                   ///< rows of soft tokens before those of the first token
 };
 
 /// Finds full blocks by the tokens that they and all blocks before them were read from: exactly, not by a hash of them.
@@ -34,7 +34,7 @@ class prefix_index {
   prefix_index& operator=(const prefix_index&) = delete;
 
   /// The blocks whose rows a request with these tokens would begin with, at most so many rows of them.
-  std::vector<std::int32_t> find(const prefix_scope& scope, std::span<const token_id> tokens, extent most_rows) {
+  std::vector<std::int32_t> find(const prefix_scope& scope, std::span<const token_id> tokens, index_t most_rows) {
     std::vector<entry> found;
     for (walk at{scope, tokens, rows()}; at.end <= most_rows && at.has_tokens(); at.next(found.back()->second.number)) {
       const entry next = nodes_.find(at.key);
@@ -47,7 +47,7 @@ class prefix_index {
     return blocks;
   }
   /// Learns the blocks that a sequence has of these tokens, as far as they are full and at most so many rows of them.
-  void add(const prefix_scope& scope, std::span<const token_id> tokens, extent sequence, extent most_rows) {
+  void add(const prefix_scope& scope, std::span<const token_id> tokens, index_t sequence, index_t most_rows) {
     std::vector<entry> all;
     for (walk at{scope, tokens, rows()}; at.end <= most_rows && at.has_tokens(); at.next(all.back()->second.number)) {
       entry one = nodes_.find(at.key);
@@ -63,7 +63,7 @@ class prefix_index {
     touch(all);
   }
   /// Forgets blocks that no sequence has until so many are free, or none is left.
-  void make_room(extent blocks) {
+  void make_room(index_t blocks) {
     for (auto oldest = used_.begin(); oldest != used_.end() && cache_.free_blocks() < blocks;) {
       const entry one = *oldest++;
       if (!cache_.idle(one->second.block)) continue;
@@ -94,11 +94,11 @@ class prefix_index {
   // Goes from block to block of a request's tokens.
   struct walk {
     std::span<const token_id> tokens;
-    extent rows, soft_rows;
-    extent end;    // rows up to the end of the block
+    index_t rows, soft_rows;
+    index_t end;   // rows up to the end of the block
     node_key key;  // of the block
 
-    walk(const prefix_scope& scope, std::span<const token_id> tokens, extent rows)
+    walk(const prefix_scope& scope, std::span<const token_id> tokens, index_t rows)
         : tokens(tokens),
           rows(rows),
           soft_rows(scope.soft_rows),
@@ -106,17 +106,17 @@ class prefix_index {
           key{0, scope.method, {scope.written.begin(), scope.written.end()}} {
       add_tokens();
     }
-    bool has_tokens() const { return end - soft_rows <= extent(tokens.size()); }
+    bool has_tokens() const { return end - soft_rows <= index_t(tokens.size()); }
     void next(std::uint64_t number) {
       end += rows, key.before = number, key.tokens.clear();
       add_tokens();
     }
     void add_tokens() {
-      const extent from = std::max<extent>(end - rows - soft_rows, 0), to = std::max<extent>(end - soft_rows, 0);
+      const index_t from = std::max<index_t>(end - rows - soft_rows, 0), to = std::max<index_t>(end - soft_rows, 0);
       if (has_tokens()) key.tokens.insert(key.tokens.end(), tokens.begin() + from, tokens.begin() + to);
     }
   };
-  extent rows() const { return cache_.size().block_rows; }
+  index_t rows() const { return cache_.size().block_rows; }
   // The first one last, so that no block was used longer ago than what follows it.
   void touch(const std::vector<entry>& chain) {
     for (auto i = chain.rbegin(); i != chain.rend(); ++i) used_.splice(used_.end(), used_, (*i)->second.use);

@@ -21,7 +21,7 @@ namespace iapt {
 /// How the tokens of one request are chosen. The default is greedy.
 struct sampling_options {
   double temperature = 0;  ///< divides the logits; 0: the likeliest token, and of the rest only penalties count
-  extent top_k = 0;        ///< keeps the k likeliest tokens, and what equals the last of them; 0: all
+  index_t top_k = 0;       ///< keeps the k likeliest tokens, and what equals the last of them; 0: all
   double top_p = 1;        ///< keeps the fewest likeliest tokens that have this probability together; 1: all
   double min_p = 0;        ///< keeps tokens of at least this fraction of the likeliest one's probability; 0: all
   double repetition_penalty =
@@ -161,8 +161,8 @@ class sampler {
     return scores_[std::size_t(token)];
   }
 
-  void keep_top_k(extent k) {
-    if (k == 0 || k >= extent(kept_.size())) return;
+  void keep_top_k(index_t k) {
+    if (k == 0 || k >= index_t(kept_.size())) return;
     ranked_.resize(std::size_t(k));
     std::partial_sort_copy(kept_.begin(), kept_.end(), ranked_.begin(), ranked_.end(), likelier);
     keep_at_least(ranked_.back().log_probability);

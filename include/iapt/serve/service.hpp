@@ -35,16 +35,16 @@ struct service_draining : error {
 /// take. Where it keeps states, a row takes D numbers more in each layer.
 /// @throws error if not even one block fits
 template <class T>
-cache_size cache_within(const transformer_config& config, std::size_t bytes, extent sequences,
+cache_size cache_within(const transformer_config& config, std::size_t bytes, index_t sequences,
                         bool keeps_states = false) {
-  constexpr extent rows = 64;
-  const extent width = 2 * config.heads.kv_heads * config.heads.head_size + (keeps_states ? config.hidden : 0);
+  constexpr index_t rows = 64;
+  const index_t width = 2 * config.heads.kv_heads * config.heads.head_size + (keeps_states ? config.hidden : 0);
   const std::size_t block = std::size_t(config.layers * width * rows) * sizeof(T);
-  const auto blocks = extent(bytes / block);
+  const auto blocks = index_t(bytes / block);
   if (blocks < 1)
     throw error("cache: " + std::to_string(bytes) + " bytes hold no block of " + std::to_string(rows) +
                 " rows, which takes " + std::to_string(block));
-  const extent longest = config.max_positions > 0 ? (config.max_positions + rows - 1) / rows : blocks;
+  const index_t longest = config.max_positions > 0 ? (config.max_positions + rows - 1) / rows : blocks;
   return {.sequences = sequences,
           .blocks = blocks,
           .block_rows = rows,
@@ -65,8 +65,8 @@ struct service_load {
   std::size_t running = 0;             ///< requests that are being read or answered, as of the last pass
   std::size_t waiting = 0;             ///< the others that were taken and have not ended
   std::size_t preemptions = 0;         ///< see `engine::preemptions`
-  extent blocks = 0;                   ///< of the cache
-  extent free_blocks = 0;              ///< of them: no request has them, though some hold what may be shared
+  index_t blocks = 0;                  ///< of the cache
+  index_t free_blocks = 0;             ///< of them: no request has them, though some hold what may be shared
   std::uint64_t prompt_tokens = 0;     ///< of the requests that were taken
   std::uint64_t reused_tokens = 0;     ///< of them: not read, because others had read them
   std::uint64_t generated_tokens = 0;  ///< so far
@@ -174,7 +174,7 @@ class service {
     return now;
   }
   /// Rows of the cache that one request may have: prompt, soft tokens and answer.
-  extent capacity() const { return engine_.capacity(); }
+  index_t capacity() const { return engine_.capacity(); }
 
  private:
   static engine_options with_listener(const service_options& options) {

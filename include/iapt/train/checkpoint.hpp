@@ -26,13 +26,13 @@ namespace iapt {
 /// Where a run stands. Random numbers are drawn by counter, so they need no state of their own: seed, step and the
 /// settings tell everything.
 struct run_position {
-  extent step = 0;                           ///< steps done
-  extent tokens = 0;                         ///< tokens trained on
+  index_t step = 0;                          ///< steps done
+  index_t tokens = 0;                        ///< tokens trained on
   double loss = 0;                           ///< of the last batch
   std::optional<double> dev_loss = {};       ///< of the last evaluation
   std::optional<double> best_dev_loss = {};  ///< the best so far
-  extent best_step = 0;                      ///< its step
-  extent without_gain = 0;                   ///< evaluations since then
+  index_t best_step = 0;                     ///< its step
+  index_t without_gain = 0;                  ///< evaluations since then
 };
 
 /// The files of a checkpoint's folder.
@@ -163,7 +163,7 @@ inline std::string to_text(const stored_run& run, const nlohmann::json& machine)
 template <class T, class Backend>
 void load_checkpoint(const stored_run& run, adamw<T, Backend>& optimizer) {
   const auto file = safetensors_file::open(run.folder / "state.safetensors");
-  const auto read = [&](const std::string& name, const std::vector<extent>& shape) {
+  const auto read = [&](const std::string& name, const std::vector<index_t>& shape) {
     const stored_tensor* found = file.tensors().find(name);
     if (!found || found->shape != shape)
       throw io_error(file.name() + ": " + (found ? "tensor " : "there is no tensor ") + in_quotes(name) +

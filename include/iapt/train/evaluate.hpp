@@ -18,14 +18,14 @@ namespace iapt {
 
 /// Loss of one response.
 struct response_loss {
-  double sum = 0;     ///< −log probability of the response, end token included, in nats
-  extent tokens = 0;  ///< its tokens, end token included
+  double sum = 0;      ///< −log probability of the response, end token included, in nats
+  index_t tokens = 0;  ///< its tokens, end token included
 };
 
 /// What an evaluation found.
 struct evaluation {
   double loss = 0;                      ///< mean over all response tokens, in nats
-  extent tokens = 0;                    ///< response tokens
+  index_t tokens = 0;                   ///< response tokens
   std::vector<response_loss> examples;  ///< each response, in order
 };
 
@@ -40,7 +40,7 @@ std::vector<response_loss> response_losses(Backend& backend, const Model& model,
   std::size_t at = 0;
   for (const packed_sequence& s : batch.sequences) {
     response_loss one{.sum = 0, .tokens = s.count - s.instruction + 1};
-    for (extent i = 0; i < one.tokens; ++i) one.sum += double(losses[at++]);
+    for (index_t i = 0; i < one.tokens; ++i) one.sum += double(losses[at++]);
     found.push_back(one);
   }
   return found;
@@ -72,7 +72,7 @@ evaluation evaluate(Backend& backend, const Model& model, const Method& method, 
 struct choice_evaluation {
   double accuracy = 0;              ///< fraction of right choices
   double loss = 0;                  ///< mean over all tokens of the right choices, in nats
-  extent tokens = 0;                ///< tokens of the right choices
+  index_t tokens = 0;               ///< tokens of the right choices
   std::vector<std::size_t> chosen;  ///< the likeliest choice of each question, the first of equals
 };
 

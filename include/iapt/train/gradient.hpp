@@ -16,7 +16,7 @@ namespace iapt {
 template <class T, class Backend>
 struct batch_loss {
   std::vector<tensor<T, 0, Backend>> parts;  ///< their sum is the mean over all its response tokens, in nats
-  extent tokens = 0;                         ///< its tokens that go through the model, instructions included
+  index_t tokens = 0;                        ///< its tokens that go through the model, instructions included
   /// Waits for the mean over all its response tokens, in nats.
   double wait() const {
     double loss = 0;
@@ -37,8 +37,8 @@ template <class Model, class Method, class Backend>
 auto add_gradient(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
                   std::span<const std::size_t> numbers, const batch_limits& limits) {
   const std::vector<packed_batch> pieces = pack_within(examples, numbers, limits);
-  extent targets = 0;
-  for (const packed_batch& piece : pieces) targets += extent(piece.targets.size());
+  index_t targets = 0;
+  for (const packed_batch& piece : pieces) targets += index_t(piece.targets.size());
   using logits_type = decltype(model(std::declval<tape<Backend>&>(), pieces[0], method));
   batch_loss<compute_type<typename logits_type::value_type>, Backend> sum;
   for (const packed_batch& piece : pieces) {
@@ -47,7 +47,7 @@ auto add_gradient(Backend& backend, const Model& model, const Method& method, st
     const auto loss = recorded(cross_entropy(logits, row_numbers<Backend>(backend, piece.targets), targets));
     recorded.backward(loss);
     sum.parts.push_back(loss);
-    sum.tokens += extent(piece.tokens.size());
+    sum.tokens += index_t(piece.tokens.size());
   }
   return sum;
 }

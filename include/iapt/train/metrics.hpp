@@ -18,14 +18,14 @@ namespace iapt {
 
 /// The lines of a metrics file up to a step: the first ones that are whole and whose "step" is not greater. A line that
 /// a killed run left unfinished ends them.
-inline std::string metrics_until(const std::filesystem::path& path, extent step) {
+inline std::string metrics_until(const std::filesystem::path& path, index_t step) {
   std::ifstream file(path, std::ios::binary);
   std::string kept, line;
   while (std::getline(file, line) && !file.eof()) {
     try {
       const auto object = parse_json(line);
       const auto& at = object.at("step");
-      if (!at.is_number_integer() || at.get<extent>() > step) break;
+      if (!at.is_number_integer() || at.get<index_t>() > step) break;
     } catch (const nlohmann::json::exception&) { break; } catch (const error&) {
       break;
     }
@@ -41,7 +41,7 @@ class metrics_log {
   metrics_log() = default;
   /// Continues behind the lines of the steps up to `step`; later ones are dropped. With step −1 it starts anew.
   /// @throws io_error if the file cannot be written
-  metrics_log(const std::filesystem::path& path, extent step) : path_(path.string()) {
+  metrics_log(const std::filesystem::path& path, index_t step) : path_(path.string()) {
     write_text_file(path, step < 0 ? std::string() : metrics_until(path, step));
     file_.open(path, std::ios::binary | std::ios::app);
     if (!file_) refuse_call(path_, "open");

@@ -20,15 +20,15 @@ namespace iapt {
 
 /// How a run goes.
 struct train_options {
-  extent epochs = 1;              ///< times each example is seen
-  extent batch = 8;               ///< sequences in a step
+  index_t epochs = 1;             ///< times each example is seen
+  index_t batch = 8;              ///< sequences in a step
   batch_limits micro_batch = {};  ///< what goes through the model at once; gradients of the pieces are added up
   std::uint64_t seed = 0;         ///< of the order of the examples
   adamw_options optimizer = {};   ///< learning rates, weight decay, clipping
   decay shape = decay::linear;    ///< of the learning rate, after the warm-up
   double warm_up = 0.06;          ///< fraction of all steps in which the learning rate rises
-  extent eval_every = 0;          ///< steps between evaluations; 0: only at the end of each epoch
-  extent patience = 0;            ///< evaluations without a better dev loss that end the run; 0: any number
+  index_t eval_every = 0;         ///< steps between evaluations; 0: only at the end of each epoch
+  index_t patience = 0;           ///< evaluations without a better dev loss that end the run; 0: any number
   batch_limits eval_batch = {.tokens = 2048,
                              .responses = 512};  ///< what goes through the model at once when evaluating
   bool bilevel = false;  ///< learn the coefficients on one half of the dev set; the other half stops the run
@@ -81,12 +81,12 @@ enum class train_end {
 /// What a run reached.
 struct train_result {
   train_end end = train_end::finished;       ///< why it ended
-  extent steps = 0;                          ///< steps done
-  extent tokens = 0;                         ///< tokens trained on, instructions included, in all steps
+  index_t steps = 0;                         ///< steps done
+  index_t tokens = 0;                        ///< tokens trained on, instructions included, in all steps
   double loss = 0;                           ///< of the last batch
   std::optional<double> dev_loss = {};       ///< of the last evaluation
   std::optional<double> best_dev_loss = {};  ///< the best, which out/best belongs to
-  extent best_step = 0;                      ///< step of the best
+  index_t best_step = 0;                     ///< step of the best
   double seconds = 0;                        ///< in training steps since this start, evaluations not counted
   double tokens_per_second = 0;              ///< in them
 };

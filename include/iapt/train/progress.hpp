@@ -20,8 +20,8 @@ namespace iapt {
 
 /// Where a run is.
 struct progress_state {
-  extent step = 0;                 ///< steps done
-  extent steps = 0;                ///< steps planned
+  index_t step = 0;                ///< steps done
+  index_t steps = 0;               ///< steps planned
   double loss = 0;                 ///< of the last batch, in nats per response token
   std::optional<double> dev_loss;  ///< of the last evaluation
   double tokens_per_second = 0;    ///< tokens trained on, in a second

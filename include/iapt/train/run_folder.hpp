@@ -33,7 +33,7 @@ inline std::optional<stored_run> run_to_resume(const std::filesystem::path& out,
   if (find_folder(checkpoint, checkpoint_files[0])) {
     if (resume) return read_run(checkpoint);
     if (overwrite) return {};
-    if (const extent step = read_run(checkpoint).at.step; step > 0)
+    if (const index_t step = read_run(checkpoint).at.step; step > 0)
       throw error(out.string() + ": holds a run that stands at step " + std::to_string(step) + "; resume it, " +
                   choices);
     return {};

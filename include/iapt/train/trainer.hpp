@@ -295,12 +295,12 @@ class trainer {
   batch_order order_;
   std::optional<batch_order> coefficient_order_;  // there is one in bi-level learning
   adamw<number, Backend> optimizer_;
-  extent steps_ = 0, saved_ = -1;
+  index_t steps_ = 0, saved_ = -1;
   schedule schedule_;
   run_position at_;
   metrics_log metrics_;
   double seconds_ = 0, coefficient_loss_ = 0, coefficient_norm_ = 0;
-  extent tokens_now_ = 0, steps_now_ = 0;
+  index_t tokens_now_ = 0, steps_now_ = 0;
 };
 
 }  // namespace iapt

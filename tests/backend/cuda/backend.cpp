@@ -16,7 +16,7 @@ namespace {
 struct stray_loop {
   using value_type = float;
   template <class V>
-  IAPT_DEVICE void operator()(extent, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
     row<float>{reinterpret_cast<float*>(16)}[j] = V(1);
   }
 };
@@ -25,7 +25,7 @@ struct stray_loop {
 
 TEST_CASE("memory that is not there, and what is there afterwards", "[backend]") {
   cuda_backend backend;
-  CHECK(message_of<device_error>([&] { backend.take<float>(extent(1) << 44); }).starts_with("cuda: out of memory: "));
+  CHECK(message_of<device_error>([&] { backend.take<float>(index_t(1) << 44); }).starts_with("cuda: out of memory: "));
   const auto x = from_host(backend, extents<1>{3}, std::vector<float>{1, 2, 3});
   CHECK(to_host(x) == std::vector<float>{1, 2, 3});
   CHECK(backend.bytes_in_use() == 64);
@@ -35,7 +35,7 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
   cuda_backend backend;
   std::vector<std::int32_t> numbers(9'000'000);
   std::iota(numbers.begin(), numbers.end(), 0);
-  const tensor<std::int32_t, 1, cuda_backend> x(backend, {extent(numbers.size())});
+  const tensor<std::int32_t, 1, cuda_backend> x(backend, {index_t(numbers.size())});
   upload(x, numbers);
   CHECK((to_host(x) == numbers));
   for (std::int32_t round = 0; round < 5; ++round) {
@@ -59,13 +59,13 @@ TEST_CASE("where kernels can wait for their turn themselves, their code does", "
 // Recorded, for work that is queued piece by piece has mostly ended when the next piece comes.
 TEST_CASE("products of few rows that follow each other have the bits of one at a time", "[backend]") {
 #if IAPT_SIMULATED_GPU
-  const extent n = 512;
+  const index_t n = 512;
   const std::uint64_t rounds = 3;
 #else
-  const extent n = 2560;
+  const index_t n = 2560;
   const std::uint64_t rounds = 30;
 #endif
-  const auto all_bits = [&](bool blocking, extent rows) {
+  const auto all_bits = [&](bool blocking, index_t rows) {
     cuda_backend backend({.blocking = blocking});
     const tensor<bfloat16, 2, cuda_backend> x(backend, {rows, n}), v(backend, {n, n}), w(backend, {n, n});
     const auto fill = [&](const auto& y, std::uint64_t seed) {
@@ -89,7 +89,7 @@ TEST_CASE("products of few rows that follow each other have the bits of one at a
     for (const auto& y : found) bits.push_back(to_host(y));
     return bits;
   };
-  for (const extent rows : {1, 3}) {
+  for (const index_t rows : {1, 3}) {
     CAPTURE(rows);
     const auto together = all_bits(false, rows), apart = all_bits(true, rows);
     for (std::size_t i = 0; i < apart.size(); ++i) {

@@ -45,9 +45,9 @@ TEST_CASE("what is not for cuDNN", "[backend][no_device]") {
 
 TEST_CASE("cuDNN knows a way on Hopper for all that it is asked for", "[backend][no_device]") {
   std::vector<head_layout> layouts{{32, 32, 128}, {9, 3, 64}};  // a 7B Llama's, SmolLM2's
-  for (extent size = 16; size <= 128; size += 16) layouts.push_back({8, 2, size});
+  for (index_t size = 16; size <= 128; size += 16) layouts.push_back({8, 2, size});
   for (const head_layout& layout : layouts)
-    for (const extent longest : {5, 512, 8192})
+    for (const index_t longest : {5, 512, 8192})
       for (const bool adjoint : {false, true}) {
         CAPTURE(layout.heads, layout.head_size, longest, adjoint);
         const std::string refusal = cudnn_attention::refusal(cudnn_shape::of(layout, longest, 8, adjoint), hopper, 90);

@@ -10,9 +10,9 @@ namespace iapt::test::backend_cuda_few_rows_product {
 // Addresses alone: nothing is computed.
 TEST_CASE("products stand side by side that do not read each other's results", "[backend]") {
   const std::vector<float> memory(1000);
-  const auto at = [&](extent place) { return matrix_ref<const float>{memory.data() + place, 10}; };
-  const auto result = [&](extent place) { return matrix_ref<float>{const_cast<float*>(memory.data()) + place, 10}; };
-  const extent x = 0, w = 100, q = 500, k = 520;
+  const auto at = [&](index_t place) { return matrix_ref<const float>{memory.data() + place, 10}; };
+  const auto result = [&](index_t place) { return matrix_ref<float>{const_cast<float*>(memory.data()) + place, 10}; };
+  const index_t x = 0, w = 100, q = 500, k = 520;
   products_side_by_side side_by_side;
   CHECK_FALSE(side_by_side.admit(0, at(x), 2, at(w), 10));  // there is none yet
   side_by_side.add(7, result(q), 2, false);

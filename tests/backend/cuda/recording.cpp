@@ -16,10 +16,10 @@ TEST_CASE("work that uploads, waits or allocates is not recorded, and the backen
   CHECK(message([&] {
           upload(x, std::vector<float>{1, 2, 3, 4});
         }) == "cuda: recorded work must not read from the host");
-  extent more = 0;
+  index_t more = 0;
   CHECK(message([&] {
           std::vector<tensor<float, 1, cuda_backend>> kept;
-          for (extent i = 0; i <= more; ++i) kept.emplace_back(backend, extents<1>{1000});
+          for (index_t i = 0; i <= more; ++i) kept.emplace_back(backend, extents<1>{1000});
           ++more;
         }) == "cuda: recorded work must not need more memory than it did before");
   CHECK(message([&] { to_host(x); }).find("not permitted when stream is capturing") != std::string::npos);

@@ -12,18 +12,18 @@ TEST_CASE("tiles cover every query of every head once", "[backend]") {
   const std::vector<attention_segment> segments{
       {.begin = 0, .count = 130}, {.begin = 130, .count = 0}, {.begin = 130, .count = 64}};
   for (const head_layout layout : {head_layout{9, 3, 8}, {6, 6, 8}, {20, 1, 8}, {130, 1, 8}}) {
-    std::set<std::array<extent, 3>> all;  // sequence, head, query
-    extent rows = 0;
+    std::set<std::array<index_t, 3>> all;  // sequence, head, query
+    index_t rows = 0;
     for (const attention_task& t : attention_tasks(layout, segments)) {
       CHECK(t.rows() <= attention_rows);
       rows += t.rows();
-      for (extent h = t.head; h < t.head + t.heads; ++h) {
+      for (index_t h = t.head; h < t.head + t.heads; ++h) {
         CHECK(h / (layout.heads / layout.kv_heads) == t.kv_head);
-        for (extent i = t.from; i < t.from + t.count; ++i) all.insert({t.segment, h, i});
+        for (index_t i = t.from; i < t.from + t.count; ++i) all.insert({t.segment, h, i});
       }
     }
     CHECK(rows == layout.heads * (130 + 64));
-    CHECK(extent(all.size()) == rows);
+    CHECK(index_t(all.size()) == rows);
     CHECK(all.count({0, layout.heads - 1, 129}) == 1);
   }
 }
@@ -38,8 +38,8 @@ TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, th
                             .prefix_count = 4,
                             .prefix_from = 90};
   attention_arrays<float> a{{2, 2, 8}, 1, keys, keys, keys, keys, keys, {}, keys, keys, nullptr, nullptr};
-  const auto blocks = [&](extent to) {
-    std::vector<std::array<extent, 4>> found;  // first row, rows, first query that sees the first key, step
+  const auto blocks = [&](index_t to) {
+    std::vector<std::array<index_t, 4>> found;  // first row, rows, first query that sees the first key, step
     for_each_key_block(a, attention_adjoints<float>{}, s, 1, to, [&](const key_block<float>& b) {
       found.push_back({(b.k - keys - 8) / 16, b.count, b.first, b.step});
       CHECK(b.k - keys == b.v - keys);
@@ -47,7 +47,7 @@ TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, th
     });
     return found;
   };
-  using rows = std::vector<std::array<extent, 4>>;
+  using rows = std::vector<std::array<index_t, 4>>;
   CHECK(blocks(64) == rows{{3, 64, 0, 0}, {67, 6, 0, 0}, {10, 64, 0, 1}});
   CHECK(blocks(90) == rows{{3, 64, 0, 0}, {67, 6, 0, 0}, {10, 64, 0, 1}, {74, 26, 64, 1}});
   CHECK(blocks(100) == rows{{3, 64, 0, 0}, {67, 6, 0, 0}, {5, 4, 90, 0}, {10, 64, 0, 1}, {74, 36, 64, 1}});

@@ -14,9 +14,9 @@ namespace {
 struct visiting_loop {
   using value_type = float;
   row<float> visits;
-  extent columns;
+  index_t columns;
   template <class V>
-  void operator()(extent r, lane<V> j) const {
+  void operator()(index_t r, lane<V> j) const {
     const lane<V> i{r * columns + j.at};
     visits[i] = visits(i) + V(1);
   }
@@ -27,7 +27,7 @@ struct visiting_kernel {
   std::set<std::thread::id>* threads;
   std::mutex* lock;
   template <class Group>
-  void operator()(Group, extent k) const {
+  void operator()(Group, index_t k) const {
     const std::lock_guard hold(*lock);
     ++visits->at(k), threads->insert(std::this_thread::get_id());
   }
@@ -37,7 +37,8 @@ struct visiting_kernel {
 
 TEST_CASE("a loop visits every number once, whatever its extents and threads", "[backend]") {
   for (int threads : {1, 2, 3})
-    for (const auto& [rows, columns] : {std::array<extent, 2>{0, 5}, {5, 0}, {1, 1}, {3, 2047}, {2, 2048}, {7, 5003}}) {
+    for (const auto& [rows, columns] :
+         {std::array<index_t, 2>{0, 5}, {5, 0}, {1, 1}, {3, 2047}, {2, 2048}, {7, 5003}}) {
       CAPTURE(threads, rows, columns);
       eigen_backend backend({.threads = threads});
       std::vector<float> visits(rows * columns);
@@ -48,7 +49,7 @@ TEST_CASE("a loop visits every number once, whatever its extents and threads", "
 
 TEST_CASE("a row kernel runs once for each row; small work stays on one thread", "[backend]") {
   eigen_backend backend({.threads = 2});
-  for (extent work : {1, 100000}) {
+  for (index_t work : {1, 100000}) {
     std::vector<int> visits(50);
     std::set<std::thread::id> threads;
     std::mutex lock;
@@ -88,7 +89,7 @@ TEST_CASE("copies and zeros", "[backend]") {
 
 TEST_CASE("memory is aligned for any vector", "[backend]") {
   eigen_backend backend;
-  for (extent n : {1, 7, 100, 12345}) {
+  for (index_t n : {1, 7, 100, 12345}) {
     float* p = backend.take<float>(n);
     CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
     backend.give(p, n);
@@ -98,7 +99,7 @@ TEST_CASE("memory is aligned for any vector", "[backend]") {
 #if !defined(__SANITIZE_ADDRESS__)  // which ends the program instead
 TEST_CASE("more memory than there is", "[backend]") {
   eigen_backend backend;
-  CHECK(message_of<device_error>([&] { backend.take<double>(extent(1) << 56); }) ==
+  CHECK(message_of<device_error>([&] { backend.take<double>(index_t(1) << 56); }) ==
         "eigen: out of memory: 549755813888 MiB more were wanted");
   CHECK(backend.bytes_in_use() == 0);
 }

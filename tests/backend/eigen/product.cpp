@@ -10,14 +10,14 @@ namespace {
 /// A stored matrix with unused numbers at the end of each row; what is outside must stay as it was.
 template <class T>
 struct padded {
-  static constexpr extent padding = 5;
-  extent columns;
+  static constexpr index_t padding = 5;
+  index_t columns;
   std::vector<T> numbers;
   padded(const host_array<2>& x, bool transposed) : columns(x.size(transposed ? 0 : 1)) {
-    const extent rows = x.size(transposed ? 1 : 0);
+    const index_t rows = x.size(transposed ? 1 : 0);
     numbers.assign(rows * (columns + padding), T(1e6));
-    for (extent i = 0; i < rows; ++i)
-      for (extent j = 0; j < columns; ++j) numbers[i * (columns + padding) + j] = T(transposed ? x(j, i) : x(i, j));
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t j = 0; j < columns; ++j) numbers[i * (columns + padding) + j] = T(transposed ? x(j, i) : x(i, j));
   }
   template <class U>
   matrix_ref<U> ref(bool transposed = false) {
@@ -26,15 +26,15 @@ struct padded {
 };
 
 template <class T, class Product>
-void check_product(extent m, extent n, extent k, bool left, bool right, Product product) {
+void check_product(index_t m, index_t n, index_t k, bool left, bool right, Product product) {
   CAPTURE(m, n, k, left, right);
   const host_array<2> x = random({m, k}, 1), w = random({k, n}, 2), start = random({m, n}, 3);
   padded<T> a(x, left), b(w, right);
   for (bool accumulate : {false, true}) {
     host_array<2> expected = accumulate ? start : host_array<2>({m, n});
-    for (extent i = 0; i < m; ++i)
-      for (extent j = 0; j < n; ++j)
-        for (extent l = 0; l < k; ++l) expected(i, j) += x(i, l) * w(l, j);
+    for (index_t i = 0; i < m; ++i)
+      for (index_t j = 0; j < n; ++j)
+        for (index_t l = 0; l < k; ++l) expected(i, j) += x(i, l) * w(l, j);
     padded<T> c(start, false);
     product(m, n, k, a.template ref<const T>(left), b.template ref<const T>(right), c.template ref<T>(), accumulate);
     const padded<T> right_answer(expected, false);
@@ -51,7 +51,7 @@ TEMPLATE_TEST_CASE("every product: all transposes, strides, stored and added", "
   eigen_backend one({.threads = 1}), two({.threads = 2});
   for (bool left : {false, true})
     for (bool right : {false, true})
-      for (const auto& [m, n, k] : {std::array<extent, 3>{1, 1, 1}, {3, 5, 7}, {4, 33, 17}, {66, 70, 75}}) {
+      for (const auto& [m, n, k] : {std::array<index_t, 3>{1, 1, 1}, {3, 5, 7}, {4, 33, 17}, {66, 70, 75}}) {
         check_product<T>(m, n, k, left, right, eigen_matmul<T>);
 #if defined(IAPT_ONEDNN)
         if constexpr (has_product_library<T>) check_product<T>(m, n, k, left, right, library_matmul);
@@ -63,24 +63,24 @@ TEMPLATE_TEST_CASE("every product: all transposes, strides, stored and added", "
 
 TEMPLATE_TEST_CASE("a few rows by dot products", "[backend]", float, double) {
   using T = TestType;
-  const auto in_two_parts = [](extent m, extent n, extent k, auto a, auto b, auto c, bool accumulate) {
+  const auto in_two_parts = [](index_t m, index_t n, index_t k, auto a, auto b, auto c, bool accumulate) {
     const dense_rows<T> rows{b.data, b.stride};
     dot_products<T>(m, 0, n / 2, k, a, rows, c, accumulate);
     dot_products<T>(m, n / 2, n, k, a, rows, c, accumulate);
   };
-  for (extent m : {1, 2, 3, 4, 5, 7, 8, 16})
-    for (extent k : {1, 15, 16, 17, 32, 50, 67}) check_product<T>(m, 9, k, false, true, in_two_parts);
+  for (index_t m : {1, 2, 3, 4, 5, 7, 8, 16})
+    for (index_t k : {1, 15, 16, 17, 32, 50, 67}) check_product<T>(m, 9, k, false, true, in_two_parts);
 }
 
 TEMPLATE_TEST_CASE("a row's dot products do not depend on the rows beside it", "[backend]", float, double) {
   using T = TestType;
-  const extent m = 7, n = 9, k = 67;
+  const index_t m = 7, n = 9, k = 67;
   std::vector<T> a(m * k), b(n * k), together(m * n), alone(m * n);
   random_stream random(1);
   for (auto* numbers : {&a, &b})
     for (T& x : *numbers) x = T(random.normal());
   dot_products<T>(m, 0, n, k, {a.data(), k}, dense_rows<T>{b.data(), k}, {together.data(), n}, false);
-  for (extent i = 0; i < m; ++i)
+  for (index_t i = 0; i < m; ++i)
     dot_products<T>(1, 0, n, k, {a.data() + i * k, k}, dense_rows<T>{b.data(), k}, {alone.data() + i * n, n}, false);
   CHECK(together == alone);
 }
@@ -90,14 +90,14 @@ TEMPLATE_TEST_CASE("a few rows of quantised weights: the bits of the expanded on
   eigen_backend backend({.threads = 2});
   for (dtype type : quantised_types) {
     CAPTURE(name_of(type));
-    const extent n = 11, k = 512;
+    const index_t n = 11, k = 512;
     const auto bytes = random_rows(type, n, k);
     const quantised_rows w{bytes.data(), type, k};
     std::vector<T> a(16 * k), expanded(n * k), y(16 * n), expected(16 * n);
     random_stream random(1);
     for (T& x : a) x = T(random.normal());
     backend.expand<T>(w, nullptr, n, expanded.data());
-    for (extent m : {1, 2, 3, 4, 7, 16}) {
+    for (index_t m : {1, 2, 3, 4, 7, 16}) {
       backend.matmul<T>(m, n, k, {a.data(), k}, {expanded.data(), k, true}, {expected.data(), n}, false);
       backend.matmul_quantised<T>(m, n, {a.data(), k}, w, {y.data(), n});
       CHECK(y == expected);

@@ -20,10 +20,10 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
   CHECK(plan.partial_rows() == (3 + 1 + 2) * 2 * 16);
   std::vector<int> own(92), soft(29);
   const auto tiles = plan.template tiles<float>({}, {}, nullptr);
-  for (extent k = 0; k < plan.key_tiles(); ++k) {
+  for (index_t k = 0; k < plan.key_tiles(); ++k) {
     const attention_key_tile& t = tiles.keys[k];
     CHECK(t.count <= 8);
-    for (extent j = t.begin; j < t.begin + t.count; ++j) {
+    for (index_t j = t.begin; j < t.begin + t.count; ++j) {
       ++(t.soft ? soft : own)[std::size_t(j)];
       if (!t.soft) continue;
       std::vector<std::int32_t> expected;
@@ -50,7 +50,7 @@ TEST_CASE("a fused kernel takes sequences of more than four rows, and tiles what
   CHECK(fused.count == 3);
   CHECK(fused.longest == 8);
   CHECK(fused.rows == 24);
-  const auto numbers = [](const std::int32_t* p, extent n) { return std::vector<std::int32_t>(p, p + n); };
+  const auto numbers = [](const std::int32_t* p, index_t n) { return std::vector<std::int32_t>(p, p + n); };
   CHECK(numbers(fused.lengths, 3) == std::vector<std::int32_t>{5, 8, 6});
   CHECK(numbers(fused.query_offsets, 4) == std::vector<std::int32_t>{4 * 32, 10 * 32, 18 * 32, 24 * 32});
   CHECK(numbers(fused.key_offsets, 4) == std::vector<std::int32_t>{4 * 16, 10 * 16, 18 * 16, 24 * 16});
@@ -64,8 +64,8 @@ TEST_CASE("a fused kernel takes sequences of more than four rows, and tiles what
   CHECK(plan.query_tiles() == 2 * (2 + 0 + 1 + 3 + 5));
   std::vector<int> own(33), soft(2);
   const auto tiles = plan.template tiles<float>({}, {}, nullptr);
-  for (extent k = 0; k < plan.key_tiles(); ++k)
-    for (extent j = tiles.keys[k].begin; j < tiles.keys[k].begin + tiles.keys[k].count; ++j)
+  for (index_t k = 0; k < plan.key_tiles(); ++k)
+    for (index_t j = tiles.keys[k].begin; j < tiles.keys[k].begin + tiles.keys[k].count; ++j)
       ++(tiles.keys[k].soft ? soft : own)[std::size_t(j)];
   for (int j = 0; j < 33; ++j) CHECK(own[std::size_t(j)] == (j < 4 || j >= 24 ? 2 : 0));  // of each key/value head
   CHECK(soft == std::vector<int>{2, 2});

@@ -24,9 +24,9 @@ int thread_number() {
 struct count_loop {
   using value_type = float;
   row<float> visits;
-  extent columns;
+  index_t columns;
   template <class V>
-  void operator()(extent r, lane<V> j) const {
+  void operator()(index_t r, lane<V> j) const {
     j.at += r * columns;
     visits[j] = visits(j) + V(1);
   }
@@ -36,9 +36,9 @@ struct scratch_kernel {
   using value_type = double;
   double* y;
   std::pair<int, double*>* where;  // thread and memory
-  extent scratch() const { return 100; }
+  index_t scratch() const { return 100; }
   template <class Group>
-  void operator()(Group group, extent k) const {
+  void operator()(Group group, index_t k) const {
     group.each_one(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
     const double s = group.sum(100, [&](auto j) { return row<double>{group.scratch}(j); });
     group.once([&] { y[k] = s, where[k] = {thread_number(), group.scratch}; });
@@ -49,7 +49,8 @@ struct scratch_kernel {
 
 TEST_CASE("a grid visits every place once", "[backend]") {
   test_backend backend = with_threads(3);
-  for (const auto& [rows, columns] : {std::pair<extent, extent>{1, 1}, {7, 13}, {1, 5000}, {300, 1}, {0, 5}, {5, 0}}) {
+  for (const auto& [rows, columns] :
+       {std::pair<index_t, index_t>{1, 1}, {7, 13}, {1, 5000}, {300, 1}, {0, 5}, {5, 0}}) {
     CAPTURE(rows, columns);
     std::vector<float> visits(std::size_t(rows * columns));
     backend.grid(rows, columns, count_loop{{visits.data()}, columns});
@@ -64,7 +65,7 @@ TEST_CASE("every thread's groups have scratch memory of their own", "[backend]")
     std::vector<std::pair<int, double*>> where(1000);
     backend.groups(1000, 100, scratch_kernel{y.data(), where.data()});
     std::map<int, double*> memory(where.begin(), where.end());
-    for (extent k = 0; k < 1000; ++k) {
+    for (index_t k = 0; k < 1000; ++k) {
       CHECK(y[k] == 4950 + 100.0 * double(k));
       for (const auto& [thread, place] : memory)
         CHECK((thread == where[k].first ? place == where[k].second : std::abs(place - where[k].second) >= 100));

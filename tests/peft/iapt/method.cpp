@@ -29,26 +29,26 @@ matrix rows_of(Context& ctx, const matrix& x, std::vector<std::int32_t> which) {
 template <class Context, class Method>
 matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const Method& method) {
   const packed_sequence s = batch.sequences[0];
-  const extent P = method.soft_tokens(), N = s.count;
+  const index_t P = method.soft_tokens(), N = s.count;
   const bool late = method.where() == placement::late;
-  const extent at = late ? s.instruction - 1 : 0;
+  const index_t at = late ? s.instruction - 1 : 0;
   const row_span read{0, late ? s.instruction - 1 : s.instruction};
-  std::vector<extent> positions(N + P);
-  for (extent i = 0; i < N + P; ++i) positions[i] = i;
+  std::vector<index_t> positions(N + P);
+  for (index_t i = 0; i < N + P; ++i) positions[i] = i;
   const auto turns = rotary_turns<double>(lm.backend(), rotary_frequencies(6, lm.config.rope), positions);
   const attention_view<double, test_backend> view{{{.begin = 0, .count = N + P}}, turns, {}, {}};
   std::vector<std::int32_t> kept;
-  for (extent i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
+  for (index_t i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
   matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(lm.backend(), batch.tokens)));
-  for (extent l = 0; l < lm.config.layers; ++l) {
+  for (index_t l = 0; l < lm.config.layers; ++l) {
     const auto& g = method.generators[l];
     const auto z = g.summary(ctx, lm.layers[l].attention_norm(ctx, x), {read}, P);
     auto prompts = ctx(matmul(g.activation(ctx, z), g.output.up));
     if (g.output.base) prompts = ctx(prompts + g.output.base);
     // One matrix with the rows of x and the prompts in place: products with matrices of zeros and ones.
     std::vector<double> put(std::size_t((N + P) * N)), soft(std::size_t((N + P) * P));
-    for (extent i = 0; i < N; ++i) put[std::size_t(kept[i] * N + i)] = 1;
-    for (extent p = 0; p < P; ++p) soft[std::size_t((at + p) * P + p)] = 1;
+    for (index_t i = 0; i < N; ++i) put[std::size_t(kept[i] * N + i)] = 1;
+    for (index_t p = 0; p < P; ++p) soft[std::size_t((at + p) * P + p)] = 1;
     const auto a = from_host(lm.backend(), extents<2>{N + P, N}, put);
     const auto b = from_host(lm.backend(), extents<2>{N + P, P}, soft);
     const matrix joined = ctx(matmul(a, x) + matmul(b, prompts));
@@ -105,7 +105,7 @@ TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generato
   const packed_batch batch = two_sequences();
   const row_numbers<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
-    for (const extent share : {1, 2}) {
+    for (const index_t share : {1, 2}) {
       auto method = moved<TestType>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .share = share});
       const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
       for (auto& p : method.parameters())
@@ -173,7 +173,7 @@ TEST_CASE("parameters are counted as published", "[peft]") {
   STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4, 1, true) == 84'451'712);
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  for (const extent share : {1, 2, 3})
+  for (const index_t share : {1, 2, 3})
     for (const prompt_start start : {prompt_start::text, prompt_start::random}) {
       auto method = moved<hidden_generator<double, test_backend>>(
           lm, {.soft_tokens = 3, .bottleneck = 5, .start = start, .share = share});

@@ -19,28 +19,28 @@ namespace {
 
 /// One head of one sequence.
 struct head {
-  extent rows, size,  // S, E
-      query_stride,   // from a row of q, y, dq to the next
-      key_stride,     // from a row of k, v, dk to the next
-      sum_stride;     // from a row's log_sum to the next
+  index_t rows, size,  // S, E
+      query_stride,    // from a row of q, y, dq to the next
+      key_stride,      // from a row of k, v, dk to the next
+      sum_stride;      // from a row's log_sum to the next
   const bfloat16 *q, *k, *v;
   bfloat16* y;
   float* log_sum;
 
-  double score(extent i, extent j) const {
+  double score(index_t i, index_t j) const {
     double s = 0;
-    for (extent e = 0; e < size; ++e) s += double(q[i * query_stride + e]) * double(k[j * key_stride + e]);
+    for (index_t e = 0; e < size; ++e) s += double(q[i * query_stride + e]) * double(k[j * key_stride + e]);
     return s / std::sqrt(double(size));
   }
   void forward() const {
     std::vector<double> weights(rows);
-    for (extent i = 0; i < rows; ++i) {
+    for (index_t i = 0; i < rows; ++i) {
       double most = -INFINITY, all = 0;
-      for (extent j = 0; j <= i; ++j) most = std::max(most, weights[j] = score(i, j));
-      for (extent j = 0; j <= i; ++j) all += weights[j] = std::exp(weights[j] - most);
-      for (extent e = 0; e < size; ++e) {
+      for (index_t j = 0; j <= i; ++j) most = std::max(most, weights[j] = score(i, j));
+      for (index_t j = 0; j <= i; ++j) all += weights[j] = std::exp(weights[j] - most);
+      for (index_t e = 0; e < size; ++e) {
         double sum = 0;
-        for (extent j = 0; j <= i; ++j) sum += weights[j] * double(v[j * key_stride + e]);
+        for (index_t j = 0; j <= i; ++j) sum += weights[j] * double(v[j * key_stride + e]);
         y[i * query_stride + e] = bfloat16(float(sum / all));
       }
       log_sum[i * sum_stride] = float(most + std::log(all));
@@ -48,30 +48,30 @@ struct head {
   }
   // Adds to dk and dv, which query heads share; (S, E) both.
   void adjoint(const bfloat16* dy, bfloat16* dq, std::vector<double>& dk, std::vector<double>& dv) const {
-    for (extent i = 0; i < rows; ++i) {
+    for (index_t i = 0; i < rows; ++i) {
       double delta = 0;
-      for (extent e = 0; e < size; ++e) delta += double(dy[i * query_stride + e]) * double(y[i * query_stride + e]);
+      for (index_t e = 0; e < size; ++e) delta += double(dy[i * query_stride + e]) * double(y[i * query_stride + e]);
       std::vector<double> own(size);
-      for (extent j = 0; j <= i; ++j) {
+      for (index_t j = 0; j <= i; ++j) {
         const double weight = std::exp(score(i, j) - double(log_sum[i * sum_stride]));
         double along = 0;
-        for (extent e = 0; e < size; ++e) along += double(dy[i * query_stride + e]) * double(v[j * key_stride + e]);
+        for (index_t e = 0; e < size; ++e) along += double(dy[i * query_stride + e]) * double(v[j * key_stride + e]);
         const double dscore = weight * (along - delta) / std::sqrt(double(size));
-        for (extent e = 0; e < size; ++e) {
+        for (index_t e = 0; e < size; ++e) {
           own[e] += dscore * double(k[j * key_stride + e]);
           dk[j * size + e] += dscore * double(q[i * query_stride + e]);
           dv[j * size + e] += weight * double(dy[i * query_stride + e]);
         }
       }
-      for (extent e = 0; e < size; ++e) dq[i * query_stride + e] = bfloat16(float(own[e]));
+      for (index_t e = 0; e < size; ++e) dq[i * query_stride + e] = bfloat16(float(own[e]));
     }
   }
 };
 /// Query head h of the shape, counted from its first, in a sequence.
-head head_of(const cudnn_shape& shape, const fused_sequences& s, extent sequence, extent h, extent kv_head,
+head head_of(const cudnn_shape& shape, const fused_sequences& s, index_t sequence, index_t h, index_t kv_head,
              const attention_arrays<bfloat16>& a) {
   const head_layout& all = shape.layout;
-  const extent shared = all.heads / all.kv_heads, query = kv_head * shared + h, key = kv_head + h / shared;
+  const index_t shared = all.heads / all.kv_heads, query = kv_head * shared + h, key = kv_head + h / shared;
   return {s.lengths[sequence],
           all.head_size,
           all.heads * all.head_size,
@@ -94,22 +94,22 @@ struct cudnn_attention::state {
   void queue(const cudnn_shape& shape, const fused_sequences& s, const void* workspace,
              const attention_arrays<bfloat16>& a, std::function<void()> work) const {
     test::simulated_gpu& device = test::simulated_gpu::here();
-    const auto there = [&](const auto* p, extent n) { return device.owns(p, std::size_t(n) * sizeof *p); };
-    const extent queries = s.rows * a.layout.heads, keys = s.rows * a.layout.kv_heads, size = a.layout.head_size;
-    const extent ends = shape.sequences + 1;
+    const auto there = [&](const auto* p, index_t n) { return device.owns(p, std::size_t(n) * sizeof *p); };
+    const index_t queries = s.rows * a.layout.heads, keys = s.rows * a.layout.kv_heads, size = a.layout.head_size;
+    const index_t ends = shape.sequences + 1;
     if (!there(s.lengths, shape.sequences) || !there(s.query_offsets, ends) || !there(s.key_offsets, ends) ||
         !there(s.sum_offsets, ends) || !there(a.q, queries * size) || !there(a.y, queries * size) ||
         !there(a.k, keys * size) || !there(a.v, keys * size) || !there(a.log_sum, queries) ||
         !there(static_cast<const std::byte*>(workspace), workspace_of(shape)))
       throw device_error("cuda: cuDNN: an array is not on the device");
     const cudaError_t status = device.queue(on.stream(), [=] {
-      for (extent i = 0; i < shape.sequences; ++i)
+      for (index_t i = 0; i < shape.sequences; ++i)
         if (s.lengths[i] > shape.longest) test::simulated_gpu::refuse("a sequence is longer than cuDNN was told");
       work();
     });
     if (status != cudaSuccess) on.fail("cuDNN: attention", cudaGetErrorString(status));
   }
-  static extent workspace_of(const cudnn_shape& shape) {
+  static index_t workspace_of(const cudnn_shape& shape) {
     return shape.adjoint ? shape.sequences * shape.heads() * shape.longest * shape.longest * 2 : 0;
   }
 };
@@ -123,29 +123,29 @@ cudnn_attention::~cudnn_attention() {
 std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   return std::size_t(state::workspace_of(shape));
 }
-void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays) {
   state_->queue(shape, sequences, workspace, arrays, [=] {
-    for (extent s = 0; s < shape.sequences; ++s)
-      for (extent h = 0; h < shape.heads(); ++h) head_of(shape, sequences, s, h, kv_head, arrays).forward();
+    for (index_t s = 0; s < shape.sequences; ++s)
+      for (index_t h = 0; h < shape.heads(); ++h) head_of(shape, sequences, s, h, kv_head, arrays).forward();
   });
 }
-void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays,
                               const attention_adjoints<bfloat16>& adjoints) {
   state_->queue(shape, sequences, workspace, arrays, [=] {
-    const extent shared = shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
-    for (extent s = 0; s < shape.sequences; ++s)
-      for (extent g = 0; g < shape.kv_heads; ++g) {
-        const extent rows = sequences.lengths[s], key = sequences.key_offsets[s] + (kv_head + g) * size;
+    const index_t shared = shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
+    for (index_t s = 0; s < shape.sequences; ++s)
+      for (index_t g = 0; g < shape.kv_heads; ++g) {
+        const index_t rows = sequences.lengths[s], key = sequences.key_offsets[s] + (kv_head + g) * size;
         std::vector<double> dk(rows * size), dv(rows * size);
-        for (extent h = g * shared; h < (g + 1) * shared; ++h) {
-          const extent query = sequences.query_offsets[s] + (kv_head * shared + h) * size;
+        for (index_t h = g * shared; h < (g + 1) * shared; ++h) {
+          const index_t query = sequences.query_offsets[s] + (kv_head * shared + h) * size;
           head_of(shape, sequences, s, h, kv_head, arrays).adjoint(adjoints.dy + query, adjoints.dq + query, dk, dv);
         }
-        for (extent j = 0; j < rows; ++j)
-          for (extent e = 0; e < size; ++e) {
-            const extent at = key + j * shape.layout.kv_heads * size + e;
+        for (index_t j = 0; j < rows; ++j)
+          for (index_t e = 0; e < size; ++e) {
+            const index_t at = key + j * shape.layout.kv_heads * size + e;
             adjoints.dk[at] = bfloat16(float(dk[j * size + e])), adjoints.dv[at] = bfloat16(float(dv[j * size + e]));
           }
       }

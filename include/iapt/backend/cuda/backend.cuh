@@ -58,21 +58,21 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   ~cuda_backend() { trim(); }
 
   /// Shared memory that a block may ask for, less what its reductions take.
-  extent scratch_bytes() const { return shared_bytes() - reduction_bytes; }
+  index_t scratch_bytes() const { return shared_bytes() - reduction_bytes; }
 
   /// Uninitialised memory for n numbers.
   /// @throws device_error if there is none
   template <class T>
-  T* take(extent n) {
+  T* take(index_t n) {
     const std::lock_guard lock(mutex_);
     if (!recording_) return memory_pool::take<T>(n);
-    void* const p = recording_->take(n * extent(sizeof(T)), !capturing_);
+    void* const p = recording_->take(n * index_t(sizeof(T)), !capturing_);
     recorded_.emplace(p, recording_);
     return static_cast<T*>(p);
   }
   /// Takes memory back; `n` as it was asked for.
   template <class T>
-  void give(T* p, extent n) {
+  void give(T* p, index_t n) {
     const std::lock_guard lock(mutex_);
     const auto found = recorded_.empty() ? recorded_.end() : recorded_.find(p);
     if (found == recorded_.end()) return memory_pool::give(p, n);
@@ -102,13 +102,13 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
 
   /// to[i] = from[i]; both on the device.
   template <class T>
-  void copy(T* to, const T* from, extent n) {
+  void copy(T* to, const T* from, index_t n) {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream()), "copy");
     queued("copy");
   }
   /// From the host, which does not wait.
   template <class T>
-  void upload(T* to, const T* from, extent n) {
+  void upload(T* to, const T* from, index_t n) {
     if (capturing_) throw device_error("cuda: recorded work must not read from the host");
     staging_.upload(to, from, n * sizeof(T));
     queued("upload");
@@ -116,13 +116,13 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   /// To the host, which waits for it and all that was queued before.
   /// @throws device_error if anything that was queued has failed
   template <class T>
-  void download(T* to, const T* from, extent n) {
+  void download(T* to, const T* from, index_t n) {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream()), "download");
     wait("download");
   }
   /// p[i] = 0.
   template <class T>
-  void zero(T* p, extent n) {
+  void zero(T* p, index_t n) {
     check(cudaMemsetAsync(p, 0, n * sizeof(T), stream()), "zero");
     queued("zero");
   }
@@ -173,7 +173,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
-  void groups(extent n, extent, const F& f) {
+  void groups(index_t n, index_t, const F& f) {
     if (n == 0) return;
     if (n > INT32_MAX)
       throw device_error("cuda: " + readable_name(typeid(F).name()) + ": too many groups for a launch");
@@ -188,7 +188,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>
-  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  void matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
     if (m == 0 || n == 0) return;
     if constexpr (std::same_as<T, bfloat16>)
@@ -203,7 +203,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   /// c (m, n) = addend (m, n) + a (m, k) · b (k, n); if it is to be rounded but once, of bfloat16 in float first:
   /// cuBLASLt rounds a product before it adds what is there.
   template <class T>
-  void add_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c,
+  void add_product(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c,
                    bool once) {
     if (m == 0 || n == 0) return;
     if (k == 0) return copy(c, addend, m * n);
@@ -258,13 +258,13 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
   template <class T>
-  static bool is_of_few_rows(extent m, extent k, matrix_ref<const T> a, matrix_ref<const T> b) {
+  static bool is_of_few_rows(index_t m, index_t k, matrix_ref<const T> a, matrix_ref<const T> b) {
     using V = bundle_of<T>;
     return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
            b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
   }
   template <class T>
-  void few_rows_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
+  void few_rows_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
                        matrix_ref<const T> addend, matrix_ref<T> c) {
     const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
     const auto run = [&]<int Rows>(std::integral_constant<int, Rows>) {

@@ -18,27 +18,27 @@ namespace iapt {
 /// What cuDNN compiles a kernel for, which takes seconds. So there are few of them: sequences are done in parts of
 /// 1, 2, 4, 8..., and are as long as the next power of two.
 struct cudnn_shape {
-  extent sequences,    ///< how many there are, B
+  index_t sequences,   ///< how many there are, B
       longest,         ///< rows of a sequence at most, S
       kv_heads;        ///< key/value heads that are done, with the query heads that share them
   head_layout layout;  ///< of the rows in memory
   bool adjoint;        ///< the adjoint, or the forward
   /// Query heads that are done, H.
-  extent heads() const { return kv_heads * layout.heads / layout.kv_heads; }
+  index_t heads() const { return kv_heads * layout.heads / layout.kv_heads; }
   /// Rows of the longest sequence that is worth the memory: 2 GiB for the adjoint of one key/value head.
-  static extent most_rows(const head_layout& layout) {
-    extent rows = 128;
-    while (layout.heads / layout.kv_heads * (4 * rows * rows) * 2 <= extent(1) << 31) rows *= 2;
+  static index_t most_rows(const head_layout& layout) {
+    index_t rows = 128;
+    while (layout.heads / layout.kv_heads * (4 * rows * rows) * 2 <= index_t(1) << 31) rows *= 2;
     return rows;
   }
   /// As many of `count` sequences as fit, or as many heads of one: for its fixed order the adjoint keeps B·H·S²
   /// numbers, beside a few for each row.
-  static cudnn_shape of(const head_layout& layout, extent longest, extent count, bool adjoint) {
-    constexpr extent most = extent(1) << 28;  // bytes
+  static cudnn_shape of(const head_layout& layout, index_t longest, index_t count, bool adjoint) {
+    constexpr index_t most = index_t(1) << 28;  // bytes
     cudnn_shape shape{1, 128, layout.kv_heads, layout, adjoint};
     while (shape.longest < longest) shape.longest *= 2;
-    const extent head = adjoint ? shape.longest * shape.longest * 2 : 0;
-    for (extent parts = 2; parts <= layout.kv_heads && shape.heads() * head > most; ++parts)
+    const index_t head = adjoint ? shape.longest * shape.longest * 2 : 0;
+    for (index_t parts = 2; parts <= layout.kv_heads && shape.heads() * head > most; ++parts)
       if (layout.kv_heads % parts == 0) shape.kv_heads = layout.kv_heads / parts;
     while (shape.sequences * 2 <= count && shape.sequences * 2 * shape.heads() * head <= most) shape.sequences *= 2;
     return shape;
@@ -67,11 +67,11 @@ class cudnn_attention {
   std::size_t workspace_bytes(const cudnn_shape& shape);
   /// y and log_sum of the shape's number of sequences and heads, from `kv_head` on.
   /// @throws device_error if cuDNN fails
-  void forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void* workspace,
+  void forward(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays);
   /// dq, dk and dv of the same, which are written over.
   /// @throws device_error if cuDNN fails
-  void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head, void* workspace,
+  void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints);
   /// Why cuDNN knows no way on a device that need not be here; empty if it does. The device is cuDNN's own description
   /// in JSON, and its compute capability (90 for Hopper).

@@ -54,7 +54,7 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
   graph.set_io_data_type(fe::DataType_t::BFLOAT16)
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
-  const auto integers = [&](tensor_number number, extent count) {
+  const auto integers = [&](tensor_number number, index_t count) {
     return graph.tensor(fe::graph::Tensor_attributes()
                             .set_uid(number)
                             .set_dim({count, 1, 1, 1})
@@ -66,14 +66,14 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
   const auto query_at = integers(query_offsets, s.sequences + 1), key_at = integers(key_offsets, s.sequences + 1),
              sum_at = integers(sum_offsets, s.sequences + 1);
   // (B, heads, S, size) with the strides of packed rows, which have `all` heads.
-  const auto packed = [&](auto& x, tensor_number number, extent heads, extent all, extent size,
+  const auto packed = [&](auto& x, tensor_number number, index_t heads, index_t all, index_t size,
                           const tensor_attributes& offsets) {
     x.set_uid(number)
         .set_dim({s.sequences, heads, s.longest, size})
         .set_stride({s.longest * all * size, size, all * size, 1})
         .set_ragged_offset(offsets);
   };
-  const extent size = s.layout.head_size;
+  const index_t size = s.layout.head_size;
   const auto queries = [&](auto& x, tensor_number number) {
     packed(x, number, s.heads(), s.layout.heads, size, query_at);
   };
@@ -135,11 +135,11 @@ struct cudnn_attention::state {
   }
   /// One run; `adjoints` for the adjoint alone.
   /// @throws device_error if cuDNN fails
-  void run(const cudnn_shape& shape, const fused_sequences& s, extent kv_head, void* workspace,
+  void run(const cudnn_shape& shape, const fused_sequences& s, index_t kv_head, void* workspace,
            const attention_arrays<bfloat16>& a, const attention_adjoints<bfloat16>* adjoints) {
     using namespace cudnn_detail;
-    const extent head = kv_head * shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
-    const auto at = [](const auto* p, extent n) { return const_cast<void*>(static_cast<const void*>(p + n)); };
+    const index_t head = kv_head * shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
+    const auto at = [](const auto* p, index_t n) { return const_cast<void*>(static_cast<const void*>(p + n)); };
     std::unordered_map<std::int64_t, void*> places{
         {lengths, at(s.lengths, 0)},         {query_offsets, at(s.query_offsets, 0)},
         {key_offsets, at(s.key_offsets, 0)}, {sum_offsets, at(s.sum_offsets, 0)},
@@ -185,12 +185,12 @@ std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
   return state_->workspaces.emplace(shape, std::size_t(bytes)).first->second;
 }
 
-void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays) {
   state_->run(shape, sequences, kv_head, workspace, arrays, nullptr);
 }
 
-void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, extent kv_head,
+void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays,
                               const attention_adjoints<bfloat16>& adjoints) {
   state_->run(shape, sequences, kv_head, workspace, arrays, &adjoints);

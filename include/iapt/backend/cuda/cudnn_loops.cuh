@@ -19,7 +19,7 @@ class cudnn_loops : public thrust_loops<Self> {
  public:
   /// Rows of the longest sequence that cuDNN's attention is for; 0 for numbers and heads that it is not for.
   template <class T>
-  extent most_fused_rows(const head_layout& layout) const {
+  index_t most_fused_rows(const head_layout& layout) const {
     const bool wanted = std::same_as<T, bfloat16> && self().options().fused_attention;
     return wanted && cudnn_attention::knows(layout, self().capability()) ? cudnn_shape::most_rows(layout) : 0;
   }
@@ -35,8 +35,8 @@ class cudnn_loops : public thrust_loops<Self> {
                                const fused_sequences& sequences) {
     if constexpr (std::same_as<T, bfloat16>) {
       if (!adjoints.dq && !adjoints.dk && !adjoints.dv) return;
-      const extent queries = sequences.rows * arrays.layout.heads * arrays.layout.head_size;
-      const extent keys = sequences.rows * arrays.layout.kv_heads * arrays.layout.head_size;
+      const index_t queries = sequences.rows * arrays.layout.heads * arrays.layout.head_size;
+      const index_t keys = sequences.rows * arrays.layout.kv_heads * arrays.layout.head_size;
       const overwritten dq(self(), adjoints.dq, queries, adjoints.zeros), dk(self(), adjoints.dk, keys, adjoints.zeros),
           dv(self(), adjoints.dv, keys, adjoints.zeros);
       each_part(arrays.layout, sequences, true,
@@ -52,7 +52,7 @@ class cudnn_loops : public thrust_loops<Self> {
     Self& backend;
     bfloat16* const wanted;
     std::optional<buffer<bfloat16, Self>> own;
-    overwritten(Self& b, bfloat16*& p, extent n, bool zeros) : backend(b), wanted(p) {
+    overwritten(Self& b, bfloat16*& p, index_t n, bool zeros) : backend(b), wanted(p) {
       if (p && zeros) return;
       own.emplace(backend, n);
       p = own->write();
@@ -67,10 +67,10 @@ class cudnn_loops : public thrust_loops<Self> {
   template <class F>
   void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
     if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(self());
-    for (extent done = 0; done < sequences.count;) {
+    for (index_t done = 0; done < sequences.count;) {
       const auto shape = cudnn_shape::of(layout, sequences.longest, sequences.count - done, adjoint);
-      buffer<std::uint8_t, Self> workspace(self(), extent(cudnn_->workspace_bytes(shape)));
-      for (extent kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads) {
+      buffer<std::uint8_t, Self> workspace(self(), index_t(cudnn_->workspace_bytes(shape)));
+      for (index_t kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads) {
         f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
         self().queued("fused attention");
       }

@@ -40,7 +40,7 @@ class cuda_device {
   /// Its compute capability; 90 for Hopper.
   int capability() const { return properties_.major * 10 + properties_.minor; }
   /// Shared memory that a block may have, in bytes.
-  extent shared_bytes() const { return extent(properties_.sharedMemPerBlockOptin); }
+  index_t shared_bytes() const { return index_t(properties_.sharedMemPerBlockOptin); }
   /// The stream that everything is queued in. Who queues work of their own there says so (queued()).
   cudaStream_t stream() const { return stream_.get(); }
   /// Makes it the current device of the thread that calls, which is to use it in place of the one that opened it. A

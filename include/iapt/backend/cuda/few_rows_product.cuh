@@ -23,7 +23,7 @@ struct few_rows_product {
       blocks = Rows == 1 ? 8 : 4,           ///< that a multiprocessor has room for
       outputs = 4,                          ///< columns that a block computes together, with each number of a read once
       ahead = 2;                            ///< bundles that a thread reads of each row before it uses the first
-  static constexpr extent early = 512;      ///< numbers of each column's weights that are asked for before its turn
+  static constexpr index_t early = 512;     ///< numbers of each column's weights that are asked for before its turn
   static constexpr bool takes_turn = true;  ///< waits for the kernel ahead itself
   using value_type = T;                     ///< type of one number
   using C = compute_type<T>;                ///< what it is summed in
@@ -32,7 +32,7 @@ struct few_rows_product {
       w,                                    ///< right side, as it is stored
       addend;                               ///< what the product is added to (M, N), or nothing
   matrix_ref<T> c;                          ///< result
-  extent rows,                              ///< M, at most `Rows`
+  index_t rows,                             ///< M, at most `Rows`
       columns,                              ///< N
       inner;                                ///< K
   bool beside;                              ///< whether the kernel ahead is another of these, and none of those that
@@ -46,11 +46,11 @@ struct few_rows_product {
   };
   /// Columns k·outputs, ….
   template <class Group>
-  __device__ __forceinline__ void operator()(Group group, extent k) const {
+  __device__ __forceinline__ void operator()(Group group, index_t k) const {
     const T *left[Rows], *right[outputs];  // what is not there is computed as well, and thrown away
     unrolled<Rows>([&](int i) { left[i] = a.data + (i < rows ? i : 0) * a.stride; });
     unrolled<outputs>([&](int o) {
-      const extent n = k * outputs + o;
+      const index_t n = k * outputs + o;
       right[o] = w.data + (n < columns ? n : 0) * w.stride;
     });
     begin(group, k);
@@ -72,7 +72,7 @@ struct few_rows_product {
     group.template each_bundle<ahead>(inner, read, use);
     group.each_total(sum, [&](int r, C all) {
       if (beside) await_turn();
-      const extent i = r / outputs, n = k * outputs + r % outputs;
+      const index_t i = r / outputs, n = k * outputs + r % outputs;
       if (i >= rows || n >= columns) return;
       if (addend.data) all += addend.data[i * addend.stride + n];
       c.data[i * c.stride + n] = all;
@@ -83,12 +83,12 @@ struct few_rows_product {
   // Waits, unless it stands beside the kernel ahead. The first of those that stand so lets the next come when its own
   // wait is over, and each of the others begins after that: what was queued before all of them is there.
   template <class Group>
-  __device__ __forceinline__ void begin(Group group, extent k) const {
+  __device__ __forceinline__ void begin(Group group, index_t k) const {
     if (beside) {
       see_anew();
     } else {
       group.each_one(outputs, [&](auto o) {
-        const extent n = k * outputs + o.at;
+        const index_t n = k * outputs + o.at;
         if (n < columns) prefetch(w.data + n * w.stride, early < inner ? early : inner);
       });
       await_turn();
@@ -106,12 +106,12 @@ class products_side_by_side {
   /// Whether a product of a (m rows) and w (n rows) may stand beside them, if nothing has been queued since: `queued`
   /// operations in all.
   template <class T>
-  bool admit(std::uint64_t queued, matrix_ref<const T> a, extent m, matrix_ref<const T> w, extent n) const {
+  bool admit(std::uint64_t queued, matrix_ref<const T> a, index_t m, matrix_ref<const T> w, index_t n) const {
     return queued == queued_ && results_.size() < most && !written(a, m) && !written(w, n);
   }
   /// One more, which writes c (m rows) and was the last of `queued` operations.
   template <class T>
-  void add(std::uint64_t queued, matrix_ref<T> c, extent m, bool beside) {
+  void add(std::uint64_t queued, matrix_ref<T> c, index_t m, bool beside) {
     if (!beside) results_.clear();
     results_.push_back({c.data, c.data + c.stride * m});
     queued_ = queued;
@@ -119,7 +119,7 @@ class products_side_by_side {
 
  private:
   template <class T>
-  bool written(matrix_ref<const T> x, extent rows) const {
+  bool written(matrix_ref<const T> x, index_t rows) const {
     const void *const first = x.data, *const last = x.data + x.stride * rows;
     return std::any_of(results_.begin(), results_.end(), [&](const auto& result) {
       return std::less<>()(first, result.second) && std::less<>()(result.first, last);

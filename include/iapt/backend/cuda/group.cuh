@@ -21,18 +21,18 @@ struct block_group {
 
   /// Calls f(lane) for every column 0..n-1: bundles, if there are enough of them for all threads.
   template <class F>
-  __device__ __forceinline__ void each(extent n, F f) const {
-    extent rest = 0;
+  __device__ __forceinline__ void each(index_t n, F f) const {
+    index_t rest = 0;
     if (n >= step) {
-      for (extent j = own(); j + Bundle::width <= n; j += step) f(lane<Bundle>{j});
+      for (index_t j = own(); j + Bundle::width <= n; j += step) f(lane<Bundle>{j});
       rest = n - n % Bundle::width;
     }
-    for (extent j = rest + threadIdx.x; j < n; j += Threads) f(lane<T>{j});
+    for (index_t j = rest + threadIdx.x; j < n; j += Threads) f(lane<T>{j});
   }
   /// Calls use(read(lane)) for every bundle of 0..n-1, which are whole ones; `Ahead` are read before the first is used.
   template <int Ahead, class Read, class Use>
-  __device__ __forceinline__ void each_bundle(extent n, Read read, Use use) const {
-    extent j = own();
+  __device__ __forceinline__ void each_bundle(index_t n, Read read, Use use) const {
+    index_t j = own();
     for (; j + (Ahead - 1) * step < n; j += Ahead * step) {
       decltype(read(lane<Bundle>{j})) x[Ahead];
       unrolled<Ahead>([&](int i) { x[i] = read(lane<Bundle>{j + i * step}); });
@@ -42,12 +42,12 @@ struct block_group {
   }
   /// Calls f(lane) for every column 0..n-1, one by one.
   template <class F>
-  __device__ __forceinline__ void each_one(extent n, F f) const {
-    for (extent j = threadIdx.x; j < n; j += Threads) f(lane<T>{j});
+  __device__ __forceinline__ void each_one(index_t n, F f) const {
+    for (index_t j = threadIdx.x; j < n; j += Threads) f(lane<T>{j});
   }
   /// Σ f(lane) over every column.
   template <class F>
-  __device__ __forceinline__ T sum(extent n, F f) const {
+  __device__ __forceinline__ T sum(index_t n, F f) const {
     Bundle lanes(T(0));
     T last(0);
     each(n, [&]<class V>(lane<V> j) {
@@ -60,7 +60,7 @@ struct block_group {
   }
   /// The greatest f(lane) over every column, or `start`.
   template <class F>
-  __device__ __forceinline__ T max(extent n, T start, F f) const {
+  __device__ __forceinline__ T max(index_t n, T start, F f) const {
     Bundle lanes(start);
     each(n, [&](auto j) { lanes = maximum(lanes, Bundle(f(j))); });
     return reduce(lanes.max(), [](T a, T b) { return a > b ? a : b; });
@@ -120,8 +120,8 @@ struct block_group {
   __device__ __forceinline__ void barrier() const { __syncthreads(); }
 
  private:
-  static constexpr extent step = extent(Threads) * Bundle::width;  // columns of a bundle for each thread
-  __device__ __forceinline__ static extent own() { return extent(threadIdx.x) * Bundle::width; }
+  static constexpr index_t step = index_t(Threads) * Bundle::width;  // columns of a bundle for each thread
+  __device__ __forceinline__ static index_t own() { return index_t(threadIdx.x) * Bundle::width; }
   // One value of all threads, known to all of them.
   template <class Combine>
   __device__ __forceinline__ static T reduce(T own, Combine combine) {

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(group_threads<F>, group_blocks<F>) row_kernel(
   extern __shared__ double2 scratch[];  // aligned for any type of number
   using group = block_group<T, group_threads<F>, bundle_of<typename F::value_type>>;
   const group all{reinterpret_cast<T*>(scratch)};
-  const extent k = blockIdx.x;
+  const index_t k = blockIdx.x;
   if constexpr (!requires { F::takes_turn; }) {
     let_next_come();
     if constexpr (requires { f.fetch(all, k); }) f.fetch(all, k);

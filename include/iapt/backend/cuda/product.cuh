@@ -60,11 +60,11 @@ class cublas_products {
   /// c (m, n) = a (m, k) · b (k, n), none of them 0, and the addend, if there is one: it lies as c does, perhaps in c.
   /// @throws device_error if cuBLASLt knows no way
   template <class T, class Result>
-  void run(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
+  void run(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
            matrix_ref<Result> c) {
     const Result* const start = addend ? addend : c.data;
-    const shape key{extent(cublas_types<T>::stored),
-                    extent(cublas_types<Result>::stored),
+    const shape key{index_t(cublas_types<T>::stored),
+                    index_t(cublas_types<Result>::stored),
                     m,
                     n,
                     k,
@@ -92,7 +92,7 @@ class cublas_products {
  private:
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
   static constexpr std::size_t most_plans = 4096;                        // batches of any length come by in a long run
-  using shape = std::array<extent, 15>;
+  using shape = std::array<index_t, 15>;
   template <auto Destroy>
   struct destroy {
     template <class X>
@@ -108,22 +108,22 @@ class cublas_products {
     cublasLtMatmulAlgo_t algorithm;
   };
 
-  static std::string text(extent m, extent n, extent k) {
+  static std::string text(index_t m, index_t n, index_t k) {
     return "(" + std::to_string(m) + ", " + std::to_string(k) + ") × (" + std::to_string(k) + ", " + std::to_string(n) +
            ")";
   }
   // Bytes that an address is a multiple of, as far as algorithms care.
-  static extent aligned(const void* p) {
+  static index_t aligned(const void* p) {
     const auto bits = reinterpret_cast<std::uintptr_t>(p);
-    return extent(std::min<std::uintptr_t>(bits & -bits, 256));
+    return index_t(std::min<std::uintptr_t>(bits & -bits, 256));
   }
-  static auto layout(cudaDataType_t type, extent rows, extent columns, extent stride) {
+  static auto layout(cudaDataType_t type, index_t rows, index_t columns, index_t stride) {
     cublasLtMatrixLayout_t made;
     cuda_check(cublasLtMatrixLayoutCreate(&made, type, rows, columns, stride), "a matrix for cuBLASLt");
     return owner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>(made);
   }
   template <class T, class Result>
-  plan make_plan(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
+  plan make_plan(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
                  matrix_ref<Result> c) {
     using types = cublas_types<T>;
     // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.

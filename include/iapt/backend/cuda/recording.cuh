@@ -29,7 +29,7 @@ class recording_memory {
   }
   /// Memory of exactly this size, used before if there is any.
   /// @throws device_error if there is none, and there may not be more
-  void* take(extent bytes, bool may_grow) {
+  void* take(index_t bytes, bool may_grow) {
     if (const auto block = idle_.find(bytes); block != idle_.end()) return idle_.extract(block).mapped();
     if (!may_grow) throw device_error("cuda: recorded work must not need more memory than it did before");
     std::byte* const p = pool_.template take<std::byte>(bytes);
@@ -44,8 +44,8 @@ class recording_memory {
 
  private:
   memory_pool<Backend>& pool_;
-  std::multimap<extent, std::byte*> idle_;
-  std::unordered_map<std::byte*, extent> sizes_;
+  std::multimap<index_t, std::byte*> idle_;
+  std::unordered_map<std::byte*, index_t> sizes_;
 };
 
 /// One piece of work that is done again and again; see cuda_backend::repeat. The backend must outlive it.

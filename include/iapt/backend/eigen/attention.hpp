@@ -18,26 +18,26 @@ namespace iapt {
 /// One piece of work: a tile of queries of some of the heads that share a key/value head. Their products are one, so
 /// keys and values are packed once for all of them.
 struct attention_task {
-  extent segment;  ///< which sequence
-  extent kv_head;  ///< which key/value head
-  extent head;     ///< first query head
-  extent heads;    ///< number of query heads
-  extent from;     ///< first query, within the sequence
-  extent count;    ///< number of queries
+  index_t segment;  ///< which sequence
+  index_t kv_head;  ///< which key/value head
+  index_t head;     ///< first query head
+  index_t heads;    ///< number of query heads
+  index_t from;     ///< first query, within the sequence
+  index_t count;    ///< number of queries
   /// Rows of the tile: query i of head h is row i · heads + h.
-  extent rows() const { return count * heads; }
+  index_t rows() const { return count * heads; }
 };
 /// Keys of a block.
-inline constexpr extent attention_keys = 64;
+inline constexpr index_t attention_keys = 64;
 /// Rows of a tile at most.
-inline constexpr extent attention_rows = 128;
+inline constexpr index_t attention_rows = 128;
 
 /// All tiles of one sequence and key/value head, from the first query to the last.
 inline void add_attention_tasks(std::vector<attention_task>& tasks, const head_layout& layout,
-                                const attention_segment& s, extent segment, extent kv_head) {
-  const extent shared = layout.heads / layout.kv_heads, heads = std::min<extent>(shared, 8);
-  for (extent from = 0, count = attention_rows / heads; from < s.count; from += count)
-    for (extent h = 0; h < shared; h += heads)
+                                const attention_segment& s, index_t segment, index_t kv_head) {
+  const index_t shared = layout.heads / layout.kv_heads, heads = std::min<index_t>(shared, 8);
+  for (index_t from = 0, count = attention_rows / heads; from < s.count; from += count)
+    for (index_t h = 0; h < shared; h += heads)
       tasks.push_back(
           {segment, kv_head, kv_head * shared + h, std::min(heads, shared - h), from, std::min(count, s.count - from)});
 }
@@ -45,14 +45,14 @@ inline void add_attention_tasks(std::vector<attention_task>& tasks, const head_l
 inline std::vector<attention_task> attention_tasks(const head_layout& layout,
                                                    std::span<const attention_segment> segments) {
   std::vector<attention_task> tasks;
-  for (extent s = 0; s < extent(segments.size()); ++s)
-    for (extent g = 0; g < layout.kv_heads; ++g) add_attention_tasks(tasks, layout, segments[s], s, g);
+  for (index_t s = 0; s < index_t(segments.size()); ++s)
+    for (index_t g = 0; g < layout.kv_heads; ++g) add_attention_tasks(tasks, layout, segments[s], s, g);
   return tasks;
 }
 
 /// Whether two sequences see the same soft tokens, so that their adjoints meet and must not be computed at once.
 inline bool prefixes_overlap(std::span<const attention_segment> segments) {
-  std::vector<std::pair<extent, extent>> rows;
+  std::vector<std::pair<index_t, index_t>> rows;
   for (const attention_segment& s : segments)
     if (s.prefix_count) rows.push_back({s.prefix_begin, s.prefix_begin + s.prefix_count});
   std::sort(rows.begin(), rows.end());
@@ -76,30 +76,31 @@ struct eigen_attention_plan {
 /// A block of keys that a tile of queries may see.
 template <class T>
 struct key_block {
-  const T *k,    ///< first key, of one head
-      *v;        ///< first value
-  T *dk,         ///< adjoint of the first key, or null
-      *dv;       ///< adjoint of the first value, or null
-  extent count;  ///< number of keys
-  extent first;  ///< key j is seen by queries i ≥ first + j · step (own rows: step 1)
-  extent step;   ///< 0 where all keys of the block are seen by the same queries
+  const T *k,     ///< first key, of one head
+      *v;         ///< first value
+  T *dk,          ///< adjoint of the first key, or null
+      *dv;        ///< adjoint of the first value, or null
+  index_t count;  ///< number of keys
+  index_t first;  ///< key j is seen by queries i ≥ first + j · step (own rows: step 1)
+  index_t step;   ///< 0 where all keys of the block are seen by the same queries
 };
 
 /// Calls f for each block of keys that queries [from, to) of a sequence may see, in a fixed order.
 template <class T, class F>
 void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T>& d, const attention_segment& s,
-                        extent kv_head, extent to, F f) {
-  const extent width = a.layout.kv_heads * a.layout.head_size, column = kv_head * a.layout.head_size;
-  const auto blocks = [&](const T* k, const T* v, T* dk, T* dv, extent begin, extent count, extent first, extent step) {
-    for (extent j = 0; j < count; j += attention_keys) {
-      const extent at = (begin + j) * width + column;
+                        index_t kv_head, index_t to, F f) {
+  const index_t width = a.layout.kv_heads * a.layout.head_size, column = kv_head * a.layout.head_size;
+  const auto blocks = [&](const T* k, const T* v, T* dk, T* dv, index_t begin, index_t count, index_t first,
+                          index_t step) {
+    for (index_t j = 0; j < count; j += attention_keys) {
+      const index_t at = (begin + j) * width + column;
       f(key_block<T>{k + at, v + at, dk ? dk + at : nullptr, dv ? dv + at : nullptr,
                      std::min(attention_keys, count - j), first + j * step, step});
     }
   };
-  for (extent j = 0, count = 0; j < s.past_count; j += count) {
+  for (index_t j = 0, count = 0; j < s.past_count; j += count) {
     count = a.past.together(j, std::min(attention_keys, s.past_count - j));
-    const extent at = a.past.row(s, j) * width + column;
+    const index_t at = a.past.row(s, j) * width + column;
     f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, 0, 0});
   }
   if (to > s.prefix_from)
@@ -110,21 +111,21 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
 /// What the tiles of one sequence and head share: where their rows are.
 template <class T>
 struct attention_tile {
-  const attention_arrays<T>& a;      ///< everything
-  const attention_segment& s;        ///< the sequence
-  const attention_task& task;        ///< which rows
-  extent size = a.layout.head_size;  ///< E
+  const attention_arrays<T>& a;       ///< everything
+  const attention_segment& s;         ///< the sequence
+  const attention_task& task;         ///< which rows
+  index_t size = a.layout.head_size;  ///< E
 
   /// Offset of row r in the arrays of queries and results.
-  extent at(extent r) const {
+  index_t at(index_t r) const {
     return ((s.begin + task.from + r / task.heads) * a.layout.heads + task.head + r % task.heads) * size;
   }
   /// Place of row r in log_sum.
-  extent sum_at(extent r) const { return at(r) / size; }
+  index_t sum_at(index_t r) const { return at(r) / size; }
   /// The tile's rows of an array, one after the other, times a factor (rows, E).
   std::vector<T> gather(const T* from, T factor = 1) const {
     std::vector<T> rows(std::size_t(task.rows() * size));
-    for (extent r = 0; r < task.rows(); ++r) {
+    for (index_t r = 0; r < task.rows(); ++r) {
       const row<const T> in{from + at(r)};
       const row<T> out{rows.data() + r * size};
       lone_group<T, pack<T>>{}.each(size, [&](auto e) { out[e] = in(e)*factor; });
@@ -132,7 +133,7 @@ struct attention_tile {
     return rows;
   }
   /// Writes a row's result, values that weights of this sum were added up with, and its log_sum.
-  void write(extent r, const T* values, T top, T sum) const {
+  void write(index_t r, const T* values, T top, T sum) const {
     const row<const T> from{values};
     const row<T> to{a.y + at(r)};
     lone_group<T, pack<T>>{}.each(size, [&](auto e) { to[e] = from(e) * (1 / sum); });
@@ -140,18 +141,18 @@ struct attention_tile {
   }
   /// scores (rows, keys) = q · kᵀ, −∞ where a query may not look. q is a gathered tile, scaled.
   void scores(const T* q, const key_block<T>& block, T* scores) const {
-    const extent k_width = a.layout.kv_heads * size, rows = task.rows();
+    const index_t k_width = a.layout.kv_heads * size, rows = task.rows();
     const matrix_ref<const T> left{q, size}, right{block.k, k_width, true};
     const matrix_ref<T> to{scores, attention_keys};
     if (rows <= 16)
       dot_products<T>(rows, 0, block.count, size, left, dense_rows<T>{block.k, k_width}, to, false);
     else
       eigen_matmul<T>(rows, block.count, size, left, right, to, false);
-    for (extent r = 0; r < rows; ++r) {
-      const extent query = task.from + r / task.heads;
-      extent seen = block.count;
+    for (index_t r = 0; r < rows; ++r) {
+      const index_t query = task.from + r / task.heads;
+      index_t seen = block.count;
       if (block.step)
-        seen = std::clamp<extent>(query - block.first + 1, 0, block.count);
+        seen = std::clamp<index_t>(query - block.first + 1, 0, block.count);
       else if (query < block.first)
         seen = 0;
       std::fill_n(scores + r * attention_keys + seen, block.count - seen, lowest<T>);
@@ -161,7 +162,7 @@ struct attention_tile {
 
 /// Makes weights of one query's scores, exp(score − top) each; their sum.
 template <class T>
-T weigh(row<T> scores, extent keys, T top) {
+T weigh(row<T> scores, index_t keys, T top) {
   return lone_group<T, pack<T>>{}.sum(keys, [&](auto j) {
     using std::exp;
     const auto weight = exp(scores(j) - top);
@@ -176,7 +177,7 @@ template <class T>
 void attention_forward(const attention_arrays<T>& a, std::span<const attention_segment> segments,
                        const attention_task& task) {
   const attention_tile<T> tile{a, segments[task.segment], task};
-  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, rows = task.rows();
+  const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, rows = task.rows();
   const lone_group<T, pack<T>> group;
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> y(q.size());
@@ -185,7 +186,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
   std::fill_n(sum, rows, T(0));
   for_each_key_block(a, {}, tile.s, task.kv_head, task.from + task.count, [&](const key_block<T>& block) {
     tile.scores(q.data(), block, scores);
-    for (extent r = 0; r < rows; ++r) {
+    for (index_t r = 0; r < rows; ++r) {
       const row<T> score{scores + r * attention_keys}, result{y.data() + r * E};
       const T top = group.max(block.count, greatest[r], [&](auto j) { return score(j); });
       if (top == lowest<T>) {  // this query sees nothing yet
@@ -203,7 +204,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
     else
       eigen_matmul<T>(rows, E, block.count, weights, values, {y.data(), E}, true);
   });
-  for (extent r = 0; r < rows; ++r) tile.write(r, y.data() + r * E, greatest[r], sum[r]);
+  for (index_t r = 0; r < rows; ++r) tile.write(r, y.data() + r * E, greatest[r], sum[r]);
 }
 
 /// One tile as attention_forward makes it, query by query: all of a query's scores stand side by side, the softmax is
@@ -213,13 +214,13 @@ template <class T>
 void attention_forward_by_query(const attention_arrays<T>& a, std::span<const attention_segment> segments,
                                 const attention_task& task) {
   const attention_tile<T> tile{a, segments[task.segment], task};
-  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, heads = task.heads;
-  const extent most = tile.s.past_count + tile.s.prefix_count + task.from + task.count;
+  const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, heads = task.heads;
+  const index_t most = tile.s.past_count + tile.s.prefix_count + task.from + task.count;
   const lone_group<T, pack<T>> group;
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> scores(std::size_t(heads * most)), y(std::size_t(heads * E));
-  for (extent i = 0; i < task.count; ++i) {
-    extent keys = 0;
+  for (index_t i = 0; i < task.count; ++i) {
+    index_t keys = 0;
     const auto each_block = [&](auto f) {
       keys = 0;
       for_each_key_block(a, {}, tile.s, task.kv_head, task.from + i + 1, [&](const key_block<T>& block) {
@@ -232,7 +233,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
                       {to, most}, false);
     });
     T top[attention_rows], sum[attention_rows];
-    for (extent h = 0; h < heads; ++h) {
+    for (index_t h = 0; h < heads; ++h) {
       const row<T> score{scores.data() + h * most};
       top[h] = group.max(keys, lowest<T>, [&](auto j) { return score(j); });
       sum[h] = weigh(score, keys, top[h]);
@@ -241,7 +242,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
     each_block([&](const key_block<T>& block, const T* weights) {
       sum_products<T>(heads, E, block.count, {weights, most}, {block.v, k_width}, {y.data(), E});
     });
-    for (extent h = 0; h < heads; ++h) tile.write(i * heads + h, y.data() + h * E, top[h], sum[h]);
+    for (index_t h = 0; h < heads; ++h) tile.write(i * heads + h, y.data() + h * E, top[h], sum[h]);
   }
 }
 
@@ -250,18 +251,18 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
 /// dk += dsᵀ q · scale.
 template <class T>
 void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T>& d, const attention_segment& s,
-                        extent kv_head) {
-  const extent E = a.layout.head_size, k_width = a.layout.kv_heads * E, keys = attention_keys;
+                        index_t kv_head) {
+  const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, keys = attention_keys;
   T p[attention_rows * attention_keys], ds[attention_rows * attention_keys], delta[attention_rows];
   const lone_group<T, pack<T>> group;
   std::vector<attention_task> tasks;
   add_attention_tasks(tasks, a.layout, s, 0, kv_head);
   for (const attention_task& task : tasks) {
     const attention_tile<T> tile{a, s, task};
-    const extent rows = task.rows();
+    const index_t rows = task.rows();
     const std::vector<T> q = tile.gather(a.q, a.scale), dy = tile.gather(d.dy);
     std::vector<T> dq(q.size());
-    for (extent r = 0; r < rows; ++r) {
+    for (index_t r = 0; r < rows; ++r) {
       const row<const T> y{a.y + tile.at(r)}, dresult{dy.data() + r * E};
       delta[r] = group.sum(E, [&](auto e) { return y[e] * dresult[e]; });
     }
@@ -269,7 +270,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
       if (!block.dk && !block.dv && !d.dq) return;
       tile.scores(q.data(), block, p);
       eigen_matmul<T>(rows, block.count, E, {dy.data(), E}, {block.v, k_width, true}, {ds, keys}, false);
-      for (extent r = 0; r < rows; ++r) {
+      for (index_t r = 0; r < rows; ++r) {
         const T log_sum = a.log_sum[tile.sum_at(r)];
         const row<T> weight{p + r * keys}, dscore{ds + r * keys};
         group.each(block.count, [&](auto j) {
@@ -283,7 +284,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
       if (block.dk) eigen_matmul<T>(block.count, E, rows, {ds, keys, true}, {q.data(), E}, {block.dk, k_width}, true);
       if (d.dq) eigen_matmul<T>(rows, E, block.count, {ds, keys}, {block.k, k_width}, {dq.data(), E}, true);
     });
-    for (extent r = 0; d.dq && r < rows; ++r) {
+    for (index_t r = 0; d.dq && r < rows; ++r) {
       const row<T> from{dq.data() + r * E}, to{d.dq + tile.at(r)};
       group.each(E, [&](auto e) { to[e] = to(e) + from(e) * a.scale; });
     }

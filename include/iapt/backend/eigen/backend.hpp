@@ -47,7 +47,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
   static constexpr bool streams_quantised = true;    ///< whether quantised rows are no slower than numbers
-  static constexpr extent few_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
+  static constexpr index_t few_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
 
   /// Number of threads in use.
   int threads() const { return threads_; }
@@ -56,7 +56,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// Whether an elementwise loop over rows of so many columns goes row by row, not flat through all of them: it makes
   /// the end of what it goes through number by number, and functions of one number round otherwise than those of packs.
   template <class T>
-  bool loops_by_rows(extent columns) const {
+  bool loops_by_rows(index_t columns) const {
     return batch_invariant_ && columns % pack<compute_type<T>>::width != 0;
   }
   /// The machine in words.
@@ -86,34 +86,34 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// to[i] = from[i]; both here.
   template <class T>
-  void copy(T* to, const T* from, extent n) {
+  void copy(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
   }
   /// From the host.
   template <class T>
-  void upload(T* to, const T* from, extent n) {
+  void upload(T* to, const T* from, index_t n) {
     copy(to, from, n);
   }
   /// To the host.
   template <class T>
-  void download(T* to, const T* from, extent n) {
+  void download(T* to, const T* from, index_t n) {
     copy(to, from, n);
   }
   /// p[i] = 0.
   template <class T>
-  void zero(T* p, extent n) {
+  void zero(T* p, index_t n) {
     std::fill_n(p, n, T(0));
   }
 
   /// Runs a lane loop: f(r, lane) for every row and lane of columns.
   template <class F>
-  void grid(extent rows, extent columns, const F& f) {
+  void grid(index_t rows, index_t columns, const F& f) {
     using T = compute_type<typename F::value_type>;
-    constexpr extent block = 2048;
-    const extent blocks = (columns + block - 1) / block;
-    parallel(rows * blocks, rows * columns, [&](extent k) {
+    constexpr index_t block = 2048;
+    const index_t blocks = (columns + block - 1) / block;
+    parallel(rows * blocks, rows * columns, [&](index_t k) {
       call(
-          [&](extent r, extent first) {
+          [&](index_t r, index_t first) {
             lone_group<T, pack<T>>{}.each(std::min(columns - first, block), [&](auto j) {
               j.at += first;
               f(r, j);
@@ -124,18 +124,18 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1; `work` is about what one of them touches.
   template <class F>
-  void groups(extent n, extent work, const F& f) {
+  void groups(index_t n, index_t work, const F& f) {
     using T = compute_type<typename F::value_type>;
-    parallel(n, n * work, [&](extent k) { call(f, lone_group<T, pack<T>>{}, k); });
+    parallel(n, n * work, [&](index_t k) { call(f, lone_group<T, pack<T>>{}, k); });
   }
 
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>
-  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  void matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
     if (m == 0 || n == 0) return;
     if (k == 0) {
-      for (extent i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
+      for (index_t i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
       return;
     }
     if (!a.transposed && b.transposed && (batch_invariant_ || m <= few_rows))
@@ -145,11 +145,11 @@ class eigen_backend : public memory_pool<eigen_backend> {
     // Each thread makes a strip of c. The longer side is cut: what all threads then pack for themselves is the smaller
     // operand. (oneDNN's own division was up to a quarter slower, and never faster.)
     const bool by_columns = n >= m;
-    const extent size = by_columns ? n : m, step = by_columns ? 48 : 8, cut = threads_ * step;
-    const extent strip = (size + cut - 1) / cut * step;
+    const index_t size = by_columns ? n : m, step = by_columns ? 48 : 8, cut = threads_ * step;
+    const index_t strip = (size + cut - 1) / cut * step;
     const openmp_threads one(1);  // the library asks, and would divide each strip again
-    parallel((size + strip - 1) / strip, m * n * k, [&](extent i) {
-      const extent from = i * strip, count = std::min(strip, size - from);
+    parallel((size + strip - 1) / strip, m * n * k, [&](index_t i) {
+      const index_t from = i * strip, count = std::min(strip, size - from);
       if (by_columns) {
         const T* part = b.data + from * (b.transposed ? b.stride : 1);
         strip_product<T>(m, count, k, a, {part, b.stride, b.transposed}, {c.data + from, c.stride}, accumulate);
@@ -164,7 +164,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
   /// would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
   template <class T>
-  void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
+  void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
     if (batch_invariant_ && w.columns % chunk_elements != 0) {
       T* const expanded = take<T>(n * w.columns);
@@ -177,8 +177,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
-  void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
-    parallel(count, count * w.columns, [&](extent i) { w.expand<pack<T>>(rows ? rows[i] : i, to + i * w.columns); });
+  void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
+    parallel(count, count * w.columns, [&](index_t i) { w.expand<pack<T>>(rows ? rows[i] : i, to + i * w.columns); });
   }
 
   /// How the attention of some sequences is divided.
@@ -191,7 +191,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T>
   void attention(attention_arrays<T> arrays, const eigen_attention_plan& plan) {
     arrays.past = plan.blocks.at(plan.blocks.table.data());
-    parallel(plan.tasks.size(), extent(1) << 30, [&](extent k) {
+    parallel(plan.tasks.size(), index_t(1) << 30, [&](index_t k) {
       if (batch_invariant_)
         attention_forward_by_query<T>(arrays, plan.segments, plan.tasks[k]);
       else
@@ -205,43 +205,44 @@ class eigen_backend : public memory_pool<eigen_backend> {
     arrays.past = plan.blocks.at(plan.blocks.table.data());
     const std::vector<attention_segment>& segments = plan.segments;
     if (segments.empty()) return;
-    const extent kv_heads = arrays.layout.kv_heads, together = plan.overlap ? segments.size() : 1;
-    parallel(extent(segments.size()) / together * kv_heads, extent(1) << 30, [&](extent k) {
-      for (extent s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
+    const index_t kv_heads = arrays.layout.kv_heads, together = plan.overlap ? segments.size() : 1;
+    parallel(index_t(segments.size()) / together * kv_heads, index_t(1) << 30, [&](index_t k) {
+      for (index_t s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
         attention_backward(arrays, adjoints, segments[s], k % kv_heads);
     });
   }
 
  private:
-  static constexpr extent small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
+  static constexpr index_t small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
 
   template <class T>
-  static void strip_product(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
-                            bool accumulate) {
+  static void strip_product(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
+                            matrix_ref<T> c, bool accumulate) {
     if constexpr (has_product_library<T>)
       library_matmul(m, n, k, a, b, c, accumulate);
     else
       eigen_matmul(m, n, k, a, b, c, accumulate);
   }
   template <class T, class Weights>
-  void stream(extent m, extent n, extent k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c, bool accumulate) {
-    constexpr extent block = 8;  // their weights stay in the first cache for all rows
-    constexpr extent rows = 64;  // which stay in the second one for all weights
+  void stream(index_t m, index_t n, index_t k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c,
+              bool accumulate) {
+    constexpr index_t block = 8;  // their weights stay in the first cache for all rows
+    constexpr index_t rows = 64;  // which stay in the second one for all weights
     for (; m > 0; m -= rows, a.data += rows * a.stride, c.data += rows * c.stride)
-      parallel((n + block - 1) / block, n * k, [&](extent i) {
+      parallel((n + block - 1) / block, n * k, [&](index_t i) {
         dot_products(std::min(m, rows), i * block, std::min(n, (i + 1) * block), k, a, w, c, accumulate);
       });
   }
   template <class T>
-  void sum_up(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  void sum_up(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
-    constexpr extent block = 4 * pack<T>::width, rows = 48;  // whole tiles
-    const extent across = (n + block - 1) / block, down = (m + rows - 1) / rows;
-    parallel(down * across, m * n * k, [&](extent i) {
-      const extent row = i / across * rows, from = i % across * block;
-      const extent count = std::min(rows, m - row), columns = std::min(block, n - from);
+    constexpr index_t block = 4 * pack<T>::width, rows = 48;  // whole tiles
+    const index_t across = (n + block - 1) / block, down = (m + rows - 1) / rows;
+    parallel(down * across, m * n * k, [&](index_t i) {
+      const index_t row = i / across * rows, from = i % across * block;
+      const index_t count = std::min(rows, m - row), columns = std::min(block, n - from);
       T* const to = c.data + row * c.stride + from;
-      for (extent r = 0; !accumulate && r < count; ++r) zero(to + r * c.stride, columns);
+      for (index_t r = 0; !accumulate && r < count; ++r) zero(to + r * c.stride, columns);
       sum_products<T>(count, columns, k, {a.data + row * a.stride, a.stride}, {b.data + from, b.stride},
                       {to, c.stride});
     });
@@ -254,7 +255,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
   template <class F>
-  void parallel(extent n, extent work, F f) {
+  void parallel(index_t n, index_t work, F f) {
     host_loop(work < 8192 ? 1 : threads_, n, f);
   }
   int threads_;

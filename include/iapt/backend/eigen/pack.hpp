@@ -39,19 +39,19 @@ struct pack {
     return p;
   }
   /// first, first + 1, first + 2, …
-  IAPT_DEVICE static pack counting_from(extent first) {
+  IAPT_DEVICE static pack counting_from(index_t first) {
     pack numbers;
     for (int i = 0; i < width; ++i) numbers.v[i] = T(first + i);
     return numbers;
   }
   /// Reads numbers that lie `stride` apart.
-  IAPT_DEVICE static pack strided(const T* p, extent stride) {
+  IAPT_DEVICE static pack strided(const T* p, index_t stride) {
     pack numbers;
     for (int i = 0; i < width; ++i) numbers.v[i] = p[i * stride];
     return numbers;
   }
   /// Writes numbers that lie `stride` apart.
-  IAPT_DEVICE void store_strided(T* p, extent stride) const {
+  IAPT_DEVICE void store_strided(T* p, index_t stride) const {
     for (int i = 0; i < width; ++i) p[i * stride] = v[i];
   }
   /// Reads neighbours from anywhere.

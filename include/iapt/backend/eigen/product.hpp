@@ -51,14 +51,14 @@ inline constexpr bool has_product_library =
 /// c (m, n) = or += a (m, k) · b (k, n), by Eigen, on the calling thread. It calls what Eigen's own BLAS calls: as
 /// expressions, the four combinations of transposes take three times as long to compile.
 template <class T>
-[[gnu::noinline]] void eigen_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b,
+[[gnu::noinline]] void eigen_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
                                     matrix_ref<T> c, bool accumulate) {
   using namespace Eigen;
-  for (extent i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.stride, n, T(0));
+  for (index_t i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.stride, n, T(0));
   internal::gemm_blocking_space<ColMajor, T, T, Dynamic, Dynamic, Dynamic> blocking(n, m, k, 1, true);
   // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ.
   const auto run = [&]<int OrderB, int OrderA>() {
-    internal::general_matrix_matrix_product<extent, T, OrderB, false, T, OrderA, false, ColMajor, 1>::run(
+    internal::general_matrix_matrix_product<index_t, T, OrderB, false, T, OrderA, false, ColMajor, 1>::run(
         n, m, k, b.data, b.stride, a.data, a.stride, c.data, 1, c.stride, T(1), blocking, nullptr);
   };
   if (b.transposed)
@@ -69,7 +69,7 @@ template <class T>
 
 #if defined(IAPT_ONEDNN)
 /// c (m, n) = or += a (m, k) · b (k, n) for large matrices, on as many threads as OpenMP says.
-inline void library_matmul(extent m, extent n, extent k, matrix_ref<const float> a, matrix_ref<const float> b,
+inline void library_matmul(index_t m, index_t n, index_t k, matrix_ref<const float> a, matrix_ref<const float> b,
                            matrix_ref<float> c, bool accumulate) {
   const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data,
                                           a.stride, b.data, b.stride, accumulate ? 1.f : 0.f, c.data, c.stride);
@@ -81,23 +81,23 @@ inline void library_matmul(extent m, extent n, extent k, matrix_ref<const float>
 template <class T>
 struct dense_rows {
   const T* data;                                ///< first row
-  extent stride;                                ///< numbers from one row to the next
+  index_t stride;                               ///< numbers from one row to the next
   static constexpr int chunk = pack<T>::width;  ///< numbers read at a time
   static constexpr int side_by_side = 4;        ///< rows that are read together, at most
 
   /// Numbers of row j from l on, a chunk.
-  [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
+  [[gnu::always_inline]] void read(index_t j, index_t l, pack<T>* out) const {
     *out = pack<T>::load(data + j * stride + l);
   }
   /// One number.
-  T number(extent j, extent l) const { return data[j * stride + l]; }
+  T number(index_t j, index_t l) const { return data[j * stride + l]; }
 };
 
 /// Rows in a quantised format, which are decoded on their way to the registers.
 template <class T, class Format>
 struct decoded_rows {
   const std::byte* data;                        ///< first row
-  extent stride;                                ///< bytes from one row to the next
+  index_t stride;                               ///< bytes from one row to the next
   static constexpr int chunk = chunk_elements;  ///< numbers read at a time
   static constexpr int side_by_side = 1;        ///< rows that are read together: of several short ones, each would end
                                                 ///< before the processor has begun to fetch it ahead
@@ -105,16 +105,16 @@ struct decoded_rows {
   /// Of these rows, whose format it is.
   explicit decoded_rows(const quantised_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
   /// Numbers of row j from l on, a chunk.
-  [[gnu::always_inline]] void read(extent j, extent l, pack<T>* out) const {
+  [[gnu::always_inline]] void read(index_t j, index_t l, pack<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);
   }
   /// One number.
-  T number(extent j, extent l) const { return Format::template number<T>(data + j * stride, l); }
+  T number(index_t j, index_t l) const { return Format::template number<T>(data + j * stride, l); }
 };
 
 /// A sum and the products of numbers [l, k) of a row and row j of w, one by one.
 template <class Weights, class T>
-T add_rest(T sum, extent j, extent l, extent k, const T* a, Weights w) {
+T add_rest(T sum, index_t j, index_t l, index_t k, const T* a, Weights w) {
   for (; l < k; ++l) sum = multiply_add(w.number(j, l), a[l], sum);
   return sum;
 }
@@ -122,13 +122,13 @@ T add_rest(T sum, extent j, extent l, extent k, const T* a, Weights w) {
 /// A tile of c (m, n) = or += a (m, k) · wᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
 /// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
 template <int Rows, int Columns, class Weights, class T>
-void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
+void dot_tile(index_t j, index_t k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
   using P = pack<T>;
   constexpr int packs = Weights::chunk / P::width;
   P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
-  extent l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
+  index_t l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
     P weights[Columns][packs];
 #pragma GCC unroll 4
@@ -156,13 +156,13 @@ void dot_tile(extent j, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T
 /// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ, best for few rows: number (i, j) is a dot product of row i of
 /// a and row j of w, and does not depend on how many rows there are.
 template <class T, class Weights>
-void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T> a, Weights w, matrix_ref<T> c,
+void dot_products(index_t m, index_t from, index_t to, index_t k, matrix_ref<const T> a, Weights w, matrix_ref<T> c,
                   bool accumulate) {
   constexpr int rows = 4;
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     constexpr int columns = std::min(Weights::side_by_side,
                                      Rows > 2 ? 2 : 4);  // as many sums as sixteen registers hold beside what they read
-    extent j = from;
+    index_t j = from;
     for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, w, c, accumulate);
     for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, w, c, accumulate);
     a.data += Rows * a.stride, c.data += Rows * c.stride, m -= Rows;
@@ -176,12 +176,12 @@ void dot_products(extent m, extent from, extent to, extent k, matrix_ref<const T
 /// A tile of c (m, n) += a (m, k) · b (k, n), `Rows` rows from the first and `Packs` packs of columns from `column` on:
 /// each number of b is read once for all rows. A number's sum has the same order in tiles of all sizes.
 template <int Rows, int Packs, class T>
-void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
+void sum_tile(index_t column, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
   using P = pack<T>;
   P sums[Rows][Packs];
   for (int i = 0; i < Rows; ++i)
     for (int p = 0; p < Packs; ++p) sums[i][p] = P::load(c.data + i * c.stride + column + p * P::width);
-  for (extent l = 0; l < k; ++l) {
+  for (index_t l = 0; l < k; ++l) {
     P numbers[Packs];
     for (int p = 0; p < Packs; ++p) numbers[p] = P::load(b.data + l * b.stride + column + p * P::width);
     for (int i = 0; i < Rows; ++i) {
@@ -195,19 +195,19 @@ void sum_tile(extent column, extent k, matrix_ref<const T> a, matrix_ref<const T
 
 /// Columns [from, n) of one row of c (m, n) += a (m, k) · b (k, n), one by one.
 template <class T>
-void add_rest_of_columns(extent from, extent n, extent k, const T* a, matrix_ref<const T> b, T* c) {
-  for (extent l = 0; l < k; ++l)
-    for (extent j = from; j < n; ++j) c[j] = multiply_add(b.data[l * b.stride + j], a[l], c[j]);
+void add_rest_of_columns(index_t from, index_t n, index_t k, const T* a, matrix_ref<const T> b, T* c) {
+  for (index_t l = 0; l < k; ++l)
+    for (index_t j = from; j < n; ++j) c[j] = multiply_add(b.data[l * b.stride + j], a[l], c[j]);
 }
 
 /// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on how many rows there
 /// are, nor on how k is cut.
 template <class T>
-void sum_products(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
+void sum_products(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
   constexpr int width = pack<T>::width;
   constexpr int rows = 3, packs = 4;  // as many sums as sixteen registers hold beside what they read
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
-    extent column = 0;
+    index_t column = 0;
     for (; column + packs * width <= n; column += packs * width) sum_tile<Rows, packs>(column, k, a, b, c);
     for (; column + width <= n; column += width) sum_tile<Rows, 1>(column, k, a, b, c);
     for (int i = 0; column < n && i < Rows; ++i)

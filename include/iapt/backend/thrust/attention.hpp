@@ -13,29 +13,29 @@ namespace iapt {
 /// Sequences of many rows that see their own rows by a fused kernel of the machine's. Tiles then see to what else there
 /// is, the past and the soft tokens.
 struct fused_sequences {
-  extent count = 0;                       ///< how many
-  extent longest = 0;                     ///< rows of the longest
-  extent rows = 0;                        ///< of the packed arrays, up to the last of theirs
+  index_t count = 0;                      ///< how many
+  index_t longest = 0;                    ///< rows of the longest
+  index_t rows = 0;                       ///< of the packed arrays, up to the last of theirs
   const std::int32_t *lengths = nullptr,  ///< rows of each
       *query_offsets = nullptr,           ///< where each one's queries begin, in numbers, and where the last one's end
           *key_offsets = nullptr,         ///< the same for keys and values
               *sum_offsets = nullptr;     ///< the same for the rows' sums
   /// `more` of them, from number `first` on.
-  fused_sequences part(extent first, extent more) const {
+  fused_sequences part(index_t first, index_t more) const {
     return {more, longest, rows, lengths + first, query_offsets + first, key_offsets + first, sum_offsets + first};
   }
 };
 /// Queries of a tile. The rows of a sequence and key/value head are its queries, each with all the heads that share the
 /// key/value head: row r is query r / (H/G), head r % (H/G).
 struct attention_query_tile {
-  extent segment,  ///< which sequence
-      kv_head,     ///< which key/value head
-      from;        ///< first row
-  bool own;        ///< whether the sequence's own rows are among the keys, or a fused kernel has seen to them
+  index_t segment,  ///< which sequence
+      kv_head,      ///< which key/value head
+      from;         ///< first row
+  bool own;         ///< whether the sequence's own rows are among the keys, or a fused kernel has seen to them
 };
 /// Keys of a tile, all of them own rows or all of them soft tokens, and the sequences that see them.
 struct attention_key_tile {
-  extent begin,    ///< first row in the array of own rows, or of soft tokens
+  index_t begin,   ///< first row in the array of own rows, or of soft tokens
       count,       ///< number of keys
       kv_head,     ///< which key/value head
       first_seer,  ///< where their sequences' numbers start in `seers`
@@ -45,33 +45,33 @@ struct attention_key_tile {
 
 /// Numbers of scratch memory for some tiles of `edge` rows, the weights of as many keys, and three numbers for each
 /// row.
-IAPT_DEVICE extent attention_scratch(int tiles, extent edge, extent head_size) {
+IAPT_DEVICE index_t attention_scratch(int tiles, index_t edge, index_t head_size) {
   return tiles * edge * (head_size + 1) + edge * (edge + 1) + 3 * edge;
 }
 
 /// Keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
 template <class T>
 struct attention_key_range {
-  const T *k,    ///< first key, of one head
-      *v;        ///< first value
-  extent count,  ///< number of keys
-      first,     ///< query from which on key 0 is seen
-      step;      ///< 1 for own rows; 0 where all keys are seen by the same queries
+  const T *k,     ///< first key, of one head
+      *v;         ///< first value
+  index_t count,  ///< number of keys
+      first,      ///< query from which on key 0 is seen
+      step;       ///< 1 for own rows; 0 where all keys are seen by the same queries
 };
 
 /// Some rows of a sequence and key/value head: what a tile of queries is. Rows are counted with 32 bits, because each
 /// score asks for its row's query, and a GPU takes five times as long to divide 64.
 struct attention_rows_of {
   attention_segment s;  ///< the sequence
-  extent kv_head,       ///< the key/value head
+  index_t kv_head,      ///< the key/value head
       first;            ///< query that row 0 belongs to
   std::uint32_t head,   ///< which of the heads that share the key/value head row 0 is of
       shared;           ///< how many they are, H/G
   int count;            ///< number of rows
   /// Query of row i of the tile, within its sequence.
-  IAPT_DEVICE extent query(int i) const { return first + (head + std::uint32_t(i)) / shared; }
+  IAPT_DEVICE index_t query(int i) const { return first + (head + std::uint32_t(i)) / shared; }
   /// Query head of row i.
-  IAPT_DEVICE extent query_head(int i) const { return kv_head * shared + (head + std::uint32_t(i)) % shared; }
+  IAPT_DEVICE index_t query_head(int i) const { return kv_head * shared + (head + std::uint32_t(i)) % shared; }
 };
 
 /// What all tiles of one attention share.
@@ -95,27 +95,27 @@ struct attention_tiles {
   /// From row to row of a tile of weights.
   IAPT_DEVICE int wide() const { return edge + 1; }
   /// Numbers from one row of keys or values to the next, G·E.
-  IAPT_DEVICE extent key_width() const { return a.layout.kv_heads * size(); }
+  IAPT_DEVICE index_t key_width() const { return a.layout.kv_heads * size(); }
   /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
-  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from) const {
+  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from) const {
     return rows(s, kv_head, from, edge);
   }
   /// The same, `most` of them or fewer.
-  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, extent kv_head, extent from, int most) const {
+  IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from, int most) const {
     const std::uint32_t shared = std::uint32_t(a.layout.heads) / std::uint32_t(a.layout.kv_heads);
     const std::uint32_t begin = std::uint32_t(from);
-    const extent left = s.count * shared - from;
+    const index_t left = s.count * shared - from;
     return {s, kv_head, begin / shared, begin % shared, shared, left < most ? int(left) : most};
   }
   /// Number of the row in (N, H) that row i of a tile is.
-  IAPT_DEVICE extent place(const attention_rows_of& at, int i) const {
+  IAPT_DEVICE index_t place(const attention_rows_of& at, int i) const {
     return (at.s.begin + at.query(i)) * a.layout.heads + at.query_head(i);
   }
   /// Calls f(keys), `edge` of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
   /// the own rows so far if `own` says so.
   template <class F>
   IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int edge, F f) const {
-    const extent last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
+    const index_t last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
     for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
       const T *const k = kind == 0   ? a.past_k
                          : kind == 1 ? a.prefix_k
@@ -123,21 +123,21 @@ struct attention_tiles {
                      *const v = kind == 0   ? a.past_v
                                 : kind == 1 ? a.prefix_v
                                             : a.v;
-      const extent begin = kind == 1 ? at.s.prefix_begin : at.s.begin;
-      const extent soft = last < at.s.prefix_from ? 0 : at.s.prefix_count;
-      const extent count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
-      const extent first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
-      for (extent from = 0, keys = 0; from < count; from += keys) {
+      const index_t begin = kind == 1 ? at.s.prefix_begin : at.s.begin;
+      const index_t soft = last < at.s.prefix_from ? 0 : at.s.prefix_count;
+      const index_t count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
+      const index_t first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
+      for (index_t from = 0, keys = 0; from < count; from += keys) {
         keys = count - from < edge ? count - from : edge;
         if (kind == 0) keys = a.past.together(from, keys);
-        const extent start = (kind == 0 ? a.past.row(at.s, from) : begin + from) * width + column;
+        const index_t start = (kind == 0 ? a.past.row(at.s, from) : begin + from) * width + column;
         f(attention_key_range<T>{k + start, v + start, keys, first + from * step, step});
       }
     }
   }
   /// Copies head-sized rows of a (·, G·E) array into a tile.
   template <class Group>
-  IAPT_DEVICE void load_keys(Group group, C* tile, const T* from, extent rows) const {
+  IAPT_DEVICE void load_keys(Group group, C* tile, const T* from, index_t rows) const {
     group.each_one(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[r * key_width() + e];
@@ -183,10 +183,10 @@ struct attention_forward_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;

@@ -14,7 +14,7 @@ struct attention_delta {
   attention_tiles<T> tiles;           ///< everything
   /// Row and head k, of (N, H).
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const row<const T> y{tiles.a.y + k * tiles.size()}, dy{tiles.d.dy + k * tiles.size()};
     const auto s = group.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
     group.once([&] { tiles.delta[k] = s; });
@@ -40,7 +40,7 @@ IAPT_DEVICE void attention_weights(Group group, const attention_tiles<T>& tiles,
 /// attention_weights.
 template <class T, class Group>
 IAPT_DEVICE void attention_score_adjoints(Group group, const attention_tiles<T>& tiles, const attention_rows_of& at,
-                                          extent keys, const compute_type<T>* dy, const compute_type<T>* value,
+                                          index_t keys, const compute_type<T>* dy, const compute_type<T>* value,
                                           compute_type<T>* p) {
   using C = compute_type<T>;
   const int stride = tiles.stride(), wide = tiles.wide();
@@ -58,10 +58,10 @@ struct attention_query_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(5, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
@@ -100,15 +100,15 @@ struct attention_key_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const { return attention_scratch(6, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.edge, tiles.size()); }
   /// Tile k.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const attention_key_tile t = tiles.keys[k];
     T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
     if (!to_k && !to_v) return;
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), keys = int(t.count);
-    const extent width = tiles.key_width(), start = t.begin * width + t.kv_head * E;
+    const index_t width = tiles.key_width(), start = t.begin * width + t.kv_head * E;
     C *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
       *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
     attention_key_range<T> range{(t.soft ? tiles.a.prefix_k : tiles.a.k) + start,
@@ -116,11 +116,11 @@ struct attention_key_adjoint_tile {
     tiles.load_keys(group, key, range.k, keys);
     tiles.load_keys(group, value, range.v, keys);
     group.each_one(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
-    for (extent seer = 0; seer < t.seers; ++seer) {
+    for (index_t seer = 0; seer < t.seers; ++seer) {
       const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
       range.first = t.soft ? s.prefix_from : t.begin - s.begin;
-      const extent shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
-      for (extent from = range.first * shared; from < s.count * shared; from += edge) {
+      const index_t shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
+      for (index_t from = range.first * shared; from < s.count * shared; from += edge) {
         const attention_rows_of at = tiles.rows(s, t.kv_head, from);
         tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
         tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
@@ -143,7 +143,7 @@ struct attention_key_adjoint_tile {
     group.barrier();  // where no query sees these keys, for the zeros
     group.each_one(keys * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
-      const extent at = start + r * width + e;
+      const index_t at = start + r * width + e;
       if (to_k) to_k[at] = to_k[at] + dk[r * stride + e];
       if (to_v) to_v[at] = to_v[at] + dv[r * stride + e];
     });

@@ -11,11 +11,11 @@ namespace iapt {
 
 /// Some rows of a sequence and key/value head, and a group's share of their keys.
 struct attention_share {
-  extent segment,  ///< which sequence
-      kv_head,     ///< which key/value head
-      from,        ///< first row
-      number,      ///< which share
-      partial;     ///< where the first row's result goes
+  index_t segment,  ///< which sequence
+      kv_head,      ///< which key/value head
+      from,         ///< first row
+      number,       ///< which share
+      partial;      ///< where the first row's result goes
 };
 
 /// All keys that some rows may see, one behind the other: the past, the soft tokens, the own rows so far.
@@ -23,7 +23,7 @@ template <class T>
 struct attention_keys_of {
   const attention_arrays<T>& a;  ///< operands
   attention_segment s;           ///< the sequence
-  extent width,                  ///< numbers from one row of keys or values to the next
+  index_t width,                 ///< numbers from one row of keys or values to the next
       column,                    ///< where the head begins in a row
       own;                       ///< own rows among them
   /// What these rows see.
@@ -34,28 +34,28 @@ struct attention_keys_of {
         column(at.kv_head * tiles.size()),
         own(at.query(at.count - 1) + 1) {}
   /// How many they are.
-  IAPT_DEVICE extent count() const { return s.past_count + s.prefix_count + own; }
+  IAPT_DEVICE index_t count() const { return s.past_count + s.prefix_count + own; }
   /// A key and its value.
   struct pair {
     const T *key,  ///< of the head
         *value;    ///< beside it
   };
   /// Number j of them.
-  IAPT_DEVICE pair at(extent j) const {
+  IAPT_DEVICE pair at(index_t j) const {
     if (j < s.past_count) return of(a.past_k, a.past_v, a.past.row(s, j));
     j -= s.past_count;
     if (j < s.prefix_count) return of(a.prefix_k, a.prefix_v, s.prefix_begin + j);
     return of(a.k, a.v, s.begin + j - s.prefix_count);
   }
   /// Query of the sequence from which on key j is seen.
-  IAPT_DEVICE extent seen_from(extent j) const {
+  IAPT_DEVICE index_t seen_from(index_t j) const {
     if (j < s.past_count) return 0;
     j -= s.past_count;
     return j < s.prefix_count ? s.prefix_from : j - s.prefix_count;
   }
 
  private:
-  IAPT_DEVICE pair of(const T* k, const T* v, extent row) const {
+  IAPT_DEVICE pair of(const T* k, const T* v, index_t row) const {
     return {k + row * width + column, v + row * width + column};
   }
 };
@@ -81,14 +81,14 @@ struct attention_few {
   const attention_share* which;                  ///< all shares
 
   /// Scratch memory, in numbers.
-  IAPT_DEVICE extent scratch() const {
+  IAPT_DEVICE index_t scratch() const {
     const int strands = threads / width(threads);
     return strands * rows * (stride() + 2);
   }
 
   /// Asks for share k's keys and values, before the latest of them are there.
   template <class Group>
-  IAPT_DEVICE void fetch(Group group, extent k) const {
+  IAPT_DEVICE void fetch(Group group, index_t k) const {
     const attention_share& t = which[k];
     if (!is_whole() || t.from > 0) return;  // other rows of the sequence see the same ones
     const attention_keys_of<T> all(tiles, rows_of(t));
@@ -100,7 +100,7 @@ struct attention_few {
   }
   /// Share k of all.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const attention_share& t = which[k];
     const int strands = group.size() / width(group.size());
     const range share = share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands);
@@ -166,7 +166,7 @@ struct attention_few {
         });
       });
       each_row(at, [&](int r) {
-        const extent query = at.query(r);
+        const index_t query = at.query(r);
         const C before = top[r];
         group.strand_sums(score[r], width);
         unrolled<ahead>([&](int i) {

@@ -9,11 +9,11 @@ namespace iapt {
 
 /// A row whose keys were shared among several groups.
 struct attention_split_row {
-  extent segment,  ///< which sequence
-      kv_head,     ///< which key/value head
-      row,         ///< which row of them
-      partial,     ///< where the first group's result is
-      distance;    ///< from there to the next group's
+  index_t segment,  ///< which sequence
+      kv_head,      ///< which key/value head
+      row,          ///< which row of them
+      partial,      ///< where the first group's result is
+      distance;     ///< from there to the next group's
 };
 
 /// Row kernel: y and log_sum of one row from what several groups found for it.
@@ -28,11 +28,11 @@ struct attention_merge {
   const attention_split_row* rows;                         ///< which rows
   /// Row k of them.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent k) const {
+  IAPT_DEVICE void operator()(Group group, index_t k) const {
     const attention_split_row r = rows[k];
     const int E = tiles.size();
     const C* const first = tiles.partial + r.partial * (E + 2);
-    const extent step = r.distance * (E + 2);
+    const index_t step = r.distance * (E + 2);
     C weight[shares], top = lowest<C>, total = 0;
     IAPT_UNROLL
     for (int s = 0; s < shares; ++s) weight[s] = first[s * step + E];
@@ -43,7 +43,7 @@ struct attention_merge {
       weight[s] = std::exp(weight[s] - top);
       total += first[s * step + E + 1] * weight[s];
     }
-    const extent place = tiles.place(tiles.rows(tiles.segments[r.segment], r.kv_head, r.row, 1), 0);
+    const index_t place = tiles.place(tiles.rows(tiles.segments[r.segment], r.kv_head, r.row, 1), 0);
     group.each_one(E, [&](auto e) {
       C sum = 0;
       IAPT_UNROLL

@@ -37,9 +37,9 @@ struct lone_group_of {
   using group = lone_group<T, bundle_of<typename F::value_type>>;  ///< who does it
   F f;                                                             ///< the kernel
   T* scratch;                                                      ///< memory of all threads' groups, or null
-  extent share;                                                    ///< numbers that each thread has of it
+  index_t share;                                                   ///< numbers that each thread has of it
   /// Group k.
-  void operator()(extent k) const {
+  void operator()(index_t k) const {
 #if defined(_OPENMP)
     f(group{scratch + omp_get_thread_num() * share}, k);
 #else
@@ -77,7 +77,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   /// Where algorithms run.
   auto policy() const { return System{}; }
   /// A thread's scratch memory may be of any size.
-  extent scratch_bytes() const { return extent(1) << 30; }
+  index_t scratch_bytes() const { return index_t(1) << 30; }
   /// Memory from the system.
   /// @throws device_error if there is none
   void* allocate(std::size_t bytes) { return products_.allocate(bytes); }
@@ -85,24 +85,24 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   void release(void* p) { products_.release(p); }
   /// to[i] = from[i]; both here.
   template <class T>
-  void copy(T* to, const T* from, extent n) {
+  void copy(T* to, const T* from, index_t n) {
     const openmp_threads limit(threads());
     thrust::copy_n(policy(), from, n, to);
   }
   /// p[i] = 0.
   template <class T>
-  void zero(T* p, extent n) {
+  void zero(T* p, index_t n) {
     const openmp_threads limit(threads());
     thrust::fill_n(policy(), p, n, T(0));
   }
   /// From the host.
   template <class T>
-  void upload(T* to, const T* from, extent n) {
+  void upload(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
   }
   /// To the host.
   template <class T>
-  void download(T* to, const T* from, extent n) {
+  void download(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
   }
   /// Runs f(k) for k in 0..n-1.
@@ -113,9 +113,9 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   }
   /// Runs a row kernel: f(group, k) for k in 0..n-1.
   template <class F>
-  void groups(extent n, extent, const F& f) {
+  void groups(index_t n, index_t, const F& f) {
     using T = compute_type<typename F::value_type>;
-    extent share = 0;
+    index_t share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
     T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
     each(n, lone_group_of<F>{f, scratch, share});
@@ -123,7 +123,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>
-  void matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  void matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
     if constexpr (std::same_as<T, compute_type<T>>)
       products_.matmul(m, n, k, a, b, c, accumulate);
@@ -132,7 +132,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   }
   /// Rows of the longest sequence that Eigen's attention stands in for; 0 for numbers that it does not know.
   template <class T>
-  extent most_fused_rows(const head_layout&) const {
+  index_t most_fused_rows(const head_layout&) const {
     return fused_attention_ && std::floating_point<T> ? 100 : 0;  // some limit, as a GPU's kernels have one
   }
   /// Lets sequences see their own rows, causally.
@@ -157,21 +157,21 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   }
   // A product of what is stored in fewer bits: summed in float, rounded once.
   template <class T>
-  void widened_matmul(extent m, extent n, extent k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
+  void widened_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
                       bool accumulate) {
     using wide = compute_type<T>;
-    const auto widen = [](extent rows, extent columns, auto x) {
+    const auto widen = [](index_t rows, index_t columns, auto x) {
       std::vector<wide> copy(std::size_t(rows * columns));
-      for (extent i = 0; i < rows; ++i) std::copy_n(x.data + i * x.stride, columns, copy.data() + i * columns);
+      for (index_t i = 0; i < rows; ++i) std::copy_n(x.data + i * x.stride, columns, copy.data() + i * columns);
       return copy;
     };
-    const extent a_columns = a.transposed ? m : k, b_columns = b.transposed ? k : n;
+    const index_t a_columns = a.transposed ? m : k, b_columns = b.transposed ? k : n;
     const std::vector<wide> left = widen(a.transposed ? k : m, a_columns, a);
     const std::vector<wide> right = widen(b.transposed ? n : k, b_columns, b);
     std::vector<wide> sum = accumulate ? widen(m, n, c) : std::vector<wide>(std::size_t(m * n));
     products_.matmul<wide>(m, n, k, {left.data(), a_columns, a.transposed}, {right.data(), b_columns, b.transposed},
                            {sum.data(), n}, accumulate);
-    for (extent i = 0; i < m; ++i) std::copy_n(sum.data() + i * n, n, c.data + i * c.stride);
+    for (index_t i = 0; i < m; ++i) std::copy_n(sum.data() + i * n, n, c.data + i * c.stride);
   }
   eigen_backend products_;
   bool fused_attention_;

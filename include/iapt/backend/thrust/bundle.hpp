@@ -38,17 +38,17 @@ struct bundle {
     return of([&](int i) { return f(a.v[i]); });
   }
   /// first, first + 1, first + 2, …
-  IAPT_DEVICE static bundle counting_from(extent first) {
+  IAPT_DEVICE static bundle counting_from(index_t first) {
     return of([&](int i) { return T(first + i); });
   }
   /// Reads numbers that lie `stride` apart.
   template <class U>
-  IAPT_DEVICE static bundle strided(const U* p, extent stride) {
+  IAPT_DEVICE static bundle strided(const U* p, index_t stride) {
     return of([&](int i) { return T(p[i * stride]); });
   }
   /// Writes numbers that lie `stride` apart.
   template <class U>
-  IAPT_DEVICE void store_strided(U* p, extent stride) const {
+  IAPT_DEVICE void store_strided(U* p, index_t stride) const {
     for (int i = 0; i < Width; ++i) p[i * stride] = U(v[i]);
   }
   /// As many numbers in memory, and the address that a GPU wants them at.
@@ -160,7 +160,7 @@ struct bundle {
 
 /// Asks for neighbours to be brought near, whole and aligned bundles: a hint, for somebody may still be writing them.
 template <class T>
-IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] extent count) {
+IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] index_t count) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(p), "r"(int(count * sizeof(T))));
 #endif

@@ -24,17 +24,17 @@ struct grid_bundle {
   using loop_type = F;                          ///< whose bundles they are
   using V = bundle_of<typename F::value_type>;  ///< what is taken at once
   F f;                                          ///< the loop
-  extent row,                                   ///< first row
+  index_t row,                                  ///< first row
       column,                                   ///< first column
       columns;                                  ///< where a row ends
   std::uint32_t across;  ///< bundles of a row; 32 bits, because a GPU takes five times as long to divide 64
   /// Bundle k.
   IAPT_DEVICE void operator()(std::uint32_t k) const {
-    const extent r = row + k / across, j = column + extent(k % across) * V::width;
+    const index_t r = row + k / across, j = column + index_t(k % across) * V::width;
     if (j + V::width <= columns)
       f(r, lane<V>{j});
     else
-      for (extent i = j; i < columns; ++i) f(r, lane<compute_type<typename F::value_type>>{i});
+      for (index_t i = j; i < columns; ++i) f(r, lane<compute_type<typename F::value_type>>{i});
   }
 };
 
@@ -46,33 +46,33 @@ class thrust_loops : public memory_pool<Self> {
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
   static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
-  static constexpr extent few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
+  static constexpr index_t few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
   /// Runs a lane loop: f(r, lane) for every row and column, a bundle of them at a time.
   template <class F>
-  void grid(extent rows, extent columns, const F& f) {
-    constexpr extent most = extent(1) << 31, width = grid_bundle<F>::V::width;  // bundles that 32 bits count
-    for (extent column = 0; column < columns; column += most * width) {
-      const extent across = std::min((columns - column + width - 1) / width, most), height = most / across;
-      for (extent row = 0; row < rows; row += height)
+  void grid(index_t rows, index_t columns, const F& f) {
+    constexpr index_t most = index_t(1) << 31, width = grid_bundle<F>::V::width;  // bundles that 32 bits count
+    for (index_t column = 0; column < columns; column += most * width) {
+      const index_t across = std::min((columns - column + width - 1) / width, most), height = most / across;
+      for (index_t row = 0; row < rows; row += height)
         self().each(std::uint32_t(std::min(rows - row, height) * across),
                     grid_bundle<F>{f, row, column, columns, std::uint32_t(across)});
     }
   }
   /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.
   template <class T>
-  void matmul_quantised(extent m, extent n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
+  void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     self().groups(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
   }
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
-  void expand(const quantised_rows& w, const std::int32_t* rows, extent count, T* to) {
+  void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
     self().groups(count, w.columns, expand_row<T>{w, rows, to});
   }
   /// Rows of the longest sequence that the machine has a fused kernel for, to see its own rows; 0: it has none. One
   /// that has hides these three.
   template <class T>
-  extent most_fused_rows(const head_layout&) const {
+  index_t most_fused_rows(const head_layout&) const {
     return 0;
   }
   /// Lets sequences see their own rows, causally.
@@ -118,7 +118,7 @@ class thrust_loops : public memory_pool<Self> {
   int attention_edge(const head_layout& layout) {
     int edge = 64;
     while (edge > 4 &&
-           attention_scratch(6, edge, layout.head_size) * extent(sizeof(compute_type<T>)) > self().scratch_bytes())
+           attention_scratch(6, edge, layout.head_size) * index_t(sizeof(compute_type<T>)) > self().scratch_bytes())
       edge /= 2;
     return edge;
   }

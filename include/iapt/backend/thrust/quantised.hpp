@@ -17,8 +17,8 @@ struct expand_row {
   T* y;                      ///< the result (N, K)
   /// Row i.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent i) const {
-    const extent from = rows ? rows[i] : i;
+  IAPT_DEVICE void operator()(Group group, index_t i) const {
+    const index_t from = rows ? rows[i] : i;
     T* const to = y + i * w.columns;
     w.template read<compute_type<T>>(
         from, [&](auto element) { group.each_one(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
@@ -32,15 +32,15 @@ struct quantised_product_column {
   matrix_ref<const T> a;  ///< left side
   quantised_rows w;       ///< right side (N, K)
   matrix_ref<T> c;        ///< the result
-  extent rows;            ///< M
+  index_t rows;           ///< M
   /// Column n.
   template <class Group>
-  IAPT_DEVICE void operator()(Group group, extent n) const {
+  IAPT_DEVICE void operator()(Group group, index_t n) const {
     using number = compute_type<T>;
     w.template read<number>(n, [&](auto weight) {
-      for (extent i = 0; i < rows; ++i) {
+      for (index_t i = 0; i < rows; ++i) {
         const T* const x = a.data + i * a.stride;
-        const auto product = [&](extent j) { return number(x[j]) * weight(j); };
+        const auto product = [&](index_t j) { return number(x[j]) * weight(j); };
         const number sum = group.sum(w.columns, [&]<class V>(lane<V> j) {
           if constexpr (std::same_as<V, number>)
             return product(j.at);

@@ -23,13 +23,13 @@ struct rational_activation {
   static rational_activation make(Backend& backend) {
     const std::vector<T> a(gelu_numerator.begin(), gelu_numerator.end());
     const std::vector<T> b(gelu_denominator.begin(), gelu_denominator.end());
-    return {from_host(backend, extents<1>{extent(a.size())}, a), from_host(backend, extents<1>{extent(b.size())}, b)};
+    return {from_host(backend, extents<1>{index_t(a.size())}, a), from_host(backend, extents<1>{index_t(b.size())}, b)};
   }
   /// Those of a file.
   template <class File>
   static rational_activation read(const layer_file<T, Backend, File>& from) {
-    return {from("activation.numerator", extents<1>{extent(gelu_numerator.size())}),
-            from("activation.denominator", extents<1>{extent(gelu_denominator.size())})};
+    return {from("activation.numerator", extents<1>{index_t(gelu_numerator.size())}),
+            from("activation.denominator", extents<1>{index_t(gelu_denominator.size())})};
   }
   /// z -> Ra(z), element by element.
   template <class Context>

@@ -41,7 +41,7 @@ struct prompt_generator {
   template <class S>
   static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start,
                                random_stream down_stream, random_stream pool_stream) {
-    const extent hidden = start.layer.attention_norm.weight.size();
+    const index_t hidden = start.layer.attention_norm.weight.size();
     return {random_normal<T>(backend, extents<2>{hidden, o.bottleneck}, 1 / std::sqrt(double(hidden)), down_stream),
             Pooler::make(backend, o, pool_stream), Activation::make(backend), OutputSpace::make(backend, o, start)};
   }
@@ -57,12 +57,12 @@ struct prompt_generator {
   /// @throws shape_error if an instruction has too few rows for the pooler
   template <class Context, class S>
   tensor<T, 2, Backend> summary(Context& ctx, const tensor<S, 2, Backend>& x, const std::vector<row_span>& instruction,
-                                extent soft_tokens) const {
+                                index_t soft_tokens) const {
     return pool(ctx, ctx(cast<T>(matmul(x, cast<S>(down)))), instruction, soft_tokens);
   }
   /// Keys and values of the soft tokens (B·P, G·E).
   template <class Context, class S>
-  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, extent soft_tokens,
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, index_t soft_tokens,
                                     const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     return output(ctx, activation(ctx, z), soft_tokens, layer, turns);
   }

@@ -23,13 +23,13 @@ struct layer_file {
   /// One of its tensors.
   /// @throws io_error if it is missing or has another shape
   template <std::size_t Rank>
-  tensor<T, int(Rank), Backend> operator()(const char* part, const std::array<extent, Rank>& shape) const {
+  tensor<T, int(Rank), Backend> operator()(const char* part, const std::array<index_t, Rank>& shape) const {
     return from_host(backend, shape, file.template read<T>(prefix + part, {shape.begin(), shape.end()}));
   }
   /// One that layers share; an empty handle where another layer has it.
   /// @throws io_error as above
   template <std::size_t Rank>
-  tensor<T, int(Rank), Backend> shared(const char* part, const std::array<extent, Rank>& shape) const {
+  tensor<T, int(Rank), Backend> shared(const char* part, const std::array<index_t, Rank>& shape) const {
     return has_shared ? (*this)(part, shape) : tensor<T, int(Rank), Backend>();
   }
 };

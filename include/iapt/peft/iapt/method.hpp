@@ -22,13 +22,13 @@ template <class T, class S, class Backend>
 tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
   const std::vector<S> stored = to_host(x);
   std::vector<T> values(stored.begin(), stored.end());
-  const extent columns = x.size(1);
-  for (extent r = 0; r < x.size(0); ++r) {
+  const index_t columns = x.size(1);
+  for (index_t r = 0; r < x.size(0); ++r) {
     T* row = values.data() + r * columns;
     double squares = 0;
-    for (extent j = 0; j < columns; ++j) squares += double(row[j]) * double(row[j]);
+    for (index_t j = 0; j < columns; ++j) squares += double(row[j]) * double(row[j]);
     const double scale = squares > 0 ? 1 / std::sqrt(squares / double(columns)) : 0;
-    for (extent j = 0; j < columns; ++j) row[j] = T(double(row[j]) * scale);
+    for (index_t j = 0; j < columns; ++j) row[j] = T(double(row[j]) * scale);
   }
   return from_host(x.backend(), x.shape(), values);
 }
@@ -68,9 +68,9 @@ class iapt_method {
       text.add(options.start_text);
       states = lm.layer_inputs(text);
     }
-    const extent from =
-        options.start == prompt_start::last ? extent(options.start_text.size()) - 1 - options.soft_tokens : 0;
-    for (extent l = 0; l < lm.config.layers; ++l) {
+    const index_t from =
+        options.start == prompt_start::last ? index_t(options.start_text.size()) - 1 - options.soft_tokens : 0;
+    for (index_t l = 0; l < lm.config.layers; ++l) {
       const auto stream = [&](std::uint64_t part) { return random_stream(options.seed, std::uint64_t(l) * 16 + part); };
       const layer_start<value_type, S, backend_type> start{
           lm.layers[l],
@@ -87,7 +87,7 @@ class iapt_method {
     check_bounds(options);
     file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
     iapt_method method{options};
-    for (extent l = 0; l < lm.config.layers; ++l)
+    for (index_t l = 0; l < lm.config.layers; ++l)
       method.add(Generator::read(
           layer_file<value_type, backend_type, File>{lm.backend(), file, name_of_layer(l), l % options.share == 0},
           options, lm.layers[l]));
@@ -100,9 +100,9 @@ class iapt_method {
   }
 
   /// P
-  extent soft_tokens() const { return options.soft_tokens; }
+  index_t soft_tokens() const { return options.soft_tokens; }
   /// Rows that an instruction must have.
-  extent shortest_instruction() const { return Generator::needs_rows ? options.soft_tokens : 1; }
+  index_t shortest_instruction() const { return Generator::needs_rows ? options.soft_tokens : 1; }
   /// Front or late.
   placement where() const { return options.where; }
   /// Keys and values of a layer's soft tokens (B·P, G·E).
@@ -134,7 +134,7 @@ class iapt_method {
   }
 
  private:
-  static std::string name_of_layer(extent l) { return "layers." + std::to_string(l) + "."; }
+  static std::string name_of_layer(index_t l) { return "layers." + std::to_string(l) + "."; }
   // The next layer's generator.
   void add(Generator generator) {
     const std::size_t l = generators.size();
@@ -159,7 +159,7 @@ class iapt_method {
   void visit_layer(std::size_t l, F f) {
     generators[l].visit([&](const char* part, auto& x, tensor_role role) {
       if (role == tensor_role::shared && l % std::size_t(options.share) != 0) return;
-      if (x) f(name_of_layer(extent(l)) + part, x, role);
+      if (x) f(name_of_layer(index_t(l)) + part, x, role);
     });
   }
 };
@@ -173,8 +173,8 @@ iapt_method<Generator> make_iapt(const causal_lm<S, Backend>& lm, const iapt_opt
 
 /// Number of trained numbers of IAPT in hidden space with self-attention pooling and the rational activation:
 /// ⌈L/k⌉·2·D·R + L·(R·P + 12), and L·P·D for the base.
-constexpr extent iapt_parameter_count(extent layers, extent hidden, extent bottleneck, extent soft_tokens,
-                                      extent share = 1, bool base = false) {
+constexpr index_t iapt_parameter_count(index_t layers, index_t hidden, index_t bottleneck, index_t soft_tokens,
+                                       index_t share = 1, bool base = false) {
   return (layers + share - 1) / share * 2 * hidden * bottleneck + layers * (bottleneck * soft_tokens + 12) +
          (base ? layers * soft_tokens * hidden : 0);
 }

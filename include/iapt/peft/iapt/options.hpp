@@ -28,11 +28,11 @@ inline constexpr std::array<std::string_view, 3> names_of<prompt_start>{"text", 
 
 /// Sizes and starting values of a method.
 struct iapt_options {
-  extent soft_tokens = 4;                   ///< P, for each sequence and layer
-  extent bottleneck = 64;                   ///< R
+  index_t soft_tokens = 4;                  ///< P, for each sequence and layer
+  index_t bottleneck = 64;                  ///< R
   placement where = placement::front;       ///< where the soft tokens stand
   prompt_start start = prompt_start::text;  ///< how they start
-  extent share = 1;                         ///< layers that share one down- and one up-projection
+  index_t share = 1;                        ///< layers that share one down- and one up-projection
   std::uint64_t seed = 0;                   ///< of all random starting values
   std::vector<token_id> start_text = {};    ///< tokens of the text for `text` and `last`
 
@@ -46,7 +46,7 @@ struct iapt_options {
     f(option{"", "init", "start of the soft tokens; text in front, random late"}, o.start);
   }
   /// Tokens of a text that the start takes; 0 at random.
-  extent text_needed() const {
+  index_t text_needed() const {
     return start == prompt_start::text ? soft_tokens : start == prompt_start::last ? soft_tokens + 1 : 0;
   }
   /// Refuses what makes no method.

@@ -29,7 +29,7 @@ struct layer_start {
 
 /// Rows of B sequences, P each, as (B, P, columns): what is learned for each soft token is then added over sequences.
 template <class T, class Backend>
-tensor<T, 3, Backend> by_sequence(const tensor<T, 2, Backend>& rows, extent soft_tokens) {
+tensor<T, 3, Backend> by_sequence(const tensor<T, 2, Backend>& rows, index_t soft_tokens) {
   return rows.reshape(extents<3>{rows.size(0) / soft_tokens, soft_tokens, rows.size(1)});
 }
 /// And back: (B, P, columns) -> (B·P, columns).
@@ -58,14 +58,14 @@ struct hidden_space {
   template <class S, class File>
   static hidden_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
                            const decoder_layer<S, Backend>& layer) {
-    const extent hidden = layer.attention_norm.weight.size();
+    const index_t hidden = layer.attention_norm.weight.size();
     hidden_space space{from.shared("up", extents<2>{o.bottleneck, hidden}), {}};
     if (from.has("base")) space.base = from("base", extents<2>{o.soft_tokens, hidden});
     return space;
   }
   /// Prompts after the layer's norm.   y (B·P, R) -> (B·P, D)
   template <class Context, class S>
-  tensor<S, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+  tensor<S, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
                                const decoder_layer<S, Backend>& layer) const {
     auto prompts = ctx(matmul(y, up));
     if (base) prompts = by_row(ctx(base + by_sequence(prompts, soft_tokens)));
@@ -73,7 +73,7 @@ struct hidden_space {
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
-  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
                                     const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     const auto n = normed(ctx, y, soft_tokens, layer);
     return {ctx(rotary(layer.attention.key(ctx, n), turns)), layer.attention.value(ctx, n)};
@@ -117,10 +117,10 @@ struct hidden_gains_space {
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
-  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
                                     const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
     const auto n = hidden.normed(ctx, y, soft_tokens, layer);
-    const extent head_size = layer.attention.layout.head_size;
+    const index_t head_size = layer.attention.layout.head_size;
     const auto gained = [&](const tensor<S, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
       return by_sequence(ctx(cast<T>(x)), soft_tokens) * (repeat_columns(gain, head_size) * offset_rate + 1);
     };
@@ -154,12 +154,12 @@ struct key_value_space {
   template <class S>
   static key_value_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const auto& attention = start.layer.attention;
-    const extent width = attention.layout.kv_heads * attention.layout.head_size;
+    const index_t width = attention.layout.kv_heads * attention.layout.head_size;
     inference<Backend> run(backend);
     const extents<2> base_shape{o.soft_tokens, start.layer.attention_norm.weight.size()};
     const auto base = start.base ? start.base : random_normal<T>(backend, base_shape, 1, start.stream);
     const auto n = start.layer.attention_norm(run, run(cast<S>(base)));
-    const auto zero = [&](extent rows) { return filled<T>(backend, extents<2>{rows, width}, 0); };
+    const auto zero = [&](index_t rows) { return filled<T>(backend, extents<2>{rows, width}, 0); };
     return {zero(o.bottleneck),
             zero(o.bottleneck),
             zero(o.soft_tokens),
@@ -172,14 +172,14 @@ struct key_value_space {
   static key_value_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
                               const decoder_layer<S, Backend>& layer) {
     const auto& heads = layer.attention.layout;
-    const extent width = heads.kv_heads * heads.head_size;
+    const index_t width = heads.kv_heads * heads.head_size;
     const extents<2> up{o.bottleneck, width}, each{o.soft_tokens, width};
     return {from.shared("key_up", up),  from.shared("value_up", up), from("key_offset", each),
             from("value_offset", each), from("key_base", each),      from("value_base", each)};
   }
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
-  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, extent soft_tokens,
+  key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
                                     const decoder_layer<S, Backend>&, const tensor<S, 2, Backend>& turns) const {
     const auto written = [&](const auto& up, const auto& offset, const auto& base) {
       const auto rows = ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens));

@@ -35,7 +35,7 @@ struct self_attention_pooler {
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
-                                   extent) const {
+                                   index_t) const {
     return ctx(attention_pool(u, matmul(u, scores), rows));
   }
   /// f(name, tensor, role) for each tensor.
@@ -61,23 +61,23 @@ struct parameter_free_pooler {
 };
 
 /// Spans that cut n rows into P parts: part i is rows ⌊i·n/P⌋ to ⌈(i+1)·n/P⌉−1.
-inline std::vector<row_span> parts(const std::vector<row_span>& rows, extent soft_tokens) {
+inline std::vector<row_span> parts(const std::vector<row_span>& rows, index_t soft_tokens) {
   std::vector<row_span> spans;
   for (const row_span& s : rows)
-    for (extent i = 0; i < soft_tokens; ++i)
+    for (index_t i = 0; i < soft_tokens; ++i)
       spans.push_back(
           {s.begin + i * s.count() / soft_tokens, s.begin + ((i + 1) * s.count() + soft_tokens - 1) / soft_tokens});
   return spans;
 }
 /// Numbers of P rows of each span, from the first or up to the last.
 /// @throws shape_error if a span has fewer
-inline std::vector<std::int32_t> end_rows(const std::vector<row_span>& rows, extent soft_tokens, bool last) {
+inline std::vector<std::int32_t> end_rows(const std::vector<row_span>& rows, index_t soft_tokens, bool last) {
   std::vector<std::int32_t> numbers;
   for (const row_span& s : rows) {
     if (s.count() < soft_tokens)
       throw shape_error("pooler: an instruction of " + std::to_string(s.count()) + " rows for " +
                         std::to_string(soft_tokens) + " soft tokens; use another pooler or fewer soft tokens");
-    for (extent i = 0; i < soft_tokens; ++i)
+    for (index_t i = 0; i < soft_tokens; ++i)
       numbers.push_back(std::int32_t((last ? s.end - soft_tokens : s.begin) + i));
   }
   return numbers;
@@ -91,7 +91,7 @@ struct mean_pooler : parameter_free_pooler<T, Backend, mean_pooler<T, Backend>> 
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
-                                   extent soft_tokens) const {
+                                   index_t soft_tokens) const {
     return ctx(span_mean(u, parts(rows, soft_tokens)));
   }
 };
@@ -103,7 +103,7 @@ struct max_pooler : parameter_free_pooler<T, Backend, max_pooler<T, Backend>> {
   /// u (N, R) -> (B·P, R)
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
-                                   extent soft_tokens) const {
+                                   index_t soft_tokens) const {
     return ctx(span_max(u, parts(rows, soft_tokens)));
   }
 };
@@ -116,7 +116,7 @@ struct first_pooler : parameter_free_pooler<T, Backend, first_pooler<T, Backend>
   /// @throws shape_error if an instruction has fewer than P rows
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
-                                   extent soft_tokens) const {
+                                   index_t soft_tokens) const {
     return ctx(gather(u, row_numbers<Backend>(ctx.backend(), end_rows(rows, soft_tokens, false))));
   }
 };
@@ -129,7 +129,7 @@ struct last_pooler : parameter_free_pooler<T, Backend, last_pooler<T, Backend>> 
   /// @throws shape_error if an instruction has fewer than P rows
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
-                                   extent soft_tokens) const {
+                                   index_t soft_tokens) const {
     return ctx(gather(u, row_numbers<Backend>(ctx.backend(), end_rows(rows, soft_tokens, true))));
   }
 };
