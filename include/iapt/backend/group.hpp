@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The group that runs a row kernel where one thread does it alone.
 #pragma once
-#include "iapt/expr/lane.hpp"
 #include "iapt/expr/scalar_math.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -11,44 +11,44 @@ template <class T, class Pack>
 struct lone_group {
   T* scratch = nullptr;  ///< memory of the group's own, for a kernel that asks for it (scratch())
 
-  /// Calls f(lane) for every column 0..n-1.
+  /// Calls f(j) for every column 0..n-1.
   template <class F>
   IAPT_DEVICE void each(index_t n, F f) const {
     index_t j = 0;
     if constexpr (!std::same_as<T, Pack>)
-      for (; j + Pack::width <= n; j += Pack::width) f(lane<Pack>{j});
-    for (; j < n; ++j) f(lane<T>{j});
+      for (; j + Pack::width <= n; j += Pack::width) f(vec_index<Pack>{j});
+    for (; j < n; ++j) f(vec_index<T>{j});
   }
-  /// Calls f(lane) for every column 0..n-1, one by one.
+  /// Calls f(j) for every column 0..n-1, one by one.
   template <class F>
   IAPT_DEVICE void each_one(index_t n, F f) const {
-    for (index_t j = 0; j < n; ++j) f(lane<T>{j});
+    for (index_t j = 0; j < n; ++j) f(vec_index<T>{j});
   }
-  /// Σ f(lane) over every column.
+  /// Σ f(j) over every column.
   template <class F>
   IAPT_DEVICE T sum(index_t n, F f) const {
     index_t j = 0;
     T total(0);
     if constexpr (!std::same_as<T, Pack>) {
       Pack lanes(T(0));
-      for (; j + Pack::width <= n; j += Pack::width) lanes = lanes + f(lane<Pack>{j});
+      for (; j + Pack::width <= n; j += Pack::width) lanes = lanes + f(vec_index<Pack>{j});
       if (j) total = lanes.sum();
     }
-    for (; j < n; ++j) total = total + f(lane<T>{j});
+    for (; j < n; ++j) total = total + f(vec_index<T>{j});
     return total;
   }
-  /// The greatest f(lane) over every column, or `start`.
+  /// The greatest f(j) over every column, or `start`.
   template <class F>
   IAPT_DEVICE T max(index_t n, T start, F f) const {
     index_t j = 0;
     T greatest = start;
     if constexpr (!std::same_as<T, Pack>) {
       Pack lanes(start);
-      for (; j + Pack::width <= n; j += Pack::width) lanes = maximum(lanes, f(lane<Pack>{j}));
+      for (; j + Pack::width <= n; j += Pack::width) lanes = maximum(lanes, f(vec_index<Pack>{j}));
       if (j) greatest = lanes.max();
     }
     for (; j < n; ++j) {
-      const T x = f(lane<T>{j});
+      const T x = f(vec_index<T>{j});
       greatest = x > greatest ? x : greatest;
     }
     return greatest;

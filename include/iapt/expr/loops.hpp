@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of a fused statement, as function objects that a backend runs lane by lane, and the folding of row sums.
+// The loops of a fused statement, as elementwise kernels, and the folding of row sums.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -16,18 +16,18 @@ struct forward_loop {
   E e;                   ///< the lowered expression
   row<T> y;              ///< the result
   index_t columns;       ///< length of a row
-  /// Row r, one lane.
+  /// Column j of row r.
   template <class V>
-  IAPT_DEVICE void operator()(index_t r, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t r, vec_index<V> j) const {
     typename E::template registers<V> w;
-    const lane<V> i{r * columns + j.at};
+    const vec_index<V> i{r * columns + j.at};
     w.eval(e, i, j);
     y[i] = w.y;
   }
 };
 
-/// Adjoints of all operands of e: one lane of columns through one chunk of rows. The sums over rows stay in registers,
-/// their order is fixed, and neighbouring lanes read neighbouring memory.
+/// Adjoints of all operands of e: one vec of columns through one chunk of rows. The sums over rows stay in registers,
+/// their order is fixed, and neighbouring threads read neighbouring memory.
 template <class E, class T>
 struct backward_loop {
   using value_type = T;  ///< type of one number
@@ -36,14 +36,14 @@ struct backward_loop {
   index_t rows;          ///< number of rows
   index_t columns;       ///< length of a row
   index_t chunk;         ///< rows in a chunk
-  /// One chunk, one lane.
+  /// Column j of chunk c.
   template <class V>
-  IAPT_DEVICE void operator()(index_t c, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t c, vec_index<V> j) const {
     typename E::template registers<V> w;
     w.open();
     const index_t end = (c + 1) * chunk < rows ? (c + 1) * chunk : rows;
     for (index_t r = c * chunk; r < end; ++r) {
-      const lane<V> i{r * columns + j.at};
+      const vec_index<V> i{r * columns + j.at};
       w.eval(e, i, j);
       w.pull(e, i, dy[i]);
     }
@@ -60,11 +60,11 @@ struct fold_chunks {
   index_t chunks;              ///< number of chunks
   index_t columns;             ///< length of a row
   bool accumulates;            ///< whether it is added to what is there
-  /// One lane.
+  /// Column j.
   template <class V>
-  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     V s(0);
-    for (index_t c = 0; c < chunks; ++c) s = s + partial[lane<V>{c * columns + j.at}];
+    for (index_t c = 0; c < chunks; ++c) s = s + partial[vec_index<V>{c * columns + j.at}];
     y[j] = accumulates ? s + y(j) : s;
   }
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// An expression as a loop sees it: raw pointers and, for each lane, a few registers. What one lane of columns does on
+// An expression as a loop sees it: raw pointers and, for each vec of columns, a few registers. What one vec of columns does on
 // its way down the rows is: open, then for each row eval and pull, then close.
 #pragma once
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -21,19 +21,19 @@ struct whole_operand {
   row<const T> x;    ///< values
   row<T> dx;         ///< where its adjoints go, or null
   bool accumulates;  ///< whether they are added to what is there
-  /// Registers of one lane.
+  /// Registers of one vec of columns.
   template <class V>
   struct registers : sums_nothing {
     V y;  ///< the value here
     /// Reads the value of element i.
-    IAPT_DEVICE void eval(const whole_operand& o, lane<V> i, lane<V>) {
+    IAPT_DEVICE void eval(const whole_operand& o, vec_index<V> i, vec_index<V>) {
       if constexpr (Read)
         y = o.x[i];
       else
         y = V(0);
     }
     /// Delivers the adjoint of element i.
-    IAPT_DEVICE void pull(const whole_operand& o, lane<V> i, V d) {
+    IAPT_DEVICE void pull(const whole_operand& o, vec_index<V> i, V d) {
       if (o.dx.p) o.dx[i] = o.accumulates ? d + o.dx[i] : d;
     }
   };
@@ -44,7 +44,7 @@ template <class T, bool Read>
 struct spread_operand {
   row<const T> x;                ///< values
   row<compute_type<T>> partial;  ///< one row of partial sums for each chunk of rows, or null
-  /// Registers of one lane.
+  /// Registers of one vec of columns.
   template <class V>
   struct registers {
     V y;    ///< the value here
@@ -52,19 +52,19 @@ struct spread_operand {
     /// Starts a chunk of rows.
     IAPT_DEVICE void open() { sum = V(0); }
     /// Reads the value of column j.
-    IAPT_DEVICE void eval(const spread_operand& o, lane<V>, lane<V> j) {
+    IAPT_DEVICE void eval(const spread_operand& o, vec_index<V>, vec_index<V> j) {
       if constexpr (Read)
         y = o.x[j];
       else
         y = V(0);
     }
     /// Adds to the chunk's sum.
-    IAPT_DEVICE void pull(const spread_operand& o, lane<V>, V d) {
+    IAPT_DEVICE void pull(const spread_operand& o, vec_index<V>, V d) {
       if (o.partial.p) sum = sum + d;
     }
     /// Writes the chunk's sum.
-    IAPT_DEVICE void close(const spread_operand& o, index_t chunk, index_t columns, lane<V> j) const {
-      if (o.partial.p) o.partial[lane<V>{chunk * columns + j.at}] = sum;
+    IAPT_DEVICE void close(const spread_operand& o, index_t chunk, index_t columns, vec_index<V> j) const {
+      if (o.partial.p) o.partial[vec_index<V>{chunk * columns + j.at}] = sum;
     }
   };
 };
@@ -76,7 +76,7 @@ struct table_operand {
   row<compute_type<T>> partial;  ///< K rows of partial sums for each chunk of rows, or null
   /// One coefficient.
   IAPT_DEVICE compute_type<T> operator[](int k) const { return x.p[k]; }
-  /// Registers of one lane.
+  /// Registers of one vec of columns.
   template <class V>
   struct registers {
     table_operand y;  ///< the table itself
@@ -86,16 +86,16 @@ struct table_operand {
       for (int k = 0; k < K; ++k) sum[k] = V(0);
     }
     /// Makes the table known.
-    IAPT_DEVICE void eval(const table_operand& o, lane<V>, lane<V>) { y = o; }
+    IAPT_DEVICE void eval(const table_operand& o, vec_index<V>, vec_index<V>) { y = o; }
     /// Adds to the chunk's sums.
-    IAPT_DEVICE void pull(const table_operand& o, lane<V>, const coefficient_adjoints<V, K>& d) {
+    IAPT_DEVICE void pull(const table_operand& o, vec_index<V>, const coefficient_adjoints<V, K>& d) {
       if (o.partial.p)
         for (int k = 0; k < K; ++k) sum[k] = sum[k] + d.d[k];
     }
     /// Writes the chunk's sums.
-    IAPT_DEVICE void close(const table_operand& o, index_t chunk, index_t columns, lane<V> j) const {
+    IAPT_DEVICE void close(const table_operand& o, index_t chunk, index_t columns, vec_index<V> j) const {
       if (o.partial.p)
-        for (int k = 0; k < K; ++k) o.partial[lane<V>{(chunk * K + k) * columns + j.at}] = sum[k];
+        for (int k = 0; k < K; ++k) o.partial[vec_index<V>{(chunk * K + k) * columns + j.at}] = sum[k];
     }
   };
 };
@@ -104,14 +104,14 @@ struct table_operand {
 template <class T>
 struct constant_operand {
   T c;  ///< its value
-  /// Registers of one lane.
+  /// Registers of one vec of columns.
   template <class V>
   struct registers : sums_nothing {
     V y;  ///< the number in every place
     /// Spreads the number.
-    IAPT_DEVICE void eval(const constant_operand& o, lane<V>, lane<V>) { y = V(o.c); }
+    IAPT_DEVICE void eval(const constant_operand& o, vec_index<V>, vec_index<V>) { y = V(o.c); }
     /// Nobody wants its adjoint.
-    IAPT_DEVICE void pull(const constant_operand&, lane<V>, V) {}
+    IAPT_DEVICE void pull(const constant_operand&, vec_index<V>, V) {}
   };
 };
 
@@ -120,7 +120,7 @@ template <class Op, class... Operands>
 struct applied_operation {
   list<Operands...> in;  ///< the operands
   bool tracked;          ///< whether any of them wants an adjoint
-  /// Registers of one lane.
+  /// Registers of one vec of columns.
   template <class V>
   struct registers {
     using all = std::index_sequence_for<Operands...>;      ///< numbers of the operands
@@ -129,13 +129,13 @@ struct applied_operation {
     /// Starts a chunk of rows.
     IAPT_DEVICE void open() { open(all{}); }
     /// Computes the result for element i in column j.
-    IAPT_DEVICE void eval(const applied_operation& o, lane<V> i, lane<V> j) { eval(o, i, j, all{}); }
+    IAPT_DEVICE void eval(const applied_operation& o, vec_index<V> i, vec_index<V> j) { eval(o, i, j, all{}); }
     /// Delivers the operands' adjoints, given the result's.
-    IAPT_DEVICE void pull(const applied_operation& o, lane<V> i, V dy) {
+    IAPT_DEVICE void pull(const applied_operation& o, vec_index<V> i, V dy) {
       if (o.tracked) pull(o, i, dy, all{});
     }
     /// Ends a chunk of rows.
-    IAPT_DEVICE void close(const applied_operation& o, index_t chunk, index_t columns, lane<V> j) const {
+    IAPT_DEVICE void close(const applied_operation& o, index_t chunk, index_t columns, vec_index<V> j) const {
       close(o, chunk, columns, j, all{});
     }
 
@@ -145,17 +145,17 @@ struct applied_operation {
       (at<I>(in).open(), ...);
     }
     template <std::size_t... I>
-    IAPT_DEVICE void eval(const applied_operation& o, lane<V> i, lane<V> j, std::index_sequence<I...>) {
+    IAPT_DEVICE void eval(const applied_operation& o, vec_index<V> i, vec_index<V> j, std::index_sequence<I...>) {
       (at<I>(in).eval(at<I>(o.in), i, j), ...);
       y = Op::forward(at<I>(in).y...);
     }
     template <std::size_t... I>
-    IAPT_DEVICE void pull(const applied_operation& o, lane<V> i, V dy, std::index_sequence<I...>) {
+    IAPT_DEVICE void pull(const applied_operation& o, vec_index<V> i, V dy, std::index_sequence<I...>) {
       auto d = Op::backward(dy, at<I>(in).y..., y);
       (at<I>(in).pull(at<I>(o.in), i, at<I>(d)), ...);
     }
     template <std::size_t... I>
-    IAPT_DEVICE void close(const applied_operation& o, index_t c, index_t n, lane<V> j,
+    IAPT_DEVICE void close(const applied_operation& o, index_t c, index_t n, vec_index<V> j,
                            std::index_sequence<I...>) const {
       (at<I>(in).close(at<I>(o.in), c, n, j), ...);
     }

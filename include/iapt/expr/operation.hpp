@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "iapt/core/tensor.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

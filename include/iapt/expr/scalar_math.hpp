@@ -3,7 +3,7 @@
 #pragma once
 #include <concepts>
 
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

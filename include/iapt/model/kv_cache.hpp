@@ -13,7 +13,7 @@
 
 namespace iapt {
 
-/// Lane loop: row i of keys and values goes to row places[i] of a cache's.
+/// Elementwise kernel: row i of keys and values goes to row places[i] of a cache's.
 template <class T>
 struct put_loop {
   using value_type = T;        ///< type of one number
@@ -24,8 +24,8 @@ struct put_loop {
       *to_values;              ///< of the cache, too
   index_t columns;             ///< G·E
   /// Column j of row i.
-  template <class Lane>
-  IAPT_DEVICE void operator()(index_t i, Lane j) const {
+  template <class Index>
+  IAPT_DEVICE void operator()(index_t i, Index j) const {
     row<T>{to_keys + places[i] * columns}[j] = row<const T>{keys + i * columns}[j];
     row<T>{to_values + places[i] * columns}[j] = row<const T>{values + i * columns}[j];
   }

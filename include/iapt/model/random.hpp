@@ -5,12 +5,13 @@
 #include <cstdint>
 
 #include "iapt/core/random.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 #include "iapt/model/causal_lm.hpp"
 
 namespace iapt {
 
-/// Lane loop: y[j] uniform in ±bound, a function of seed, stream and j alone, and so the same on every backend.
+/// Elementwise kernel: y[j] uniform in ±bound, a function of seed, stream and j alone, and so the same on every
+/// backend.
 template <class T>
 struct random_uniform {
   using value_type = T;  ///< type of one number
@@ -18,9 +19,9 @@ struct random_uniform {
   std::uint64_t seed,    ///< which sequences
       stream;            ///< which of them
   double bound;          ///< largest magnitude
-  /// One lane.
+  /// Column j, or the columns of a vec.
   template <class V>
-  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     for (index_t k = j.at; k < j.at + index_t(sizeof(V) / sizeof(compute_type<T>)); ++k)
       y.p[k] = T(bound * ((double(philox(seed, stream, std::uint64_t(k)).word[0]) + 0.5) * 0x1p-31 - 1));
   }

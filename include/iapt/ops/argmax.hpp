@@ -7,8 +7,8 @@
 
 #include "iapt/core/error.hpp"
 #include "iapt/core/tensor.hpp"
-#include "iapt/expr/lane.hpp"
 #include "iapt/expr/scalar_math.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -26,10 +26,10 @@ struct argmax_row {
     using C = compute_type<T>;
     const row<const T> in{x + r * columns};
     const C top = group.max(columns, lowest<C>, [&](auto j) { return in[j]; });
-    const C first = -group.max(columns, lowest<C>, [&]<class V>(lane<V> j) {
+    const C first = -group.max(columns, lowest<C>, [&]<class V>(vec_index<V> j) {
       return where_positive(V(top) - in[j], V(lowest<C>), -column_numbers(j));
     });
-    const C zero = group.sum(columns, [&]<class V>(lane<V> j) { return in[j] * V(0); });
+    const C zero = group.sum(columns, [&]<class V>(vec_index<V> j) { return in[j] * V(0); });
     group.once([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });
   }
 };

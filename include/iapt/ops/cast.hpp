@@ -17,9 +17,9 @@ struct cast_loop {
   row<const From> x;                                        ///< numbers
   row<To> y;                                                ///< the same in the other type
   bool accumulates;                                         ///< whether they are added to what is there
-  /// One lane.
+  /// Column j, or the columns of a vec.
   template <class V>
-  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     const V v = x[j];
     y[j] = accumulates ? v + y(j) : v;
   }

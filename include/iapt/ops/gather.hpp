@@ -11,7 +11,7 @@
 
 namespace iapt {
 
-/// Lane loop: y[i] = x[rows[i]].
+/// Elementwise kernel: y[i] = x[rows[i]].
 template <class T>
 struct gather_loop {
   using value_type = T;      ///< type of one number
@@ -20,8 +20,8 @@ struct gather_loop {
   T* y;                      ///< result (N, D)
   index_t columns;           ///< D
   /// Column j of row i.
-  template <class Lane>
-  IAPT_DEVICE void operator()(index_t i, Lane j) const {
+  template <class Index>
+  IAPT_DEVICE void operator()(index_t i, Index j) const {
     row<T>{y + i * columns}[j] = row<const T>{x + rows[i] * columns}[j];
   }
 };

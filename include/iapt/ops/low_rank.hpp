@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "iapt/core/tensor.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -66,7 +66,7 @@ struct low_rank_wide {
     const low_rank_map<real> map = rows.maps[rows.which[i]];
     const real* const factors = narrow + i * rows.widest;
     const row<T> to{y + i * columns};
-    group.each(columns, [&]<class V>(lane<V> j) {
+    group.each(columns, [&]<class V>(vec_index<V> j) {
       V sum(0);
       for (index_t k = 0; k < map.rank; ++k) sum = sum + column<const real>{map.up + k, map.rank}[j] * V(factors[k]);
       to[j] = sum;

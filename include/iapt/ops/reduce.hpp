@@ -14,9 +14,9 @@ struct spread_scalar {
   const T* dy;           ///< the scalar
   row<T> dx;             ///< where it goes
   bool accumulates;      ///< whether it is added to what is there
-  /// One lane.
+  /// Column j, or the columns of a vec.
   template <class V>
-  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     const V d(compute_type<T>{*dy});
     dx[j] = accumulates ? d + dx(j) : d;
   }

@@ -19,7 +19,7 @@ struct repeat_columns_row {
     for (index_t g = 0; g < groups; ++g) {
       const compute_type<T> value = x[r * groups + g];
       const row<T> to{y + (r * groups + g) * times};
-      group.each(times, [&]<class V>(lane<V> j) { to[j] = V(value); });
+      group.each(times, [&]<class V>(vec_index<V> j) { to[j] = V(value); });
     }
   }
 };

@@ -8,8 +8,8 @@
 
 namespace iapt {
 
-/// Lane loop: each head's pairs (j, j + E/2) turn by the row's angles, forwards or back. Its rows are the heads of all
-/// rows, its columns a head's pairs.
+/// Elementwise kernel: each head's pairs (j, j + E/2) turn by the row's angles, forwards or back. Its rows are the
+/// heads of all rows, its columns a head's pairs.
 template <class T>
 struct rotary_loop {
   using value_type = T;  ///< type of one number
@@ -21,8 +21,8 @@ struct rotary_loop {
   bool back;             ///< whether to turn the other way
   bool accumulates;      ///< whether y is added to what is there
   /// Pair j of head r.
-  template <class Lane>
-  IAPT_DEVICE void operator()(index_t r, Lane j) const {
+  template <class Index>
+  IAPT_DEVICE void operator()(index_t r, Index j) const {
     const index_t half = head_size / 2;
     const row<const T> cosine{turns + std::uint32_t(r) / heads * head_size}, sine{cosine.p + half};
     const row<const T> a{x + r * head_size}, b{a.p + half};
@@ -34,16 +34,16 @@ struct rotary_loop {
   }
 };
 
-/// Lane loop: two of as many columns, one behind the other.
+/// Elementwise kernel: two of as many columns, one behind the other.
 template <class Loop>
 struct both_loops {
   using value_type = typename Loop::value_type;  ///< type of one number
   Loop first,                                    ///< one
       second;                                    ///< the other
   index_t rows;                                  ///< of the first
-  /// A lane of row r of both.
-  template <class Lane>
-  IAPT_DEVICE void operator()(index_t r, Lane j) const {
+  /// Column j of row r of both.
+  template <class Index>
+  IAPT_DEVICE void operator()(index_t r, Index j) const {
     if (r < rows)
       first(r, j);
     else

@@ -80,7 +80,7 @@ struct span_max_adjoint {
   template <class Group>
   IAPT_DEVICE void operator()(Group group, index_t) const {
     for (index_t k = 0; k < spans; ++k)
-      group.each(columns, [&]<class V>(lane<V> first) {
+      group.each(columns, [&]<class V>(vec_index<V> first) {
         const index_t width = sizeof(V) / sizeof(compute_type<T>);
         for (index_t j = first.at; j < first.at + width; ++j) {
           index_t i = bounds[k * 2];

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <concepts>
 
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -79,7 +79,7 @@ struct adamw_update {
     const adamw_factors<T> f = factors[at.parameter];
     const row<const T> g{at.g};
     const row<T> m{at.m}, v{at.v}, p{at.p};
-    group.each(at.size, [&]<class V>(lane<V> j) {
+    group.each(at.size, [&]<class V>(vec_index<V> j) {
       const V d = g[j] * V(f.scale), before = m(j);
       const V mean = before + (d - before) * V(f.one_less_beta1);
       const V square = v(j) * V(f.beta2) + d * d * V(f.one_less_beta2);

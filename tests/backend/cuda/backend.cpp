@@ -16,7 +16,7 @@ namespace {
 struct stray_loop {
   using value_type = float;
   template <class V>
-  IAPT_DEVICE void operator()(index_t, lane<V> j) const {
+  IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     row<float>{reinterpret_cast<float*>(16)}[j] = V(1);
   }
 };

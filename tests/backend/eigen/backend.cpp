@@ -16,8 +16,8 @@ struct visiting_loop {
   row<float> visits;
   index_t columns;
   template <class V>
-  void operator()(index_t r, lane<V> j) const {
-    const lane<V> i{r * columns + j.at};
+  void operator()(index_t r, vec_index<V> j) const {
+    const vec_index<V> i{r * columns + j.at};
     visits[i] = visits(i) + V(1);
   }
 };

@@ -26,7 +26,7 @@ struct count_loop {
   row<float> visits;
   index_t columns;
   template <class V>
-  void operator()(index_t r, lane<V> j) const {
+  void operator()(index_t r, vec_index<V> j) const {
     j.at += r * columns;
     visits[j] = visits(j) + V(1);
   }

@@ -11,7 +11,7 @@
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/cuda/turn.cuh"
 #include "iapt/backend/thrust/bundle.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

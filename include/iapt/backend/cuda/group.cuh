@@ -6,7 +6,7 @@
 #include <cub/block/block_reduce.cuh>
 
 #include "iapt/backend/thrust/bundle.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -19,38 +19,38 @@ template <class T, int Threads, class Bundle>
 struct block_group {
   T* scratch = nullptr;  ///< memory of the group's own, for a kernel that asks for it (scratch())
 
-  /// Calls f(lane) for every column 0..n-1: bundles, if there are enough of them for all threads.
+  /// Calls f(j) for every column 0..n-1: bundles, if there are enough of them for all threads.
   template <class F>
   __device__ __forceinline__ void each(index_t n, F f) const {
     index_t rest = 0;
     if (n >= step) {
-      for (index_t j = own(); j + Bundle::width <= n; j += step) f(lane<Bundle>{j});
+      for (index_t j = own(); j + Bundle::width <= n; j += step) f(vec_index<Bundle>{j});
       rest = n - n % Bundle::width;
     }
-    for (index_t j = rest + threadIdx.x; j < n; j += Threads) f(lane<T>{j});
+    for (index_t j = rest + threadIdx.x; j < n; j += Threads) f(vec_index<T>{j});
   }
-  /// Calls use(read(lane)) for every bundle of 0..n-1, which are whole ones; `Ahead` are read before the first is used.
+  /// Calls use(read(j)) for every bundle of 0..n-1, which are whole ones; `Ahead` are read before the first is used.
   template <int Ahead, class Read, class Use>
   __device__ __forceinline__ void each_bundle(index_t n, Read read, Use use) const {
     index_t j = own();
     for (; j + (Ahead - 1) * step < n; j += Ahead * step) {
-      decltype(read(lane<Bundle>{j})) x[Ahead];
-      unrolled<Ahead>([&](int i) { x[i] = read(lane<Bundle>{j + i * step}); });
+      decltype(read(vec_index<Bundle>{j})) x[Ahead];
+      unrolled<Ahead>([&](int i) { x[i] = read(vec_index<Bundle>{j + i * step}); });
       unrolled<Ahead>([&](int i) { use(x[i]); });
     }
-    for (; j < n; j += step) use(read(lane<Bundle>{j}));
+    for (; j < n; j += step) use(read(vec_index<Bundle>{j}));
   }
-  /// Calls f(lane) for every column 0..n-1, one by one.
+  /// Calls f(j) for every column 0..n-1, one by one.
   template <class F>
   __device__ __forceinline__ void each_one(index_t n, F f) const {
-    for (index_t j = threadIdx.x; j < n; j += Threads) f(lane<T>{j});
+    for (index_t j = threadIdx.x; j < n; j += Threads) f(vec_index<T>{j});
   }
-  /// Σ f(lane) over every column.
+  /// Σ f(j) over every column.
   template <class F>
   __device__ __forceinline__ T sum(index_t n, F f) const {
     Bundle lanes(T(0));
     T last(0);
-    each(n, [&]<class V>(lane<V> j) {
+    each(n, [&]<class V>(vec_index<V> j) {
       if constexpr (std::same_as<V, T>)
         last = last + f(j);
       else
@@ -58,7 +58,7 @@ struct block_group {
     });
     return total(lanes.sum() + last);
   }
-  /// The greatest f(lane) over every column, or `start`.
+  /// The greatest f(j) over every column, or `start`.
   template <class F>
   __device__ __forceinline__ T max(index_t n, T start, F f) const {
     Bundle lanes(start);

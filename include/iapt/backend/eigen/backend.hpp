@@ -105,7 +105,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
     std::fill_n(p, n, T(0));
   }
 
-  /// Runs a lane loop: f(r, lane) for every row and lane of columns.
+  /// Runs an elementwise kernel: f(r, j) for each row and each index of columns.
   template <class F>
   void grid(index_t rows, index_t columns, const F& f) {
     using T = compute_type<typename F::value_type>;

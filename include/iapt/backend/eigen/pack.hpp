@@ -12,7 +12,7 @@
 #include <numbers>
 
 #include "iapt/core/quantised.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "iapt/backend/concept.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "iapt/expr/lane.hpp"
 #include "iapt/expr/scalar_math.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 

@@ -14,11 +14,11 @@
 #include "iapt/backend/thrust/attention_plan.hpp"
 #include "iapt/backend/thrust/bundle.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
-/// A lane loop as a function of one number, which counts the bundles of some rows.
+/// An elementwise kernel as a function of one number, which counts the bundles of some rows.
 template <class F>
 struct grid_bundle {
   using loop_type = F;                          ///< whose bundles they are
@@ -32,9 +32,9 @@ struct grid_bundle {
   IAPT_DEVICE void operator()(std::uint32_t k) const {
     const index_t r = row + k / across, j = column + index_t(k % across) * V::width;
     if (j + V::width <= columns)
-      f(r, lane<V>{j});
+      f(r, vec_index<V>{j});
     else
-      for (index_t i = j; i < columns; ++i) f(r, lane<compute_type<typename F::value_type>>{i});
+      for (index_t i = j; i < columns; ++i) f(r, vec_index<compute_type<typename F::value_type>>{i});
   }
 };
 
@@ -48,7 +48,7 @@ class thrust_loops : public memory_pool<Self> {
   static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
   static constexpr index_t few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
-  /// Runs a lane loop: f(r, lane) for every row and column, a bundle of them at a time.
+  /// Runs an elementwise kernel: f(r, j) for every row and column, a bundle of them at a time.
   template <class F>
   void grid(index_t rows, index_t columns, const F& f) {
     constexpr index_t most = index_t(1) << 31, width = grid_bundle<F>::V::width;  // bundles that 32 bits count

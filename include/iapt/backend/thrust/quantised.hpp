@@ -4,7 +4,7 @@
 #include <concepts>
 
 #include "iapt/backend/concept.hpp"
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
@@ -41,7 +41,7 @@ struct quantised_product_column {
       for (index_t i = 0; i < rows; ++i) {
         const T* const x = a.data + i * a.stride;
         const auto product = [&](index_t j) { return number(x[j]) * weight(j); };
-        const number sum = group.sum(w.columns, [&]<class V>(lane<V> j) {
+        const number sum = group.sum(w.columns, [&]<class V>(vec_index<V> j) {
           if constexpr (std::same_as<V, number>)
             return product(j.at);
           else

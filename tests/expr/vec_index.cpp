@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "iapt/expr/lane.hpp"
+#include "iapt/expr/vec_index.hpp"
 
 #include <type_traits>
 
 #include "iapt/backend/eigen/pack.hpp"
 #include "support/catch.hpp"
 
-namespace iapt::test::expr_lane {
+namespace iapt::test::expr_vec_index {
 
 TEST_CASE("a row reads and writes one number or a pack of neighbours", "[expr]") {
   float numbers[40];
   for (int i = 0; i < 40; ++i) numbers[i] = float(i);
   const row<float> x{numbers};
-  const lane<float> one{3};
-  const lane<pack<float>> some{5};
+  const vec_index<float> one{3};
+  const vec_index<pack<float>> some{5};
   CHECK(x(one) == 3);
   CHECK(x(some).sum() == pack<float>::width * 5 + pack<float>::width * (pack<float>::width - 1) / 2);
   x[one] = 50.f;
@@ -39,4 +39,4 @@ TEST_CASE("a list holds values of any types, two of the same type too", "[expr]"
   CHECK(at<1>(d) == 2.0);
 }
 
-}  // namespace iapt::test::expr_lane
+}  // namespace iapt::test::expr_vec_index

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the inside of a loop is written with: lanes, rows, and lists of values. Fit for the CPU and for device code.
+// What a kernel is written with: column indices, rows, and lists of values. For host code and for device code.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -28,10 +28,10 @@ inline constexpr index_t chunk_rows = 32;
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
-/// A column whose type says what is read there: one number, or a pack of neighbours.
+/// The index of a column. Its type says what is read there: one element, or a vec of neighbours.
 template <class V>
-struct lane {
-  index_t at;  ///< column of the first of them
+struct vec_index {
+  index_t at;  ///< the first column
 };
 
 /// Reads a V at p.
@@ -51,16 +51,16 @@ IAPT_DEVICE void store(T* p, V v) {
     v.store(p);
 }
 
-/// The numbers of a lane's columns.
+/// The indices of all columns that j stands for, as values.
 template <class V>
-IAPT_DEVICE V column_numbers(lane<V> j) {
+IAPT_DEVICE V column_numbers(vec_index<V> j) {
   if constexpr (std::is_arithmetic_v<V>)
     return V(j.at);
   else
     return V::counting_from(j.at);
 }
 
-/// A row in memory: x[j] is a V wherever j is a lane<V>.
+/// A row in memory: x[j] is a V where j is a vec_index<V>.
 template <class T>
 struct row {
   T* p;  ///< first number of the row
@@ -73,14 +73,14 @@ struct row {
     /// Writes it.
     IAPT_DEVICE void operator=(V v) const { store(p, v); }
   };
-  /// Reads a lane.
+  /// Reads x[j].
   template <class V>
-  IAPT_DEVICE V operator()(lane<V> j) const {
+  IAPT_DEVICE V operator()(vec_index<V> j) const {
     return load<V>(p + j.at);
   }
-  /// Reads a lane, or gives the cell to write there.
+  /// Reads x[j], or returns the cell to write there.
   template <class V>
-  IAPT_DEVICE auto operator[](lane<V> j) const {
+  IAPT_DEVICE auto operator[](vec_index<V> j) const {
     if constexpr (std::is_const_v<T>)
       return load<V>(p + j.at);
     else
@@ -88,22 +88,22 @@ struct row {
   }
 };
 
-/// Numbers `stride` apart in memory, as a row: x[j] reads a lane, store(j, v) writes one.
+/// Elements that are `stride` apart in memory, as a row: x[j] reads, store(j, v) writes.
 template <class T>
 struct column {
   T* p;            ///< first number
   index_t stride;  ///< from one to the next
-  /// Reads a lane.
+  /// Reads x[j].
   template <class V>
-  IAPT_DEVICE V operator[](lane<V> j) const {
+  IAPT_DEVICE V operator[](vec_index<V> j) const {
     if constexpr (std::is_arithmetic_v<V>)
       return V(p[j.at * stride]);
     else
       return V::strided(p + j.at * stride, stride);
   }
-  /// Writes a lane.
+  /// Writes x[j].
   template <class V>
-  IAPT_DEVICE void store(lane<V> j, V v) const {
+  IAPT_DEVICE void store(vec_index<V> j, V v) const {
     if constexpr (std::is_arithmetic_v<V>)
       p[j.at * stride] = T(v);
     else
