@@ -40,8 +40,9 @@ double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& 
 double product_roof(cuda_backend& backend) {
   const index_t n = 8192;
   tensor<bfloat16, 2, cuda_backend> a(backend, {n, n}), b(backend, {n, n}), c(backend, {n, n});
-  backend.grid(1, n * n, random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than anything real
-  backend.grid(1, n * n, random_uniform<bfloat16>{{b.write()}, 1, 2, 1});
+  backend.for_each(1, n * n,
+                   random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than anything real
+  backend.for_each(1, n * n, random_uniform<bfloat16>{{b.write()}, 1, 2, 1});
   const double seconds = seconds_of(backend, 10, [&] {
     backend.matmul<bfloat16>(n, n, n, {a.data(), n}, {b.data(), n, true}, {c.write(), n}, false);
   });

@@ -7,7 +7,7 @@
 
 using namespace iapt;
 
-// Softsign: y = x / (1 + |x|), dx = dy / (1 + |x|)². V is one number, or a pack of neighbours on the CPU: the same text
+// Softsign: y = x / (1 + |x|), dx = dy / (1 + |x|)². V is one element, or a vec of neighbours: the same text
 // serves both.
 struct softsign_fn {
   static constexpr auto name = "softsign";

@@ -3,26 +3,26 @@
 
 #include <type_traits>
 
-#include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/eigen/native_vec.hpp"
 #include "support/catch.hpp"
 
 namespace iapt::test::expr_vec_index {
 
-TEST_CASE("a row reads and writes one number or a pack of neighbours", "[expr]") {
+TEST_CASE("a row reads and writes one element or a vec of neighbours", "[expr]") {
   float numbers[40];
   for (int i = 0; i < 40; ++i) numbers[i] = float(i);
   const row<float> x{numbers};
   const vec_index<float> one{3};
-  const vec_index<pack<float>> some{5};
+  const vec_index<native_vec<float>> some{5};
   CHECK(x(one) == 3);
-  CHECK(x(some).sum() == pack<float>::width * 5 + pack<float>::width * (pack<float>::width - 1) / 2);
+  CHECK(x(some).sum() == native_vec<float>::width * 5 + native_vec<float>::width * (native_vec<float>::width - 1) / 2);
   x[one] = 50.f;
-  x[some] = pack<float>(7.f);
+  x[some] = native_vec<float>(7.f);
   CHECK(numbers[3] == 50);
   CHECK(numbers[4] == 4);
   CHECK(numbers[5] == 7);
-  CHECK(numbers[4 + pack<float>::width] == 7);
-  CHECK(numbers[5 + pack<float>::width] == 5 + pack<float>::width);
+  CHECK(numbers[4 + native_vec<float>::width] == 7);
+  CHECK(numbers[5 + native_vec<float>::width] == 5 + native_vec<float>::width);
   const row<const float> constant{numbers};
   STATIC_REQUIRE(std::is_same_v<decltype(constant[one]), float>);
 }

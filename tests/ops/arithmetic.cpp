@@ -26,7 +26,7 @@ TEST_CASE("an operand of lower rank is repeated over rows", "[ops]") {
       for (index_t j = 0; j < x.size(1); ++j) y(i, j) = x(i, j) * b(j) + b(j);
     return y;
   };
-  // Rows: fewer than a chunk, a chunk, one more; columns: no multiple of a pack, more than a block of a loop.
+  // Rows: fewer than a chunk, a chunk, one more; columns: no multiple of a vec, more than a block of a loop.
   for (index_t rows : {1, 31, 32, 33, 100})
     for (index_t columns : {1, 17, 64}) check_operation(f, reference, random({rows, columns}), random({columns}, 2));
   check_operation(f, reference, random({70, 2500}), random({2500}, 2));

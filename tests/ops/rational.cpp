@@ -33,7 +33,7 @@ host_array<2> away_from_roots(index_t rows, index_t columns) {
   return x;
 }
 
-/// Beyond the clamp the derivative is 0, in a pack and behind it; what is not a number stays so.
+/// Beyond the clamp the derivative is 0, in a vec and behind it; what is not a number stays so.
 template <class T>
 void check_flat_ends() {
   const double limit = rational_fn<6, 5>::limit;
@@ -111,7 +111,7 @@ TEST_CASE("a start with all b = 0 never moves b", "[ops]") {
 TEST_CASE("rational far out is finite, and what is not a number stays so", "[ops]") {
   test_backend backend = with_threads(1);
   tape<test_backend> t(backend);
-  std::vector<double> far(20, 1.0);  // packs and a tail
+  std::vector<double> far(20, 1.0);  // vecs and a tail
   for (std::size_t at : {0, 17}) far[at] = 1e7, far[at + 1] = -1e30, far[at + 2] = HUGE_VAL;
   const auto x = tracked<float>(backend, numbers(far));
   const auto a = tracked<float>(backend, gelu_a()), b = tracked<float>(backend, gelu_b());
@@ -127,7 +127,7 @@ TEST_CASE("rational far out is finite, and what is not a number stays so", "[ops
 
 TEST_CASE("rational beyond its clamp is constant in x, and its gradients are those of the value there", "[ops]") {
   const double limit = rational_fn<6, 5>::limit;
-  // Both sides of both ends, in a pack and behind it.
+  // Both sides of both ends, in a vec and behind it.
   std::vector<double> across(21, 1.0);
   for (std::size_t at : {0, 17}) {
     across[at] = limit - 50, across[at + 1] = limit + 50, across[at + 2] = -limit + 50, across[at + 3] = -limit - 50;

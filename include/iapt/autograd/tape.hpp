@@ -190,7 +190,7 @@ class tape {
     if (y.shape() != dy.shape())
       throw shape_error("backward: adjoint of " + to_text(dy.shape()) + " for a result of " + to_text(y.shape()));
     const auto [to, accumulates] = y.adjoint();  // a leaf may hold a sum already
-    backend_.grid(1, y.size(), fold_chunks<T>{{dy.data()}, {to}, 1, y.size(), accumulates});
+    backend_.for_each(1, y.size(), fold_chunks<T>{{dy.data()}, {to}, 1, y.size(), accumulates});
     for (; !entries_.empty(); entries_.pop_back()) entries_.back()();
   }
 

@@ -106,8 +106,9 @@ struct immediate_work {};
 /// A machine that statements run on, now or, where it is a device of its own, in the order in which they were asked
 /// for: only download() and wait() wait for it. One thread uses it at a time, and calls make_current() before, unless
 /// it is the last that the thread has made. Beside what is required here it has templates that a concept cannot name:
-///   - `grid(rows, columns, f)` calls f(r, j) for each row and each vec_index of columns, in any order;
-///   - `groups(n, work, f)` calls f(group, k) for k in 0..n−1; a group is one thread on a CPU, a block of threads on a
+///   - `for_each(rows, columns, f)` calls f(r, j) for each row and each vec_index of columns, in any order;
+///   - `for_each_team(n, work, f)` calls f(team, k) for k in 0..n−1; a team is one thread on a CPU, a block of
+///   threads on a
 ///     GPU, and `work` is about how many numbers one call touches;
 ///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which queues the same work on the same
 ///     memory each time, or has the machine repeat what it queued before;

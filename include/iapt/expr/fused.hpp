@@ -148,7 +148,7 @@ struct fused : inert {
     const auto [rows, columns] = loop_shape(backend, false);
     using sums = row_sums<value_type, Backend>;
     const auto e = lower<rank, true>(*this, static_cast<sums*>(nullptr));
-    backend.grid(rows, columns, forward_loop<decltype(e), value_type>{e, {y.write()}, columns});
+    backend.for_each(rows, columns, forward_loop<decltype(e), value_type>{e, {y.write()}, columns});
   }
   /// Delivers the adjoints of all operands in one loop.
   template <class Backend, class Y>
@@ -157,8 +157,8 @@ struct fused : inert {
     row_sums<value_type, Backend> sums(backend, rows, columns);
     const auto e = lower<rank, false>(*this, &sums);
     const index_t chunk = sums.empty() ? 1 : chunk_rows;
-    backend.grid((rows + chunk - 1) / chunk, columns,
-                 backward_loop<decltype(e), value_type>{e, {y.gradient().data()}, rows, columns, chunk});
+    backend.for_each((rows + chunk - 1) / chunk, columns,
+                     backward_loop<decltype(e), value_type>{e, {y.gradient().data()}, rows, columns, chunk});
     sums.finish();
   }
   /// Whether the backward of Op reads no value.

@@ -69,7 +69,7 @@ struct fold_chunks {
   }
 };
 
-/// Row kernel: y[k] (+)= sum over j of partial[k, j], a group for each k.
+/// Team kernel: y[k] (+)= sum over j of partial[k, j], a team for each k.
 template <class T, class Partial = T>
 struct fold_columns {
   using value_type = T;        ///< type of one number
@@ -78,13 +78,13 @@ struct fold_columns {
   index_t columns;             ///< length of a row
   bool accumulates;            ///< whether they are added to what is there
   /// Sum k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
-    const compute_type<T> s = group.sum(columns, [&](auto j) {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
+    const compute_type<T> s = team.sum(columns, [&](auto j) {
       j.at += k * columns;
       return partial[j];
     });
-    group.once([&] { y[k] = accumulates ? s + y[k] : s; });
+    team.single([&] { y[k] = accumulates ? s + y[k] : s; });
   }
 };
 
@@ -136,16 +136,16 @@ class row_sums {
   /// Adds what stands apart, and folds the partial sums into the adjoints, chunk by chunk in order.
   void finish() {
     for (const auto& [own, y] : apart_)
-      backend_.grid(1, rows_ * columns_, fold_chunks<T>{{own}, {y}, 1, rows_ * columns_, true});
+      backend_.for_each(1, rows_ * columns_, fold_chunks<T>{{own}, {y}, 1, rows_ * columns_, true});
     for (const sum& s : sums_) {
       const index_t width = s.width(columns_);
       if (!s.terms) {
-        backend_.grid(1, width, fold_chunks<T, partial_type>{{s.partial}, {s.y}, chunks(), width, true});
+        backend_.for_each(1, width, fold_chunks<T, partial_type>{{s.partial}, {s.y}, chunks(), width, true});
         continue;
       }
       partial_type* const folded = backend_.template take<partial_type>(width);
-      backend_.grid(1, width, fold_chunks<partial_type>{{s.partial}, {folded}, chunks(), width, false});
-      backend_.groups(s.terms, columns_, fold_columns<T, partial_type>{{folded}, s.y, columns_, true});
+      backend_.for_each(1, width, fold_chunks<partial_type>{{s.partial}, {folded}, chunks(), width, false});
+      backend_.for_each_team(s.terms, columns_, fold_columns<T, partial_type>{{folded}, s.y, columns_, true});
       backend_.give(folded, width);
     }
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few functions of one number that `<cmath>` lacks and operations need; packs bring their own.
+// The few functions of one number that `<cmath>` lacks and operations need; vecs bring their own.
 #pragma once
 #include <concepts>
 

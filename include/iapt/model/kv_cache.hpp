@@ -206,9 +206,9 @@ class kv_cache {
   void put(index_t l, const key_values<T, Backend>& rows, const row_numbers<Backend>& places) {
     const index_t columns = rows.keys.size(1);
     const key_values<T, Backend>& to = layers_[l];
-    to.keys.backend().grid(rows.keys.size(0), columns,
-                           put_loop<T>{rows.keys.data(), rows.values.data(), places.device.data(), to.keys.write(),
-                                       to.values.write(), columns});
+    to.keys.backend().for_each(rows.keys.size(0), columns,
+                               put_loop<T>{rows.keys.data(), rows.values.data(), places.device.data(), to.keys.write(),
+                                           to.values.write(), columns});
   }
   /// Some sequences have a row more in every layer, and go on at the next position.
   void advance(const std::vector<index_t>& sequences) {

@@ -36,7 +36,7 @@ causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_confi
   std::uint64_t stream = 0;
   const auto matrix = [&](index_t rows, index_t columns) {
     tensor<T, 2, Backend> x(backend, {rows, columns});
-    backend.grid(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
+    backend.for_each(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
     return x;
   };
   const auto map = [&](index_t out, index_t in) { return linear<T, Backend>{matrix(out, in)}; };

@@ -12,7 +12,7 @@
 
 namespace iapt {
 
-/// Row kernel: y[r] = the first column that holds the greatest number of row r; −1 if any is not finite.
+/// Team kernel: y[r] = the first column that holds the greatest number of row r; −1 if any is not finite.
 template <class T>
 struct argmax_row {
   static constexpr int threads = 512;  ///< of a block: there are few rows, and long ones
@@ -21,16 +21,16 @@ struct argmax_row {
   std::int32_t* y;                     ///< (M)
   index_t columns;                     ///< V
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     using C = compute_type<T>;
     const row<const T> in{x + r * columns};
-    const C top = group.max(columns, lowest<C>, [&](auto j) { return in[j]; });
-    const C first = -group.max(columns, lowest<C>, [&]<class V>(vec_index<V> j) {
+    const C top = team.max(columns, lowest<C>, [&](auto j) { return in[j]; });
+    const C first = -team.max(columns, lowest<C>, [&]<class V>(vec_index<V> j) {
       return where_positive(V(top) - in[j], V(lowest<C>), -column_numbers(j));
     });
-    const C zero = group.sum(columns, [&]<class V>(vec_index<V> j) { return in[j] * V(0); });
-    group.once([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });
+    const C zero = team.sum(columns, [&]<class V>(vec_index<V> j) { return in[j] * V(0); });
+    team.single([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });
   }
 };
 
@@ -41,7 +41,7 @@ std::vector<std::int32_t> row_argmax(const tensor<T, 2, Backend>& x) {
   if (x.size(1) < 1 || x.size(1) > index_t(1) << 24)
     throw shape_error("argmax: rows of " + to_text(x.shape()) + "; a row must have from 1 to 2^24 numbers");
   const tensor<std::int32_t, 1, Backend> y(x.backend(), {x.size(0)});
-  x.backend().groups(x.size(0), x.size(1), argmax_row<T>{x.data(), y.write(), x.size(1)});
+  x.backend().for_each_team(x.size(0), x.size(1), argmax_row<T>{x.data(), y.write(), x.size(1)});
   return to_host(y);
 }
 

@@ -9,7 +9,7 @@
 
 namespace iapt {
 
-/// Row kernel: k = b·P + p; weights a = softmax of scores[:, p] over segment b, z = Σ_i a_i u_i.
+/// Team kernel: k = b·P + p; weights a = softmax of scores[:, p] over segment b, z = Σ_i a_i u_i.
 template <class T>
 struct attention_pool_row {
   using value_type = T;        ///< type of one number
@@ -21,23 +21,23 @@ struct attention_pool_row {
   index_t columns,             ///< R
       tokens;                  ///< P
   /// Soft token k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
     const column<const T> score{scores + begin * tokens + p, tokens};
     const column<compute_type<T>> weight{weights + begin * tokens + p, tokens};
     using C = compute_type<T>;
-    const C top = group.max(end - begin, lowest<C>, [&](auto i) { return score[i]; });
-    const C total = group.sum(end - begin, [&](auto i) {
+    const C top = team.max(end - begin, lowest<C>, [&](auto i) { return score[i]; });
+    const C total = team.sum(end - begin, [&](auto i) {
       using std::exp;
       const auto w = exp(score[i] - top);
       weight.store(i, w);
       return w;
     });
-    group.each(end - begin, [&](auto i) { weight.store(i, weight[i] * (1 / total)); });
-    group.barrier();
+    team.for_each(end - begin, [&](auto i) { weight.store(i, weight[i] * (1 / total)); });
+    team.barrier();
     const row<T> out{z + k * columns};
-    group.each(columns, [&](auto j) {
+    team.for_each(columns, [&](auto j) {
       auto total = row<const T>{u + begin * columns}[j] * weights[begin * tokens + p];
       for (index_t i = begin + 1; i < end; ++i)
         total = total + row<const T>{u + i * columns}[j] * weights[i * tokens + p];
@@ -45,7 +45,7 @@ struct attention_pool_row {
     });
   }
 };
-/// Row kernel: level[k] = ⟨z_k, dz_k⟩ of soft token k.
+/// Team kernel: level[k] = ⟨z_k, dz_k⟩ of soft token k.
 template <class T>
 struct attention_pool_level {
   using value_type = T;    ///< type of one number
@@ -54,14 +54,14 @@ struct attention_pool_level {
   compute_type<T>* level;  ///< (B·P)
   index_t columns;         ///< R
   /// Soft token k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const row<const T> mean{z + k * columns}, d{dz + k * columns};
-    const auto s = group.sum(columns, [&](auto j) { return d[j] * mean[j]; });
-    group.once([&] { level[k] = s; });
+    const auto s = team.sum(columns, [&](auto j) { return d[j] * mean[j]; });
+    team.single([&] { level[k] = s; });
   }
 };
-/// Row kernel of the adjoints of rows and scores: a group takes one row of a segment.
+/// Team kernel of the adjoints of rows and scores: a team takes one row of a segment.
 template <class T>
 struct attention_pool_adjoint {
   using value_type = T;            ///< type of one number
@@ -76,22 +76,22 @@ struct attention_pool_adjoint {
       tokens,                      ///< P
       longest;                     ///< rows of the longest segment
   /// Row k % longest of segment k / longest, if it has as many. Both adjoints are added to what is there.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t segment = k / longest, i = bounds[segment * 2] + k % longest;
     if (i >= bounds[segment * 2 + 1]) return;
     const row<const T> x{u + i * columns};
     for (index_t p = 0; dscores && p < tokens; ++p) {
       const row<const T> d{dz + (segment * tokens + p) * columns};
-      const auto slope = group.sum(columns, [&](auto j) { return d[j] * x[j]; });
-      group.once([&] {
+      const auto slope = team.sum(columns, [&](auto j) { return d[j] * x[j]; });
+      team.single([&] {
         T& to = dscores[i * tokens + p];
         to = to + weights[i * tokens + p] * (slope - level[segment * tokens + p]);
       });
     }
     if (du) {
       const row<T> to{du + i * columns};
-      group.each(columns, [&](auto j) {
+      team.for_each(columns, [&](auto j) {
         auto total = to(j);
         for (index_t p = 0; p < tokens; ++p)
           total = total + row<const T>{dz + (segment * tokens + p) * columns}[j] * weights[i * tokens + p];
@@ -130,9 +130,9 @@ struct attention_pool_op {
   void forward(Backend& b, const Y& z, const U& u, const S& scores) {
     bounds = span_bounds(b, segments, u.size(0), name);
     weights = tensor<compute_type<T>, 2, Backend>(b, scores.shape());
-    b.groups(z.size(0), u.size(0) * u.size(1) / std::max<index_t>(1, segments.size()),
-             attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
-                                   scores.size(1)});
+    b.for_each_team(z.size(0), u.size(0) * u.size(1) / std::max<index_t>(1, segments.size()),
+                    attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
+                                          scores.size(1)});
   }
   /// du and dscores
   template <class Y, class U, class S>
@@ -146,12 +146,12 @@ struct attention_pool_op {
     T* dscores = adjoint(scores);
     buffer<compute_type<T>, Backend> level(b, z.size(0));
     const T* dz = z.gradient().data();
-    b.groups(z.size(0), u.size(1), attention_pool_level<T>{z.data(), dz, level.write(), u.size(1)});
+    b.for_each_team(z.size(0), u.size(1), attention_pool_level<T>{z.data(), dz, level.write(), u.size(1)});
     index_t longest = 0;
     for (const row_span& s : segments) longest = std::max(longest, s.count());
-    b.groups(index_t(segments.size()) * longest, u.size(1) * scores.size(1),
-             attention_pool_adjoint<T>{u.data(), weights.data(), dz, level.data(), bounds.data(), du, dscores,
-                                       u.size(1), scores.size(1), longest});
+    b.for_each_team(index_t(segments.size()) * longest, u.size(1) * scores.size(1),
+                    attention_pool_adjoint<T>{u.data(), weights.data(), dz, level.data(), bounds.data(), du, dscores,
+                                              u.size(1), scores.size(1), longest});
   }
 };
 

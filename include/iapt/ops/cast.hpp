@@ -47,13 +47,13 @@ struct cast_op {
   /// y
   template <class Backend, class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
-    b.grid(1, x.size(), cast_loop<typename X::value_type, To>{{x.data()}, {y.write()}, false});
+    b.for_each(1, x.size(), cast_loop<typename X::value_type, To>{{x.data()}, {y.write()}, false});
   }
   /// dx
   template <class Backend, class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     if (const auto [dx, accumulates] = x.adjoint(); dx)
-      b.grid(1, x.size(), cast_loop<To, typename X::value_type>{{y.gradient().data()}, {dx}, accumulates});
+      b.for_each(1, x.size(), cast_loop<To, typename X::value_type>{{y.gradient().data()}, {dx}, accumulates});
   }
 };
 

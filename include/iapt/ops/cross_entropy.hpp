@@ -8,7 +8,7 @@
 
 namespace iapt {
 
-/// Row kernel: y = log Σ exp(logits) − logits[target].
+/// Team kernel: y = log Σ exp(logits) − logits[target].
 template <class T>
 struct cross_entropy_row {
   using value_type = T;         ///< type of one number
@@ -18,21 +18,21 @@ struct cross_entropy_row {
   compute_type<T>* log_sum;     ///< log Σ exp of the rows (M)
   index_t columns;              ///< V
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> x{logits + r * columns};
-    const auto top = group.max(columns, lowest<compute_type<T>>, [&](auto j) { return x[j]; });
-    const auto s = group.sum(columns, [&](auto j) {
+    const auto top = team.max(columns, lowest<compute_type<T>>, [&](auto j) { return x[j]; });
+    const auto s = team.sum(columns, [&](auto j) {
       using std::exp;
       return exp(x[j] - top);
     });
-    group.once([&] {
+    team.single([&] {
       log_sum[r] = top + std::log(s);
       y[r] = log_sum[r] - x.p[targets[r]];
     });
   }
 };
-/// Row kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
+/// Team kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
 template <class T>
 struct cross_entropy_adjoint {
   using value_type = T;            ///< type of one number
@@ -44,16 +44,16 @@ struct cross_entropy_adjoint {
   index_t columns;                 ///< V
   bool accumulates;                ///< whether dx is added to what is there
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> x{logits + r * columns};
     const row<T> d{dx + r * columns};
-    group.each(columns, [&](auto j) {
+    team.for_each(columns, [&](auto j) {
       using std::exp;
       const auto v = exp(x[j] - log_sum[r]) * dy[r];
       d[j] = accumulates ? v + d(j) : v;
     });
-    group.once([&] {  // rounded once, where it can be: near the end of training the two terms are almost equal
+    team.single([&] {  // rounded once, where it can be: near the end of training the two terms are almost equal
       T& target = d.p[targets[r]];
       target = accumulates ? target - dy[r] : (std::exp(x.p[targets[r]] - log_sum[r]) - 1) * dy[r];
     });
@@ -87,8 +87,9 @@ struct cross_entropy_op {
   void forward(Backend& b, const Y& y, const X& logits) {
     using T = typename X::value_type;
     auto log_sum = std::make_shared<buffer<compute_type<T>, Backend>>(b, y.size());
-    b.groups(y.size(), logits.size(1),
-             cross_entropy_row<T>{logits.data(), targets.device.data(), y.write(), log_sum->write(), logits.size(1)});
+    b.for_each_team(
+        y.size(), logits.size(1),
+        cross_entropy_row<T>{logits.data(), targets.device.data(), y.write(), log_sum->write(), logits.size(1)});
     saved = log_sum;
   }
   /// dlogits
@@ -97,9 +98,9 @@ struct cross_entropy_op {
     using T = typename X::value_type;
     const auto log_sum = std::static_pointer_cast<buffer<compute_type<T>, Backend>>(saved);
     if (const auto [dx, accumulates] = logits.adjoint(); dx)
-      b.groups(y.size(), logits.size(1),
-               cross_entropy_adjoint<T>{logits.data(), targets.device.data(), y.gradient().data(), log_sum->data(), dx,
-                                        logits.size(1), accumulates});
+      b.for_each_team(y.size(), logits.size(1),
+                      cross_entropy_adjoint<T>{logits.data(), targets.device.data(), y.gradient().data(),
+                                               log_sum->data(), dx, logits.size(1), accumulates});
   }
 };
 

@@ -25,7 +25,7 @@ struct gather_loop {
     row<T>{y + i * columns}[j] = row<const T>{x + rows[i] * columns}[j];
   }
 };
-/// Row kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a group takes one run of equal rows.
+/// Team kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a team takes one run of equal rows.
 template <class T>
 struct scatter_add_run {
   using value_type = T;      ///< type of one number
@@ -36,13 +36,13 @@ struct scatter_add_run {
   T* dx;                     ///< adjoint of the table (M, D)
   index_t columns;           ///< D
   /// Run k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     for (index_t n = starts[k]; n < starts[k + 1]; ++n) {
       const index_t i = order[n];
       const row<const T> from{dy + i * columns};
       const row<T> to{dx + rows[i] * columns};
-      group.each(columns, [&](auto j) { to[j] = to(j) + from[j]; });
+      team.for_each(columns, [&](auto j) { to[j] = to(j) + from[j]; });
     }
   }
 };
@@ -87,7 +87,7 @@ struct gather_op {
   template <class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
-    b.grid(y.size(0), y.size(1), gather_loop<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
+    b.for_each(y.size(0), y.size(1), gather_loop<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
   }
   /// dx
   template <class Y, class X>
@@ -105,8 +105,9 @@ struct gather_op {
     starts.push_back(std::int32_t(order.size()));
     const auto sorted = from_host(b, extents<1>{index_t(order.size())}, order);
     const auto bounds = from_host(b, extents<1>{runs + 1}, starts);
-    b.groups(runs, y.size(1),
-             scatter_add_run<T>{y.gradient().data(), rows.device.data(), sorted.data(), bounds.data(), dx, y.size(1)});
+    b.for_each_team(
+        runs, y.size(1),
+        scatter_add_run<T>{y.gradient().data(), rows.device.data(), sorted.data(), bounds.data(), dx, y.size(1)});
   }
 };
 

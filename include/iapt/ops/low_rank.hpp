@@ -29,7 +29,7 @@ struct low_rank_rows {
   index_t widest;               ///< R
 };
 
-/// Row kernel: narrow[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a group takes one number.
+/// Team kernel: narrow[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a team takes one number.
 template <class T>
 struct low_rank_narrow {
   using value_type = T;          ///< type of one number
@@ -39,19 +39,19 @@ struct low_rank_narrow {
   real* narrow;                  ///< result (N, R)
   index_t columns;               ///< in
   /// Number i·R + k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t number) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t number) const {
     const index_t i = number / rows.widest, k = number % rows.widest;
     const low_rank_map<real> map = rows.maps[rows.which[i]];
     if (k >= map.rank) return;
     const row<const T> in{x + i * columns};
     const row<const real> weight{map.down + k * columns};
-    const real sum = group.sum(columns, [&](auto j) { return in[j] * weight[j]; });
-    group.once([&] { narrow[number] = map.scale * sum; });
+    const real sum = team.sum(columns, [&](auto j) { return in[j] * weight[j]; });
+    team.single([&] { narrow[number] = map.scale * sum; });
   }
 };
 
-/// Row kernel: y[i, j] = Σ_k narrow[i, k] · up[j, k], with the map of row i; a group takes one row.
+/// Team kernel: y[i, j] = Σ_k narrow[i, k] · up[j, k], with the map of row i; a team takes one row.
 template <class T>
 struct low_rank_wide {
   using value_type = T;          ///< type of one number
@@ -61,12 +61,12 @@ struct low_rank_wide {
   T* y;                          ///< result (N, out)
   index_t columns;               ///< out
   /// Row i.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t i) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t i) const {
     const low_rank_map<real> map = rows.maps[rows.which[i]];
     const real* const factors = narrow + i * rows.widest;
     const row<T> to{y + i * columns};
-    group.each(columns, [&]<class V>(vec_index<V> j) {
+    team.for_each(columns, [&]<class V>(vec_index<V> j) {
       V sum(0);
       for (index_t k = 0; k < map.rank; ++k) sum = sum + column<const real>{map.up + k, map.rank}[j] * V(factors[k]);
       to[j] = sum;
@@ -82,8 +82,9 @@ tensor<T, 2, Backend> low_rank_products(Backend& backend, const tensor<T, 2, Bac
   const index_t n = x.size(0), in = x.size(1);
   tensor<T, 2, Backend> y(backend, {n, out});
   buffer<compute_type<T>, Backend> narrow(backend, n * rows.widest);
-  backend.groups(narrow.size(), in, low_rank_narrow<T>{x.data(), rows, narrow.write(), in});
-  backend.groups(n, out * std::max<index_t>(rows.widest, 1), low_rank_wide<T>{narrow.data(), rows, y.write(), out});
+  backend.for_each_team(narrow.size(), in, low_rank_narrow<T>{x.data(), rows, narrow.write(), in});
+  backend.for_each_team(n, out * std::max<index_t>(rows.widest, 1),
+                        low_rank_wide<T>{narrow.data(), rows, y.write(), out});
   return y;
 }
 

@@ -51,7 +51,7 @@ struct matmul_op {
   /// y += x, n numbers
   template <class Backend, class T>
   static void add(Backend& b, const T* x, T* y, index_t n) {
-    b.grid(1, n, fold_chunks<T>{{x}, {y}, 1, n, true});
+    b.for_each(1, n, fold_chunks<T>{{x}, {y}, 1, n, true});
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -117,7 +117,7 @@ struct addmm_op {
   void backward(Backend& b, const Y& y, const C& c, const X& x, const W& w) const {
     using T = typename Y::value_type;
     if (const auto [dc, accumulates] = c.adjoint(); dc)
-      b.grid(1, y.size(), fold_chunks<T>{{y.gradient().data()}, {dc}, 1, y.size(), accumulates});
+      b.for_each(1, y.size(), fold_chunks<T>{{y.gradient().data()}, {dc}, 1, y.size(), accumulates});
     product.backward(b, y, x, w);
   }
 };

@@ -40,13 +40,13 @@ struct sum_op {
   /// y
   template <class Backend, class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
-    b.groups(1, x.size(), fold_columns<typename Y::value_type>{{x.data()}, y.write(), x.size(), false});
+    b.for_each_team(1, x.size(), fold_columns<typename Y::value_type>{{x.data()}, y.write(), x.size(), false});
   }
   /// dx
   template <class Backend, class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     if (const auto [dx, accumulates] = x.adjoint(); dx)
-      b.grid(1, x.size(), spread_scalar<typename Y::value_type>{y.gradient().data(), {dx}, accumulates});
+      b.for_each(1, x.size(), spread_scalar<typename Y::value_type>{y.gradient().data(), {dx}, accumulates});
   }
 };
 

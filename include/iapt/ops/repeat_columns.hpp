@@ -5,7 +5,7 @@
 
 namespace iapt {
 
-/// Row kernel: y[r, g·E + e] = x[r, g].
+/// Team kernel: y[r, g·E + e] = x[r, g].
 template <class T>
 struct repeat_columns_row {
   using value_type = T;  ///< type of one number
@@ -14,16 +14,16 @@ struct repeat_columns_row {
   index_t groups,        ///< G
       times;             ///< E
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     for (index_t g = 0; g < groups; ++g) {
       const compute_type<T> value = x[r * groups + g];
       const row<T> to{y + (r * groups + g) * times};
-      group.each(times, [&]<class V>(vec_index<V> j) { to[j] = V(value); });
+      team.for_each(times, [&]<class V>(vec_index<V> j) { to[j] = V(value); });
     }
   }
 };
-/// Row kernel: dx[r, g] (+)= Σ_e dy[r, g·E + e].
+/// Team kernel: dx[r, g] (+)= Σ_e dy[r, g·E + e].
 template <class T>
 struct repeat_columns_adjoint {
   using value_type = T;  ///< type of one number
@@ -33,13 +33,13 @@ struct repeat_columns_adjoint {
       times;             ///< E
   bool accumulates;      ///< whether dx is added to what is there
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     for (index_t g = 0; g < groups; ++g) {
       const row<const T> from{dy + (r * groups + g) * times};
-      const auto s = group.sum(times, [&](auto j) { return from[j]; });
+      const auto s = team.sum(times, [&](auto j) { return from[j]; });
       T& to = dx[r * groups + g];
-      group.once([&] { to = accumulates ? to + s : s; });
+      team.single([&] { to = accumulates ? to + s : s; });
     }
   }
 };
@@ -64,14 +64,15 @@ struct repeat_columns_op {
   template <class Backend, class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
-    b.groups(x.size(0), y.size(1), repeat_columns_row<T>{x.data(), y.write(), x.size(1), times});
+    b.for_each_team(x.size(0), y.size(1), repeat_columns_row<T>{x.data(), y.write(), x.size(1), times});
   }
   /// dx
   template <class Backend, class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
     if (const auto [dx, accumulates] = x.adjoint(); dx)
-      b.groups(x.size(0), y.size(1), repeat_columns_adjoint<T>{y.gradient().data(), dx, x.size(1), times, accumulates});
+      b.for_each_team(x.size(0), y.size(1),
+                      repeat_columns_adjoint<T>{y.gradient().data(), dx, x.size(1), times, accumulates});
   }
 };
 

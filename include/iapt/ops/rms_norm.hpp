@@ -8,7 +8,7 @@
 
 namespace iapt {
 
-/// Row kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a group takes one row.
+/// Team kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a team takes one row.
 template <class T>
 struct rms_norm_row {
   static constexpr int threads = 512;  ///< of a block: where a sequence is decoded there is one row
@@ -19,15 +19,15 @@ struct rms_norm_row {
   index_t columns;                     ///< D
   compute_type<T> epsilon;             ///< ε
   /// Row r.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t r) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> in{x + r * columns}, weight{w};
     const row<T> out{y + r * columns};
-    const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
-    group.each(columns, [&](auto j) { out[j] = in[j] * weight[j] * q; });
+    const auto q = 1 / std::sqrt(team.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+    team.for_each(columns, [&](auto j) { out[j] = in[j] * weight[j] * q; });
   }
 };
-/// Row kernel of its adjoints: a group takes one chunk of rows, so that dw is a sum of fixed order.
+/// Team kernel of its adjoints: a team takes one chunk of rows, so that dw is a sum of fixed order.
 template <class T>
 struct rms_norm_adjoint {
   using value_type = T;     ///< type of one number
@@ -42,24 +42,24 @@ struct rms_norm_adjoint {
   compute_type<T> epsilon;  ///< ε
   bool accumulates;         ///< whether dx is added to what is there
   /// Chunk c.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t c) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t c) const {
     const row<const T> weight{w};
     const index_t begin = c * chunk, end = begin + chunk < rows ? begin + chunk : rows;
     for (index_t r = begin; r < end; ++r) {
       const row<const T> in{x + r * columns}, d{dy + r * columns};
-      const auto q = 1 / std::sqrt(group.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
+      const auto q = 1 / std::sqrt(team.sum(columns, [&](auto j) { return in[j] * in[j]; }) / columns + epsilon);
       if (dx) {
-        const auto s = group.sum(columns, [&](auto j) { return d[j] * weight[j] * in[j]; }) * q * q * q / columns;
+        const auto s = team.sum(columns, [&](auto j) { return d[j] * weight[j] * in[j]; }) * q * q * q / columns;
         const row<T> to{dx + r * columns};
-        group.each(columns, [&](auto j) {
+        team.for_each(columns, [&](auto j) {
           const auto v = d[j] * weight[j] * q - in[j] * s;
           to[j] = accumulates ? v + to(j) : v;
         });
       }
       if (dw) {
         const row<compute_type<T>> sum{dw + c * columns};
-        group.each(columns, [&](auto j) {
+        team.for_each(columns, [&](auto j) {
           const auto v = d[j] * in[j] * q;
           sum[j] = r > begin ? v + sum(j) : v;
         });
@@ -87,7 +87,8 @@ struct rms_norm_op {
   template <class Backend, class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w) const {
     using T = typename Y::value_type;
-    b.groups(x.size(0), x.size(1), rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), compute_type<T>(epsilon)});
+    b.for_each_team(x.size(0), x.size(1),
+                    rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), compute_type<T>(epsilon)});
   }
   /// dx and dw
   template <class Backend, class Y, class X, class W>
@@ -97,9 +98,9 @@ struct rms_norm_op {
     const auto [dx, accumulates] = x.adjoint();
     auto* const dw = sums.partial_for(w).p;
     const index_t chunk = dw ? chunk_rows : 1;
-    b.groups((x.size(0) + chunk - 1) / chunk, chunk * x.size(1),
-             rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), chunk,
-                                 compute_type<T>(epsilon), accumulates});
+    b.for_each_team((x.size(0) + chunk - 1) / chunk, chunk * x.size(1),
+                    rms_norm_adjoint<T>{x.data(), w.data(), y.gradient().data(), dx, dw, x.size(0), x.size(1), chunk,
+                                        compute_type<T>(epsilon), accumulates});
     sums.finish();
   }
 };

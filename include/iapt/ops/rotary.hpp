@@ -83,8 +83,8 @@ struct rotary_op {
     const auto one = loop(x.data(), turns, y.write(), x.size(1)),
                other = loop(w.data(), other_turns, z.write(), w.size(1));
     const index_t rows = x.size(0) * one.heads;
-    b.grid(rows + w.size(0) * other.heads, turns.size(1) / 2,
-           both_loops<rotary_loop<typename X::value_type>>{one, other, rows});
+    b.for_each(rows + w.size(0) * other.heads, turns.size(1) / 2,
+               both_loops<rotary_loop<typename X::value_type>>{one, other, rows});
   }
   /// dx
   template <class Backend, class Y, class X, class A>
@@ -102,7 +102,7 @@ struct rotary_op {
   }
   template <class Backend, class T>
   static void turn(Backend& b, index_t rows, const rotary_loop<T>& one) {
-    b.grid(rows * one.heads, one.head_size / 2, one);
+    b.for_each(rows * one.heads, one.head_size / 2, one);
   }
 };
 

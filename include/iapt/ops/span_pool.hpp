@@ -6,7 +6,7 @@
 
 namespace iapt {
 
-/// Row kernel: y[k] = mean of the rows of span k.
+/// Team kernel: y[k] = mean of the rows of span k.
 template <class T>
 struct span_mean_row {
   using value_type = T;        ///< type of one number
@@ -15,17 +15,17 @@ struct span_mean_row {
   T* y;                        ///< (S, R)
   index_t columns;             ///< R
   /// Span k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t begin = bounds[k * 2], end = bounds[k * 2 + 1];
-    group.each(columns, [&](auto j) {
+    team.for_each(columns, [&](auto j) {
       auto total = row<const T>{x + begin * columns}[j];
       for (index_t i = begin + 1; i < end; ++i) total = total + row<const T>{x + i * columns}[j];
       row<T>{y + k * columns}[j] = total * (T(1) / T(end - begin));
     });
   }
 };
-/// Row kernel of its adjoint. Spans may overlap, so one group does them all, in order.
+/// Team kernel of its adjoint. Spans may overlap, so one team does them all, in order.
 template <class T>
 struct span_mean_adjoint {
   using value_type = T;        ///< type of one number
@@ -35,18 +35,18 @@ struct span_mean_adjoint {
   index_t spans,               ///< S
       columns;                 ///< R
   /// All spans.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t) const {
     for (index_t k = 0; k < spans; ++k) {
       const T share = T(1) / T(bounds[k * 2 + 1] - bounds[k * 2]);
       for (index_t i = bounds[k * 2]; i < bounds[k * 2 + 1]; ++i) {
         const row<T> to{dx + i * columns};
-        group.each(columns, [&](auto j) { to[j] = to(j) + row<const T>{dy + k * columns}[j] * share; });
+        team.for_each(columns, [&](auto j) { to[j] = to(j) + row<const T>{dy + k * columns}[j] * share; });
       }
     }
   }
 };
-/// Row kernel: y[k] = elementwise maximum of the rows of span k.
+/// Team kernel: y[k] = elementwise maximum of the rows of span k.
 template <class T>
 struct span_max_row {
   using value_type = T;        ///< type of one number
@@ -55,17 +55,17 @@ struct span_max_row {
   T* y;                        ///< (S, R)
   index_t columns;             ///< R
   /// Span k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t begin = bounds[k * 2], end = bounds[k * 2 + 1];
-    group.each(columns, [&](auto j) {
+    team.for_each(columns, [&](auto j) {
       auto top = row<const T>{x + begin * columns}[j];
       for (index_t i = begin + 1; i < end; ++i) top = maximum(top, row<const T>{x + i * columns}[j]);
       row<T>{y + k * columns}[j] = top;
     });
   }
 };
-/// Row kernel of its adjoint: to the first row that holds the maximum. Spans may overlap, so one group does them all.
+/// Team kernel of its adjoint: to the first row that holds the maximum. Spans may overlap, so one team does them all.
 template <class T>
 struct span_max_adjoint {
   using value_type = T;        ///< type of one number
@@ -77,10 +77,10 @@ struct span_max_adjoint {
   index_t spans,               ///< S
       columns;                 ///< R
   /// All spans.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t) const {
     for (index_t k = 0; k < spans; ++k)
-      group.each(columns, [&]<class V>(vec_index<V> first) {
+      team.for_each(columns, [&]<class V>(vec_index<V> first) {
         const index_t width = sizeof(V) / sizeof(compute_type<T>);
         for (index_t j = first.at; j < first.at + width; ++j) {
           index_t i = bounds[k * 2];
@@ -122,7 +122,7 @@ struct span_pool_op {
     using T = typename Y::value_type;
     using kernel = std::conditional_t<Reduction == span_reduction::mean, span_mean_row<T>, span_max_row<T>>;
     bounds = span_bounds(b, spans, x.size(0), name);
-    b.groups(y.size(0), x.size(), kernel{x.data(), bounds.data(), y.write(), x.size(1)});
+    b.for_each_team(y.size(0), x.size(), kernel{x.data(), bounds.data(), y.write(), x.size(1)});
   }
   /// dx
   template <class Y, class X>
@@ -133,9 +133,10 @@ struct span_pool_op {
     if (!accumulates) b.zero(dx, x.size());
     const T* dy = y.gradient().data();
     if constexpr (Reduction == span_reduction::mean)
-      b.groups(1, y.size(), span_mean_adjoint<T>{dy, bounds.data(), dx, y.size(0), y.size(1)});
+      b.for_each_team(1, y.size(), span_mean_adjoint<T>{dy, bounds.data(), dx, y.size(0), y.size(1)});
     else
-      b.groups(1, y.size(), span_max_adjoint<T>{x.data(), y.data(), dy, bounds.data(), dx, y.size(0), y.size(1)});
+      b.for_each_team(1, y.size(),
+                      span_max_adjoint<T>{x.data(), y.data(), dy, bounds.data(), dx, y.size(0), y.size(1)});
   }
 };
 

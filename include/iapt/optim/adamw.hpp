@@ -131,7 +131,7 @@ class adamw {
       pieces_ = std::move(pieces), table_ = table, sums_ = sums;
     }
     if (!pieces_.empty())
-      backend.groups(table_.size(), adamw_piece<T>::most, square_sum<T>{table_.data(), sums_.write()});
+      backend.for_each_team(table_.size(), adamw_piece<T>::most, square_sum<T>{table_.data(), sums_.write()});
     measuring_ = true;
   }
 
@@ -217,7 +217,7 @@ class adamw {
     }
     Backend& backend = slots_[0].first.backend();
     const auto table = from_host(backend, extents<1>{index_t(all.size())}, all);
-    backend.groups(table_.size(), adamw_piece<T>::most, adamw_update<T>{table_.data(), table.data()});
+    backend.for_each_team(table_.size(), adamw_piece<T>::most, adamw_update<T>{table_.data(), table.data()});
   }
   adamw_factors<T> factors_of(slot& one, const factors& factor, const per_group<double>& norms) {
     const parameter_group group = one.parameter.group;

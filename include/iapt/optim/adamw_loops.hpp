@@ -9,16 +9,16 @@
 
 namespace iapt {
 
-/// √a, for a number or a pack.
+/// √a, for a number or a vec.
 template <class V>
 IAPT_DEVICE V square_root(V a) {
   if constexpr (std::floating_point<V>)
     return std::sqrt(a);
   else
-    return V::each(a, [](auto x) { return std::sqrt(x); });
+    return V::map(a, [](auto x) { return std::sqrt(x); });
 }
 
-/// Numbers of one parameter, next to each other in all its arrays: what one group works on. The pieces are part of the
+/// Numbers of one parameter, next to each other in all its arrays: what one team works on. The pieces are part of the
 /// definition of a gradient's norm, so that it is the same whatever the machine and its number of threads.
 template <class T>
 struct adamw_piece {
@@ -33,21 +33,21 @@ struct adamw_piece {
   bool operator==(const adamw_piece&) const = default;
 };
 
-/// Row kernel: y[k] = Σ g² over piece k, in double precision: the square of a float fits it, whatever its size.
+/// Team kernel: y[k] = Σ g² over piece k, in double precision: the square of a float fits it, whatever its size.
 template <class T>
 struct square_sum {
   using value_type = double;     ///< type of one number
   const adamw_piece<T>* pieces;  ///< of all parameters
   double* y;                     ///< one sum for each piece
   /// Piece k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const row<const T> g{pieces[k].g};
-    const double s = group.sum(pieces[k].size, [&](auto j) {
+    const double s = team.sum(pieces[k].size, [&](auto j) {
       const auto v = g[j];
       return v * v;
     });
-    group.once([&] { y[k] = s; });
+    team.single([&] { y[k] = s; });
   }
 };
 
@@ -64,7 +64,7 @@ struct adamw_factors {
       epsilon;         ///< ε
 };
 
-/// Row kernel: one step of AdamW for piece k, clipping included; each number is read and written once.
+/// Team kernel: one step of AdamW for piece k, clipping included; each number is read and written once.
 ///   m += (1 − β₁)(g − m),  v = β₂·v + (1 − β₂)g²,  p = (1 − λη)p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
 /// @par Source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"
 template <class T>
@@ -73,13 +73,13 @@ struct adamw_update {
   const adamw_piece<T>* pieces;     ///< of all parameters
   const adamw_factors<T>* factors;  ///< one for each parameter
   /// Piece k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const adamw_piece<T> at = pieces[k];
     const adamw_factors<T> f = factors[at.parameter];
     const row<const T> g{at.g};
     const row<T> m{at.m}, v{at.v}, p{at.p};
-    group.each(at.size, [&]<class V>(vec_index<V> j) {
+    team.for_each(at.size, [&]<class V>(vec_index<V> j) {
       const V d = g[j] * V(f.scale), before = m(j);
       const V mean = before + (d - before) * V(f.one_less_beta1);
       const V square = v(j) * V(f.beta2) + d * d * V(f.one_less_beta2);

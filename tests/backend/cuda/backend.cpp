@@ -48,7 +48,7 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
 // A build for older GPUs alone computes the same, but no kernel begins before the one ahead has ended.
 TEST_CASE("where kernels can wait for their turn themselves, their code does", "[backend]") {
   cuda_backend backend;
-  const auto kernel = reinterpret_cast<const void*>(row_kernel<few_rows_product<bfloat16, 1>>);
+  const auto kernel = reinterpret_cast<const void*>(team_kernel<few_rows_product<bfloat16, 1>>);
   cudaFuncAttributes code;
   REQUIRE(cudaFuncGetAttributes(&code, kernel) == cudaSuccess);
   INFO(backend.description() << " runs code for compute capability " << code.ptxVersion
@@ -69,7 +69,7 @@ TEST_CASE("products of few rows that follow each other have the bits of one at a
     cuda_backend backend({.blocking = blocking});
     const tensor<bfloat16, 2, cuda_backend> x(backend, {rows, n}), v(backend, {n, n}), w(backend, {n, n});
     const auto fill = [&](const auto& y, std::uint64_t seed) {
-      backend.grid(1, y.size(), random_uniform<bfloat16>{{y.write()}, seed, 1, 0.05});
+      backend.for_each(1, y.size(), random_uniform<bfloat16>{{y.write()}, seed, 1, 0.05});
     };
     fill(v, 1), fill(w, 2);
     const inference<cuda_backend> ctx(backend);
@@ -103,7 +103,7 @@ TEST_CASE("products of few rows that follow each other have the bits of one at a
 // Each in a process of its own, which has no use of the device afterwards.
 TEST_CASE("a fault is blamed on its operation where every one is waited for", "[backend][fault]") {
   cuda_backend blocking({.blocking = true});
-  const auto message = message_of<device_error>([&] { blocking.grid(1, 4, stray_loop{}); });
+  const auto message = message_of<device_error>([&] { blocking.for_each(1, 4, stray_loop{}); });
   CHECK(message.find("stray_loop: ") != std::string::npos);
   CHECK(message.find("illegal") != std::string::npos);
   const auto later = message_of<device_error>([&] { blocking.take<float>(1 << 20); });
@@ -128,7 +128,7 @@ TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it
   const auto plan = backend.plan_attention<bfloat16>(rows.layout, {&sequence, 1}, {});
   backend.attention(rows, plan);
   backend.wait();
-  backend.grid(1, 4, stray_loop{});
+  backend.for_each(1, 4, stray_loop{});
   const auto check_blame = [&](const std::string& where, const auto& f) {
     const auto message = message_of<device_error>(f);
     CAPTURE(message);

@@ -26,8 +26,8 @@ struct visiting_kernel {
   std::vector<int>* visits;
   std::set<std::thread::id>* threads;
   std::mutex* lock;
-  template <class Group>
-  void operator()(Group, index_t k) const {
+  template <class Team>
+  void operator()(Team, index_t k) const {
     const std::lock_guard hold(*lock);
     ++visits->at(k), threads->insert(std::this_thread::get_id());
   }
@@ -42,18 +42,18 @@ TEST_CASE("a loop visits every number once, whatever its extents and threads", "
       CAPTURE(threads, rows, columns);
       eigen_backend backend({.threads = threads});
       std::vector<float> visits(rows * columns);
-      backend.grid(rows, columns, visiting_loop{{visits.data()}, columns});
+      backend.for_each(rows, columns, visiting_loop{{visits.data()}, columns});
       CHECK(visits == std::vector<float>(rows * columns, 1));
     }
 }
 
-TEST_CASE("a row kernel runs once for each row; small work stays on one thread", "[backend]") {
+TEST_CASE("a team kernel runs once for each row; small work stays on one thread", "[backend]") {
   eigen_backend backend({.threads = 2});
   for (index_t work : {1, 100000}) {
     std::vector<int> visits(50);
     std::set<std::thread::id> threads;
     std::mutex lock;
-    backend.groups(50, work, visiting_kernel{&visits, &threads, &lock});
+    backend.for_each_team(50, work, visiting_kernel{&visits, &threads, &lock});
     CHECK(visits == std::vector<int>(50, 1));
 #if defined(_OPENMP)
     CHECK(threads.size() == (work == 1 ? 1 : 2));

@@ -37,11 +37,11 @@ struct scratch_kernel {
   double* y;
   std::pair<int, double*>* where;  // thread and memory
   index_t scratch() const { return 100; }
-  template <class Group>
-  void operator()(Group group, index_t k) const {
-    group.each_one(100, [&](auto j) { group.scratch[j.at] = double(j.at + k); });
-    const double s = group.sum(100, [&](auto j) { return row<double>{group.scratch}(j); });
-    group.once([&] { y[k] = s, where[k] = {thread_number(), group.scratch}; });
+  template <class Team>
+  void operator()(Team team, index_t k) const {
+    team.for_each_element(100, [&](auto j) { team.scratch[j.at] = double(j.at + k); });
+    const double s = team.sum(100, [&](auto j) { return row<double>{team.scratch}(j); });
+    team.single([&] { y[k] = s, where[k] = {thread_number(), team.scratch}; });
   }
 };
 
@@ -53,7 +53,7 @@ TEST_CASE("a grid visits every place once", "[backend]") {
        {std::pair<index_t, index_t>{1, 1}, {7, 13}, {1, 5000}, {300, 1}, {0, 5}, {5, 0}}) {
     CAPTURE(rows, columns);
     std::vector<float> visits(std::size_t(rows * columns));
-    backend.grid(rows, columns, count_loop{{visits.data()}, columns});
+    backend.for_each(rows, columns, count_loop{{visits.data()}, columns});
     CHECK((visits == std::vector<float>(visits.size(), 1)));
   }
 }
@@ -63,7 +63,7 @@ TEST_CASE("every thread's groups have scratch memory of their own", "[backend]")
     test_backend backend = with_threads(threads);
     std::vector<double> y(1000);
     std::vector<std::pair<int, double*>> where(1000);
-    backend.groups(1000, 100, scratch_kernel{y.data(), where.data()});
+    backend.for_each_team(1000, 100, scratch_kernel{y.data(), where.data()});
     std::map<int, double*> memory(where.begin(), where.end());
     for (index_t k = 0; k < 1000; ++k) {
       CHECK(y[k] == 4950 + 100.0 * double(k));

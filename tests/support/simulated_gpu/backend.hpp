@@ -46,7 +46,7 @@ template <class F>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(F), cudaFuncAttribute attribute, int value) {
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
-/// Queues a row kernel, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
+/// Queues a team kernel, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
 template <class F>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F), const F& f) {
   using namespace iapt::test;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An NVIDIA GPU: loops a thread for each bundle, row kernels and attention a block of threads for each group, products
+// An NVIDIA GPU: loops a thread for each vec, team kernels and attention a block of threads for each team, products
 // by cuBLASLt, all in the order of one stream. To be included by what nvcc compiles.
 #pragma once
 #include <cuda_runtime.h>
@@ -167,24 +167,23 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
 
   /// Runs f(k) for k in 0..n-1.
   template <class F>
-  void each(std::uint32_t n, const F& f) {
+  void for_each_n(std::uint32_t n, const F& f) {
     if (n == 0) return;
     launch<typename F::loop_type>((n + loop_threads - 1) / loop_threads, loop_threads, 0, loop_kernel<F>, f, n);
   }
-  /// Runs a row kernel: f(group, k) for k in 0..n-1.
+  /// Runs a team kernel: f(team, k) for k in 0..n-1.
   template <class F>
-  void groups(index_t n, index_t, const F& f) {
+  void for_each_team(index_t n, index_t, const F& f) {
     if (n == 0) return;
-    if (n > INT32_MAX)
-      throw device_error("cuda: " + readable_name(typeid(F).name()) + ": too many groups for a launch");
+    if (n > INT32_MAX) throw device_error("cuda: " + readable_name(typeid(F).name()) + ": too many teams for a launch");
     std::size_t scratch = 0;
     if constexpr (requires { f.scratch(); }) {
       scratch = f.scratch() * sizeof(compute_type<typename F::value_type>);
       if (scratch + reduction_bytes > 48 << 10)  // more than that must be asked for
-        check(cudaFuncSetAttribute(row_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
+        check(cudaFuncSetAttribute(team_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
               typeid(F).name());
     }
-    launch<F>(unsigned(n), group_threads<F>, scratch, row_kernel<F>, f);
+    launch<F>(unsigned(n), team_threads<F>, scratch, team_kernel<F>, f);
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>
@@ -211,10 +210,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       if (is_of_few_rows(m, k, a, b)) return few_rows_matmul<T>(m, n, k, a, b, {addend, n}, {c, n});
       if (once) {
         buffer<float, cuda_backend> sum(*this, m * n);
-        grid(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
+        for_each(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
         products_.run(m, n, k, a, b, sum.data(), matrix_ref<float>{sum.write(), n});
         queued("matmul");
-        return grid(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
+        return for_each(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
       }
     }
     products_.run(m, n, k, a, b, addend, matrix_ref<T>{c, n});
@@ -259,7 +258,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
   template <class T>
   static bool is_of_few_rows(index_t m, index_t k, matrix_ref<const T> a, matrix_ref<const T> b) {
-    using V = bundle_of<T>;
+    using V = load_vec<T>;
     return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
            b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
   }
@@ -269,8 +268,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
     const auto run = [&]<int Rows>(std::integral_constant<int, Rows>) {
       using kernel = few_rows_product<T, Rows>;
-      groups((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
-             kernel{a, b, addend, c, m, n, k, beside});
+      for_each_team((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
+                    kernel{a, b, addend, c, m, n, k, beside});
     };
     if (m == 1)
       run(std::integral_constant<int, 1>());

@@ -60,7 +60,7 @@ class cudnn_loops : public thrust_loops<Self> {
     }
     void add() const {
       if (own && wanted)
-        backend.grid(1, own->size(), fold_chunks<bfloat16>{{own->data()}, {wanted}, 1, own->size(), true});
+        backend.for_each(1, own->size(), fold_chunks<bfloat16>{{own->data()}, {wanted}, 1, own->size(), true});
     }
   };
   // f(shape, sequences, first key/value head, workspace) for each part that is done at once.

@@ -10,24 +10,24 @@
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/cuda/turn.cuh"
-#include "iapt/backend/thrust/bundle.hpp"
+#include "iapt/backend/thrust/fixed_vec.hpp"
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
-/// Row kernel: columns k·outputs, … of c (M, N) = a (M, K) · wᵀ, w (N, K), and what it is added to; K a multiple of a
-/// bundle and all rows aligned. A row's result does not depend on how many there are.
+/// Team kernel: columns k·outputs, … of c (M, N) = a (M, K) · wᵀ, w (N, K), and what it is added to; K a multiple of a
+/// vec and all rows aligned. A row's result does not depend on how many there are.
 template <class T, int Rows>
 struct few_rows_product {
   static constexpr int threads = 128,       ///< of a block
       blocks = Rows == 1 ? 8 : 4,           ///< that a multiprocessor has room for
       outputs = 4,                          ///< columns that a block computes together, with each number of a read once
-      ahead = 2;                            ///< bundles that a thread reads of each row before it uses the first
+      ahead = 2;                            ///< vecs that a thread reads of each row before it uses the first
   static constexpr index_t early = 512;     ///< numbers of each column's weights that are asked for before its turn
   static constexpr bool takes_turn = true;  ///< waits for the kernel ahead itself
   using value_type = T;                     ///< type of one number
   using C = compute_type<T>;                ///< what it is summed in
-  using V = bundle_of<T>;                   ///< what is read at once
+  using V = load_vec<T>;                    ///< what is read at once
   matrix_ref<const T> a,                    ///< left side
       w,                                    ///< right side, as it is stored
       addend;                               ///< what the product is added to (M, N), or nothing
@@ -45,15 +45,15 @@ struct few_rows_product {
         w[outputs];                         ///< of each column's weights
   };
   /// Columns k·outputs, ….
-  template <class Group>
-  __device__ __forceinline__ void operator()(Group group, index_t k) const {
+  template <class Team>
+  __device__ __forceinline__ void operator()(Team team, index_t k) const {
     const T *left[Rows], *right[outputs];  // what is not there is computed as well, and thrown away
     unrolled<Rows>([&](int i) { left[i] = a.data + (i < rows ? i : 0) * a.stride; });
     unrolled<outputs>([&](int o) {
       const index_t n = k * outputs + o;
       right[o] = w.data + (n < columns ? n : 0) * w.stride;
     });
-    begin(group, k);
+    begin(team, k);
     C sum[Rows * outputs] = {};
     const auto read = [&](auto j) {
       on_its_way x;
@@ -69,8 +69,8 @@ struct few_rows_product {
         });
       });
     };
-    group.template each_bundle<ahead>(inner, read, use);
-    group.each_total(sum, [&](int r, C all) {
+    team.template for_each_vec<ahead>(inner, read, use);
+    team.for_each_sum(sum, [&](int r, C all) {
       if (beside) await_turn();
       const index_t i = r / outputs, n = k * outputs + r % outputs;
       if (i >= rows || n >= columns) return;
@@ -82,12 +82,12 @@ struct few_rows_product {
  private:
   // Waits, unless it stands beside the kernel ahead. The first of those that stand so lets the next come when its own
   // wait is over, and each of the others begins after that: what was queued before all of them is there.
-  template <class Group>
-  __device__ __forceinline__ void begin(Group group, index_t k) const {
+  template <class Team>
+  __device__ __forceinline__ void begin(Team team, index_t k) const {
     if (beside) {
       see_anew();
     } else {
-      group.each_one(outputs, [&](auto o) {
+      team.for_each_element(outputs, [&](auto o) {
         const index_t n = k * outputs + o.at;
         if (n < columns) prefetch(w.data + n * w.stride, early < inner ? early : inner);
       });

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels that run a loop or a row kernel on a GPU. Both may be launched before the kernel ahead of them has ended:
-// their blocks take the places that it leaves, ask for what they will read (fetch()), and wait for it.
+// The kernels that run a loop or a team kernel on a GPU. Both may be launched before the kernel ahead of them has
+// ended: their blocks take the places that it leaves, ask for what they will read (fetch()), and wait for it.
 #pragma once
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
-#include "iapt/backend/cuda/group.cuh"
+#include "iapt/backend/cuda/team.cuh"
 #include "iapt/backend/cuda/turn.cuh"
-#include "iapt/backend/thrust/bundle.hpp"
+#include "iapt/backend/thrust/fixed_vec.hpp"
 
 namespace iapt {
 
-/// Threads of a row kernel's blocks: the kernel's own wish, or 128.
+/// Threads of a team kernel's blocks: the kernel's own wish, or 128.
 template <class F>
-constexpr int group_threads = [] {
+constexpr int team_threads = [] {
   if constexpr (requires { F::threads; })
     return F::threads;
   else
     return 128;
 }();
 
-/// Blocks of a row kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
+/// Blocks of a team kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
 template <class F>
-constexpr int group_blocks = [] {
+constexpr int team_blocks = [] {
   if constexpr (requires { F::blocks; })
     return F::blocks;
   else
@@ -43,14 +43,14 @@ __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constan
   if (k < n) f(k);
 }
 
-/// Runs a row kernel, a block for each group. What it will read it may ask for before its turn (fetch()), finding it by
-/// what no kernel writes; one that takes its turn itself says so (takes_turn).
+/// Runs a team kernel, a block for each team. What it will read it may ask for before its turn (fetch()), finding it
+/// by what no kernel writes; one that takes its turn itself says so (takes_turn).
 template <class F>
-__global__ void __launch_bounds__(group_threads<F>, group_blocks<F>) row_kernel(const __grid_constant__ F f) {
+__global__ void __launch_bounds__(team_threads<F>, team_blocks<F>) team_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;
   extern __shared__ double2 scratch[];  // aligned for any type of number
-  using group = block_group<T, group_threads<F>, bundle_of<typename F::value_type>>;
-  const group all{reinterpret_cast<T*>(scratch)};
+  using team = block_team<T, team_threads<F>, load_vec<typename F::value_type>>;
+  const team all{reinterpret_cast<T*>(scratch)};
   const index_t k = blockIdx.x;
   if constexpr (!requires { F::takes_turn; }) {
     let_next_come();

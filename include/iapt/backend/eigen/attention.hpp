@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "iapt/backend/concept.hpp"
-#include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/eigen/native_vec.hpp"
 #include "iapt/backend/eigen/product.hpp"
-#include "iapt/backend/group.hpp"
+#include "iapt/backend/team.hpp"
 
 namespace iapt {
 
@@ -128,7 +128,7 @@ struct attention_tile {
     for (index_t r = 0; r < task.rows(); ++r) {
       const row<const T> in{from + at(r)};
       const row<T> out{rows.data() + r * size};
-      lone_group<T, pack<T>>{}.each(size, [&](auto e) { out[e] = in(e)*factor; });
+      serial_team<T, native_vec<T>>{}.for_each(size, [&](auto e) { out[e] = in(e)*factor; });
     }
     return rows;
   }
@@ -136,7 +136,7 @@ struct attention_tile {
   void write(index_t r, const T* values, T top, T sum) const {
     const row<const T> from{values};
     const row<T> to{a.y + at(r)};
-    lone_group<T, pack<T>>{}.each(size, [&](auto e) { to[e] = from(e) * (1 / sum); });
+    serial_team<T, native_vec<T>>{}.for_each(size, [&](auto e) { to[e] = from(e) * (1 / sum); });
     a.log_sum[sum_at(r)] = top + std::log(sum);
   }
   /// scores (rows, keys) = q · kᵀ, −∞ where a query may not look. q is a gathered tile, scaled.
@@ -163,7 +163,7 @@ struct attention_tile {
 /// Makes weights of one query's scores, exp(score − top) each; their sum.
 template <class T>
 T weigh(row<T> scores, index_t keys, T top) {
-  return lone_group<T, pack<T>>{}.sum(keys, [&](auto j) {
+  return serial_team<T, native_vec<T>>{}.sum(keys, [&](auto j) {
     using std::exp;
     const auto weight = exp(scores(j) - top);
     scores[j] = weight;
@@ -178,7 +178,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
                        const attention_task& task) {
   const attention_tile<T> tile{a, segments[task.segment], task};
   const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, rows = task.rows();
-  const lone_group<T, pack<T>> group;
+  const serial_team<T, native_vec<T>> team;
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> y(q.size());
   T scores[attention_rows * attention_keys], greatest[attention_rows], sum[attention_rows];
@@ -188,14 +188,14 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
     tile.scores(q.data(), block, scores);
     for (index_t r = 0; r < rows; ++r) {
       const row<T> score{scores + r * attention_keys}, result{y.data() + r * E};
-      const T top = group.max(block.count, greatest[r], [&](auto j) { return score(j); });
+      const T top = team.max(block.count, greatest[r], [&](auto j) { return score(j); });
       if (top == lowest<T>) {  // this query sees nothing yet
         std::fill_n(score.p, block.count, T(0));
         continue;
       }
       const T shrink = std::exp(greatest[r] - top);
       sum[r] = sum[r] * shrink + weigh(score, block.count, top);
-      if (shrink != T(1)) group.each(E, [&](auto e) { result[e] = result(e) * shrink; });
+      if (shrink != T(1)) team.for_each(E, [&](auto e) { result[e] = result(e) * shrink; });
       greatest[r] = top;
     }
     const matrix_ref<const T> weights{scores, attention_keys}, values{block.v, k_width};
@@ -216,7 +216,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
   const attention_tile<T> tile{a, segments[task.segment], task};
   const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, heads = task.heads;
   const index_t most = tile.s.past_count + tile.s.prefix_count + task.from + task.count;
-  const lone_group<T, pack<T>> group;
+  const serial_team<T, native_vec<T>> team;
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> scores(std::size_t(heads * most)), y(std::size_t(heads * E));
   for (index_t i = 0; i < task.count; ++i) {
@@ -235,7 +235,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
     T top[attention_rows], sum[attention_rows];
     for (index_t h = 0; h < heads; ++h) {
       const row<T> score{scores.data() + h * most};
-      top[h] = group.max(keys, lowest<T>, [&](auto j) { return score(j); });
+      top[h] = team.max(keys, lowest<T>, [&](auto j) { return score(j); });
       sum[h] = weigh(score, keys, top[h]);
     }
     std::fill(y.begin(), y.end(), T(0));
@@ -254,7 +254,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
                         index_t kv_head) {
   const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, keys = attention_keys;
   T p[attention_rows * attention_keys], ds[attention_rows * attention_keys], delta[attention_rows];
-  const lone_group<T, pack<T>> group;
+  const serial_team<T, native_vec<T>> team;
   std::vector<attention_task> tasks;
   add_attention_tasks(tasks, a.layout, s, 0, kv_head);
   for (const attention_task& task : tasks) {
@@ -264,7 +264,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
     std::vector<T> dq(q.size());
     for (index_t r = 0; r < rows; ++r) {
       const row<const T> y{a.y + tile.at(r)}, dresult{dy.data() + r * E};
-      delta[r] = group.sum(E, [&](auto e) { return y[e] * dresult[e]; });
+      delta[r] = team.sum(E, [&](auto e) { return y[e] * dresult[e]; });
     }
     for_each_key_block(a, d, s, kv_head, task.from + task.count, [&](const key_block<T>& block) {
       if (!block.dk && !block.dv && !d.dq) return;
@@ -273,7 +273,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
       for (index_t r = 0; r < rows; ++r) {
         const T log_sum = a.log_sum[tile.sum_at(r)];
         const row<T> weight{p + r * keys}, dscore{ds + r * keys};
-        group.each(block.count, [&](auto j) {
+        team.for_each(block.count, [&](auto j) {
           using std::exp;
           const auto w = exp(weight(j) - log_sum);
           weight[j] = w;
@@ -286,7 +286,7 @@ void attention_backward(const attention_arrays<T>& a, const attention_adjoints<T
     });
     for (index_t r = 0; d.dq && r < rows; ++r) {
       const row<T> from{dq.data() + r * E}, to{d.dq + tile.at(r)};
-      group.each(E, [&](auto e) { to[e] = to(e) + from(e) * a.scale; });
+      team.for_each(E, [&](auto e) { to[e] = to(e) + from(e) * a.scale; });
     }
   }
 }

@@ -11,12 +11,12 @@
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/eigen/attention.hpp"
-#include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/eigen/native_vec.hpp"
 #include "iapt/backend/eigen/product.hpp"
-#include "iapt/backend/group.hpp"
 #include "iapt/backend/host_loop.hpp"
 #include "iapt/backend/openmp_threads.hpp"
 #include "iapt/backend/pool.hpp"
+#include "iapt/backend/team.hpp"
 #include "iapt/core/error.hpp"
 
 namespace iapt {
@@ -54,10 +54,10 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// Whether rows have bits of their own; see eigen_options.
   bool batch_invariant() const { return batch_invariant_; }
   /// Whether an elementwise loop over rows of so many columns goes row by row, not flat through all of them: it makes
-  /// the end of what it goes through number by number, and functions of one number round otherwise than those of packs.
+  /// the end of what it goes through number by number, and functions of one number round otherwise than those of vecs.
   template <class T>
   bool loops_by_rows(index_t columns) const {
-    return batch_invariant_ && columns % pack<compute_type<T>>::width != 0;
+    return batch_invariant_ && columns % native_vec<compute_type<T>>::width != 0;
   }
   /// The machine in words.
   std::string description() const {
@@ -107,14 +107,14 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// Runs an elementwise kernel: f(r, j) for each row and each index of columns.
   template <class F>
-  void grid(index_t rows, index_t columns, const F& f) {
+  void for_each(index_t rows, index_t columns, const F& f) {
     using T = compute_type<typename F::value_type>;
     constexpr index_t block = 2048;
     const index_t blocks = (columns + block - 1) / block;
     parallel(rows * blocks, rows * columns, [&](index_t k) {
       call(
           [&](index_t r, index_t first) {
-            lone_group<T, pack<T>>{}.each(std::min(columns - first, block), [&](auto j) {
+            serial_team<T, native_vec<T>>{}.for_each(std::min(columns - first, block), [&](auto j) {
               j.at += first;
               f(r, j);
             });
@@ -122,11 +122,11 @@ class eigen_backend : public memory_pool<eigen_backend> {
           k / blocks, k % blocks * block);
     });
   }
-  /// Runs a row kernel: f(group, k) for k in 0..n-1; `work` is about what one of them touches.
+  /// Runs a team kernel: f(team, k) for k in 0..n-1; `work` is about what one of them touches.
   template <class F>
-  void groups(index_t n, index_t work, const F& f) {
+  void for_each_team(index_t n, index_t work, const F& f) {
     using T = compute_type<typename F::value_type>;
-    parallel(n, n * work, [&](index_t k) { call(f, lone_group<T, pack<T>>{}, k); });
+    parallel(n, n * work, [&](index_t k) { call(f, serial_team<T, native_vec<T>>{}, k); });
   }
 
   /// c (m, n) = or += a (m, k) · b (k, n).
@@ -178,7 +178,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
   void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
-    parallel(count, count * w.columns, [&](index_t i) { w.expand<pack<T>>(rows ? rows[i] : i, to + i * w.columns); });
+    parallel(count, count * w.columns,
+             [&](index_t i) { w.expand<native_vec<T>>(rows ? rows[i] : i, to + i * w.columns); });
   }
 
   /// How the attention of some sequences is divided.
@@ -236,7 +237,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T>
   void sum_up(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
               bool accumulate) {
-    constexpr index_t block = 4 * pack<T>::width, rows = 48;  // whole tiles
+    constexpr index_t block = 4 * native_vec<T>::width, rows = 48;  // whole tiles
     const index_t across = (n + block - 1) / block, down = (m + rows - 1) / rows;
     parallel(down * across, m * n * k, [&](index_t i) {
       const index_t row = i / across * rows, from = i % across * block;

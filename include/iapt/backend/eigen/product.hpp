@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "iapt/backend/concept.hpp"
-#include "iapt/backend/eigen/pack.hpp"
+#include "iapt/backend/eigen/native_vec.hpp"
 #include "iapt/core/error.hpp"
 #include "iapt/core/quantised.hpp"
 #if defined(IAPT_ONEDNN)
@@ -80,14 +80,14 @@ inline void library_matmul(index_t m, index_t n, index_t k, matrix_ref<const flo
 /// Rows of numbers as they lie in memory, for dot_tile.
 template <class T>
 struct dense_rows {
-  const T* data;                                ///< first row
-  index_t stride;                               ///< numbers from one row to the next
-  static constexpr int chunk = pack<T>::width;  ///< numbers read at a time
-  static constexpr int side_by_side = 4;        ///< rows that are read together, at most
+  const T* data;                                      ///< first row
+  index_t stride;                                     ///< numbers from one row to the next
+  static constexpr int chunk = native_vec<T>::width;  ///< numbers read at a time
+  static constexpr int side_by_side = 4;              ///< rows that are read together, at most
 
   /// Numbers of row j from l on, a chunk.
-  [[gnu::always_inline]] void read(index_t j, index_t l, pack<T>* out) const {
-    *out = pack<T>::load(data + j * stride + l);
+  [[gnu::always_inline]] void read(index_t j, index_t l, native_vec<T>* out) const {
+    *out = native_vec<T>::load(data + j * stride + l);
   }
   /// One number.
   T number(index_t j, index_t l) const { return data[j * stride + l]; }
@@ -105,7 +105,7 @@ struct decoded_rows {
   /// Of these rows, whose format it is.
   explicit decoded_rows(const quantised_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
   /// Numbers of row j from l on, a chunk.
-  [[gnu::always_inline]] void read(index_t j, index_t l, pack<T>* out) const {
+  [[gnu::always_inline]] void read(index_t j, index_t l, native_vec<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);
   }
   /// One number.
@@ -123,18 +123,18 @@ T add_rest(T sum, index_t j, index_t l, index_t k, const T* a, Weights w) {
 /// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
 template <int Rows, int Columns, class Weights, class T>
 void dot_tile(index_t j, index_t k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
-  using P = pack<T>;
-  constexpr int packs = Weights::chunk / P::width;
+  using P = native_vec<T>;
+  constexpr int vecs = Weights::chunk / P::width;
   P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
   index_t l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
-    P weights[Columns][packs];
+    P weights[Columns][vecs];
 #pragma GCC unroll 4
     for (int q = 0; q < Columns; ++q) w.read(j + q, l, weights[q]);
 #pragma GCC unroll 16
-    for (int p = 0; p < packs; ++p)
+    for (int p = 0; p < vecs; ++p)
 #pragma GCC unroll 4
       for (int i = 0; i < Rows; ++i) {
         const P x = P::load(a.data + i * a.stride + l + p * P::width);
@@ -173,24 +173,24 @@ void dot_products(index_t m, index_t from, index_t to, index_t k, matrix_ref<con
   if (m == 1) strip(std::integral_constant<int, 1>{});
 }
 
-/// A tile of c (m, n) += a (m, k) · b (k, n), `Rows` rows from the first and `Packs` packs of columns from `column` on:
+/// A tile of c (m, n) += a (m, k) · b (k, n), `Rows` rows from the first and `Vecs` vecs of columns from `column` on:
 /// each number of b is read once for all rows. A number's sum has the same order in tiles of all sizes.
-template <int Rows, int Packs, class T>
+template <int Rows, int Vecs, class T>
 void sum_tile(index_t column, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
-  using P = pack<T>;
-  P sums[Rows][Packs];
+  using P = native_vec<T>;
+  P sums[Rows][Vecs];
   for (int i = 0; i < Rows; ++i)
-    for (int p = 0; p < Packs; ++p) sums[i][p] = P::load(c.data + i * c.stride + column + p * P::width);
+    for (int p = 0; p < Vecs; ++p) sums[i][p] = P::load(c.data + i * c.stride + column + p * P::width);
   for (index_t l = 0; l < k; ++l) {
-    P numbers[Packs];
-    for (int p = 0; p < Packs; ++p) numbers[p] = P::load(b.data + l * b.stride + column + p * P::width);
+    P numbers[Vecs];
+    for (int p = 0; p < Vecs; ++p) numbers[p] = P::load(b.data + l * b.stride + column + p * P::width);
     for (int i = 0; i < Rows; ++i) {
       const P factor(a.data[i * a.stride + l]);
-      for (int p = 0; p < Packs; ++p) sums[i][p] = multiply_add(numbers[p], factor, sums[i][p]);
+      for (int p = 0; p < Vecs; ++p) sums[i][p] = multiply_add(numbers[p], factor, sums[i][p]);
     }
   }
   for (int i = 0; i < Rows; ++i)
-    for (int p = 0; p < Packs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
+    for (int p = 0; p < Vecs; ++p) sums[i][p].store(c.data + i * c.stride + column + p * P::width);
 }
 
 /// Columns [from, n) of one row of c (m, n) += a (m, k) · b (k, n), one by one.
@@ -204,11 +204,11 @@ void add_rest_of_columns(index_t from, index_t n, index_t k, const T* a, matrix_
 /// are, nor on how k is cut.
 template <class T>
 void sum_products(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
-  constexpr int width = pack<T>::width;
-  constexpr int rows = 3, packs = 4;  // as many sums as sixteen registers hold beside what they read
+  constexpr int width = native_vec<T>::width;
+  constexpr int rows = 3, vecs = 4;  // as many sums as sixteen registers hold beside what they read
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     index_t column = 0;
-    for (; column + packs * width <= n; column += packs * width) sum_tile<Rows, packs>(column, k, a, b, c);
+    for (; column + vecs * width <= n; column += vecs * width) sum_tile<Rows, vecs>(column, k, a, b, c);
     for (; column + width <= n; column += width) sum_tile<Rows, 1>(column, k, a, b, c);
     for (int i = 0; column < n && i < Rows; ++i)
       add_rest_of_columns(column, n, k, a.data + i * a.stride, b, c.data + i * c.stride);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal grouped-query attention as row kernels, tile by tile in the memory of a group: the same text runs as one
+// Causal grouped-query attention as team kernels, tile by tile in the memory of a team: the same text runs as one
 // thread on the host and as a block of threads on a GPU.
 // Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
 #pragma once
@@ -136,30 +136,30 @@ struct attention_tiles {
     }
   }
   /// Copies head-sized rows of a (·, G·E) array into a tile.
-  template <class Group>
-  IAPT_DEVICE void load_keys(Group group, C* tile, const T* from, index_t rows) const {
-    group.each_one(rows * size(), [&](auto n) {
+  template <class Team>
+  IAPT_DEVICE void load_keys(Team team, C* tile, const T* from, index_t rows) const {
+    team.for_each_element(rows * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[r * key_width() + e];
     });
   }
   /// Copies the rows of a tile of queries of a (N, H·E) array, times a factor.
-  template <class Group>
-  IAPT_DEVICE void load_queries(Group group, C* tile, const T* from, const attention_rows_of& at, C factor) const {
-    group.each_one(at.count * size(), [&](auto n) {
+  template <class Team>
+  IAPT_DEVICE void load_queries(Team team, C* tile, const T* from, const attention_rows_of& at, C factor) const {
+    team.for_each_element(at.count * size(), [&](auto n) {
       const int r = int(n.at) / size(), e = int(n.at) % size();
       tile[r * stride() + e] = from[place(at, r) * size() + e] * factor;
     });
   }
 };
 
-/// For every i < m and j < n: c(i, j, Σ_l a(i, l) · b(j, l)) over l < k. A member of the group takes 4 × 4 of them at a
+/// For every i < m and j < n: c(i, j, Σ_l a(i, l) · b(j, l)) over l < k. A thread of the team takes 4 × 4 of them at a
 /// time, so that a number that is read serves four products. a and b are also called, in vain, up to three rows
 /// further.
-template <class T, class Group, class A, class B, class C>
-IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
+template <class T, class Team, class A, class B, class C>
+IAPT_DEVICE void tile_product(Team team, int m, int n, int k, A a, B b, C c) {
   const int across = (n + 3) / 4;
-  group.each_one((m + 3) / 4 * across, [&](auto piece) {
+  team.for_each_element((m + 3) / 4 * across, [&](auto piece) {
     const int i = int(piece.at) / across * 4, j = int(piece.at) % across * 4;
     T sum[4][4] = {};
     for (int l = 0; l < k; ++l) {
@@ -174,7 +174,7 @@ IAPT_DEVICE void tile_product(Group group, int m, int n, int k, A a, B b, C c) {
   });
 }
 
-/// Row kernel: y and log_sum of one tile of queries, by a running softmax over tiles of keys.
+/// Team kernel: y and log_sum of one tile of queries, by a running softmax over tiles of keys.
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
@@ -185,66 +185,67 @@ struct attention_forward_tile {
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
   /// Tile k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
     // kv stands before p, which nobody writes while kv is read beyond its end (tile_product).
-    C *y = group.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
+    C *y = team.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
       *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
-    tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
+    tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
-      group.each_one(edge * stride, [&](auto n) { y[n.at] = 0; });
-      group.each_one(rows, [&](auto r) { top[r.at] = lowest<C>, sum[r.at] = 0; });
+      team.for_each_element(edge * stride, [&](auto n) { y[n.at] = 0; });
+      team.for_each_element(rows, [&](auto r) { top[r.at] = lowest<C>, sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
-      tiles.load_queries(group, y, tiles.a.y, at, C(1));
-      group.each_one(rows, [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
+      tiles.load_queries(team, y, tiles.a.y, at, C(1));
+      team.for_each_element(rows,
+                            [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
     }
     tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
       const int keys = int(range.count);
-      tiles.load_keys(group, kv, range.k, keys);
-      group.barrier();
+      tiles.load_keys(team, kv, range.k, keys);
+      team.barrier();
       tile_product<C>(
-          group, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
+          team, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
           [&](int j, int l) { return kv[j * stride + l]; },
           [&](int i, int j, C score) {
             const bool seen = at.query(i) >= range.first + j * range.step;
             p[i * wide + j] = seen ? score : lowest<C>;
           });
-      group.barrier();
-      group.each_one(rows, [&](auto r) {
+      team.barrier();
+      team.for_each_element(rows, [&](auto r) {
         C greatest = top[r.at];
         for (int j = 0; j < keys; ++j) greatest = p[r.at * wide + j] > greatest ? p[r.at * wide + j] : greatest;
         shrink[r.at] = greatest == lowest<C> ? C(1) : std::exp(top[r.at] - greatest);
         top[r.at] = greatest;
       });
-      tiles.load_keys(group, kv, range.v, keys);
-      group.barrier();
-      group.each_one(rows * keys, [&](auto n) {
+      tiles.load_keys(team, kv, range.v, keys);
+      team.barrier();
+      team.for_each_element(rows * keys, [&](auto n) {
         const int i = int(n.at) / keys, j = int(n.at) % keys;
         C& weight = p[i * wide + j];
         weight = top[i] == lowest<C> ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
       });
-      group.barrier();
-      group.each_one(rows, [&](auto r) {
+      team.barrier();
+      team.for_each_element(rows, [&](auto r) {
         C total = 0;
         for (int j = 0; j < keys; ++j) total += p[r.at * wide + j];
         sum[r.at] = sum[r.at] * shrink[r.at] + total;
       });
       tile_product<C>(
-          group, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
+          team, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
           [&](int j, int l) { return kv[l * stride + j]; },
           [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
-      group.barrier();
+      team.barrier();
     });
-    group.barrier();  // for what stood there first, where there are no keys
-    group.each_one(rows * E, [&](auto n) {
+    team.barrier();  // for what stood there first, where there are no keys
+    team.for_each_element(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       tiles.a.y[tiles.place(at, r) * E + e] = y[r * stride + e] / sum[r];
     });
-    group.each_one(rows,
-                   [&](auto r) { tiles.a.log_sum[tiles.place(at, int(r.at))] = top[r.at] + std::log(sum[r.at]); });
+    team.for_each_element(
+        rows, [&](auto r) { tiles.a.log_sum[tiles.place(at, int(r.at))] = top[r.at] + std::log(sum[r.at]); });
   }
 };
 

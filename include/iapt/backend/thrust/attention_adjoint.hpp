@@ -1,56 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
-// The adjoints of attention as row kernels, on the tiles of attention.hpp.
+// The adjoints of attention as team kernels, on the tiles of attention.hpp.
 // Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
 #pragma once
 #include "iapt/backend/thrust/attention.hpp"
 
 namespace iapt {
 
-/// Row kernel: δ = Σ_e dy·y of one row and head.
+/// Team kernel: δ = Σ_e dy·y of one row and head.
 template <class T>
 struct attention_delta {
   static constexpr int threads = 32;  ///< of a block: a head has few numbers
   using value_type = T;               ///< type of one number
   attention_tiles<T> tiles;           ///< everything
   /// Row and head k, of (N, H).
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const row<const T> y{tiles.a.y + k * tiles.size()}, dy{tiles.d.dy + k * tiles.size()};
-    const auto s = group.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
-    group.once([&] { tiles.delta[k] = s; });
+    const auto s = team.sum(tiles.size(), [&](auto e) { return y[e] * dy[e]; });
+    team.single([&] { tiles.delta[k] = s; });
   }
 };
 
 /// p(i, j) = exp(score − log_sum), 0 where row i does not see key j: the weights of the forward, once more.
-template <class T, class Group>
-IAPT_DEVICE void attention_weights(Group group, const attention_tiles<T>& tiles, const attention_rows_of& at,
+template <class T, class Team>
+IAPT_DEVICE void attention_weights(Team team, const attention_tiles<T>& tiles, const attention_rows_of& at,
                                    const attention_key_range<T>& range, const compute_type<T>* q,
                                    const compute_type<T>* key, compute_type<T>* p) {
   using C = compute_type<T>;
   const int stride = tiles.stride(), wide = tiles.wide();
   tile_product<C>(
-      group, at.count, int(range.count), tiles.size(), [&](int i, int l) { return q[i * stride + l]; },
+      team, at.count, int(range.count), tiles.size(), [&](int i, int l) { return q[i * stride + l]; },
       [&](int j, int l) { return key[j * stride + l]; },
       [&](int i, int j, C score) {
         const bool seen = at.query(i) >= range.first + j * range.step;
         p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
       });
 }
-/// p becomes ds = p (dy vᵀ − δ), the adjoint of the scores. The same member of the group has the same i and j as in
+/// p becomes ds = p (dy vᵀ − δ), the adjoint of the scores. The same thread of the team has the same i and j as in
 /// attention_weights.
-template <class T, class Group>
-IAPT_DEVICE void attention_score_adjoints(Group group, const attention_tiles<T>& tiles, const attention_rows_of& at,
+template <class T, class Team>
+IAPT_DEVICE void attention_score_adjoints(Team team, const attention_tiles<T>& tiles, const attention_rows_of& at,
                                           index_t keys, const compute_type<T>* dy, const compute_type<T>* value,
                                           compute_type<T>* p) {
   using C = compute_type<T>;
   const int stride = tiles.stride(), wide = tiles.wide();
   tile_product<C>(
-      group, at.count, int(keys), tiles.size(), [&](int i, int l) { return dy[i * stride + l]; },
+      team, at.count, int(keys), tiles.size(), [&](int i, int l) { return dy[i * stride + l]; },
       [&](int j, int l) { return value[j * stride + l]; },
       [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(at, i)]; });
 }
 
-/// Row kernel: dq of one tile of queries, dq += ds k · scale.
+/// Team kernel: dq of one tile of queries, dq += ds k · scale.
 template <class T>
 struct attention_query_adjoint_tile {
   static constexpr int threads = 256;  ///< of a block
@@ -60,30 +60,30 @@ struct attention_query_adjoint_tile {
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.edge, tiles.size()); }
   /// Tile k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
-    C *q = group.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
+    C *q = team.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
       *value = key + edge * stride, *p = value + edge * stride;
-    tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
-    tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
-    group.each_one(edge * stride, [&](auto n) { dq[n.at] = 0; });
+    tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
+    tiles.load_queries(team, dy, tiles.d.dy, at, C(1));
+    team.for_each_element(edge * stride, [&](auto n) { dq[n.at] = 0; });
     tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
-      tiles.load_keys(group, key, range.k, range.count);
-      tiles.load_keys(group, value, range.v, range.count);
-      group.barrier();
-      attention_weights(group, tiles, at, range, q, key, p);
-      attention_score_adjoints(group, tiles, at, range.count, dy, value, p);
-      group.barrier();
+      tiles.load_keys(team, key, range.k, range.count);
+      tiles.load_keys(team, value, range.v, range.count);
+      team.barrier();
+      attention_weights(team, tiles, at, range, q, key, p);
+      attention_score_adjoints(team, tiles, at, range.count, dy, value, p);
+      team.barrier();
       tile_product<C>(
-          group, rows, E, int(range.count), [&](int i, int l) { return p[i * wide + l]; },
+          team, rows, E, int(range.count), [&](int i, int l) { return p[i * wide + l]; },
           [&](int j, int l) { return key[l * stride + j]; }, [&](int i, int j, C more) { dq[i * stride + j] += more; });
-      group.barrier();
+      team.barrier();
     });
-    group.barrier();  // where there are no keys, for the zeros
-    group.each_one(rows * E, [&](auto n) {
+    team.barrier();  // where there are no keys, for the zeros
+    team.for_each_element(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       T& to = tiles.d.dq[tiles.place(at, r) * E + e];
       to = to + dq[r * stride + e] * tiles.a.scale;
@@ -91,7 +91,7 @@ struct attention_query_adjoint_tile {
   }
 };
 
-/// Row kernel: dk and dv of one tile of keys, summed over the sequences that see it and their queries, in order:
+/// Team kernel: dk and dv of one tile of keys, summed over the sequences that see it and their queries, in order:
 /// dv += pᵀ dy, dk += dsᵀ q · scale.
 template <class T>
 struct attention_key_adjoint_tile {
@@ -102,46 +102,46 @@ struct attention_key_adjoint_tile {
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.edge, tiles.size()); }
   /// Tile k.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_key_tile t = tiles.keys[k];
     T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
     if (!to_k && !to_v) return;
     const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), keys = int(t.count);
     const index_t width = tiles.key_width(), start = t.begin * width + t.kv_head * E;
-    C *key = group.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
+    C *key = team.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
       *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
     attention_key_range<T> range{(t.soft ? tiles.a.prefix_k : tiles.a.k) + start,
                                  (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
-    tiles.load_keys(group, key, range.k, keys);
-    tiles.load_keys(group, value, range.v, keys);
-    group.each_one(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
+    tiles.load_keys(team, key, range.k, keys);
+    tiles.load_keys(team, value, range.v, keys);
+    team.for_each_element(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
     for (index_t seer = 0; seer < t.seers; ++seer) {
       const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
       range.first = t.soft ? s.prefix_from : t.begin - s.begin;
       const index_t shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
       for (index_t from = range.first * shared; from < s.count * shared; from += edge) {
         const attention_rows_of at = tiles.rows(s, t.kv_head, from);
-        tiles.load_queries(group, q, tiles.a.q, at, tiles.a.scale);
-        tiles.load_queries(group, dy, tiles.d.dy, at, C(1));
-        group.barrier();
-        attention_weights(group, tiles, at, range, q, key, p);
-        group.barrier();
+        tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
+        tiles.load_queries(team, dy, tiles.d.dy, at, C(1));
+        team.barrier();
+        attention_weights(team, tiles, at, range, q, key, p);
+        team.barrier();
         tile_product<C>(
-            group, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
+            team, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
             [&](int j, int l) { return dy[l * stride + j]; },
             [&](int i, int j, C more) { dv[i * stride + j] += more; });
-        group.barrier();
-        attention_score_adjoints(group, tiles, at, keys, dy, value, p);
-        group.barrier();
+        team.barrier();
+        attention_score_adjoints(team, tiles, at, keys, dy, value, p);
+        team.barrier();
         tile_product<C>(
-            group, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
+            team, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
             [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, C more) { dk[i * stride + j] += more; });
-        group.barrier();
+        team.barrier();
       }
     }
-    group.barrier();  // where no query sees these keys, for the zeros
-    group.each_one(keys * E, [&](auto n) {
+    team.barrier();  // where no query sees these keys, for the zeros
+    team.for_each_element(keys * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       const index_t at = start + r * width + e;
       if (to_k) to_k[at] = to_k[at] + dk[r * stride + e];

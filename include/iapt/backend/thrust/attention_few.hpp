@@ -5,11 +5,11 @@
 #include <cmath>
 
 #include "iapt/backend/thrust/attention.hpp"
-#include "iapt/backend/thrust/bundle.hpp"
+#include "iapt/backend/thrust/fixed_vec.hpp"
 
 namespace iapt {
 
-/// Some rows of a sequence and key/value head, and a group's share of their keys.
+/// Some rows of a sequence and key/value head, and a team's share of their keys.
 struct attention_share {
   index_t segment,  ///< which sequence
       kv_head,      ///< which key/value head
@@ -60,14 +60,14 @@ struct attention_keys_of {
   }
 };
 
-/// Row kernel: what some rows see of their share of the keys. The group's members work in strands of neighbours, one or
-/// a few bundles of a head for each: a strand goes through keys of its own, some at a time, and what the strands found
-/// is merged in the end. Its results (E + 2 numbers for each row): Σ weight·v, the greatest score, Σ weight, weight =
-/// exp(score − greatest).
+/// Team kernel: what some rows see of their share of the keys. The team's members work in strands of neighbours, one
+/// or a few vecs of a head for each: a strand goes through keys of its own, some at a time, and what the strands
+/// found is merged in the end. Its results (E + 2 numbers for each row): Σ weight·v, the greatest score, Σ weight,
+/// weight = exp(score − greatest).
 /// @par Source Dao et al. 2023, "Flash-Decoding"
 template <class T>
 struct attention_few {
-  static constexpr int rows = 2,                 ///< of a group, at most
+  static constexpr int rows = 2,                 ///< of a team, at most
       shares = 16,                               ///< of a sequence's keys, whatever else is decoded beside it
       ahead = 5,                                 ///< keys that a strand reads before it uses the first
       threads = 128,                             ///< of a block
@@ -75,7 +75,7 @@ struct attention_few {
       widest = 32;                               ///< members of a strand, at most
   using value_type = T;                          ///< type of one number
   using C = compute_type<T>;                     ///< what it computes in
-  using V = bundle_of<T>;                        ///< neighbours of a head that are read at once
+  using V = load_vec<T>;                         ///< neighbours of a head that are read at once
   using stored = typename V::template cells<T>;  ///< the same as it is stored
   attention_tiles<T> tiles;                      ///< everything
   const attention_share* which;                  ///< all shares
@@ -87,29 +87,29 @@ struct attention_few {
   }
 
   /// Asks for share k's keys and values, before the latest of them are there.
-  template <class Group>
-  IAPT_DEVICE void fetch(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void fetch(Team team, index_t k) const {
     const attention_share& t = which[k];
     if (!is_whole() || t.from > 0) return;  // other rows of the sequence see the same ones
     const attention_keys_of<T> all(tiles, rows_of(t));
-    const range share = share_of(all, t, group.size() / width(group.size()));
-    group.each_one(share.end - share.begin, [&](auto j) {
+    const range share = share_of(all, t, team.size() / width(team.size()));
+    team.for_each_element(share.end - share.begin, [&](auto j) {
       const auto place = all.at(share.begin + j.at);
       prefetch(place.key, tiles.size()), prefetch(place.value, tiles.size());
     });
   }
   /// Share k of all.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_share& t = which[k];
-    const int strands = group.size() / width(group.size());
+    const int strands = team.size() / width(team.size());
     const range share = share_of(attention_keys_of<T>(tiles, rows_of(t)), t, strands);
     if (share.empty())
-      see_nothing(group, t);  // all shares of few keys but the first
-    else if (is_whole() && pieces() <= width(group.size()))
-      see<true>(group, t, share);
+      see_nothing(team, t);  // all shares of few keys but the first
+    else if (is_whole() && pieces() <= width(team.size()))
+      see<true>(team, t, share);
     else
-      see<false>(group, t, share);
+      see<false>(team, t, share);
   }
 
  private:
@@ -118,9 +118,9 @@ struct attention_few {
     int begin, end;
     IAPT_DEVICE bool empty() const { return begin >= end; }
   };
-  // Whole: a member's piece of a head is one bundle, which lies where a GPU can read it at once.
-  template <bool Whole, class Group>
-  IAPT_DEVICE void see(Group group, const attention_share& t, range share) const {
+  // Whole: a thread's piece of a head is one vec, which lies where a GPU can read it at once.
+  template <bool Whole, class Team>
+  IAPT_DEVICE void see(Team team, const attention_share& t, range share) const {
     const auto read = [&](const T* head, int e) -> stored {
       if constexpr (Whole) {
         return V::cells_aligned(head + e);
@@ -132,9 +132,9 @@ struct attention_few {
     };
     const attention_rows_of at = rows_of(t);
     const attention_keys_of<T> all(tiles, at);
-    const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(group.size());
-    const int strands = group.size() / width, strand = group.member() / width, own = group.member() % width;
-    C *const y = group.scratch, *const tops = y + strands * rows * stride, *const sums = tops + strands * rows;
+    const int E = tiles.size(), stride = this->stride(), pieces = this->pieces(), width = this->width(team.size());
+    const int strands = team.size() / width, strand = team.thread_rank() / width, own = team.thread_rank() % width;
+    C *const y = team.scratch, *const tops = y + strands * rows * stride, *const sums = tops + strands * rows;
     const auto found_at = [&](int r, int piece) { return y + (strand * rows + r) * stride + piece * V::width; };
     const auto each_own_piece = [&](auto f) {
       if constexpr (Whole) {
@@ -168,7 +168,7 @@ struct attention_few {
       each_row(at, [&](int r) {
         const index_t query = at.query(r);
         const C before = top[r];
-        group.strand_sums(score[r], width);
+        team.subgroup_sums(score[r], width);
         unrolled<ahead>([&](int i) {
           if (number(i) >= share.end || query < all.seen_from(number(i))) score[r][i] = lowest<C>;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
@@ -192,7 +192,7 @@ struct attention_few {
     }
     if (Whole) each_own_piece([&](int piece) { each_row(at, [&](int r) { found[r].store(found_at(r, piece)); }); });
     if (own == 0) each_row(at, [&](int r) { tops[strand * rows + r] = top[r], sums[strand * rows + r] = sum[r]; });
-    group.barrier();
+    team.barrier();
     each_row(at, [&](int r) {
       C greatest = lowest<C>;
       for (int s = r; s < strands * rows; s += rows) greatest = tops[s] > greatest ? tops[s] : greatest;
@@ -203,17 +203,17 @@ struct attention_few {
         return total;
       };
       C* const result = tiles.partial + (t.partial + r) * (E + 2);
-      group.each_one(E, [&](auto e) { result[e.at] = merged(y + e.at, stride); });
-      if (group.member() == 0) result[E] = greatest, result[E + 1] = merged(sums, 1);
+      team.for_each_element(E, [&](auto e) { result[e.at] = merged(y + e.at, stride); });
+      if (team.thread_rank() == 0) result[E] = greatest, result[E + 1] = merged(sums, 1);
     });
   }
 
-  template <class Group>
-  IAPT_DEVICE void see_nothing(Group group, const attention_share& t) const {
+  template <class Team>
+  IAPT_DEVICE void see_nothing(Team team, const attention_share& t) const {
     const int each = tiles.size() + 2;
     C* const results = tiles.partial + t.partial * each;
-    group.each_one(rows_of(t).count * each,
-                   [&](auto n) { results[n.at] = int(n.at) % each == each - 2 ? lowest<C> : C(0); });
+    team.for_each_element(rows_of(t).count * each,
+                          [&](auto n) { results[n.at] = int(n.at) % each == each - 2 ? lowest<C> : C(0); });
   }
 
   IAPT_DEVICE attention_rows_of rows_of(const attention_share& t) const {

@@ -7,16 +7,16 @@
 
 namespace iapt {
 
-/// A row whose keys were shared among several groups.
+/// A row whose keys were shared among several teams.
 struct attention_split_row {
   index_t segment,  ///< which sequence
       kv_head,      ///< which key/value head
       row,          ///< which row of them
-      partial,      ///< where the first group's result is
-      distance;     ///< from there to the next group's
+      partial,      ///< where the first team's result is
+      distance;     ///< from there to the next team's
 };
 
-/// Row kernel: y and log_sum of one row from what several groups found for it.
+/// Team kernel: y and log_sum of one row from what several teams found for it.
 /// @par Source Dao et al. 2023, "Flash-Decoding"
 template <class T>
 struct attention_merge {
@@ -27,8 +27,8 @@ struct attention_merge {
   attention_tiles<T> tiles;                                ///< everything
   const attention_split_row* rows;                         ///< which rows
   /// Row k of them.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t k) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_split_row r = rows[k];
     const int E = tiles.size();
     const C* const first = tiles.partial + r.partial * (E + 2);
@@ -44,13 +44,13 @@ struct attention_merge {
       total += first[s * step + E + 1] * weight[s];
     }
     const index_t place = tiles.place(tiles.rows(tiles.segments[r.segment], r.kv_head, r.row, 1), 0);
-    group.each_one(E, [&](auto e) {
+    team.for_each_element(E, [&](auto e) {
       C sum = 0;
       IAPT_UNROLL
       for (int s = 0; s < shares; ++s) sum += first[s * step + e.at] * weight[s];
       tiles.a.y[place * E + e.at] = sum / total;
     });
-    group.once([&] { tiles.a.log_sum[place] = top + std::log(total); });
+    team.single([&] { tiles.a.log_sum[place] = top + std::log(total); });
   }
 };
 

@@ -56,7 +56,7 @@ class attention_plan {
   index_t many_query_tiles() const { return many_query_tiles_; }
   /// Shares of the keys of sequences of few rows.
   const buffer<attention_share, Backend>& shares() const { return *shares_; }
-  /// Rows that several groups work on.
+  /// Rows that several teams work on.
   const buffer<attention_split_row, Backend>& split_rows() const { return *split_rows_; }
   /// Rows of partial results.
   index_t partial_rows() const { return partial_rows_; }

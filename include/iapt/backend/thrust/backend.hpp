@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "iapt/backend/eigen/backend.hpp"
-#include "iapt/backend/group.hpp"
 #include "iapt/backend/openmp_threads.hpp"
+#include "iapt/backend/team.hpp"
 #include "iapt/backend/thrust/loops.hpp"
 
 namespace iapt {
@@ -30,25 +30,25 @@ struct thrust_options {
   bool fused_attention = false;  ///< let Eigen's attention stand in for a GPU's fused kernels
 };
 
-/// Row kernel k, by one thread.
+/// Team kernel k, by one thread.
 template <class F>
-struct lone_group_of {
-  using T = compute_type<typename F::value_type>;                  ///< what it computes in
-  using group = lone_group<T, bundle_of<typename F::value_type>>;  ///< who does it
-  F f;                                                             ///< the kernel
-  T* scratch;                                                      ///< memory of all threads' groups, or null
-  index_t share;                                                   ///< numbers that each thread has of it
-  /// Group k.
+struct serial_team_of {
+  using T = compute_type<typename F::value_type>;                 ///< what it computes in
+  using team = serial_team<T, load_vec<typename F::value_type>>;  ///< who does it
+  F f;                                                            ///< the kernel
+  T* scratch;                                                     ///< memory of all threads' teams, or null
+  index_t share;                                                  ///< numbers that each thread has of it
+  /// Team k.
   void operator()(index_t k) const {
 #if defined(_OPENMP)
-    f(group{scratch + omp_get_thread_num() * share}, k);
+    f(team{scratch + omp_get_thread_num() * share}, k);
 #else
-    f(group{scratch}, k);
+    f(team{scratch}, k);
 #endif
   }
 };
 
-/// The host as a GPU's stand-in: its statements, row kernels and attention are those that a GPU runs, its products
+/// The host as a GPU's stand-in: its statements, team kernels and attention are those that a GPU runs, its products
 /// Eigen's. A result is the same bits for either system and any number of threads, but for the products' rounding.
 template <class System>
 class thrust_backend : public thrust_loops<thrust_backend<System>> {
@@ -107,18 +107,18 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   }
   /// Runs f(k) for k in 0..n-1.
   template <class N, class F>
-  void each(N n, const F& f) {
+  void for_each_n(N n, const F& f) {
     const openmp_threads limit(threads());
     thrust::for_each_n(policy(), thrust::counting_iterator<N>(0), n, f);
   }
-  /// Runs a row kernel: f(group, k) for k in 0..n-1.
+  /// Runs a team kernel: f(team, k) for k in 0..n-1.
   template <class F>
-  void groups(index_t n, index_t, const F& f) {
+  void for_each_team(index_t n, index_t, const F& f) {
     using T = compute_type<typename F::value_type>;
     index_t share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
     T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
-    each(n, lone_group_of<F>{f, scratch, share});
+    for_each_n(n, serial_team_of<F>{f, scratch, share});
     if (scratch) this->give(scratch, share * threads());
   }
   /// c (m, n) = or += a (m, k) · b (k, n).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a GPU and Thrust on the host share: statements, row kernels and attention as functions of a number.
+// What a GPU and Thrust on the host share: statements, team kernels and attention as functions of a number.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,23 +12,23 @@
 #include "iapt/backend/thrust/attention_few.hpp"
 #include "iapt/backend/thrust/attention_merge.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
-#include "iapt/backend/thrust/bundle.hpp"
+#include "iapt/backend/thrust/fixed_vec.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
-/// An elementwise kernel as a function of one number, which counts the bundles of some rows.
+/// An elementwise kernel as a function of one number, which counts the vecs of some rows.
 template <class F>
-struct grid_bundle {
-  using loop_type = F;                          ///< whose bundles they are
-  using V = bundle_of<typename F::value_type>;  ///< what is taken at once
-  F f;                                          ///< the loop
-  index_t row,                                  ///< first row
-      column,                                   ///< first column
-      columns;                                  ///< where a row ends
-  std::uint32_t across;  ///< bundles of a row; 32 bits, because a GPU takes five times as long to divide 64
-  /// Bundle k.
+struct vec_loop {
+  using loop_type = F;                         ///< whose vecs they are
+  using V = load_vec<typename F::value_type>;  ///< what is taken at once
+  F f;                                         ///< the loop
+  index_t row,                                 ///< first row
+      column,                                  ///< first column
+      columns;                                 ///< where a row ends
+  std::uint32_t across;  ///< vecs of a row; 32 bits, because a GPU takes five times as long to divide 64
+  /// Vec k.
   IAPT_DEVICE void operator()(std::uint32_t k) const {
     const index_t r = row + k / across, j = column + index_t(k % across) * V::width;
     if (j + V::width <= columns)
@@ -38,8 +38,8 @@ struct grid_bundle {
   }
 };
 
-/// Everything that each(), f(k) for k in 0..n-1, and groups() are enough for. `Self` offers these and what memory_pool
-/// asks for.
+/// Everything that for_each_n(), f(k) for k in 0..n-1, and for_each_team() are enough for. `Self` offers these and what
+/// memory_pool asks for.
 template <class Self>
 class thrust_loops : public memory_pool<Self> {
  public:
@@ -48,26 +48,26 @@ class thrust_loops : public memory_pool<Self> {
   static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
   static constexpr index_t few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
-  /// Runs an elementwise kernel: f(r, j) for every row and column, a bundle of them at a time.
+  /// Runs an elementwise kernel: f(r, j) for every row and column, a vec of them at a time.
   template <class F>
-  void grid(index_t rows, index_t columns, const F& f) {
-    constexpr index_t most = index_t(1) << 31, width = grid_bundle<F>::V::width;  // bundles that 32 bits count
+  void for_each(index_t rows, index_t columns, const F& f) {
+    constexpr index_t most = index_t(1) << 31, width = vec_loop<F>::V::width;  // vecs that 32 bits count
     for (index_t column = 0; column < columns; column += most * width) {
       const index_t across = std::min((columns - column + width - 1) / width, most), height = most / across;
       for (index_t row = 0; row < rows; row += height)
-        self().each(std::uint32_t(std::min(rows - row, height) * across),
-                    grid_bundle<F>{f, row, column, columns, std::uint32_t(across)});
+        self().for_each_n(std::uint32_t(std::min(rows - row, height) * across),
+                          vec_loop<F>{f, row, column, columns, std::uint32_t(across)});
     }
   }
   /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.
   template <class T>
   void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
-    self().groups(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
+    self().for_each_team(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
   }
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
   void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
-    self().groups(count, w.columns, expand_row<T>{w, rows, to});
+    self().for_each_team(count, w.columns, expand_row<T>{w, rows, to});
   }
   /// Rows of the longest sequence that the machine has a fused kernel for, to see its own rows; 0: it has none. One
   /// that has hides these three.
@@ -93,10 +93,10 @@ class thrust_loops : public memory_pool<Self> {
     if (plan.fused().count) self().fused_attention(arrays, plan.fused());
     buffer<compute_type<T>, Self> partial(self(), plan.partial_rows() * (arrays.layout.head_size + 2));
     const auto tiles = plan.forward_tiles(arrays, partial.write());
-    self().groups(plan.many_query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
-    self().groups(plan.shares().size(), plan.work(), attention_few<T>{tiles, plan.shares().data()});
-    self().groups(plan.split_rows().size(), arrays.layout.head_size,
-                  attention_merge<T>{tiles, plan.split_rows().data()});
+    self().for_each_team(plan.many_query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
+    self().for_each_team(plan.shares().size(), plan.work(), attention_few<T>{tiles, plan.shares().data()});
+    self().for_each_team(plan.split_rows().size(), arrays.layout.head_size,
+                         attention_merge<T>{tiles, plan.split_rows().data()});
   }
   /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
   template <class T>
@@ -106,14 +106,14 @@ class thrust_loops : public memory_pool<Self> {
     if (plan.query_tiles() + plan.key_tiles() == 0) return;
     buffer<compute_type<T>, Self> delta(self(), plan.rows() * arrays.layout.heads);
     const auto tiles = plan.tiles(arrays, adjoints, delta.write());
-    self().groups(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
-    if (adjoints.dq) self().groups(plan.query_tiles(), plan.work(), attention_query_adjoint_tile<T>{tiles});
-    self().groups(plan.key_tiles(), plan.work(), attention_key_adjoint_tile<T>{tiles});
+    self().for_each_team(delta.size(), arrays.layout.head_size, attention_delta<T>{tiles});
+    if (adjoints.dq) self().for_each_team(plan.query_tiles(), plan.work(), attention_query_adjoint_tile<T>{tiles});
+    self().for_each_team(plan.key_tiles(), plan.work(), attention_key_adjoint_tile<T>{tiles});
   }
 
  private:
   Self& self() { return *static_cast<Self*>(this); }
-  // Rows and keys of a tile: as many as the scratch memory of a group takes.
+  // Rows and keys of a tile: as many as the scratch memory of a team takes.
   template <class T>
   int attention_edge(const head_layout& layout) {
     int edge = 64;

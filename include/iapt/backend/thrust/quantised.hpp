@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row kernels on quantised rows: their numbers, and products with a few rows.
+// team kernels on quantised rows: their numbers, and products with a few rows.
 #pragma once
 #include <concepts>
 
@@ -8,7 +8,7 @@
 
 namespace iapt {
 
-/// Row kernel: y[i] = row rows[i] of w, or row i where `rows` is null.
+/// Team kernel: y[i] = row rows[i] of w, or row i where `rows` is null.
 template <class T>
 struct expand_row {
   using value_type = T;      ///< type of one number
@@ -16,16 +16,16 @@ struct expand_row {
   const std::int32_t* rows;  ///< which (N), or null
   T* y;                      ///< the result (N, K)
   /// Row i.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t i) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t i) const {
     const index_t from = rows ? rows[i] : i;
     T* const to = y + i * w.columns;
     w.template read<compute_type<T>>(
-        from, [&](auto element) { group.each_one(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
+        from, [&](auto element) { team.for_each_element(w.columns, [&](auto j) { to[j.at] = T(element(j.at)); }); });
   }
 };
 
-/// Row kernel: column n of c (M, N) = a (M, K) · wᵀ; a group takes one row of w.
+/// Team kernel: column n of c (M, N) = a (M, K) · wᵀ; a team takes one row of w.
 template <class T>
 struct quantised_product_column {
   using value_type = T;   ///< type of one number
@@ -34,20 +34,20 @@ struct quantised_product_column {
   matrix_ref<T> c;        ///< the result
   index_t rows;           ///< M
   /// Column n.
-  template <class Group>
-  IAPT_DEVICE void operator()(Group group, index_t n) const {
+  template <class Team>
+  IAPT_DEVICE void operator()(Team team, index_t n) const {
     using number = compute_type<T>;
     w.template read<number>(n, [&](auto weight) {
       for (index_t i = 0; i < rows; ++i) {
         const T* const x = a.data + i * a.stride;
         const auto product = [&](index_t j) { return number(x[j]) * weight(j); };
-        const number sum = group.sum(w.columns, [&]<class V>(vec_index<V> j) {
+        const number sum = team.sum(w.columns, [&]<class V>(vec_index<V> j) {
           if constexpr (std::same_as<V, number>)
             return product(j.at);
           else
             return V::of([&](int i) { return product(j.at + i); });
         });
-        group.once([&] { c.data[i * c.stride + n] = T(sum); });
+        team.single([&] { c.data[i * c.stride + n] = T(sum); });
       }
     });
   }

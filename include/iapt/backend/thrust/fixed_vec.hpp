@@ -14,36 +14,36 @@ namespace iapt {
 /// `Width` neighbours, one by one: the compiler is to see through the loops. What is stored in memory may be of another
 /// type, and is moved 16 bytes at a time where it lies so.
 template <class T, int Width>
-struct bundle {
+struct fixed_vec {
   static constexpr int width = Width;  ///< numbers in it
   T v[Width];                          ///< the numbers
 
   /// Uninitialised.
-  bundle() = default;
+  fixed_vec() = default;
   /// The same number everywhere.
-  IAPT_DEVICE bundle(T s) {
+  IAPT_DEVICE fixed_vec(T s) {
     for (T& x : v) x = s;
   }
   /// f(i) for every place i.
   template <class F>
-  IAPT_DEVICE static bundle of(F f) {
-    bundle b;
+  IAPT_DEVICE static fixed_vec of(F f) {
+    fixed_vec b;
     IAPT_UNROLL
     for (int i = 0; i < Width; ++i) b.v[i] = f(i);
     return b;
   }
   /// f(x) for every number x of a.
   template <class F>
-  IAPT_DEVICE static bundle each(const bundle& a, F f) {
+  IAPT_DEVICE static fixed_vec map(const fixed_vec& a, F f) {
     return of([&](int i) { return f(a.v[i]); });
   }
   /// first, first + 1, first + 2, …
-  IAPT_DEVICE static bundle counting_from(index_t first) {
+  IAPT_DEVICE static fixed_vec counting_from(index_t first) {
     return of([&](int i) { return T(first + i); });
   }
   /// Reads numbers that lie `stride` apart.
   template <class U>
-  IAPT_DEVICE static bundle strided(const U* p, index_t stride) {
+  IAPT_DEVICE static fixed_vec strided(const U* p, index_t stride) {
     return of([&](int i) { return T(p[i * stride]); });
   }
   /// Writes numbers that lie `stride` apart.
@@ -66,12 +66,12 @@ struct bundle {
   }
   /// What was stored.
   template <class U>
-  IAPT_DEVICE static bundle of_cells(const cells<U>& c) {
+  IAPT_DEVICE static fixed_vec of_cells(const cells<U>& c) {
     return of([&](int i) { return T(c.u[i]); });
   }
   /// Reads neighbours.
   template <class U>
-  IAPT_DEVICE static bundle load(const U* p) {
+  IAPT_DEVICE static fixed_vec load(const U* p) {
     return of_cells(cells_at(p));
   }
   /// Reads neighbours that are known to be aligned, as they are stored.
@@ -109,56 +109,56 @@ struct bundle {
   }
 
   /// Elementwise.
-  IAPT_DEVICE friend bundle operator+(const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec operator+(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] + b.v[i]; });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle operator-(const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec operator-(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] - b.v[i]; });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle operator*(const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec operator*(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] * b.v[i]; });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle operator/(const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec operator/(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] / b.v[i]; });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle operator-(const bundle& a) {
-    return each(a, [](T x) { return -x; });
+  IAPT_DEVICE friend fixed_vec operator-(const fixed_vec& a) {
+    return map(a, [](T x) { return -x; });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle exp(const bundle& a) {
-    return each(a, [](T x) { return std::exp(x); });
+  IAPT_DEVICE friend fixed_vec exp(const fixed_vec& a) {
+    return map(a, [](T x) { return std::exp(x); });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle tanh(const bundle& a) {
-    return each(a, [](T x) { return std::tanh(x); });
+  IAPT_DEVICE friend fixed_vec tanh(const fixed_vec& a) {
+    return map(a, [](T x) { return std::tanh(x); });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle erf(const bundle& a) {
-    return each(a, [](T x) { return std::erf(x); });
+  IAPT_DEVICE friend fixed_vec erf(const fixed_vec& a) {
+    return map(a, [](T x) { return std::erf(x); });
   }
   /// Elementwise.
-  IAPT_DEVICE friend bundle abs(const bundle& a) {
-    return each(a, [](T x) { return std::abs(x); });
+  IAPT_DEVICE friend fixed_vec abs(const fixed_vec& a) {
+    return map(a, [](T x) { return std::abs(x); });
   }
   /// The greater of both, elementwise.
-  IAPT_DEVICE friend bundle maximum(const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec maximum(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return iapt::maximum(a.v[i], b.v[i]); });
   }
   /// −1, 0 or 1, elementwise.
-  IAPT_DEVICE friend bundle sign(const bundle& a) {
-    return each(a, [](T x) { return iapt::sign(x); });
+  IAPT_DEVICE friend fixed_vec sign(const fixed_vec& a) {
+    return map(a, [](T x) { return iapt::sign(x); });
   }
   /// a where x > 0, else b; elementwise.
-  IAPT_DEVICE friend bundle where_positive(const bundle& x, const bundle& a, const bundle& b) {
+  IAPT_DEVICE friend fixed_vec where_positive(const fixed_vec& x, const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return iapt::where_positive(x.v[i], a.v[i], b.v[i]); });
   }
 };
 
-/// Asks for neighbours to be brought near, whole and aligned bundles: a hint, for somebody may still be writing them.
+/// Asks for neighbours to be brought near, whole and aligned vecs: a hint, for somebody may still be writing them.
 template <class T>
 IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] index_t count) {
 #if __CUDA_ARCH__ >= 900
@@ -168,6 +168,6 @@ IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] index_t 
 
 /// What a loop whose numbers are stored as T takes at once.
 template <class T>
-using bundle_of = bundle<compute_type<T>, int(16 / sizeof(T))>;
+using load_vec = fixed_vec<compute_type<T>, int(16 / sizeof(T))>;
 
 }  // namespace iapt
