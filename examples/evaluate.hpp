@@ -24,7 +24,7 @@ struct evaluate_program : adapted_flags {
   index_t max_new = 256, beams = 1;
 
   void add(CLI::App& app);
-  void settle();  // what flags mean together
+  void materialize();  // what flags mean together
   template <class T, class Backend>
   int run(Backend& backend) const;
 };

@@ -21,7 +21,7 @@ struct generate_program : adapted_flags {
   generation_options options;
 
   void add(CLI::App& app);
-  void settle() const;  // what flags mean together
+  void materialize() const;  // what flags mean together
   template <class T, class Backend>
   int run(Backend& backend) const;
 };

@@ -28,7 +28,7 @@ struct train_program : common_flags {
   bool cut_left = false, recompute = false;
 
   void add(CLI::App& app);
-  void settle();  // what flags mean together
+  void materialize();  // what flags mean together
   template <class T, class Backend>
   int run(Backend& backend) const;
 

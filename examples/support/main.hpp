@@ -38,7 +38,7 @@ int main_of(int argc, char** argv) {
   Program program;
   program.add(app);
   return run(app, argc, argv, [&] {
-    if constexpr (requires { program.settle(); }) program.settle();
+    if constexpr (requires { program.materialize(); }) program.materialize();
     return run_on_device(program);
   });
 }

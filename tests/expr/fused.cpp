@@ -94,7 +94,7 @@ TEST_CASE("what is kept for the gradient", "[expr]") {
   const auto x = tracked<float>(backend, random({2, 3})), y = tracked<float>(backend, random({2, 3}, 2));
   const auto numbers_kept = [](const auto& e) {
     int kept = 0;
-    e.keep().visit([&](const auto& operand, auto) { kept += operand.data() != nullptr; });
+    e.saved_for_backward().visit([&](const auto& operand, auto) { kept += operand.data() != nullptr; });
     return kept;
   };
   CHECK(numbers_kept(x + y - x) == 0);

@@ -39,14 +39,14 @@ struct scale_op {
 
 }  // namespace
 
-TEST_CASE("a structured operation is inert, runs once, and keeps what its gradient reads", "[expr]") {
+TEST_CASE("a structured operation is lazy, runs once, and keeps what its gradient reads", "[expr]") {
   test_backend backend = with_threads(1);
   int forwards = 0;
   const auto a = tracked<double>(backend, host_array<0>({}, {3})), b = tracked<double>(backend, host_array<0>({}, {4}));
   const auto frozen = b.detached();
   const auto kept = [](const auto& e) {
     std::vector<bool> values;
-    e.keep().visit([&](const auto& x, auto) { values.push_back(x.data() != nullptr); });
+    e.saved_for_backward().visit([&](const auto& x, auto) { values.push_back(x.data() != nullptr); });
     return values;
   };
   CHECK(kept(operate(scale_op{&forwards}, a, b)) == std::vector<bool>{true, true});

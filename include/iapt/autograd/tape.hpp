@@ -32,12 +32,12 @@ std::uint64_t versions(const E& e) {
   return sum;
 }
 
-/// Memory for the result of a settled statement.
+/// Memory for the result of a materialized statement.
 template <class Backend, class Statement>
 auto result_for(Backend& backend, const Statement& statement) {
   return tensor<typename Statement::value_type, Statement::rank, Backend>(backend, statement.shape());
 }
-/// Runs a settled statement.
+/// Runs a materialized statement.
 template <class Backend, class Statement>
 auto evaluate(Backend& backend, Statement& statement) {
   auto y = result_for(backend, statement);
@@ -79,7 +79,7 @@ class inference {
   template <expression E>
   auto operator()(const E& e) const {
     require_backend<Backend>(e);
-    auto statement = e.settle(*this);
+    auto statement = e.materialize(*this);
     count_read(statement);
     return evaluate(backend_, statement);
   }
@@ -88,8 +88,8 @@ class inference {
   template <expression A, expression B>
   auto operator()(const A& a, const B& b) const {
     require_backend<Backend>(a), require_backend<Backend>(b);
-    auto first = a.settle(*this);
-    auto second = b.settle(*this);
+    auto first = a.materialize(*this);
+    auto second = b.materialize(*this);
     count_read(first), count_read(second);
     return evaluate(backend_, first, second);
   }
@@ -134,7 +134,7 @@ class tape {
   template <expression E>
   auto operator()(const E& e) {
     require_backend<Backend>(e);
-    auto statement = e.settle(*this);
+    auto statement = e.materialize(*this);
     versions_read_ += versions(statement);
     auto y = evaluate(backend_, statement);
     record(statement, y);
@@ -145,8 +145,8 @@ class tape {
   template <expression A, expression B>
   auto operator()(const A& a, const B& b) {
     require_backend<Backend>(a), require_backend<Backend>(b);
-    auto first = a.settle(*this);
-    auto second = b.settle(*this);
+    auto first = a.materialize(*this);
+    auto second = b.materialize(*this);
     versions_read_ += versions(first) + versions(second);
     auto results = evaluate(backend_, first, second);
     record(first, results.first), record(second, results.second);
@@ -163,7 +163,7 @@ class tape {
     auto y = f(once, x...);
     versions_read_ += read;
     y.track();
-    entries_.push_back([&backend = backend_, f, result = y.keep(false), read, ... x = x] {
+    entries_.push_back([&backend = backend_, f, result = y.saved_for_backward(false), read, ... x = x] {
       if (!result.has_gradient()) return;
       tape again(backend);
       const auto y = f(again, x...);
@@ -200,12 +200,12 @@ class tape {
   void record(const Statement& statement, Y& y) {
     if (!any_tracked(statement)) return;
     y.track();
-    auto kept = statement.keep();
-    auto result = y.keep(statement.reads_result);
-    const std::uint64_t stamp = versions(kept) + result.version();
-    entries_.push_back([&backend = backend_, kept = std::move(kept), result = std::move(result), stamp] {
-      if (versions(kept) + result.version() != stamp) throw_overwritten(kept.name, "its gradient reads");
-      if (result.has_gradient()) kept.backward(backend, result);
+    auto saved = statement.saved_for_backward();
+    auto result = y.saved_for_backward(statement.reads_result);
+    const std::uint64_t stamp = versions(saved) + result.version();
+    entries_.push_back([&backend = backend_, saved = std::move(saved), result = std::move(result), stamp] {
+      if (versions(saved) + result.version() != stamp) throw_overwritten(saved.name, "its gradient reads");
+      if (result.has_gradient()) saved.backward(backend, result);
     });
   }
   [[noreturn]] static void throw_overwritten(const std::string& name, const std::string& reader) {

@@ -15,10 +15,10 @@
 namespace iapt {
 
 /// Mark of everything that a context can evaluate: tensors, and expressions of them, which compute nothing themselves.
-struct inert {};
+struct lazy_expression {};
 /// A tensor or an expression of tensors.
 template <class E>
-concept expression = std::derived_from<std::remove_cvref_t<E>, inert>;
+concept expression = std::derived_from<std::remove_cvref_t<E>, lazy_expression>;
 /// The same with a given number of extents.
 template <class E, int Rank>
 concept expression_of_rank = expression<E> && std::remove_cvref_t<E>::rank == Rank;
@@ -65,7 +65,7 @@ struct adjoint_sink {
 /// Shared handle to contiguous row-major numbers. Copies, slices and reshaped handles share the numbers *and* their
 /// adjoint, so none of them needs an entry on a tape. Constness is that of the handle, not of the numbers.
 template <class T, int Rank, class Backend>
-class tensor : public inert {
+class tensor : public lazy_expression {
  public:
   using value_type = T;              ///< type of one number
   using backend_type = Backend;      ///< where the numbers live
@@ -166,14 +166,14 @@ class tensor : public inert {
   }
   /// What stands in a fused loop for it: itself.
   template <class Context>
-  tensor settle_inside(Context&) const {
+  tensor materialize_operand(Context&) const {
     return *this;
   }
   /// What a tape entry holds on to: the numbers only where some gradient reads them.
-  tensor keep(bool read) const {
-    tensor kept = *this;
-    if (!read) kept.values_ = nullptr;
-    return kept;
+  tensor saved_for_backward(bool read) const {
+    tensor saved = *this;
+    if (!read) saved.values_ = nullptr;
+    return saved;
   }
 
  private:

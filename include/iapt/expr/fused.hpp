@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise expressions: inert trees of operations on tensors, evaluated as one loop and differentiated as one loop.
+// Elementwise expressions: lazy trees of operations on tensors, evaluated as one loop and differentiated as one loop.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -15,7 +15,7 @@ namespace iapt {
 
 /// A number in an expression.
 template <class T>
-struct constant : inert {
+struct constant : lazy_expression {
   using value_type = T;           ///< type of the number
   static constexpr int rank = 0;  ///< it fits every statement
   compute_type<T> c;              ///< the number
@@ -26,16 +26,16 @@ struct constant : inert {
   void visit(Visitor) const {}
   /// Itself.
   template <class Context>
-  constant settle_inside(Context&) const {
+  constant materialize_operand(Context&) const {
     return *this;
   }
   /// Itself.
-  constant keep(bool) const { return *this; }
+  constant saved_for_backward(bool) const { return *this; }
 };
 
 /// A tensor of K numbers that every element uses whole, as a table.
 template <int K, class X>
-struct coefficients : inert {
+struct coefficients : lazy_expression {
   using value_type = typename X::value_type;  ///< type of one number
   static constexpr int rank = 0;              ///< it fits every statement
   X x;                                        ///< the numbers (K)
@@ -52,11 +52,11 @@ struct coefficients : inert {
   }
   /// Itself.
   template <class Context>
-  coefficients settle_inside(Context&) const {
+  coefficients materialize_operand(Context&) const {
     return *this;
   }
   /// Itself: the gradient reads the table.
-  coefficients keep(bool) const { return *this; }
+  coefficients saved_for_backward(bool) const { return *this; }
 };
 
 /// Whether any tensor of an expression wants an adjoint.
@@ -93,7 +93,7 @@ auto lower(const constant<T>& c, Sums*) {
 /// An elementwise operation on expressions. Op has a name, forward(x...) and backward(dy, x..., y), which returns
 /// adjoints(dx...), both for any value type; `static constexpr bool linear = true` if backward reads no value.
 template <class Op, class... A>
-struct fused : inert {
+struct fused : lazy_expression {
   using value_type = std::common_type_t<typename A::value_type...>;  ///< type of one number
   static constexpr int rank = std::max({A::rank...});                ///< the highest rank below
   static constexpr auto name = Op::name;                             ///< for messages
@@ -111,18 +111,19 @@ struct fused : inert {
   }
   /// The same expression with every operand that is a statement of its own (a product, a row operation) evaluated.
   template <class Context>
-  auto settle(Context& ctx) const {
-    return in.apply(
-        [&](const auto&... a) { return fused<Op, decltype(a.settle_inside(ctx))...>{a.settle_inside(ctx)...}; });
+  auto materialize(Context& ctx) const {
+    return in.apply([&](const auto&... a) {
+      return fused<Op, decltype(a.materialize_operand(ctx))...>{a.materialize_operand(ctx)...};
+    });
   }
   /// Inside a statement it stays fused.
   template <class Context>
-  auto settle_inside(Context& ctx) const {
-    return settle(ctx);
+  auto materialize_operand(Context& ctx) const {
+    return materialize(ctx);
   }
   /// The same without the values that no gradient reads.
-  fused keep(bool read = false) const {
-    return in.apply([&](const auto&... a) { return fused{a.keep(read || !linear())...}; });
+  fused saved_for_backward(bool read = false) const {
+    return in.apply([&](const auto&... a) { return fused{a.saved_for_backward(read || !linear())...}; });
   }
   /// Extents of the result.
   /// @throws shape_error if those of the operands differ
@@ -220,7 +221,7 @@ requires(expression<X> || ...) auto fuse(const X&... x) {
 /// An elementwise operation as users call it: `inline constexpr elementwise<silu_fn> silu;`.
 template <class Op>
 struct elementwise {
-  /// An inert expression: y = Op(x...), element by element.
+  /// A lazy expression: y = Op(x...), element by element.
   template <class... X>
   requires(expression<X> || ...) constexpr auto operator()(const X&... x) const { return fuse<Op>(x...); }
 };

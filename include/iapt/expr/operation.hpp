@@ -47,7 +47,7 @@ struct result_of<Op, T> {
 ///   - if not every operand is: `reads(x...)`, one bool each;
 ///   - if the result's numbers are of another type than the operands': `result_type<T>`.
 template <class Op, class... A>
-struct operation : inert {
+struct operation : lazy_expression {
   using operand_type = std::common_type_t<typename std::remove_cvref_t<A>::value_type...>;  ///< of an operand's number
   using value_type = typename result_of<Op, operand_type>::type;                            ///< of a result's number
   static constexpr int rank = Op::rank;                                                     ///< rank of the result
@@ -67,22 +67,22 @@ struct operation : inert {
   }
   /// The same operation on evaluated operands.
   template <class Context>
-  auto settle(Context& ctx) const {
+  auto materialize(Context& ctx) const {
     return in.apply([&](const auto&... a) { return operation<Op, decltype(ctx(a))...>{op, ctx(a)...}; });
   }
   /// Inside another statement it becomes one of its own first.
   template <class Context>
-  auto settle_inside(Context& ctx) const {
+  auto materialize_operand(Context& ctx) const {
     return ctx(*this);
   }
   /// The same without the values that no gradient reads.
-  operation keep() const {
+  operation saved_for_backward() const {
     std::array<bool, sizeof...(A)> read;
     if constexpr (reads_some<Op, A...>)
       read = in.apply([&](const auto&... a) { return op.reads(a...); });
     else
       read.fill(true);
-    return keep(read, std::index_sequence_for<A...>{});
+    return saved_for_backward(read, std::index_sequence_for<A...>{});
   }
   /// Extents of the result.
   /// @throws shape_error if those of the operands do not fit
@@ -110,8 +110,8 @@ struct operation : inert {
 
  private:
   template <std::size_t... I>
-  operation keep(const std::array<bool, sizeof...(A)>& read, std::index_sequence<I...>) const {
-    return operation{op, at<I>(in).keep(read[I])...};
+  operation saved_for_backward(const std::array<bool, sizeof...(A)>& read, std::index_sequence<I...>) const {
+    return operation{op, at<I>(in).saved_for_backward(read[I])...};
   }
 };
 

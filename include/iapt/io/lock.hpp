@@ -79,8 +79,9 @@ inline descriptor lock_folder(const std::filesystem::path& folder, lock_kind kin
     descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!opened) return opened;
     const lock_state state = lock(opened, kind);
-    const bool settled = state == lock_state::unsupported || (state == lock_state::held && leads_to(folder, opened));
-    if (settled || std::chrono::steady_clock::now() >= end) return opened;
+    const bool materialized =
+        state == lock_state::unsupported || (state == lock_state::held && leads_to(folder, opened));
+    if (materialized || std::chrono::steady_clock::now() >= end) return opened;
     if (state == lock_state::taken) std::this_thread::sleep_for(pause);
   }
 }
