@@ -18,7 +18,7 @@
 #include "iapt/ops/reduce.hpp"
 #include "iapt/ops/repeat_columns.hpp"
 #include "iapt/ops/rms_norm.hpp"
-#include "iapt/ops/rotary.hpp"
+#include "iapt/ops/rope.hpp"
 #include "iapt/ops/span_pool.hpp"
 #include "iapt/ops/weight_matrix.hpp"
 #include "support/suite.hpp"
@@ -119,8 +119,8 @@ void row_operations(suite& s) {
   s.add("rms_norm_trained", floats(2 * size), floats(3 * size), [=](backend_type& b) {
     return statement(norm, trained(b, {N, D}), trained(b, {D}));
   });
-  s.add("rotary", floats(2 * size + double(N * E)), floats(2 * size + double(N * E)), [](backend_type& b) {
-    return statement([](const auto& x, const auto& turns) { return rotary(x, turns); }, trained(b, {N, H * E}),
+  s.add("rope", floats(2 * size + double(N * E)), floats(2 * size + double(N * E)), [](backend_type& b) {
+    return statement([](const auto& x, const auto& cos_sin) { return rope(x, cos_sin); }, trained(b, {N, H * E}),
                      constant(b, {N, E}));
   });
   s.add("repeat_columns", floats(size), floats(size), [](backend_type& b) {

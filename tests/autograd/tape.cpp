@@ -6,7 +6,7 @@
 #include "iapt/ops/matmul.hpp"
 #include "iapt/ops/reduce.hpp"
 #include "iapt/ops/rms_norm.hpp"
-#include "iapt/ops/rotary.hpp"
+#include "iapt/ops/rope.hpp"
 #include "support/check.hpp"
 
 namespace iapt::test::autograd_tape {
@@ -43,8 +43,8 @@ TEST_CASE("inference gives the same bits and records nothing", "[autograd]") {
 TEST_CASE("two statements at once are two statements", "[autograd]") {
   test_backend backend = with_threads(2);
   using matrix = tensor<float, 2, test_backend>;
-  using turned_by = operation<rotary_op, matrix, matrix>;
-  STATIC_REQUIRE(requires(turned_by a, turned_by b, const matrix& y) { a.forward(backend, y, b, y); });
+  using rope_by = operation<rope_op, matrix, matrix>;
+  STATIC_REQUIRE(requires(rope_by a, rope_by b, const matrix& y) { a.forward(backend, y, b, y); });
   const auto angles = [&](index_t rows, index_t size) { return upload_as<float>(backend, random({rows, size}, 3)); };
   const auto compare = [&](auto first, auto second, const auto& x, const auto& y) {
     const inference<test_backend> run(backend);
@@ -65,7 +65,7 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
   for (const index_t rows : {1, 70}) {
     CAPTURE(rows);
     const auto q = tracked<float>(backend, random({rows, 36})), k = tracked<float>(backend, random({rows, 12}, 2));
-    const auto turned = [](const auto& turns) { return [turns](const auto& x) { return rotary(x, turns); }; };
+    const auto turned = [](const auto& cos_sin) { return [cos_sin](const auto& x) { return rope(x, cos_sin); }; };
     compare(turned(angles(rows, 12)), turned(angles(rows, 12)), q, k);
     compare(turned(angles(rows, 12)), turned(angles(rows, 6)), q, k);  // heads of other sizes
     const auto more = tracked<float>(backend, random({rows + 3, 24}, 4));
@@ -75,14 +75,14 @@ TEST_CASE("two statements at once are two statements", "[autograd]") {
   }
   const auto q = tracked<float>(backend, random({2, 8})), k = upload_as<float>(backend, random({2, 8}, 2));
   tape<test_backend> t(backend);
-  const auto [c, d] = t(rotary(q, angles(2, 4)), rotary(k, angles(2, 4)));
+  const auto [c, d] = t(rope(q, angles(2, 4)), rope(k, angles(2, 4)));
   CHECK(t.size() == 1);
   CHECK(c.tracked());
   CHECK_FALSE(d.tracked());
-  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 6)), rotary(k, angles(3, 4))); }) ==
-        "rotary: rows of (2, 8) with angles of (2, 6)");  // the first one's
-  CHECK(message_of<shape_error>([&] { t(rotary(q, angles(2, 4)), rotary(k, angles(3, 4))); }) ==
-        "rotary: rows of (2, 8) with angles of (3, 4)");
+  CHECK(message_of<shape_error>([&] { t(rope(q, angles(2, 6)), rope(k, angles(3, 4))); }) ==
+        "rope: rows of (2, 8) with angles of (2, 6)");  // the first one's
+  CHECK(message_of<shape_error>([&] { t(rope(q, angles(2, 4)), rope(k, angles(3, 4))); }) ==
+        "rope: rows of (2, 8) with angles of (3, 4)");
   CHECK(t.size() == 1);
 }
 

@@ -11,8 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const tokenizer words = test::byte_tokenizer();
   fuzz::refuses_or_reads([&] {
     const chat_template chat(fuzz::text_of(data, size), "fuzz.jinja");
-    const std::array<chat_message, 2> turns{{{"user", "Say \xC3\xA9t\xC3\xA9 <|im_end|>"}, {"assistant", ""}}};
-    (void)chat.encode(words, turns, true), (void)chat.encode_reply(words, "x"), (void)chat.end_of_turn(words);
+    const std::array<chat_message, 2> messages{{{"user", "Say \xC3\xA9t\xC3\xA9 <|im_end|>"}, {"assistant", ""}}};
+    (void)chat.encode(words, messages, true), (void)chat.encode_reply(words, "x"), (void)chat.end_of_turn(words);
   });
   return 0;
 }

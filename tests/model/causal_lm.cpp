@@ -63,10 +63,10 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
   const auto states = lm.layer_inputs(batch);
   REQUIRE(states.size() == 3);
   matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, batch.tokens)));
-  const auto frequencies = rotary_frequencies(6, lm.config.rope);
+  const auto frequencies = rope_frequencies(6, lm.config.rope);
   const attention_view<double, test_backend> view{
       {{.begin = 0, .count = 5}, {.begin = 5, .count = 8}},
-      rotary_turns<double>(backend, frequencies, {0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7})};
+      rope_cos_sin<double>(backend, frequencies, {0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7})};
   REQUIRE(rows == 13);
   for (std::size_t l = 0; l < 3; ++l) {
     CHECK(difference(to_host(states[l]), to_host(x)) <= 1e-13);

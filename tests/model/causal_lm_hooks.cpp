@@ -22,7 +22,7 @@ struct given_once {
   const void* layer;
   std::vector<double> states;
   std::vector<index_t> spans;
-  std::vector<double> turns;
+  std::vector<double> cos_sin;
 };
 /// Writes down what it is given.
 struct watcher : prompted {
@@ -30,10 +30,10 @@ struct watcher : prompted {
   template <class Context>
   key_values<double, test_backend> prefix(Context& ctx, int number, const decoder_layer<double, test_backend>& layer,
                                           const matrix& states, const std::vector<row_span>& rows,
-                                          const matrix& turns) const {
-    seen->push_back({number, &layer, to_host(states), {}, to_host(turns)});
+                                          const matrix& cos_sin) const {
+    seen->push_back({number, &layer, to_host(states), {}, to_host(cos_sin)});
     for (const row_span& s : rows) seen->back().spans.push_back(s.begin), seen->back().spans.push_back(s.end);
-    return prompted::prefix(ctx, number, layer, states, rows, turns);
+    return prompted::prefix(ctx, number, layer, states, rows, cos_sin);
   }
 };
 struct raw_watcher : watcher {
@@ -95,7 +95,7 @@ TEST_CASE("a method may not change the number of rows", "[model]") {
   packed_batch batch;
   batch.add({1, 2, 3});
   CHECK(message_of<shape_error>([&] { logits(lm, batch, one_row_more{}); }) ==
-        "rotary: rows of (4, 24) with angles of (3, 6)");
+        "rope: rows of (4, 24) with angles of (3, 6)");
 }
 
 TEST_CASE("what a method is given to write soft tokens from", "[model]") {
@@ -119,7 +119,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
       CHECK(seen[l].number == l);
       CHECK(seen[l].layer == &lm.layers[std::size_t(l)]);
       CHECK(seen[l].spans == spans);
-      CHECK(seen[l].turns == to_host(rotary_turns<double>(backend, rotary_frequencies(6, lm.config.rope), positions)));
+      CHECK(seen[l].cos_sin == to_host(rope_cos_sin<double>(backend, rope_frequencies(6, lm.config.rope), positions)));
     }
   };
   for (const bool raw : {false, true}) {

@@ -27,11 +27,11 @@ struct prompted : all_hooks {
   template <class Context>
   key_values<double, test_backend> prefix(Context& ctx, int, const decoder_layer<double, test_backend>&,
                                           const matrix& states, const std::vector<row_span>& rows,
-                                          const matrix& turns) const {
+                                          const matrix& cos_sin) const {
     std::vector<std::int32_t> repeated;
     for (std::size_t b = 0; b < rows.size(); ++b) repeated.push_back(0), repeated.push_back(1);
     const row_numbers<test_backend> which(states.backend(), repeated);
-    return {ctx(rotary(gather(keys, which), turns)), ctx(gather(values, which))};
+    return {ctx(rope(gather(keys, which), cos_sin)), ctx(gather(values, which))};
   }
 };
 

@@ -10,7 +10,7 @@ namespace {
 view_type packed_view(test_backend& backend) {
   const std::vector<index_t> positions{2, 3, 4, 5, 6, 0, 1, 2, 3};
   return {{{.begin = 0, .count = 5}, {.begin = 5, .count = 4}},
-          rotary_turns<double>(backend, rotary_frequencies(small_heads.head_size, {.theta = 100}), positions)};
+          rope_cos_sin<double>(backend, rope_frequencies(small_heads.head_size, {.theta = 100}), positions)};
 }
 /// The same with a past of the first and two soft tokens of each.
 view_type full_view(test_backend& backend) {
@@ -79,7 +79,7 @@ TEST_CASE("the attention half: what does not fit", "[nn]") {
     return message_of<shape_error>([&] { block(ctx, x, bare{}, 0, view); });
   };
   CHECK(message(9, 8, packed_view(backend)) == "matmul: inner extents differ: (9, 8) × (24, 10) transposed");
-  CHECK(message(8, 10, packed_view(backend)) == "rotary: rows of (8, 24) with angles of (9, 6)");
+  CHECK(message(8, 10, packed_view(backend)) == "rope: rows of (8, 24) with angles of (9, 6)");
   view_type outside = packed_view(backend);
   auto segments = outside.pattern.segments();
   segments[1].past_count = 1;

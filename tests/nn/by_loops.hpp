@@ -94,12 +94,12 @@ inline host_array<2> norm_by_loops(const norm_layer<double, test_backend>& norm,
 }
 
 /// Every head's pairs (j, j + E/2) turned.
-inline host_array<2> turned_by_loops(const host_array<2>& x, const host_array<2>& turns) {
-  const index_t size = turns.size(1), half = size / 2;
+inline host_array<2> rope_by_loops(const host_array<2>& x, const host_array<2>& cos_sin) {
+  const index_t size = cos_sin.size(1), half = size / 2;
   return changed(x, [&](double v, index_t i, index_t column) {
     const index_t j = column % size;
-    return j < half ? v * turns(i, j) - x(i, column + half) * turns(i, j + half)
-                    : v * turns(i, j - half) + x(i, column - half) * turns(i, j);
+    return j < half ? v * cos_sin(i, j) - x(i, column + half) * cos_sin(i, j + half)
+                    : v * cos_sin(i, j - half) + x(i, column - half) * cos_sin(i, j);
   });
 }
 
@@ -110,9 +110,9 @@ struct attended {
 template <class Method>
 attended attention_by_loops(const attention_block<double, test_backend>& block, const host_array<2>& x,
                             const Method& method, int layer, const view_type& view) {
-  const auto turns = on_host(view.turns);
-  const auto q = turned_by_loops(linear_by_loops(block.query, x, method, {layer, projection::query}), turns);
-  const auto k = turned_by_loops(linear_by_loops(block.key, x, method, {layer, projection::key}), turns);
+  const auto cos_sin = on_host(view.cos_sin);
+  const auto q = rope_by_loops(linear_by_loops(block.query, x, method, {layer, projection::query}), cos_sin);
+  const auto k = rope_by_loops(linear_by_loops(block.key, x, method, {layer, projection::key}), cos_sin);
   const auto v = linear_by_loops(block.value, x, method, {layer, projection::value});
   const auto pair_of = [](const key_values<double, test_backend>& kv) {
     return kv.keys ? std::pair(on_host(kv.keys), on_host(kv.values))

@@ -9,7 +9,7 @@ namespace {
 using layer_type = decoder_layer<double, test_backend>;
 
 view_type one_view(test_backend& backend) {
-  return {{{.begin = 0, .count = 6}}, rotary_turns<double>(backend, rotary_frequencies(6, {}), {0, 1, 2, 3, 4, 5})};
+  return {{{.begin = 0, .count = 6}}, rope_cos_sin<double>(backend, rope_frequencies(6, {}), {0, 1, 2, 3, 4, 5})};
 }
 /// x + y, or x + y · gate + x · skip where there is a hook.
 template <class Method>

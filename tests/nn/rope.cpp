@@ -11,15 +11,15 @@ using kind = rope_options::kind;
 }  // namespace
 
 TEST_CASE("rotary frequencies by hand", "[nn]") {
-  CHECK(difference(rotary_frequencies(8, {}), {1, 0.1, 0.01, 0.001}) <= 1e-15);
-  CHECK(difference(rotary_frequencies(4, {.theta = 256}), {1, 1.0 / 16}) <= 1e-15);
-  CHECK(difference(rotary_frequencies(6, {.theta = 1e6}), {1, 0.01, 0.0001}) <= 1e-15);
+  CHECK(difference(rope_frequencies(8, {}), {1, 0.1, 0.01, 0.001}) <= 1e-15);
+  CHECK(difference(rope_frequencies(4, {.theta = 256}), {1, 1.0 / 16}) <= 1e-15);
+  CHECK(difference(rope_frequencies(6, {.theta = 1e6}), {1, 0.01, 0.0001}) <= 1e-15);
   // A factor without a kind is not used.
-  CHECK(difference(rotary_frequencies(4, {.theta = 256, .factor = 4}), {1, 1.0 / 16}) <= 1e-15);
+  CHECK(difference(rope_frequencies(4, {.theta = 256, .factor = 4}), {1, 1.0 / 16}) <= 1e-15);
 }
 
 TEST_CASE("linearly stretched frequencies by hand", "[nn]") {
-  CHECK(difference(rotary_frequencies(8, {.scaling = kind::linear, .factor = 4}), {0.25, 0.025, 0.0025, 0.00025}) <=
+  CHECK(difference(rope_frequencies(8, {.scaling = kind::linear, .factor = 4}), {0.25, 0.025, 0.0025, 0.00025}) <=
         1e-15);
 }
 
@@ -31,12 +31,12 @@ TEST_CASE("frequencies stretched like Llama 3's, by hand", "[nn]") {
                              .low_frequency_factor = 4,
                              .high_frequency_factor = 16,
                              .original_positions = 200 * std::numbers::pi};
-  CHECK(difference(rotary_frequencies(8, options), {1, 0.05625, 0.00125, 0.000125}) <= 1e-15);
+  CHECK(difference(rope_frequencies(8, options), {1, 0.05625, 0.00125, 0.000125}) <= 1e-15);
 }
 
 TEST_CASE("Llama 3.1's frequencies, told by wavelengths", "[nn]") {
   const rope_options options{.theta = 500000, .scaling = kind::llama3, .factor = 8};  // the rest is its own
-  const auto found = rotary_frequencies(128, options);
+  const auto found = rope_frequencies(128, options);
   std::vector<double> expected;
   int kept = 0, divided = 0;
   for (int j = 0; j < 64; ++j) {
@@ -56,26 +56,26 @@ TEST_CASE("Llama 3.1's frequencies, told by wavelengths", "[nn]") {
 }
 
 TEST_CASE("divisors stored in a file", "[nn]") {
-  CHECK(difference(rotary_frequencies(8, {.divisors = {1, 2, 4, 10}}), {1, 0.05, 0.0025, 0.0001}) <= 1e-15);
+  CHECK(difference(rope_frequencies(8, {.divisors = {1, 2, 4, 10}}), {1, 0.05, 0.0025, 0.0001}) <= 1e-15);
 }
 
-TEST_CASE("rotary turns: cosines, then sines", "[nn]") {
+TEST_CASE("RoPE: cosines, then sines", "[nn]") {
   test_backend backend = with_threads(1);
-  const auto turns = rotary_turns<double>(backend, {std::numbers::pi / 2, std::numbers::pi / 6}, {0, 1, 4});
-  CHECK(turns.shape() == extents<2>{3, 4});
+  const auto cos_sin = rope_cos_sin<double>(backend, {std::numbers::pi / 2, std::numbers::pi / 6}, {0, 1, 4});
+  CHECK(cos_sin.shape() == extents<2>{3, 4});
   const double half = std::sqrt(3) / 2;
-  CHECK(difference(to_host(turns), {1, 1, 0, 0,        // no turn
-                                    0, half, 1, 0.5,   // a quarter, a twelfth
-                                    1, -0.5, 0, half}  // four of them
+  CHECK(difference(to_host(cos_sin), {1, 1, 0, 0,        // no turn
+                                      0, half, 1, 0.5,   // a quarter, a twelfth
+                                      1, -0.5, 0, half}  // four of them
                    ) <= 1e-15);
-  CHECK(rotary_turns<double>(backend, {1, 2}, {}).shape() == extents<2>{0, 4});
+  CHECK(rope_cos_sin<double>(backend, {1, 2}, {}).shape() == extents<2>{0, 4});
 }
 
 TEST_CASE("angles are computed in double whatever the type", "[nn]") {
   test_backend backend = with_threads(1);
-  const auto turns = to_host(rotary_turns<float>(backend, {0.1}, {100003}));
-  CHECK(turns[0] == float(std::cos(100003 * 0.1)));
-  CHECK(turns[1] == float(std::sin(100003 * 0.1)));
+  const auto cos_sin = to_host(rope_cos_sin<float>(backend, {0.1}, {100003}));
+  CHECK(cos_sin[0] == float(std::cos(100003 * 0.1)));
+  CHECK(cos_sin[1] == float(std::sin(100003 * 0.1)));
 }
 
 }  // namespace iapt::test::nn_rope

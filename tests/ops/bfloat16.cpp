@@ -8,7 +8,7 @@
 #include "iapt/ops/cross_entropy.hpp"
 #include "iapt/ops/matmul.hpp"
 #include "iapt/ops/rms_norm.hpp"
-#include "iapt/ops/rotary.hpp"
+#include "iapt/ops/rope.hpp"
 #include "support/check.hpp"
 
 namespace iapt::test::ops_bfloat16 {
@@ -82,7 +82,7 @@ void check_backbone() {
       CHECK(along == Approx(all).epsilon(0.2));
     }
     SECTION("positions") {
-      check_narrow([](const auto& x, const auto& turns) { return rotary(x, turns.detached()); }, a,
+      check_narrow([](const auto& x, const auto& cos_sin) { return rope(x, cos_sin.detached()); }, a,
                    short_numbers({37, 8}, 5));
     }
     SECTION("attention") {

@@ -6,7 +6,7 @@
 namespace iapt::test::ops_low_rank {
 namespace {
 
-// Maps of these ranks on rows that take them in turns, beside loops.
+// Maps of these ranks on rows that alternate between them, beside loops.
 template <class T>
 double error_of(const std::vector<index_t>& ranks, index_t rows, index_t in, index_t out) {
   test_backend backend = with_threads(2);

@@ -77,8 +77,8 @@ class DoubleRope(nn.Module):
         frequency = rope["rope_theta"] ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
         if rope["rope_type"] == "llama3":  # long waves are stretched by the factor, the middle is blended
             low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-            turns = rope["original_max_position_embeddings"] * frequency / (2 * math.pi)
-            kept = ((turns - low) / (high - low)).clamp(0, 1)
+            rotations = rope["original_max_position_embeddings"] * frequency / (2 * math.pi)
+            kept = ((rotations - low) / (high - low)).clamp(0, 1)
             assert (kept == 0).any() and (kept == 1).any() and ((kept > 0) & (kept < 1)).any()
             frequency = frequency * (kept + (1 - kept) / rope["factor"])
         self.frequency = frequency

@@ -103,7 +103,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
       expected.push_back(search.best().tokens);
     }
     CHECK(generate_with_beams(lm, share_method(lm, method), prompts, options) == expected);
-    // Where memory is short they take turns.
+    // Where memory is short, one preempts the other.
     engine<double, test_backend> server(
         lm, {.cache = {.sequences = 6, .blocks = 25, .block_rows = 4, .blocks_of_sequence = 10}, .rows_in_pass = 6});
     std::vector<tokens> found(prompts.size());

@@ -111,7 +111,7 @@ TEST_CASE("a request gets what it would get alone, whatever else is served", "[s
   CHECK(serve(lm, expected, {.cache = roomy}, expected.size()) == 0);
   CHECK(serve(lm, expected, {.cache = roomy}, 2) == 0);
   CHECK(serve(lm, expected, {.cache = roomy, .rows_in_pass = 3}, 5) == 0);
-  // Hardly more memory than one request takes: they take turns.
+  // Hardly more memory than one request takes: they preempt each other.
   cache_size tight = roomy;
   tight.blocks = 15;
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) > 0);

@@ -150,21 +150,21 @@ class example_reader {
     if (!list.is_array() || list.empty())
       throw io_error("expected \"messages\" (array of objects), found " +
                      std::string(list.is_array() ? "an empty array" : list.type_name()));
-    std::vector<chat_message> turns;
+    std::vector<chat_message> messages;
     for (const auto& one : list) {
-      const std::string which = "message " + std::to_string(turns.size() + 1) + ": ";
+      const std::string which = "message " + std::to_string(messages.size() + 1) + ": ";
       if (!one.is_object()) throw io_error(which + "expected an object, found " + one.type_name());
       try {
-        turns.push_back({json_field::text(one, "role"), json_field::text(one, "content")});
+        messages.push_back({json_field::text(one, "role"), json_field::text(one, "content")});
       } catch (const io_error& failure) { throw io_error(which + failure.what()); }
-      if (auto& [role, content] = turns.back(); role == "assistant") content = without_end_mark(std::move(content));
+      if (auto& [role, content] = messages.back(); role == "assistant") content = without_end_mark(std::move(content));
     }
-    const chat_message last = std::move(turns.back());
-    turns.pop_back();
+    const chat_message last = std::move(messages.back());
+    messages.pop_back();
     if (last.role != "assistant")
       throw io_error("the last message is by " + in_quotes(last.role) + ", expected \"assistant\": it is the response");
-    if (turns.empty()) throw io_error("the response has no message before it");
-    return chat(turns, last.content, "content");
+    if (messages.empty()) throw io_error("the response has no message before it");
+    return chat(messages, last.content, "content");
   }
   // A text without the marks of a turn's end that it ends with, and without the white space behind them. Only a control
   // token is a mark: letters may end an answer, too, but a text may end with them.
@@ -184,10 +184,11 @@ class example_reader {
     text.resize(end);
     return text;
   }
-  example chat(const std::vector<chat_message>& turns, const std::string& answer, const char* field) {
+  example chat(const std::vector<chat_message>& messages, const std::string& answer, const char* field) {
     if (answer.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
     if (!template_) template_.emplace(words_.spec().chat_template, words_.spec().source);
-    return {.instruction = template_->encode(words_, turns, true), .response = template_->encode_reply(words_, answer)};
+    return {.instruction = template_->encode(words_, messages, true),
+            .response = template_->encode_reply(words_, answer)};
   }
 
   static constexpr const char* space = " \t\r\n";

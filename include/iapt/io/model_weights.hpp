@@ -134,7 +134,7 @@ class weight_loader {
     if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
     return map;
   }
-  // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rotary` turns.
+  // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rope` rotates.
   template <class V>
   std::vector<V> unpaired(const std::vector<V>& values, index_t heads) const {
     const index_t E = config_.heads.head_size, width = index_t(values.size()) / (heads * E);

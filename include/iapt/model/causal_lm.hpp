@@ -135,14 +135,14 @@ class causal_lm {
     return ctx(matmul(final_norm(ctx, x), transposed(head)));
   }
   /// Angle of position 1 for each pair of a head.
-  std::vector<double> frequencies() const { return rotary_frequencies(config.heads.head_size, config.rope); }
+  std::vector<double> frequencies() const { return rope_frequencies(config.heads.head_size, config.rope); }
 
  private:
   // One pass through all layers. A layer that is run again needs it, so it is shared with the tape.
   struct pass {
     pass_plan plan;                             // which rows
     attention_view<T, Backend> view;            // what they see in every layer
-    tensor<T, 2, Backend> soft_turns;           // rotary angles of the soft tokens
+    tensor<T, 2, Backend> soft_cos_sin;         // rotary angles of the soft tokens
     std::vector<key_values<T, Backend>> past;   // of each layer, or none
     past_blocks blocks;                         // where it is
     std::vector<tensor<T, 2, Backend>> states;  // what each layer's generator reads if not the rows themselves
@@ -210,7 +210,8 @@ class causal_lm {
   template <class Context, class Method>
   tensor<T, 2, Backend> begin(Context& ctx, pass& p, const Method& method) const {
     p.view = view_of(p.plan, p.blocks);
-    if (!p.plan.soft_positions.empty()) p.soft_turns = rotary_turns<T>(backend(), frequencies(), p.plan.soft_positions);
+    if (!p.plan.soft_positions.empty())
+      p.soft_cos_sin = rope_cos_sin<T>(backend(), frequencies(), p.plan.soft_positions);
     return embed(ctx, row_numbers<Backend>(backend(), p.plan.tokens), method);
   }
   // x (N, D) -> (N, D)
@@ -224,7 +225,7 @@ class causal_lm {
     if constexpr (writes_soft_tokens<Method>) {
       const auto states = p.states.empty() ? generator_input<Method>(x, h) : p.states[l];
       if (!p.plan.soft_positions.empty())
-        view.prefix = method.prefix(ctx, int(l), layers[l], states, p.plan.instructions, p.soft_turns);
+        view.prefix = method.prefix(ctx, int(l), layers[l], states, p.plan.instructions, p.soft_cos_sin);
     }
     auto result = layers[l](ctx, x, h, method, int(l), view);
     if (cache) fill(*cache, l, p.plan, view, result.own);
@@ -263,7 +264,7 @@ class causal_lm {
       return h;
   }
   attention_view<T, Backend> view_of(const pass_plan& plan, const past_blocks& blocks = {}) const {
-    return {{plan.segments, blocks}, rotary_turns<T>(backend(), frequencies(), plan.positions), {}, {}};
+    return {{plan.segments, blocks}, rope_cos_sin<T>(backend(), frequencies(), plan.positions), {}, {}};
   }
 };
 

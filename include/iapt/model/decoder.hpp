@@ -51,7 +51,7 @@ class decoder {
     view_.pattern.replace(segments(), cache_.blocks());
     std::vector<index_t> positions;
     for (const index_t sequence : sequences_) positions.push_back(cache_.next_position(sequence));
-    upload(view_.turns, rotary_turn_values<T>(lm_.frequencies(), positions));
+    upload(view_.cos_sin, rope_cos_sin_values<T>(lm_.frequencies(), positions));
     lm_.backend().repeat(work_, [&] {
       logits_ = {};  // their memory serves again: what is recorded takes none that is new
       logits_ = compute();

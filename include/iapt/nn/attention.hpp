@@ -14,7 +14,7 @@ namespace iapt {
 template <class T, class Backend>
 struct attention_view {
   attention_pattern<Backend> pattern;                 ///< which rows see which
-  tensor<T, 2, Backend> turns;                        ///< rotary angles of the rows (N, E)
+  tensor<T, 2, Backend> cos_sin;                      ///< rotary angles of the rows (N, E)
   key_values<T, Backend> past = {};                   ///< rows of a cache, or none
   std::optional<key_values<T, Backend>> prefix = {};  ///< soft tokens, or none
 };
@@ -43,7 +43,7 @@ struct attention_block {
     auto q = query(ctx, x, method, {layer, projection::query});  // the products first: a GPU runs them side by side
     auto k = key(ctx, x, method, {layer, projection::key});
     auto v = value(ctx, x, method, {layer, projection::value});
-    std::tie(q, k) = ctx(rotary(q, view.turns), rotary(k, view.turns));
+    std::tie(q, k) = ctx(rope(q, view.cos_sin), rope(k, view.cos_sin));
     auto y = view.prefix
                  ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))
                  : ctx(attention(layout, view.pattern, q, k, v, view.past));

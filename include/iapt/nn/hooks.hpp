@@ -49,9 +49,10 @@ enum class placement { front, late };
 ///   - `after(ctx, layer, sublayer, x, y)`  what becomes of a half layer's result y (N, D) for input x, before it is
 ///                                    added to x
 ///   - `soft_tokens()`, `where()`     number P and placement of the soft tokens that the next hook makes
-///   - `prefix(ctx, number, layer, states, rows, turns)`  keys and values (B·P, G·E) of a layer's soft tokens, written
-///                                    from the states entering it, of which `rows` are each sequence's; `turns` are the
-///                                    rotary angles of the soft tokens (B·P, E)
+///   - `prefix(ctx, number, layer, states, rows, cos_sin)`  keys and values (B·P, G·E) of a layer's soft tokens,
+///   written
+///                                    from the states entering it, of which `rows` are each sequence's; `cos_sin` are
+///                                    the cosines and sines of the soft tokens (B·P, E)
 ///   - `shares_soft_tokens()`         whether all sequences have the same soft tokens, of which `prefix` then gives
 ///                                    one set (P, G·E); in front alone
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it

@@ -6,7 +6,7 @@
 #include <numbers>
 #include <vector>
 
-#include "iapt/ops/rotary.hpp"
+#include "iapt/ops/rope.hpp"
 
 namespace iapt {
 
@@ -25,7 +25,7 @@ struct rope_options {
 
 /// Angle of position 1 for each pair of a head: θ^(−2j/E), j = 0..E/2−1, stretched as the options say.
 /// @par Source Su et al. 2021; linear: Chen et al. 2023, "position interpolation"; llama3: Llama 3.1's configuration
-inline std::vector<double> rotary_frequencies(index_t head_size, const rope_options& options) {
+inline std::vector<double> rope_frequencies(index_t head_size, const rope_options& options) {
   std::vector<double> frequencies(head_size / 2);
   for (std::size_t j = 0; j < frequencies.size(); ++j) {
     double f = std::pow(options.theta, -2.0 * double(j) / double(head_size));
@@ -43,23 +43,23 @@ inline std::vector<double> rotary_frequencies(index_t head_size, const rope_opti
 
 /// Cosines, then sines of the angles at N positions (N, E), as `rotary` reads them.
 template <class T>
-std::vector<T> rotary_turn_values(const std::vector<double>& frequencies, const std::vector<index_t>& positions) {
+std::vector<T> rope_cos_sin_values(const std::vector<double>& frequencies, const std::vector<index_t>& positions) {
   const std::size_t half = frequencies.size();
-  std::vector<T> turns(positions.size() * 2 * half);
+  std::vector<T> cos_sin(positions.size() * 2 * half);
   for (std::size_t i = 0; i < positions.size(); ++i)
     for (std::size_t j = 0; j < half; ++j) {
       const double angle = double(positions[i]) * frequencies[j];
-      turns[i * 2 * half + j] = T(std::cos(angle));
-      turns[i * 2 * half + half + j] = T(std::sin(angle));
+      cos_sin[i * 2 * half + j] = T(std::cos(angle));
+      cos_sin[i * 2 * half + half + j] = T(std::sin(angle));
     }
-  return turns;
+  return cos_sin;
 }
 /// The same in a backend's memory.
 template <class T, class Backend>
-tensor<T, 2, Backend> rotary_turns(Backend& backend, const std::vector<double>& frequencies,
+tensor<T, 2, Backend> rope_cos_sin(Backend& backend, const std::vector<double>& frequencies,
                                    const std::vector<index_t>& positions) {
   return from_host(backend, extents<2>{index_t(positions.size()), 2 * index_t(frequencies.size())},
-                   rotary_turn_values<T>(frequencies, positions));
+                   rope_cos_sin_values<T>(frequencies, positions));
 }
 
 }  // namespace iapt

@@ -38,7 +38,7 @@ class any_method {
   /// Keys and values of a layer's soft tokens (B·P, G·E), or (P, G·E) where they are shared.
   virtual key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
                                         const matrix& states, const std::vector<row_span>& rows,
-                                        const matrix& turns) const = 0;
+                                        const matrix& cos_sin) const = 0;
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
   virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
   /// Whether all that it adds are products with two thin matrices.
@@ -72,9 +72,9 @@ class any_method_of final : public any_method<T, Backend> {
   }
   key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
                                 const matrix& states, const std::vector<row_span>& rows,
-                                const matrix& turns) const override {
+                                const matrix& cos_sin) const override {
     if constexpr (writes_soft_tokens<Method>)
-      return method_.prefix(ctx, number, layer, states, rows, turns);
+      return method_.prefix(ctx, number, layer, states, rows, cos_sin);
     else
       return {};
   }
@@ -209,14 +209,14 @@ class mixed_method {
   placement where() const { return placement::front; }
   /// All soft tokens of a layer, part by part.
   key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
-                                const matrix& states, const std::vector<row_span>&, const matrix& turns) const {
+                                const matrix& states, const std::vector<row_span>&, const matrix& cos_sin) const {
     const extents<2> shape{soft_rows, layer.attention.layout.kv_heads * layer.attention.layout.head_size};
     key_values<T, Backend> all{matrix(ctx.backend(), shape), matrix(ctx.backend(), shape)};
     for (const part& p : parts) {
       if (p.soft.begin == p.soft.end) continue;
       const auto own =
           p.method->prefix(ctx, number, layer, p.kept ? ctx(gather(cache->states(number), *p.kept)) : states,
-                           p.instructions, turns.slice(p.soft.begin, p.soft.end));
+                           p.instructions, cos_sin.slice(p.soft.begin, p.soft.end));
       put(all.keys, p.soft, own.keys), put(all.values, p.soft, own.values);
     }
     return all;

@@ -72,7 +72,7 @@ struct openai_request {
     const auto* tokens = std::get_if<std::vector<token_id>>(&prompt);
     return tokens ? words.decode(*tokens) : std::get<std::string>(prompt);
   }
-  /// The tokens of each prompt. Special tokens in a message are plain text: only the template writes turns.
+  /// The tokens of each prompt. Special tokens in a message are plain text: only the template writes control tokens.
   /// @param lm a `language_model`
   /// @throws openai_error if one cannot be encoded, or has no tokens, or a token is not the model's
   template <class Model>

@@ -58,7 +58,7 @@ class chat_template {
     } else {
       throw io_error(
           source_ + ": the model's chat template is not one that this library knows (ChatML as in SmolLM2 " +
-          "and Qwen2, Llama 3); write the turns yourself as raw prompts (\"prompt\"/\"completion\" data, no " +
+          "and Qwen2, Llama 3); write the messages yourself as raw prompts (\"prompt\"/\"completion\" data, no " +
           "--chat), or give the model a known template. It begins: \"" + utf8::repair(jinja.substr(0, 80)) + "\"");
     }
   }
@@ -66,7 +66,7 @@ class chat_template {
   /// The tokens of a conversation, as transformers' `apply_chat_template` gives them when no content holds the text of
   /// a special token.
   /// @param words the model's tokenizer
-  /// @param messages the turns, at least one
+  /// @param messages the conversation, at least one message
   /// @param add_generation_prompt end with the opening of the assistant's next turn
   /// @throws io_error for an unknown role, content that is not UTF-8, or a vocabulary without the template's tokens
   std::vector<token_id> encode(const tokenizer& words, std::span<const chat_message> messages,
@@ -160,9 +160,10 @@ class chat_template {
     token_id id_of(std::string_view name) const {
       for (const auto& token : words_.spec().added)
         if (token.text == name && token.special && !token.lstrip && !token.rstrip) return token.id;
-      throw io_error(source_ + ": the chat template writes " + std::string(name) +
-                     ", which the vocabulary does not have as a special token, so messages could forge turns; use " +
-                     "the tokenizer that belongs to the model");
+      throw io_error(
+          source_ + ": the chat template writes " + std::string(name) +
+          ", which the vocabulary does not have as a special token, so a message could forge another one; use " +
+          "the tokenizer that belongs to the model");
     }
 
    private:

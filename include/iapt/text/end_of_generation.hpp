@@ -15,7 +15,7 @@ namespace iapt {
 
 /// Texts of tokens that end a turn or an answer in whatever vocabulary has them. Many files name only one of theirs.
 /// @par Source the list of llama.cpp's vocabulary reader, but for tokens that fill in the middle of code: these are no
-/// ends of turns
+/// ends of messages
 inline constexpr std::array<std::string_view, 21> end_of_generation_texts{
     "<|im_end|>",        // ChatML: Qwen, SmolLM
     "<|eot_id|>",        // Llama 3, the end of a turn

@@ -35,8 +35,8 @@ matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const
   const row_span read{0, late ? s.instruction - 1 : s.instruction};
   std::vector<index_t> positions(N + P);
   for (index_t i = 0; i < N + P; ++i) positions[i] = i;
-  const auto turns = rotary_turns<double>(lm.backend(), rotary_frequencies(6, lm.config.rope), positions);
-  const attention_view<double, test_backend> view{{{.begin = 0, .count = N + P}}, turns, {}, {}};
+  const auto cos_sin = rope_cos_sin<double>(lm.backend(), rope_frequencies(6, lm.config.rope), positions);
+  const attention_view<double, test_backend> view{{{.begin = 0, .count = N + P}}, cos_sin, {}, {}};
   std::vector<std::int32_t> kept;
   for (index_t i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
   matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(lm.backend(), batch.tokens)));

@@ -232,7 +232,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     ~recording_scope() { current = nullptr; }
   };
   // Queues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for that
-  // itself (await_turn) if it can.
+  // itself (pdl_wait) if it can.
   template <class Name, class... A>
   void launch(unsigned blocks, int threads, std::size_t scratch, void (*kernel)(A...), const A&... arguments) {
     cudaLaunchConfig_t how{};

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "iapt/backend/concept.hpp"
-#include "iapt/backend/cuda/turn.cuh"
+#include "iapt/backend/cuda/pdl.cuh"
 #include "iapt/backend/thrust/fixed_vec.hpp"
 #include "iapt/expr/vec_index.hpp"
 
@@ -19,25 +19,25 @@ namespace iapt {
 /// vec and all rows aligned. A row's result does not depend on how many there are.
 template <class T, int Rows>
 struct few_rows_product {
-  static constexpr int threads = 128,       ///< of a block
-      blocks = Rows == 1 ? 8 : 4,           ///< that a multiprocessor has room for
-      outputs = 4,                          ///< columns that a block computes together, with each number of a read once
-      ahead = 2;                            ///< vecs that a thread reads of each row before it uses the first
-  static constexpr index_t early = 512;     ///< numbers of each column's weights that are asked for before its turn
-  static constexpr bool takes_turn = true;  ///< waits for the kernel ahead itself
-  using value_type = T;                     ///< type of one number
-  using C = compute_type<T>;                ///< what it is summed in
-  using V = load_vec<T>;                    ///< what is read at once
-  matrix_ref<const T> a,                    ///< left side
-      w,                                    ///< right side, as it is stored
-      addend;                               ///< what the product is added to (M, N), or nothing
-  matrix_ref<T> c;                          ///< result
-  index_t rows,                             ///< M, at most `Rows`
-      columns,                              ///< N
-      inner;                                ///< K
-  bool beside;                              ///< whether the kernel ahead is another of these, and none of those that
-                                            ///< stand beside it writes what this one multiplies: it waits before it
-                                            ///< reads the addend and writes
+  static constexpr int threads = 128,    ///< of a block
+      blocks = Rows == 1 ? 8 : 4,        ///< that a multiprocessor has room for
+      outputs = 4,                       ///< columns that a block computes together, with each number of a read once
+      ahead = 2;                         ///< vecs that a thread reads of each row before it uses the first
+  static constexpr index_t early = 512;  ///< numbers of each column's weights that are asked for before its turn
+  static constexpr bool calls_pdl_wait = true;  ///< waits for the kernel ahead itself
+  using value_type = T;                         ///< type of one number
+  using C = compute_type<T>;                    ///< what it is summed in
+  using V = load_vec<T>;                        ///< what is read at once
+  matrix_ref<const T> a,                        ///< left side
+      w,                                        ///< right side, as it is stored
+      addend;                                   ///< what the product is added to (M, N), or nothing
+  matrix_ref<T> c;                              ///< result
+  index_t rows,                                 ///< M, at most `Rows`
+      columns,                                  ///< N
+      inner;                                    ///< K
+  bool beside;  ///< whether the kernel ahead is another of these, and none of those that
+                ///< stand beside it writes what this one multiplies: it waits before it
+                ///< reads the addend and writes
 
   /// What is on its way from memory, as it is stored.
   struct on_its_way {
@@ -71,7 +71,7 @@ struct few_rows_product {
     };
     team.template for_each_vec<ahead>(inner, read, use);
     team.for_each_sum(sum, [&](int r, C all) {
-      if (beside) await_turn();
+      if (beside) pdl_wait();
       const index_t i = r / outputs, n = k * outputs + r % outputs;
       if (i >= rows || n >= columns) return;
       if (addend.data) all += addend.data[i * addend.stride + n];
@@ -85,15 +85,15 @@ struct few_rows_product {
   template <class Team>
   __device__ __forceinline__ void begin(Team team, index_t k) const {
     if (beside) {
-      see_anew();
+      device_fence();
     } else {
       team.for_each_element(outputs, [&](auto o) {
         const index_t n = k * outputs + o.at;
         if (n < columns) prefetch(w.data + n * w.stride, early < inner ? early : inner);
       });
-      await_turn();
+      pdl_wait();
     }
-    let_next_come();
+    pdl_trigger();
   }
 };
 

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
+#include "iapt/backend/cuda/pdl.cuh"
 #include "iapt/backend/cuda/team.cuh"
-#include "iapt/backend/cuda/turn.cuh"
 #include "iapt/backend/thrust/fixed_vec.hpp"
 
 namespace iapt {
@@ -37,14 +37,14 @@ inline constexpr int loop_threads = 128;
 /// overlap with the kernels before and after it.
 template <class F>
 __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constant__ F f, std::uint32_t n) {
-  let_next_come();
-  await_turn();
+  pdl_trigger();
+  pdl_wait();
   const std::uint32_t k = blockIdx.x * loop_threads + threadIdx.x;
   if (k < n) f(k);
 }
 
 /// Runs a team kernel, a block for each team. What it will read it may ask for before its turn (fetch()), finding it
-/// by what no kernel writes; one that takes its turn itself says so (takes_turn).
+/// by what no kernel writes; one that takes its turn itself says so (calls_pdl_wait).
 template <class F>
 __global__ void __launch_bounds__(team_threads<F>, team_blocks<F>) team_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;
@@ -52,10 +52,10 @@ __global__ void __launch_bounds__(team_threads<F>, team_blocks<F>) team_kernel(c
   using team = block_team<T, team_threads<F>, load_vec<typename F::value_type>>;
   const team all{reinterpret_cast<T*>(scratch)};
   const index_t k = blockIdx.x;
-  if constexpr (!requires { F::takes_turn; }) {
-    let_next_come();
+  if constexpr (!requires { F::calls_pdl_wait; }) {
+    pdl_trigger();
     if constexpr (requires { f.fetch(all, k); }) f.fetch(all, k);
-    await_turn();
+    pdl_wait();
   }
   f(all, k);
 }

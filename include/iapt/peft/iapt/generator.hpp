@@ -63,8 +63,9 @@ struct prompt_generator {
   /// Keys and values of the soft tokens (B·P, G·E).
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, index_t soft_tokens,
-                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
-    return output(ctx, activation(ctx, z), soft_tokens, layer, turns);
+                                    const decoder_layer<S, Backend>& layer,
+                                    const tensor<S, 2, Backend>& cos_sin) const {
+    return output(ctx, activation(ctx, z), soft_tokens, layer, cos_sin);
   }
   /// f(name, tensor, role) for each tensor.
   template <class F>

@@ -110,11 +110,11 @@ class iapt_method {
   template <class Context, class T>
   key_values<T, backend_type> prefix(Context& ctx, int number, const decoder_layer<T, backend_type>& layer,
                                      const tensor<T, 2, backend_type>& states, const std::vector<row_span>& rows,
-                                     const tensor<T, 2, backend_type>& turns) const {
+                                     const tensor<T, 2, backend_type>& cos_sin) const {
     const Generator& generator = generators[number];
     const matrix z = generator.summary(ctx, states, rows, options.soft_tokens);
     if (watch_summary) watch_summary(number, z);
-    return generator(ctx, z, options.soft_tokens, layer, turns);
+    return generator(ctx, z, options.soft_tokens, layer, cos_sin);
   }
 
   /// f(name, tensor, role) for every tensor that a file must hold, shared ones once.

@@ -74,9 +74,10 @@ struct hidden_space {
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
-                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
+                                    const decoder_layer<S, Backend>& layer,
+                                    const tensor<S, 2, Backend>& cos_sin) const {
     const auto n = normed(ctx, y, soft_tokens, layer);
-    return {ctx(rotary(layer.attention.key(ctx, n), turns)), layer.attention.value(ctx, n)};
+    return {ctx(rope(layer.attention.key(ctx, n), cos_sin)), layer.attention.value(ctx, n)};
   }
   /// f(name, tensor, role) for each tensor.
   template <class F>
@@ -118,7 +119,8 @@ struct hidden_gains_space {
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
-                                    const decoder_layer<S, Backend>& layer, const tensor<S, 2, Backend>& turns) const {
+                                    const decoder_layer<S, Backend>& layer,
+                                    const tensor<S, 2, Backend>& cos_sin) const {
     const auto n = hidden.normed(ctx, y, soft_tokens, layer);
     const index_t head_size = layer.attention.layout.head_size;
     const auto gained = [&](const tensor<S, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
@@ -126,7 +128,7 @@ struct hidden_gains_space {
     };
     const auto keys = ctx(gained(layer.attention.key(ctx, n), key_gain));
     const auto values = ctx(gained(layer.attention.value(ctx, n), value_gain) + value_offset * offset_rate);
-    return {ctx(rotary(cast<S>(by_row(keys)), turns)), ctx(cast<S>(by_row(values)))};
+    return {ctx(rope(cast<S>(by_row(keys)), cos_sin)), ctx(cast<S>(by_row(values)))};
   }
   /// f(name, tensor, role) for each tensor.
   template <class F>
@@ -180,12 +182,12 @@ struct key_value_space {
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
-                                    const decoder_layer<S, Backend>&, const tensor<S, 2, Backend>& turns) const {
+                                    const decoder_layer<S, Backend>&, const tensor<S, 2, Backend>& cos_sin) const {
     const auto written = [&](const auto& up, const auto& offset, const auto& base) {
       const auto rows = ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens));
       return ctx(cast<S>(by_row(rows)));
     };
-    return {ctx(rotary(written(key_up, key_offset, key_base), turns)), written(value_up, value_offset, value_base)};
+    return {ctx(rope(written(key_up, key_offset, key_base), cos_sin)), written(value_up, value_offset, value_base)};
   }
   /// f(name, tensor, role) for each tensor.
   template <class F>
