@@ -171,7 +171,7 @@ TEST_CASE("SmolLM2 gives the logits and the greedy text of transformers", "[mode
   CHECK(lm.layers[0].attention.query.weight.quantised());
   CHECK(backend.bytes_in_use() < 100 << 20);
   CHECK(lm.fingerprint() == fingerprint);
-  if (test_backend::few_rows > 8)
+  if (test_backend::skinny_rows > 8)
     check_model(lm, 100, 1000);
   else
     check_model(lm, 1, 2);  // number by number

@@ -104,7 +104,7 @@ TEST_CASE("attention over a past", "[ops]") {
                    6,
                    103,
                    2});
-  // Heads of more numbers than a team's strand holds at once, and whole ones.
+  // Heads of more numbers than a subgroup holds at once, and whole ones.
   for (const index_t size : {48, 136})
     check_attention({{2, 1, size}, {{.begin = 0, .count = 2, .past_begin = 1, .past_count = 90}}, 2, 91, 0});
 }

@@ -45,8 +45,8 @@ struct past_layout {
     if (!block) return s.past_begin + i;
     return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block)] * block + in_block(i);
   }
-  /// How many rows from row i on lie one behind the other, `most` at most.
-  IAPT_DEVICE index_t together(index_t i, index_t most) const {
+  /// Number of rows from row i on that are contiguous in memory, `most` at most.
+  IAPT_DEVICE index_t contiguous_run(index_t i, index_t most) const {
     return block && block - in_block(i) < most ? block - in_block(i) : most;
   }
 
@@ -110,9 +110,10 @@ struct immediate_work {};
 ///   - `for_each_team(n, work, f)` calls f(team, k) for k in 0..n−1; a team is one thread on a CPU, a block of
 ///   threads on a
 ///     GPU, and `work` is about how many numbers one call touches;
-///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which queues the same work on the same
-///     memory each time, or has the machine repeat what it queued before;
-///   - `matmul_quantised(m, n, a, w, c)`, a product of at most `few_rows` rows with the transpose of n quantised rows,
+///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which enqueues the same work on the same
+///     memory each time, or has the machine repeat what it enqueued before;
+///   - `matmul_quantised(m, n, a, w, c)`, a product of at most `skinny_rows` rows with the transpose of n quantised
+///   rows,
 ///     which are decoded on the way; `expand(w, rows, count, to)`, some of such rows as numbers;
 ///   - `plan_attention<T>(layout, segments, blocks)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
@@ -128,7 +129,7 @@ concept backend_like = requires(B& b, float* p, const float* c, index_t n, matri
   b.make_current();
   { B::stores_bfloat16 } -> std::convertible_to<bool>;
   { B::streams_quantised } -> std::convertible_to<bool>;
-  { B::few_rows } -> std::convertible_to<index_t>;
+  { B::skinny_rows } -> std::convertible_to<index_t>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);
 };

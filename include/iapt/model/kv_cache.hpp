@@ -125,8 +125,8 @@ class kv_cache {
   void append(index_t l, index_t sequence, const key_values<T, Backend>& rows, index_t from, index_t count) {
     reserve(l, sequence, count);
     index_t& filled = filled_[l][sequence];
-    each_piece(sequence, filled, from, count, [&](index_t to, index_t first, index_t together) {
-      copy(layers_[l].keys, to, rows.keys, first, together), copy(layers_[l].values, to, rows.values, first, together);
+    each_piece(sequence, filled, from, count, [&](index_t to, index_t first, index_t run) {
+      copy(layers_[l].keys, to, rows.keys, first, run), copy(layers_[l].values, to, rows.values, first, run);
     });
     filled += count;
   }
@@ -135,7 +135,7 @@ class kv_cache {
   void keep(index_t l, index_t sequence, const tensor<T, 2, Backend>& states, index_t from, index_t count) {
     reserve(l, sequence, count);
     each_piece(sequence, filled(l, sequence), from, count,
-               [&](index_t to, index_t first, index_t together) { copy(states_[l], to, states, first, together); });
+               [&](index_t to, index_t first, index_t run) { copy(states_[l], to, states, first, run); });
   }
   /// Gives back what a sequence has; it is empty then.
   void clear(index_t sequence) {
@@ -241,9 +241,9 @@ class kv_cache {
   template <class F>
   void each_piece(index_t sequence, index_t filled, index_t from, index_t count, F f) const {
     for (const index_t end = from + count; from < end;) {
-      const index_t together = blocks_.at(nullptr).together(filled, end - from);
-      f(row(sequence, filled), from, together);
-      from += together, filled += together;
+      const index_t run = blocks_.at(nullptr).contiguous_run(filled, end - from);
+      f(row(sequence, filled), from, run);
+      from += run, filled += run;
     }
   }
   static void copy(const tensor<T, 2, Backend>& to, index_t at, const tensor<T, 2, Backend>& from, index_t first,

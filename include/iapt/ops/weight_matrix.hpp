@@ -39,7 +39,7 @@ struct weight_product_op {
     const index_t n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
-    if (n <= Backend::few_rows)
+    if (n <= Backend::skinny_rows)
       b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
     else
       each_panel(b, [&](index_t from, index_t count, const T* panel) {

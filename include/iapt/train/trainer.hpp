@@ -215,7 +215,7 @@ class trainer {
     coefficient_loss_ = loss, coefficient_norm_ = norms.coefficients;
   }
 
-  // The batch's loss and the gradients' norms. All is queued before the one place where the host waits.
+  // The batch's loss and the gradients' norms. All is enqueued before the one place where the host waits.
   std::pair<double, per_group<double>> update(const auto& batch, const typename adamw<number, Backend>::factors& factor,
                                               const std::string& what = "loss") {
     try {

@@ -48,7 +48,7 @@ TEST_CASE("uploads larger than the staging memory arrive whole, and in order", "
 // A build for older GPUs alone computes the same, but no kernel begins before the one ahead has ended.
 TEST_CASE("where kernels can wait for their turn themselves, their code does", "[backend]") {
   cuda_backend backend;
-  const auto kernel = reinterpret_cast<const void*>(team_kernel<few_rows_product<bfloat16, 1>>);
+  const auto kernel = reinterpret_cast<const void*>(team_kernel<skinny_gemm<bfloat16, 1>>);
   cudaFuncAttributes code;
   REQUIRE(cudaFuncGetAttributes(&code, kernel) == cudaSuccess);
   INFO(backend.description() << " runs code for compute capability " << code.ptxVersion
@@ -56,7 +56,7 @@ TEST_CASE("where kernels can wait for their turn themselves, their code does", "
   CHECK((backend.capability() < 90 || code.ptxVersion >= 90));
 }
 
-// Recorded, for work that is queued piece by piece has mostly ended when the next piece comes.
+// Recorded, for work that is enqueued piece by piece has mostly ended when the next piece comes.
 TEST_CASE("products of few rows that follow each other have the bits of one at a time", "[backend]") {
 #if IAPT_SIMULATED_GPU
   const index_t n = 512;

@@ -46,7 +46,7 @@ TEST_CASE("a training step waits once, and the run leaves nothing behind", "[bac
 
 namespace {
 
-/// Pieces of work that the last of some steps of decoding queues, each of which is to wait once.
+/// Pieces of work that the last of some steps of decoding enqueues, each of which is to wait once.
 template <class Method>
 std::size_t work_of_a_step(const causal_lm<float, cuda_backend>& lm, const Method& method) {
   packed_batch batch;

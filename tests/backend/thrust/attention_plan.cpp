@@ -14,8 +14,8 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
   const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, {}, 8, 0);
   CHECK(plan.rows() == 92);
   CHECK(plan.query_tiles() == 18 + 1 + 1 + 1);
-  CHECK(plan.many_query_tiles() == 18);
-  CHECK(plan.shares().size() == (3 + 1 + 2) * 16);
+  CHECK(plan.prefill_query_tiles() == 18);
+  CHECK(plan.kv_splits().size() == (3 + 1 + 2) * 16);
   CHECK(plan.split_rows().size() == (3 + 1 + 2) * 2);
   CHECK(plan.partial_rows() == (3 + 1 + 2) * 2 * 16);
   std::vector<int> own(92), soft(29);
@@ -30,7 +30,8 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
       for (std::int32_t s = 0; s < 4; ++s)
         if (segments[s].prefix_begin <= j && j < segments[s].prefix_begin + segments[s].prefix_count)
           expected.push_back(s);
-      CHECK(std::vector(tiles.seers + t.first_seer, tiles.seers + t.first_seer + t.seers) == expected);
+      CHECK(std::vector(tiles.attending_sequences + t.first_sequence,
+                        tiles.attending_sequences + t.first_sequence + t.sequence_count) == expected);
     }
   }
   for (std::size_t j = 0; j < own.size(); ++j) CHECK(own[j] == int(j < 73 || j == 80 || j >= 90));

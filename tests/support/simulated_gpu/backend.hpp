@@ -46,7 +46,7 @@ template <class F>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(F), cudaFuncAttribute attribute, int value) {
   return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
-/// Queues a team kernel, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
+/// Enqueues a team kernel, as CUDA's function of this name would. Its scratch memory is full of NaN at first.
 template <class F>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F), const F& f) {
   using namespace iapt::test;
@@ -58,7 +58,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F),
   const std::size_t most = asked == device.scratch.end() ? device.usual_shared - device.static_shared : asked->second;
   if (scratch > most) return device.fail(cudaErrorInvalidValue);
   device.check_argument(f);
-  return device.queue(how->stream, [=] {
+  return device.enqueue(how->stream, [=] {
     for (unsigned k = blocks; k-- > 0;) {  // in no order that a kernel might rely on
       blockIdx = {k, 0, 0};
       std::memset(iapt::scratch, 0xff, scratch);
@@ -66,14 +66,14 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F),
     }
   });
 }
-/// Queues a loop, whose threads know nothing of each other.
+/// Enqueues a loop, whose threads know nothing of each other.
 template <class F>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* how, void (*kernel)(F, std::uint32_t), const F& f,
                                std::uint32_t n) {
   using namespace iapt::test;
   const unsigned blocks = how->gridDim.x, threads = how->blockDim.x;
   simulated_gpu::here().check_argument(f);
-  return simulated_gpu::here().queue(how->stream, [=] {
+  return simulated_gpu::here().enqueue(how->stream, [=] {
     for (unsigned k = blocks; k-- > 0;) {
       blockIdx = {k, 0, 0};
       thread_block::here().run_apart(threads, [&] { kernel(f, n); });

@@ -185,7 +185,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t p, const vo
   const auto run = [&]<class T, class Result>(T, Result) {
     const auto by = *static_cast<const compute_type<T>*>(beta);
     if (*static_cast<const compute_type<T>*>(alpha) != 1) return CUBLAS_STATUS_NOT_SUPPORTED;
-    const cudaError_t status = simulated_gpu::here().queue(stream, [=, what = known_way.what] {
+    const cudaError_t status = simulated_gpu::here().enqueue(stream, [=, what = known_way.what] {
       multiply(what, m[0], static_cast<const T*>(a), m[1], static_cast<const T*>(b), by, static_cast<const Result*>(c),
                m[3], static_cast<Result*>(d));
     });

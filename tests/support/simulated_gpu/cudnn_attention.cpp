@@ -89,10 +89,10 @@ head head_of(const cudnn_shape& shape, const fused_sequences& s, index_t sequenc
 struct cudnn_attention::state {
   const cuda_device& on;
 
-  /// Queues work whose arrays are all there.
+  /// Enqueues work whose arrays are all there.
   /// @throws device_error if one is not, or the device has failed
-  void queue(const cudnn_shape& shape, const fused_sequences& s, const void* workspace,
-             const attention_arrays<bfloat16>& a, std::function<void()> work) const {
+  void enqueue(const cudnn_shape& shape, const fused_sequences& s, const void* workspace,
+               const attention_arrays<bfloat16>& a, std::function<void()> work) const {
     test::simulated_gpu& device = test::simulated_gpu::here();
     const auto there = [&](const auto* p, index_t n) { return device.owns(p, std::size_t(n) * sizeof *p); };
     const index_t queries = s.rows * a.layout.heads, keys = s.rows * a.layout.kv_heads, size = a.layout.head_size;
@@ -102,7 +102,7 @@ struct cudnn_attention::state {
         !there(a.k, keys * size) || !there(a.v, keys * size) || !there(a.log_sum, queries) ||
         !there(static_cast<const std::byte*>(workspace), workspace_of(shape)))
       throw device_error("cuda: cuDNN: an array is not on the device");
-    const cudaError_t status = device.queue(on.stream(), [=] {
+    const cudaError_t status = device.enqueue(on.stream(), [=] {
       for (index_t i = 0; i < shape.sequences; ++i)
         if (s.lengths[i] > shape.longest) test::simulated_gpu::refuse("a sequence is longer than cuDNN was told");
       work();
@@ -125,7 +125,7 @@ std::size_t cudnn_attention::workspace_bytes(const cudnn_shape& shape) {
 }
 void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays) {
-  state_->queue(shape, sequences, workspace, arrays, [=] {
+  state_->enqueue(shape, sequences, workspace, arrays, [=] {
     for (index_t s = 0; s < shape.sequences; ++s)
       for (index_t h = 0; h < shape.heads(); ++h) head_of(shape, sequences, s, h, kv_head, arrays).forward();
   });
@@ -133,7 +133,7 @@ void cudnn_attention::forward(const cudnn_shape& shape, const fused_sequences& s
 void cudnn_attention::adjoint(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head,
                               void* workspace, const attention_arrays<bfloat16>& arrays,
                               const attention_adjoints<bfloat16>& adjoints) {
-  state_->queue(shape, sequences, workspace, arrays, [=] {
+  state_->enqueue(shape, sequences, workspace, arrays, [=] {
     const index_t shared = shape.layout.heads / shape.layout.kv_heads, size = shape.layout.head_size;
     for (index_t s = 0; s < shape.sequences; ++s)
       for (index_t g = 0; g < shape.kv_heads; ++g) {

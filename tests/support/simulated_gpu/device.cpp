@@ -81,7 +81,7 @@ void simulated_gpu::check_argument(const void* kernel, std::size_t size) const {
       refuse("a kernel's argument points to the host's memory");
   }
 }
-cudaError_t simulated_gpu::queue(CUstream_st* stream, std::function<void()> work) {
+cudaError_t simulated_gpu::enqueue(CUstream_st* stream, std::function<void()> work) {
   if (fault_ != cudaSuccess) return fail(fault_);
   if (stream->device != current) return fail(cudaErrorInvalidResourceHandle);
   if (stream->recording)

@@ -87,7 +87,7 @@ class simulated_gpu {
   /// Why nothing goes on, if so.
   cudaError_t status() const { return fault_; }
   /// Puts work at the end of a stream, or of what is being recorded there.
-  cudaError_t queue(CUstream_st* stream, std::function<void()> work);
+  cudaError_t enqueue(CUstream_st* stream, std::function<void()> work);
   /// Runs what a stream has up to its piece `until`.
   cudaError_t run(CUstream_st& stream, std::size_t until);
   /// Runs all of a stream.

@@ -76,7 +76,7 @@ static cudaStream_t all_streams() {
 // pages that nobody uses would take longer than all the rest.
 static cudaError_t spoil(void* p, std::size_t bytes, cudaStream_t stream) {
   bytes = std::min(bytes, std::size_t(1) << 20);
-  return gpu().queue(stream, [=] { std::memset(p, 0xff, bytes); });
+  return gpu().enqueue(stream, [=] { std::memset(p, 0xff, bytes); });
 }
 cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
   if (const cudaError_t refused = refused_while_recording()) return refused;
@@ -84,7 +84,7 @@ cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
   if (!*p) return gpu().fail(cudaErrorMemoryAllocation);
   return spoil(*p, bytes, stream);
 }
-cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {  // what takes it next is queued behind this
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {  // what takes it next is enqueued behind this
   if (const cudaError_t refused = refused_while_recording()) return refused;
   const std::size_t bytes = gpu().release(p);
   return bytes ? spoil(p, bytes, stream) : gpu().fail(cudaErrorInvalidValue);
@@ -121,7 +121,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (kind != cudaMemcpyDeviceToHost && !gpu().owns(to, bytes)) return gpu().fail(cudaErrorInvalidValue);
   if (kind == cudaMemcpyHostToDevice && !within(locked, from, bytes))
     simulated_gpu::refuse("the host would wait for an upload from memory that is not page-locked");
-  return gpu().queue(stream, [=] { std::memcpy(to, from, bytes); });
+  return gpu().enqueue(stream, [=] { std::memcpy(to, from, bytes); });
 }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t stream) {
   return cudaMemset2DAsync(p, bytes, value, bytes, 1, stream);
@@ -130,7 +130,7 @@ cudaError_t cudaMemset2DAsync(void* p, std::size_t pitch, int value, std::size_t
                               cudaStream_t stream) {
   if (width == 0 || height == 0) return cudaSuccess;
   if (width > pitch || !gpu().owns(p, (height - 1) * pitch + width)) return gpu().fail(cudaErrorInvalidValue);
-  return gpu().queue(stream, [=] {
+  return gpu().enqueue(stream, [=] {
     for (std::size_t i = 0; i < height; ++i) std::memset(static_cast<std::byte*>(p) + i * pitch, value, width);
   });
 }
@@ -175,6 +175,6 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSucce
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { return delete graph, cudaSuccess; }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   for (const auto& work : graph->work)
-    if (const cudaError_t status = gpu().queue(stream, work)) return status;
+    if (const cudaError_t status = gpu().enqueue(stream, work)) return status;
   return cudaSuccess;
 }

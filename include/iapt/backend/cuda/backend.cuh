@@ -19,10 +19,10 @@
 #endif
 #include "iapt/backend/cuda/device.cuh"
 #include "iapt/backend/cuda/error.cuh"
-#include "iapt/backend/cuda/few_rows_product.cuh"
 #include "iapt/backend/cuda/kernel.cuh"
 #include "iapt/backend/cuda/product.cuh"
 #include "iapt/backend/cuda/recording.cuh"
+#include "iapt/backend/cuda/skinny_gemm.cuh"
 #include "iapt/backend/cuda/staging.cuh"
 #include "iapt/backend/thrust/loops.hpp"
 #include "iapt/expr/loops.hpp"
@@ -39,7 +39,7 @@ template <class Self>
 using cuda_loops = thrust_loops<Self>;
 #endif
 
-/// A GPU as a backend, for one host thread at a time (make_current()). Everything is queued in one stream, so memory
+/// A GPU as a backend, for one host thread at a time (make_current()). Everything is enqueued in one stream, so memory
 /// that comes back can be handed out at once; in a step the host waits in download() alone. A result repeats bit for
 /// bit on one kind of GPU.
 class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
@@ -104,17 +104,17 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   template <class T>
   void copy(T* to, const T* from, index_t n) {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream()), "copy");
-    queued("copy");
+    enqueued("copy");
   }
   /// From the host, which does not wait.
   template <class T>
   void upload(T* to, const T* from, index_t n) {
     if (capturing_) throw device_error("cuda: recorded work must not read from the host");
     staging_.upload(to, from, n * sizeof(T));
-    queued("upload");
+    enqueued("upload");
   }
-  /// To the host, which waits for it and all that was queued before.
-  /// @throws device_error if anything that was queued has failed
+  /// To the host, which waits for it and all that was enqueued before.
+  /// @throws device_error if anything that was enqueued has failed
   template <class T>
   void download(T* to, const T* from, index_t n) {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream()), "download");
@@ -124,16 +124,17 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   template <class T>
   void zero(T* p, index_t n) {
     check(cudaMemsetAsync(p, 0, n * sizeof(T), stream()), "zero");
-    queued("zero");
+    enqueued("zero");
   }
-  /// Runs f, which must queue the same work on the same memory each time it is called with the same `work`: twice as it
-  /// stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for all.
+  /// Runs f, which must enqueue the same work on the same memory each time it is called with the same `work`: twice as
+  /// it stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for
+  /// all.
   /// @throws device_error if f cannot be recorded: it uploads, waits, or needs more memory than it did
   template <class F>
   void repeat(cuda_work& work, const F& f) {
     const auto launch = [&] {
       check(cudaGraphLaunch(work.graph_.get(), stream()), "recorded work");
-      queued("recorded work");
+      enqueued("recorded work");
     };
     if (work.graph_) return launch();
     if (options().blocking || work.runs_++ == 0) return f();  // kernels are loaded, algorithms are chosen
@@ -141,16 +142,16 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     const recording_scope memory(recording_, work.memory_);
     if (work.runs_ == 2) return f();  // in the memory that it will have
     check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "recording");
-    queued("recording");
+    enqueued("recording");
     cudaGraph_t graph = nullptr;
     try {
       capturing_ = true;
       f();
       capturing_ = false;
-      queued("recording");
+      enqueued("recording");
     } catch (...) {
       capturing_ = false;
-      queued("recording");
+      enqueued("recording");
       cudaStreamEndCapture(stream(), &graph);
       if (graph) cudaGraphDestroy(graph);
       cudaGetLastError();
@@ -191,13 +192,12 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
               bool accumulate) {
     if (m == 0 || n == 0) return;
     if constexpr (std::same_as<T, bfloat16>)
-      if (is_of_few_rows(m, k, a, b))
-        return few_rows_matmul<T>(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
+      if (is_skinny(m, k, a, b)) return skinny_matmul<T>(m, n, k, a, b, {accumulate ? c.data : nullptr, c.stride}, c);
     if (k > 0)
       products_.run(m, n, k, a, b, accumulate ? c.data : nullptr, c);
     else if (!accumulate)
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream()), "matmul");
-    queued("matmul");
+    enqueued("matmul");
   }
   /// c (m, n) = addend (m, n) + a (m, k) · b (k, n); if it is to be rounded but once, of bfloat16 in float first:
   /// cuBLASLt rounds a product before it adds what is there.
@@ -207,17 +207,17 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     if (m == 0 || n == 0) return;
     if (k == 0) return copy(c, addend, m * n);
     if constexpr (std::same_as<T, bfloat16>) {
-      if (is_of_few_rows(m, k, a, b)) return few_rows_matmul<T>(m, n, k, a, b, {addend, n}, {c, n});
+      if (is_skinny(m, k, a, b)) return skinny_matmul<T>(m, n, k, a, b, {addend, n}, {c, n});
       if (once) {
         buffer<float, cuda_backend> sum(*this, m * n);
         for_each(1, m * n, fold_chunks<float, bfloat16>{{addend}, {sum.write()}, 1, m * n, false});
         products_.run(m, n, k, a, b, sum.data(), matrix_ref<float>{sum.write(), n});
-        queued("matmul");
+        enqueued("matmul");
         return for_each(1, m * n, fold_chunks<bfloat16, float>{{sum.data()}, {c}, 1, m * n, false});
       }
     }
     products_.run(m, n, k, a, b, addend, matrix_ref<T>{c, n});
-    queued("matmul");
+    enqueued("matmul");
   }
 
  private:
@@ -231,8 +231,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     }
     ~recording_scope() { current = nullptr; }
   };
-  // Queues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for that
-  // itself (pdl_wait) if it can.
+  // Enqueues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for
+  // that itself (pdl_wait) if it can.
   template <class Name, class... A>
   void launch(unsigned blocks, int threads, std::size_t scratch, void (*kernel)(A...), const A&... arguments) {
     cudaLaunchConfig_t how{};
@@ -242,7 +242,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     early.val.programmaticStreamSerializationAllowed = 1;
     how.attrs = &early, how.numAttrs = waits_itself(reinterpret_cast<const void*>(kernel), typeid(Name).name());
     check(cudaLaunchKernelEx(&how, kernel, arguments...), typeid(Name).name());
-    queued(typeid(Name).name());
+    enqueued(typeid(Name).name());
   }
   // Whether a kernel's code can wait for the kernel ahead: it was made for Hopper or later. On such a GPU it need not
   // have been, for code for an older one runs there, too.
@@ -257,19 +257,19 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   // Whether a product is of few rows, with weights stored row by output, all of them aligned.
   template <class T>
-  static bool is_of_few_rows(index_t m, index_t k, matrix_ref<const T> a, matrix_ref<const T> b) {
+  static bool is_skinny(index_t m, index_t k, matrix_ref<const T> a, matrix_ref<const T> b) {
     using V = load_vec<T>;
     return m <= 4 && k > 0 && k % V::width == 0 && !a.transposed && b.transposed && a.stride % V::width == 0 &&
            b.stride % V::width == 0 && V::aligned(a.data) && V::aligned(b.data);
   }
   template <class T>
-  void few_rows_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
-                       matrix_ref<const T> addend, matrix_ref<T> c) {
-    const bool beside = side_by_side_.admit(queued_so_far(), a, m, b, n);
+  void skinny_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
+                     matrix_ref<const T> addend, matrix_ref<T> c) {
+    const bool overlaps_previous = independent_gemms_.admit(enqueued_count(), a, m, b, n);
     const auto run = [&]<int Rows>(std::integral_constant<int, Rows>) {
-      using kernel = few_rows_product<T, Rows>;
+      using kernel = skinny_gemm<T, Rows>;
       for_each_team((n + kernel::outputs - 1) / kernel::outputs, k * kernel::outputs,
-                    kernel{a, b, addend, c, m, n, k, beside});
+                    kernel{a, b, addend, c, m, n, k, overlaps_previous});
     };
     if (m == 1)
       run(std::integral_constant<int, 1>());
@@ -277,10 +277,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       run(std::integral_constant<int, 2>());
     else
       run(std::integral_constant<int, 4>());
-    side_by_side_.add(queued_so_far(), c, m, beside);
+    independent_gemms_.add(enqueued_count(), c, m, overlaps_previous);
   }
   cublas_products products_;
-  products_side_by_side side_by_side_;
+  independent_gemms independent_gemms_;
   std::unordered_map<const void*, bool> waits_itself_;
   staging_memory staging_;
   std::shared_ptr<recorded_memory> recording_;  // where memory comes from now, if not the pool

@@ -72,7 +72,7 @@ class cudnn_loops : public thrust_loops<Self> {
       buffer<std::uint8_t, Self> workspace(self(), index_t(cudnn_->workspace_bytes(shape)));
       for (index_t kv_head = 0; kv_head < layout.kv_heads; kv_head += shape.kv_heads) {
         f(shape, sequences.part(done, shape.sequences), kv_head, workspace.write());
-        self().queued("fused attention");
+        self().enqueued("fused attention");
       }
       done += shape.sequences;
     }

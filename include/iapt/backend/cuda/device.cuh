@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GPU that is open: the stream that everything is queued in, and who is to blame for what fails in it.
+// A GPU that is open: the stream that everything is enqueued in, and who is to blame for what fails in it.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -41,29 +41,29 @@ class cuda_device {
   int capability() const { return properties_.major * 10 + properties_.minor; }
   /// Shared memory that a block may have, in bytes.
   index_t shared_bytes() const { return index_t(properties_.sharedMemPerBlockOptin); }
-  /// The stream that everything is queued in. Who queues work of their own there says so (queued()).
+  /// The stream that everything is enqueued in. Who enqueues work of their own there says so (enqueued()).
   cudaStream_t stream() const { return stream_.get(); }
   /// Makes it the current device of the thread that calls, which is to use it in place of the one that opened it. A
   /// failure comes up at the next operation.
   void make_current() const { cudaSetDevice(options_.device); }
 
-  /// Waits for all that was queued.
+  /// Waits for all that was enqueued.
   /// @throws device_error if any of it has failed
   void wait(const char* operation = "wait") { check(cudaStreamSynchronize(stream()), operation); }
-  /// Notes that an operation was queued, for the blame of a fault that comes up later.
+  /// Notes that an operation was enqueued, for the blame of a fault that comes up later.
   /// @throws device_error if every operation is waited for, and this one has failed
-  void queued(const char* operation) {
+  void enqueued(const char* operation) {
     last_ = operation, ++count_;
     if (options_.blocking) wait(operation);
   }
-  /// How many operations have been queued.
-  std::uint64_t queued_so_far() const { return count_; }
+  /// How many operations have been enqueued.
+  std::uint64_t enqueued_count() const { return count_; }
   /// @throws device_error if a call failed, naming its operation, which may be a type's name as compilers write it
   void check(cudaError_t status, const char* operation) const {
     if (status != cudaSuccess) fail(readable_name(operation), cudaGetErrorString(status));
   }
-  /// Blames a failed call on its operation, unless one that was queued before has failed: that comes up at any later
-  /// call, and at all that follow. Where every operation is waited for, it is the last that was queued.
+  /// Blames a failed call on its operation, unless one that was enqueued before has failed: that comes up at any later
+  /// call, and at all that follow. Where every operation is waited for, it is the last that was enqueued.
   /// @throws device_error
   [[noreturn]] void fail(const std::string& operation, const std::string& why) const {
     cudaGetLastError();  // it must not be blamed on the next call as well
@@ -76,7 +76,7 @@ class cuda_device {
     if (options_.blocking)
       throw device_error("cuda: " + operation + ": nothing runs since " + last +
                          " failed: " + cudaGetErrorString(fault));
-    throw device_error("cuda: noticed at " + operation + ", the last operation queued before was " + last +
+    throw device_error("cuda: noticed at " + operation + ", the last operation enqueued before was " + last +
                        "; cuda_options{.blocking = true} finds the one to blame: " + cudaGetErrorString(fault));
   }
 

@@ -99,7 +99,7 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
     }
   };
   for (index_t j = 0, count = 0; j < s.past_count; j += count) {
-    count = a.past.together(j, std::min(attention_keys, s.past_count - j));
+    count = a.past.contiguous_run(j, std::min(attention_keys, s.past_count - j));
     const index_t at = a.past.row(s, j) * width + column;
     f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, 0, 0});
   }

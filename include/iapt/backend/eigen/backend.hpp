@@ -47,7 +47,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
   static constexpr bool streams_quantised = true;    ///< whether quantised rows are no slower than numbers
-  static constexpr index_t few_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
+  static constexpr index_t skinny_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
 
   /// Number of threads in use.
   int threads() const { return threads_; }
@@ -64,7 +64,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
     return std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") + ", products by " +
            product_library_version();
   }
-  /// Nothing is ever queued.
+  /// Nothing is ever enqueued.
   void wait() const {}
   /// Any thread has it.
   void make_current() const {}
@@ -138,7 +138,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
       for (index_t i = 0; !accumulate && i < m; ++i) zero(c.data + i * c.stride, n);
       return;
     }
-    if (!a.transposed && b.transposed && (batch_invariant_ || m <= few_rows))
+    if (!a.transposed && b.transposed && (batch_invariant_ || m <= skinny_rows))
       return stream(m, n, k, a, dense_rows<T>{b.data, b.stride}, c, accumulate);
     if (!a.transposed && batch_invariant_) return sum_up(m, n, k, a, b, c, accumulate);
     if (m * n * k < small_product) return eigen_matmul(m, n, k, a, b, c, accumulate);
@@ -161,8 +161,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
     });
   }
 
-  /// c (m, w.rows) = a (m, k) · wᵀ for at most `few_rows` rows: each number is what a product with the expanded weights
-  /// would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
+  /// c (m, w.rows) = a (m, k) · wᵀ for at most `skinny_rows` rows: each number is what a product with the expanded
+  /// weights would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
   template <class T>
   void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
@@ -206,9 +206,9 @@ class eigen_backend : public memory_pool<eigen_backend> {
     arrays.past = plan.blocks.at(plan.blocks.table.data());
     const std::vector<attention_segment>& segments = plan.segments;
     if (segments.empty()) return;
-    const index_t kv_heads = arrays.layout.kv_heads, together = plan.overlap ? segments.size() : 1;
-    parallel(index_t(segments.size()) / together * kv_heads, index_t(1) << 30, [&](index_t k) {
-      for (index_t s = k / kv_heads * together; s < (k / kv_heads + 1) * together; ++s)
+    const index_t kv_heads = arrays.layout.kv_heads, sequences = plan.overlap ? segments.size() : 1;
+    parallel(index_t(segments.size()) / sequences * kv_heads, index_t(1) << 30, [&](index_t k) {
+      for (index_t s = k / kv_heads * sequences; s < (k / kv_heads + 1) * sequences; ++s)
         attention_backward(arrays, adjoints, segments[s], k % kv_heads);
     });
   }

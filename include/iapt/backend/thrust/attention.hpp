@@ -35,18 +35,18 @@ struct attention_query_tile {
 };
 /// Keys of a tile, all of them own rows or all of them soft tokens, and the sequences that see them.
 struct attention_key_tile {
-  index_t begin,   ///< first row in the array of own rows, or of soft tokens
-      count,       ///< number of keys
-      kv_head,     ///< which key/value head
-      first_seer,  ///< where their sequences' numbers start in `seers`
-      seers;       ///< how many sequences there are
-  bool soft;       ///< whether they are soft tokens
+  index_t begin,       ///< first row in the array of own rows, or of soft tokens
+      count,           ///< number of keys
+      kv_head,         ///< which key/value head
+      first_sequence,  ///< where the sequences' indices start in attention_tiles::attending_sequences
+      sequence_count;  ///< number of sequences that attend to them
+  bool soft;           ///< whether they are soft tokens
 };
 
-/// Numbers of scratch memory for some tiles of `edge` rows, the weights of as many keys, and three numbers for each
-/// row.
-IAPT_DEVICE index_t attention_scratch(int tiles, index_t edge, index_t head_size) {
-  return tiles * edge * (head_size + 1) + edge * (edge + 1) + 3 * edge;
+/// Numbers of scratch memory for some tiles of `tile_size` rows, the weights of as many keys, and three numbers for
+/// each row.
+IAPT_DEVICE index_t attention_scratch(int tiles, index_t tile_size, index_t head_size) {
+  return tiles * tile_size * (head_size + 1) + tile_size * (tile_size + 1) + 3 * tile_size;
 }
 
 /// Keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
@@ -77,28 +77,28 @@ struct attention_rows_of {
 /// What all tiles of one attention share.
 template <class T>
 struct attention_tiles {
-  using C = compute_type<T>;            ///< what is computed in
-  attention_arrays<T> a;                ///< operands and results
-  attention_adjoints<T> d;              ///< where adjoints go
-  const attention_segment* segments;    ///< the sequences
-  const attention_query_tile* queries;  ///< tiles of queries
-  const attention_key_tile* keys;       ///< tiles of keys
-  const std::int32_t* seers;            ///< sequences that see a tile of keys
-  C *delta,                             ///< Σ_e dy·y of each row (N, H)
-      *partial;                         ///< what groups found that share a row's keys; see attention_few
-  int edge;                             ///< rows and keys of a tile
+  using C = compute_type<T>;                ///< what is computed in
+  attention_arrays<T> a;                    ///< operands and results
+  attention_adjoints<T> d;                  ///< where adjoints go
+  const attention_segment* segments;        ///< the sequences
+  const attention_query_tile* queries;      ///< tiles of queries
+  const attention_key_tile* keys;           ///< tiles of keys
+  const std::int32_t* attending_sequences;  ///< indices of the sequences that attend to each tile of keys
+  C *delta,                                 ///< Σ_e dy·y of each row (N, H)
+      *partial;                             ///< partial results of decode_attention
+  int tile_size;                            ///< rows and keys of a tile
 
   /// E
   IAPT_DEVICE int size() const { return int(a.layout.head_size); }
   /// From row to row of a tile; one more than E, so that a GPU's banks are hit evenly.
   IAPT_DEVICE int stride() const { return size() + 1; }
   /// From row to row of a tile of weights.
-  IAPT_DEVICE int wide() const { return edge + 1; }
+  IAPT_DEVICE int row_stride() const { return tile_size + 1; }
   /// Numbers from one row of keys or values to the next, G·E.
   IAPT_DEVICE index_t key_width() const { return a.layout.kv_heads * size(); }
   /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from) const {
-    return rows(s, kv_head, from, edge);
+    return rows(s, kv_head, from, tile_size);
   }
   /// The same, `most` of them or fewer.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from, int most) const {
@@ -111,10 +111,10 @@ struct attention_tiles {
   IAPT_DEVICE index_t place(const attention_rows_of& at, int i) const {
     return (at.s.begin + at.query(i)) * a.layout.heads + at.query_head(i);
   }
-  /// Calls f(keys), `edge` of them at a time, for all that a tile of queries may see: the past, the soft tokens, and
-  /// the own rows so far if `own` says so.
+  /// Calls f(keys), `tile_size` of them at a time, for all that a tile of queries may see: the past, the soft tokens,
+  /// and the own rows so far if `own` says so.
   template <class F>
-  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int edge, F f) const {
+  IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int tile_size, F f) const {
     const index_t last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
     for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
       const T *const k = kind == 0   ? a.past_k
@@ -128,8 +128,8 @@ struct attention_tiles {
       const index_t count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
       const index_t first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
       for (index_t from = 0, keys = 0; from < count; from += keys) {
-        keys = count - from < edge ? count - from : edge;
-        if (kind == 0) keys = a.past.together(from, keys);
+        keys = count - from < tile_size ? count - from : tile_size;
+        if (kind == 0) keys = a.past.contiguous_run(from, keys);
         const index_t start = (kind == 0 ? a.past.row(at.s, from) : begin + from) * width + column;
         f(attention_key_range<T>{k + start, v + start, keys, first + from * step, step});
       }
@@ -183,26 +183,27 @@ struct attention_forward_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.tile_size, tiles.size()); }
   /// Tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
+    const int E = tiles.size(), stride = tiles.stride(), tile_size = tiles.tile_size, row_stride = tiles.row_stride(),
+              rows = at.count;
     // kv stands before p, which nobody writes while kv is read beyond its end (tile_product).
-    C *y = team.scratch, *q = y + edge * stride, *kv = q + edge * stride, *p = kv + edge * stride,
-      *top = p + edge * wide, *sum = top + edge, *shrink = sum + edge;
+    C *y = team.scratch, *q = y + tile_size * stride, *kv = q + tile_size * stride, *p = kv + tile_size * stride,
+      *top = p + tile_size * row_stride, *sum = top + tile_size, *shrink = sum + tile_size;
     tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
-      team.for_each_element(edge * stride, [&](auto n) { y[n.at] = 0; });
+      team.for_each_element(tile_size * stride, [&](auto n) { y[n.at] = 0; });
       team.for_each_element(rows, [&](auto r) { top[r.at] = lowest<C>, sum[r.at] = 0; });
     } else {  // as if the own rows were one key, and had been seen
       tiles.load_queries(team, y, tiles.a.y, at, C(1));
       team.for_each_element(rows,
                             [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
     }
-    tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
+    tiles.each_key_tile(at, t.own, tile_size, [&](const attention_key_range<T>& range) {
       const int keys = int(range.count);
       tiles.load_keys(team, kv, range.k, keys);
       team.barrier();
@@ -210,13 +211,14 @@ struct attention_forward_tile {
           team, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
           [&](int j, int l) { return kv[j * stride + l]; },
           [&](int i, int j, C score) {
-            const bool seen = at.query(i) >= range.first + j * range.step;
-            p[i * wide + j] = seen ? score : lowest<C>;
+            const bool visible = at.query(i) >= range.first + j * range.step;
+            p[i * row_stride + j] = visible ? score : lowest<C>;
           });
       team.barrier();
       team.for_each_element(rows, [&](auto r) {
         C greatest = top[r.at];
-        for (int j = 0; j < keys; ++j) greatest = p[r.at * wide + j] > greatest ? p[r.at * wide + j] : greatest;
+        for (int j = 0; j < keys; ++j)
+          greatest = p[r.at * row_stride + j] > greatest ? p[r.at * row_stride + j] : greatest;
         shrink[r.at] = greatest == lowest<C> ? C(1) : std::exp(top[r.at] - greatest);
         top[r.at] = greatest;
       });
@@ -224,17 +226,17 @@ struct attention_forward_tile {
       team.barrier();
       team.for_each_element(rows * keys, [&](auto n) {
         const int i = int(n.at) / keys, j = int(n.at) % keys;
-        C& weight = p[i * wide + j];
+        C& weight = p[i * row_stride + j];
         weight = top[i] == lowest<C> ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
       });
       team.barrier();
       team.for_each_element(rows, [&](auto r) {
         C total = 0;
-        for (int j = 0; j < keys; ++j) total += p[r.at * wide + j];
+        for (int j = 0; j < keys; ++j) total += p[r.at * row_stride + j];
         sum[r.at] = sum[r.at] * shrink[r.at] + total;
       });
       tile_product<C>(
-          team, rows, E, keys, [&](int i, int l) { return p[i * wide + l]; },
+          team, rows, E, keys, [&](int i, int l) { return p[i * row_stride + l]; },
           [&](int j, int l) { return kv[l * stride + j]; },
           [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
       team.barrier();

@@ -27,13 +27,13 @@ IAPT_DEVICE void attention_weights(Team team, const attention_tiles<T>& tiles, c
                                    const attention_key_range<T>& range, const compute_type<T>* q,
                                    const compute_type<T>* key, compute_type<T>* p) {
   using C = compute_type<T>;
-  const int stride = tiles.stride(), wide = tiles.wide();
+  const int stride = tiles.stride(), row_stride = tiles.row_stride();
   tile_product<C>(
       team, at.count, int(range.count), tiles.size(), [&](int i, int l) { return q[i * stride + l]; },
       [&](int j, int l) { return key[j * stride + l]; },
       [&](int i, int j, C score) {
         const bool seen = at.query(i) >= range.first + j * range.step;
-        p[i * wide + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
+        p[i * row_stride + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
       });
 }
 /// p becomes ds = p (dy vᵀ − δ), the adjoint of the scores. The same thread of the team has the same i and j as in
@@ -43,11 +43,11 @@ IAPT_DEVICE void attention_score_adjoints(Team team, const attention_tiles<T>& t
                                           index_t keys, const compute_type<T>* dy, const compute_type<T>* value,
                                           compute_type<T>* p) {
   using C = compute_type<T>;
-  const int stride = tiles.stride(), wide = tiles.wide();
+  const int stride = tiles.stride(), row_stride = tiles.row_stride();
   tile_product<C>(
       team, at.count, int(keys), tiles.size(), [&](int i, int l) { return dy[i * stride + l]; },
       [&](int j, int l) { return value[j * stride + l]; },
-      [&](int i, int j, C dp) { p[i * wide + j] *= dp - tiles.delta[tiles.place(at, i)]; });
+      [&](int i, int j, C dp) { p[i * row_stride + j] *= dp - tiles.delta[tiles.place(at, i)]; });
 }
 
 /// Team kernel: dq of one tile of queries, dq += ds k · scale.
@@ -58,19 +58,20 @@ struct attention_query_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.tile_size, tiles.size()); }
   /// Tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), rows = at.count;
-    C *q = team.scratch, *dy = q + edge * stride, *dq = dy + edge * stride, *key = dq + edge * stride,
-      *value = key + edge * stride, *p = value + edge * stride;
+    const int E = tiles.size(), stride = tiles.stride(), tile_size = tiles.tile_size, row_stride = tiles.row_stride(),
+              rows = at.count;
+    C *q = team.scratch, *dy = q + tile_size * stride, *dq = dy + tile_size * stride, *key = dq + tile_size * stride,
+      *value = key + tile_size * stride, *p = value + tile_size * stride;
     tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
     tiles.load_queries(team, dy, tiles.d.dy, at, C(1));
-    team.for_each_element(edge * stride, [&](auto n) { dq[n.at] = 0; });
-    tiles.each_key_tile(at, t.own, edge, [&](const attention_key_range<T>& range) {
+    team.for_each_element(tile_size * stride, [&](auto n) { dq[n.at] = 0; });
+    tiles.each_key_tile(at, t.own, tile_size, [&](const attention_key_range<T>& range) {
       tiles.load_keys(team, key, range.k, range.count);
       tiles.load_keys(team, value, range.v, range.count);
       team.barrier();
@@ -78,7 +79,7 @@ struct attention_query_adjoint_tile {
       attention_score_adjoints(team, tiles, at, range.count, dy, value, p);
       team.barrier();
       tile_product<C>(
-          team, rows, E, int(range.count), [&](int i, int l) { return p[i * wide + l]; },
+          team, rows, E, int(range.count), [&](int i, int l) { return p[i * row_stride + l]; },
           [&](int j, int l) { return key[l * stride + j]; }, [&](int i, int j, C more) { dq[i * stride + j] += more; });
       team.barrier();
     });
@@ -100,27 +101,29 @@ struct attention_key_adjoint_tile {
   using C = compute_type<T>;           ///< what it computes in
   attention_tiles<T> tiles;            ///< everything
   /// Scratch memory, in numbers.
-  IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.edge, tiles.size()); }
+  IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.tile_size, tiles.size()); }
   /// Tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_key_tile t = tiles.keys[k];
     T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
     if (!to_k && !to_v) return;
-    const int E = tiles.size(), stride = tiles.stride(), edge = tiles.edge, wide = tiles.wide(), keys = int(t.count);
+    const int E = tiles.size(), stride = tiles.stride(), tile_size = tiles.tile_size, row_stride = tiles.row_stride(),
+              keys = int(t.count);
     const index_t width = tiles.key_width(), start = t.begin * width + t.kv_head * E;
-    C *key = team.scratch, *value = key + edge * stride, *dk = value + edge * stride, *dv = dk + edge * stride,
-      *q = dv + edge * stride, *dy = q + edge * stride, *p = dy + edge * stride;
+    C *key = team.scratch, *value = key + tile_size * stride, *dk = value + tile_size * stride,
+      *dv = dk + tile_size * stride, *q = dv + tile_size * stride, *dy = q + tile_size * stride,
+      *p = dy + tile_size * stride;
     attention_key_range<T> range{(t.soft ? tiles.a.prefix_k : tiles.a.k) + start,
                                  (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
     tiles.load_keys(team, key, range.k, keys);
     tiles.load_keys(team, value, range.v, keys);
-    team.for_each_element(edge * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
-    for (index_t seer = 0; seer < t.seers; ++seer) {
-      const attention_segment s = tiles.segments[tiles.seers[t.first_seer + seer]];
+    team.for_each_element(tile_size * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
+    for (index_t n = 0; n < t.sequence_count; ++n) {
+      const attention_segment s = tiles.segments[tiles.attending_sequences[t.first_sequence + n]];
       range.first = t.soft ? s.prefix_from : t.begin - s.begin;
       const index_t shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
-      for (index_t from = range.first * shared; from < s.count * shared; from += edge) {
+      for (index_t from = range.first * shared; from < s.count * shared; from += tile_size) {
         const attention_rows_of at = tiles.rows(s, t.kv_head, from);
         tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
         tiles.load_queries(team, dy, tiles.d.dy, at, C(1));
@@ -128,14 +131,14 @@ struct attention_key_adjoint_tile {
         attention_weights(team, tiles, at, range, q, key, p);
         team.barrier();
         tile_product<C>(
-            team, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
+            team, keys, E, at.count, [&](int i, int l) { return p[l * row_stride + i]; },
             [&](int j, int l) { return dy[l * stride + j]; },
             [&](int i, int j, C more) { dv[i * stride + j] += more; });
         team.barrier();
         attention_score_adjoints(team, tiles, at, keys, dy, value, p);
         team.barrier();
         tile_product<C>(
-            team, keys, E, at.count, [&](int i, int l) { return p[l * wide + i]; },
+            team, keys, E, at.count, [&](int i, int l) { return p[l * row_stride + i]; },
             [&](int j, int l) { return q[l * stride + j]; }, [&](int i, int j, C more) { dk[i * stride + j] += more; });
         team.barrier();
       }

@@ -10,8 +10,8 @@
 
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/thrust/attention.hpp"
-#include "iapt/backend/thrust/attention_few.hpp"
-#include "iapt/backend/thrust/attention_merge.hpp"
+#include "iapt/backend/thrust/decode_attention.hpp"
+#include "iapt/backend/thrust/decode_merge.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt {
@@ -20,12 +20,12 @@ namespace iapt {
 template <class Backend>
 class attention_plan {
  public:
-  /// Cuts sequences into tiles of `edge` rows and as many keys. A fused kernel of the machine's takes over what
+  /// Cuts sequences into tiles of `tile_size` rows and as many keys. A fused kernel of the machine's takes over what
   /// sequences of many rows, but at most `most_fused_rows`, see of themselves.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
-                 const past_blocks& blocks, int edge, index_t most_fused_rows)
+                 const past_blocks& blocks, int tile_size, index_t most_fused_rows)
       : layout_(layout),
-        edge_(edge),
+        tile_size_(tile_size),
         most_fused_rows_(most_fused_rows),
         block_(blocks.rows),
         table_(on(backend, blocks.table)) {
@@ -52,12 +52,13 @@ class attention_plan {
   const fused_sequences& fused() const { return fused_; }
   /// Number of tiles of queries.
   index_t query_tiles() const { return queries_->size(); }
-  /// Tiles of queries of sequences of many rows, which come first: all that the forward's kernel for tiles sees to.
-  index_t many_query_tiles() const { return many_query_tiles_; }
-  /// Shares of the keys of sequences of few rows.
-  const buffer<attention_share, Backend>& shares() const { return *shares_; }
-  /// Rows that several teams work on.
-  const buffer<attention_split_row, Backend>& split_rows() const { return *split_rows_; }
+  /// Tiles of queries of sequences beyond decode_query_limit. They come first, and attention_forward_tile computes
+  /// them.
+  index_t prefill_query_tiles() const { return prefill_query_tiles_; }
+  /// The splits of all sequences that decode_attention computes.
+  const buffer<attention_kv_split, Backend>& kv_splits() const { return *kv_splits_; }
+  /// The rows of these sequences, for decode_merge.
+  const buffer<split_row, Backend>& split_rows() const { return *split_rows_; }
   /// Rows of partial results.
   index_t partial_rows() const { return partial_rows_; }
   /// Number of tiles of keys.
@@ -65,20 +66,20 @@ class attention_plan {
   /// Rows of the packed arrays up to the last that belongs to a sequence.
   index_t rows() const { return rows_; }
   /// About how many numbers one tile touches.
-  index_t work() const { return edge_ * edge_ * layout_.head_size; }
+  index_t work() const { return tile_size_ * tile_size_ * layout_.head_size; }
   /// What the kernels of the forward read.
   template <class T>
   attention_tiles<T> forward_tiles(attention_arrays<T> arrays, compute_type<T>* partial) const {
     arrays.past = {block_, table_->data()};
-    return {arrays, {}, segments_->data(), queries_->data(), nullptr, nullptr, nullptr, partial, edge_};
+    return {arrays, {}, segments_->data(), queries_->data(), nullptr, nullptr, nullptr, partial, tile_size_};
   }
   /// What the kernels of the adjoints read.
   template <class T>
   attention_tiles<T> tiles(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                            compute_type<T>* delta) const {
     arrays.past = {block_, table_->data()};
-    return {arrays,  adjoints, segments_->data(), queries_->data(), keys_->data(), seers_->data(), delta,
-            nullptr, edge_};
+    return {arrays, adjoints, segments_->data(), queries_->data(), keys_->data(), attending_sequences_->data(),
+            delta,  nullptr,  tile_size_};
   }
 
  private:
@@ -90,7 +91,9 @@ class attention_plan {
     if (!x.empty()) backend.upload(copy->write(), x.data(), index_t(x.size()));
     return copy;
   }
-  bool is_fused(const attention_segment& s) const { return s.count > few_queries && s.count <= most_fused_rows_; }
+  bool is_fused(const attention_segment& s) const {
+    return s.count > decode_query_limit && s.count <= most_fused_rows_;
+  }
   void plan_fused(Backend& backend, std::span<const attention_segment> segments) {
     std::vector<std::int32_t> lengths, places[3];  // of queries, keys, sums
     const index_t widths[] = {layout_.heads * layout_.head_size, layout_.kv_heads * layout_.head_size, layout_.heads};
@@ -113,46 +116,47 @@ class attention_plan {
     fused_.sum_offsets = fused_.key_offsets + fused_.count + 1;
   }
   void plan_queries(Backend& backend, std::span<const attention_segment> segments) {
-    std::vector<attention_query_tile> many, few;
-    std::vector<attention_share> shares;
-    std::vector<attention_split_row> split_rows;
-    const index_t together = layout_.heads / layout_.kv_heads;
+    std::vector<attention_query_tile> prefill, decode;
+    std::vector<attention_kv_split> kv_splits;
+    std::vector<split_row> split_rows;
+    const index_t heads_per_kv_head = layout_.heads / layout_.kv_heads;
     for (index_t s = 0; s < index_t(segments.size()); ++s) {
       const attention_segment& segment = segments[s];
-      const index_t rows = segment.count * together;
-      const bool own = !is_fused(segment), is_few = segment.count <= few_queries;
+      const index_t rows = segment.count * heads_per_kv_head;
+      const bool own = !is_fused(segment), is_decode = segment.count <= decode_query_limit;
       has_past_.push_back(segment.past_count > 0);
       for (index_t g = 0; g < layout_.kv_heads; ++g) {
-        for (index_t from = 0; from < rows; from += edge_) {
-          const index_t count = std::min<index_t>(edge_, rows - from);
-          const bool soft = segment.prefix_count && (from + count - 1) / together >= segment.prefix_from;
-          if (own || soft || segment.past_count) (is_few ? few : many).push_back({s, g, from, own});
+        for (index_t from = 0; from < rows; from += tile_size_) {
+          const index_t count = std::min<index_t>(tile_size_, rows - from);
+          const bool soft = segment.prefix_count && (from + count - 1) / heads_per_kv_head >= segment.prefix_from;
+          if (own || soft || segment.past_count) (is_decode ? decode : prefill).push_back({s, g, from, own});
         }
-        for (index_t from = 0; is_few && from < rows; from += rows_of_share) {
-          const index_t count = std::min<index_t>(rows_of_share, rows - from);
+        for (index_t from = 0; is_decode && from < rows; from += rows_per_split) {
+          const index_t count = std::min<index_t>(rows_per_split, rows - from);
           for (index_t r = 0; r < count; ++r) split_rows.push_back({s, g, from + r, partial_rows_ + r, count});
-          for (index_t share = 0; share < shares_of_keys; ++share, partial_rows_ += count)
-            shares.push_back({s, g, from, share, partial_rows_});
+          for (index_t split = 0; split < kv_splits_per_sequence; ++split, partial_rows_ += count)
+            kv_splits.push_back({s, g, from, split, partial_rows_});
         }
       }
     }
-    many_query_tiles_ = index_t(many.size());
-    many.insert(many.end(), few.begin(), few.end());
-    queries_ = on(backend, many), shares_ = on(backend, shares), split_rows_ = on(backend, split_rows);
+    prefill_query_tiles_ = index_t(prefill.size());
+    prefill.insert(prefill.end(), decode.begin(), decode.end());
+    queries_ = on(backend, prefill), kv_splits_ = on(backend, kv_splits), split_rows_ = on(backend, split_rows);
   }
   void plan_keys(Backend& backend, std::span<const attention_segment> segments) {
     std::vector<attention_key_tile> keys;
-    std::vector<std::int32_t> seers;
-    const auto add_keys = [&](index_t begin, index_t end, index_t first_seer, bool soft) {
-      for (index_t from = begin; from < end; from += edge_)
+    std::vector<std::int32_t> attending_sequences;
+    const auto add_keys = [&](index_t begin, index_t end, index_t first_sequence, bool soft) {
+      for (index_t from = begin; from < end; from += tile_size_)
         for (index_t g = 0; g < layout_.kv_heads; ++g)
-          keys.push_back(
-              {from, std::min<index_t>(edge_, end - from), g, first_seer, index_t(seers.size()) - first_seer, soft});
+          keys.push_back({from, std::min<index_t>(tile_size_, end - from), g, first_sequence,
+                          index_t(attending_sequences.size()) - first_sequence, soft});
     };
     for (index_t s = 0; s < index_t(segments.size()); ++s) {
       if (is_fused(segments[s])) continue;
-      seers.push_back(std::int32_t(s));
-      add_keys(segments[s].begin, segments[s].begin + segments[s].count, index_t(seers.size()) - 1, false);
+      attending_sequences.push_back(std::int32_t(s));
+      add_keys(segments[s].begin, segments[s].begin + segments[s].count, index_t(attending_sequences.size()) - 1,
+               false);
     }
     // Soft tokens may be shared: between two neighbouring ends of ranges, all are seen by the same sequences.
     std::vector<index_t> ends;
@@ -161,30 +165,30 @@ class attention_plan {
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
     for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
-      const index_t first_seer = index_t(seers.size());
+      const index_t first_sequence = index_t(attending_sequences.size());
       for (index_t s = 0; s < index_t(segments.size()); ++s)
         if (segments[s].prefix_begin <= ends[i] && ends[i] < segments[s].prefix_begin + segments[s].prefix_count)
-          seers.push_back(std::int32_t(s));
-      if (first_seer < index_t(seers.size())) add_keys(ends[i], ends[i + 1], first_seer, true);
+          attending_sequences.push_back(std::int32_t(s));
+      if (first_sequence < index_t(attending_sequences.size())) add_keys(ends[i], ends[i + 1], first_sequence, true);
     }
-    keys_ = on(backend, keys), seers_ = on(backend, seers);
+    keys_ = on(backend, keys), attending_sequences_ = on(backend, attending_sequences);
   }
-  static constexpr index_t few_queries =
-      4;  // of a sequence whose keys are shared among groups: while decoding it has one
-  static constexpr index_t rows_of_share = attention_few<float>::rows, shares_of_keys = attention_few<float>::shares;
+  static constexpr index_t decode_query_limit = 4;  // sequences of so many queries or fewer use decode_attention
+  static constexpr index_t rows_per_split = decode_attention<float>::rows,
+                           kv_splits_per_sequence = decode_attention<float>::kv_splits;
   head_layout layout_;
-  int edge_;
+  int tile_size_;
   index_t most_fused_rows_, rows_ = 0, partial_rows_ = 0;
   fused_sequences fused_;
   stored<std::int32_t> fused_places_;
   std::vector<bool> has_past_;  // of each sequence
   stored<attention_segment> segments_;
-  index_t many_query_tiles_ = 0;
+  index_t prefill_query_tiles_ = 0;
   stored<attention_query_tile> queries_;
-  stored<attention_share> shares_;
-  stored<attention_split_row> split_rows_;
+  stored<attention_kv_split> kv_splits_;
+  stored<split_row> split_rows_;
   stored<attention_key_tile> keys_;
-  stored<std::int32_t> seers_;
+  stored<std::int32_t> attending_sequences_;
   index_t block_;
   stored<std::int32_t> table_;
 };

@@ -65,7 +65,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   int threads() const { return products_.threads(); }
   /// The machine in words.
   std::string description() const { return "Thrust on the host, " + products_.description(); }
-  /// Nothing is ever queued.
+  /// Nothing is ever enqueued.
   void wait() const {}
   /// Any thread has it.
   void make_current() const {}

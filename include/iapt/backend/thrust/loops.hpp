@@ -9,9 +9,9 @@
 #include "iapt/backend/pool.hpp"
 #include "iapt/backend/thrust/attention.hpp"
 #include "iapt/backend/thrust/attention_adjoint.hpp"
-#include "iapt/backend/thrust/attention_few.hpp"
-#include "iapt/backend/thrust/attention_merge.hpp"
 #include "iapt/backend/thrust/attention_plan.hpp"
+#include "iapt/backend/thrust/decode_attention.hpp"
+#include "iapt/backend/thrust/decode_merge.hpp"
 #include "iapt/backend/thrust/fixed_vec.hpp"
 #include "iapt/backend/thrust/quantised.hpp"
 #include "iapt/expr/vec_index.hpp"
@@ -46,7 +46,7 @@ class thrust_loops : public memory_pool<Self> {
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
   static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
-  static constexpr index_t few_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
+  static constexpr index_t skinny_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
   /// Runs an elementwise kernel: f(r, j) for every row and column, a vec of them at a time.
   template <class F>
@@ -59,7 +59,7 @@ class thrust_loops : public memory_pool<Self> {
                           vec_loop<F>{f, row, column, columns, std::uint32_t(across)});
     }
   }
-  /// c (m, n) = a (m, k) · wᵀ for at most `few_rows` rows.
+  /// c (m, n) = a (m, k) · wᵀ for at most `skinny_rows` rows.
   template <class T>
   void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
     self().for_each_team(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
@@ -85,7 +85,8 @@ class thrust_loops : public memory_pool<Self> {
   template <class T>
   attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
                                       const past_blocks& blocks) {
-    return {self(), layout, segments, blocks, attention_edge<T>(layout), self().template most_fused_rows<T>(layout)};
+    return {
+        self(), layout, segments, blocks, attention_tile_size<T>(layout), self().template most_fused_rows<T>(layout)};
   }
   /// Causal attention; see attention_forward_tile.
   template <class T>
@@ -93,10 +94,10 @@ class thrust_loops : public memory_pool<Self> {
     if (plan.fused().count) self().fused_attention(arrays, plan.fused());
     buffer<compute_type<T>, Self> partial(self(), plan.partial_rows() * (arrays.layout.head_size + 2));
     const auto tiles = plan.forward_tiles(arrays, partial.write());
-    self().for_each_team(plan.many_query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
-    self().for_each_team(plan.shares().size(), plan.work(), attention_few<T>{tiles, plan.shares().data()});
+    self().for_each_team(plan.prefill_query_tiles(), plan.work(), attention_forward_tile<T>{tiles});
+    self().for_each_team(plan.kv_splits().size(), plan.work(), decode_attention<T>{tiles, plan.kv_splits().data()});
     self().for_each_team(plan.split_rows().size(), arrays.layout.head_size,
-                         attention_merge<T>{tiles, plan.split_rows().data()});
+                         decode_merge<T>{tiles, plan.split_rows().data()});
   }
   /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
   template <class T>
@@ -115,12 +116,12 @@ class thrust_loops : public memory_pool<Self> {
   Self& self() { return *static_cast<Self*>(this); }
   // Rows and keys of a tile: as many as the scratch memory of a team takes.
   template <class T>
-  int attention_edge(const head_layout& layout) {
-    int edge = 64;
-    while (edge > 4 &&
-           attention_scratch(6, edge, layout.head_size) * index_t(sizeof(compute_type<T>)) > self().scratch_bytes())
-      edge /= 2;
-    return edge;
+  int attention_tile_size(const head_layout& layout) {
+    int tile_size = 64;
+    while (tile_size > 4 && attention_scratch(6, tile_size, layout.head_size) * index_t(sizeof(compute_type<T>)) >
+                                self().scratch_bytes())
+      tile_size /= 2;
+    return tile_size;
   }
 };
 

@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 
-namespace iapt::test::backend_cuda_few_rows_product {
+namespace iapt::test::backend_cuda_skinny_gemm {
 
 // Addresses alone: nothing is computed.
 TEST_CASE("products stand side by side that do not read each other's results", "[backend]") {
@@ -13,7 +13,7 @@ TEST_CASE("products stand side by side that do not read each other's results", "
   const auto at = [&](index_t place) { return matrix_ref<const float>{memory.data() + place, 10}; };
   const auto result = [&](index_t place) { return matrix_ref<float>{const_cast<float*>(memory.data()) + place, 10}; };
   const index_t x = 0, w = 100, q = 500, k = 520;
-  products_side_by_side side_by_side;
+  independent_gemms side_by_side;
   CHECK_FALSE(side_by_side.admit(0, at(x), 2, at(w), 10));  // there is none yet
   side_by_side.add(7, result(q), 2, false);
   CHECK(side_by_side.admit(7, at(x), 2, at(w), 10));
@@ -28,11 +28,11 @@ TEST_CASE("products stand side by side that do not read each other's results", "
   CHECK_FALSE(side_by_side.admit(8, at(k + 10), 1, at(w), 10));
   side_by_side.add(9, result(x), 2, false);
   CHECK(side_by_side.admit(9, at(q), 1, at(w), 10));  // those are ahead of one that waits
-  for (std::size_t number = 1; number < products_side_by_side::most; ++number) {
+  for (std::size_t number = 1; number < independent_gemms::max_length; ++number) {
     REQUIRE(side_by_side.admit(9, at(q), 1, at(w), 10));
     side_by_side.add(9, result(x), 2, true);
   }
   CHECK_FALSE(side_by_side.admit(9, at(q), 1, at(w), 10));
 }
 
-}  // namespace iapt::test::backend_cuda_few_rows_product
+}  // namespace iapt::test::backend_cuda_skinny_gemm

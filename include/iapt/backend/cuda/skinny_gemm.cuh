@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of few rows, as when a sequence is decoded: all of the time goes into reading the weights.
+// Matrix products of few rows (skinny GEMM), as in decoding. They are bound by the memory traffic of the weights.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -15,39 +15,39 @@
 
 namespace iapt {
 
-/// Team kernel: columns k·outputs, … of c (M, N) = a (M, K) · wᵀ, w (N, K), and what it is added to; K a multiple of a
-/// vec and all rows aligned. A row's result does not depend on how many there are.
+/// Team kernel: columns k·outputs, … of c (M, N) = a (M, K) · wᵀ + addend, w (N, K). K is a multiple of the vec's width
+/// and all rows are aligned. A row's result does not depend on the number of rows.
 template <class T, int Rows>
-struct few_rows_product {
-  static constexpr int threads = 128,    ///< of a block
-      blocks = Rows == 1 ? 8 : 4,        ///< that a multiprocessor has room for
-      outputs = 4,                       ///< columns that a block computes together, with each number of a read once
-      ahead = 2;                         ///< vecs that a thread reads of each row before it uses the first
-  static constexpr index_t early = 512;  ///< numbers of each column's weights that are asked for before its turn
-  static constexpr bool calls_pdl_wait = true;  ///< waits for the kernel ahead itself
+struct skinny_gemm {
+  static constexpr int threads = 128,           ///< of a block
+      blocks = Rows == 1 ? 8 : 4,               ///< that a multiprocessor has room for
+      outputs = 4,                              ///< columns of a block: each element of a is read once for all of them
+      prefetch_depth = 2;                       ///< vecs of each row that a thread loads before it uses the first
+  static constexpr index_t early = 512;         ///< weights of each column that are prefetched before pdl_wait()
+  static constexpr bool calls_pdl_wait = true;  ///< so the launcher leaves the call to this kernel
   using value_type = T;                         ///< type of one number
   using C = compute_type<T>;                    ///< what it is summed in
   using V = load_vec<T>;                        ///< what is read at once
   matrix_ref<const T> a,                        ///< left side
       w,                                        ///< right side, as it is stored
-      addend;                                   ///< what the product is added to (M, N), or nothing
+      addend;                                   ///< added to the product (M, N); may be null
   matrix_ref<T> c;                              ///< result
   index_t rows,                                 ///< M, at most `Rows`
       columns,                                  ///< N
       inner;                                    ///< K
-  bool beside;  ///< whether the kernel ahead is another of these, and none of those that
-                ///< stand beside it writes what this one multiplies: it waits before it
-                ///< reads the addend and writes
+  bool overlaps_previous;  ///< whether the previous kernel is a skinny GEMM and none of those that run
+  ///< concurrently writes an operand of this one; then it waits only before it
+  ///< reads the addend and writes
 
-  /// What is on its way from memory, as it is stored.
-  struct on_its_way {
+  /// Loads in flight, as the elements are stored.
+  struct loads {
     typename V::template cells<T> a[Rows],  ///< of each row of a
         w[outputs];                         ///< of each column's weights
   };
   /// Columns k·outputs, ….
   template <class Team>
   __device__ __forceinline__ void operator()(Team team, index_t k) const {
-    const T *left[Rows], *right[outputs];  // what is not there is computed as well, and thrown away
+    const T *left[Rows], *right[outputs];  // rows and columns out of range are computed and discarded
     unrolled<Rows>([&](int i) { left[i] = a.data + (i < rows ? i : 0) * a.stride; });
     unrolled<outputs>([&](int o) {
       const index_t n = k * outputs + o;
@@ -56,12 +56,12 @@ struct few_rows_product {
     begin(team, k);
     C sum[Rows * outputs] = {};
     const auto read = [&](auto j) {
-      on_its_way x;
+      loads x;
       unrolled<outputs>([&](int o) { x.w[o] = V::cells_aligned(right[o] + j.at); });
       unrolled<Rows>([&](int i) { x.a[i] = V::cells_aligned(left[i] + j.at); });
       return x;
     };
-    const auto use = [&](const on_its_way& x) {
+    const auto use = [&](const loads& x) {
       unrolled<Rows>([&](int i) {
         unrolled<outputs>([&](int o) {
           IAPT_UNROLL
@@ -69,9 +69,9 @@ struct few_rows_product {
         });
       });
     };
-    team.template for_each_vec<ahead>(inner, read, use);
+    team.template for_each_vec<prefetch_depth>(inner, read, use);
     team.for_each_sum(sum, [&](int r, C all) {
-      if (beside) pdl_wait();
+      if (overlaps_previous) pdl_wait();
       const index_t i = r / outputs, n = k * outputs + r % outputs;
       if (i >= rows || n >= columns) return;
       if (addend.data) all += addend.data[i * addend.stride + n];
@@ -80,11 +80,11 @@ struct few_rows_product {
   }
 
  private:
-  // Waits, unless it stands beside the kernel ahead. The first of those that stand so lets the next come when its own
-  // wait is over, and each of the others begins after that: what was queued before all of them is there.
+  // Waits for the previous kernel, unless this one overlaps it. The first of several overlapping kernels triggers the
+  // next one after its own wait, so all of them start when everything enqueued before the first is complete.
   template <class Team>
   __device__ __forceinline__ void begin(Team team, index_t k) const {
-    if (beside) {
+    if (overlaps_previous) {
       device_fence();
     } else {
       team.for_each_element(outputs, [&](auto o) {
@@ -97,24 +97,24 @@ struct few_rows_product {
   }
 };
 
-/// The products of few rows that were queued last, one behind the other, none of which multiplies what one ahead of it
-/// writes.
-class products_side_by_side {
+/// The run of skinny GEMMs that were enqueued last, none of which reads the result of another: they may overlap.
+class independent_gemms {
  public:
-  static constexpr std::size_t most = 8;  ///< of them, so that a look at them is soon done
+  static constexpr std::size_t max_length = 8;  ///< length of a run, which bounds the time of admit()
 
-  /// Whether a product of a (m rows) and w (n rows) may stand beside them, if nothing has been queued since: `queued`
-  /// operations in all.
+  /// Whether a product of a (m rows) and w (n rows) may overlap the run. That needs that nothing else was enqueued
+  /// since: `enqueued` is the number of operations so far.
   template <class T>
-  bool admit(std::uint64_t queued, matrix_ref<const T> a, index_t m, matrix_ref<const T> w, index_t n) const {
-    return queued == queued_ && results_.size() < most && !written(a, m) && !written(w, n);
+  bool admit(std::uint64_t enqueued, matrix_ref<const T> a, index_t m, matrix_ref<const T> w, index_t n) const {
+    return enqueued == enqueued_ && results_.size() < max_length && !written(a, m) && !written(w, n);
   }
-  /// One more, which writes c (m rows) and was the last of `queued` operations.
+  /// Adds a product that writes c (m rows) and was operation number `enqueued`. A new run begins if it does not
+  /// overlap.
   template <class T>
-  void add(std::uint64_t queued, matrix_ref<T> c, index_t m, bool beside) {
-    if (!beside) results_.clear();
+  void add(std::uint64_t enqueued, matrix_ref<T> c, index_t m, bool overlaps_previous) {
+    if (!overlaps_previous) results_.clear();
     results_.push_back({c.data, c.data + c.stride * m});
-    queued_ = queued;
+    enqueued_ = enqueued;
   }
 
  private:
@@ -126,7 +126,7 @@ class products_side_by_side {
     });
   }
   std::vector<std::pair<const void*, const void*>> results_;
-  std::uint64_t queued_ = UINT64_MAX;  // never, until one is added
+  std::uint64_t enqueued_ = UINT64_MAX;  // no operation has this number
 };
 
 }  // namespace iapt
