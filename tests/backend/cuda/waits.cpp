@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host waits for, and what it leaves on the device: a GPU that is not there can tell.
+// What the host waits for, and what it leaves on the device: the simulated GPU counts both.
 #include IAPT_TEST_BACKEND_HEADER
 
 #if IAPT_SIMULATED_GPU
@@ -46,7 +46,7 @@ TEST_CASE("a training step waits once, and the run leaves nothing behind", "[bac
 
 namespace {
 
-/// Pieces of work that the last of some steps of decoding enqueues, each of which is to wait once.
+/// Enqueued operations that the last of some steps of decoding enqueues, each of which is to wait once.
 template <class Method>
 std::size_t work_of_a_step(const causal_lm<float, cuda_backend>& lm, const Method& method) {
   packed_batch batch;

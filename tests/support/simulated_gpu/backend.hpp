@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuda_backend as it is, for a host compiler, on a GPU that is not there: what the runtime, cuBLASLt and the threads of
-// a block would do is played (device.cpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ stands in for NVIDIA's
+// cuda_backend as it is, for a host compiler, on the simulated GPU: the CUDA runtime, cuBLASLt and the threads of
+// a block are simulated (device.cpp, runtime.cpp, cublas_lt.cpp, thread_block.hpp; cub/ stands in for NVIDIA's
 // headers of this name). What is left untested is what nvcc and a GPU make of the same text.
 #pragma once
 #define __shared__ thread_local  // one for all threads of a block, for these are fibers of one thread

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuBLASLt, as far as the library calls it, on a GPU that is not there. Matrices are stored by columns, as its own are;
+// cuBLASLt, as far as the library calls it, on the simulated GPU. Matrices are stored by columns, as its own are;
 // an algorithm is refused any product but those that it was recommended for.
 #include <cublasLt.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuDNN's attention on a GPU that is not there: what its statement says, query by query.
+// cuDNN's attention on the simulated GPU: what its statement says, query by query.
 #include "iapt/backend/cuda/cudnn_attention.cuh"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GPU that is not there: memory that the host cannot touch, and streams whose work begins only when somebody waits
+// A simulated GPU: memory that the host cannot touch, and streams whose work begins only when the host waits
 // for it. What CUDA's runtime does with it is in runtime.cpp.
 #pragma once
 #include <cuda_runtime.h>
@@ -25,13 +25,13 @@ struct CUstream_st {
   explicit CUstream_st(int where) : device(where) {}
   int device;
   std::deque<std::function<void()>> queue;
-  std::size_t done = 0;             // pieces of work that have run
+  std::size_t done = 0;             // enqueued operations that have run
   CUgraph_st* recording = nullptr;  // where work goes instead, if it is being recorded
   bool spoilt = false;              // the recording met something that cannot be recorded
 };
 struct CUevent_st {
   CUstream_st* stream = nullptr;
-  std::size_t after = 0;  // pieces of work of the stream before it
+  std::size_t after = 0;  // enqueued operations of the stream before it
 };
 
 namespace iapt::test {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CUDA's runtime, as far as the library calls it, on a GPU that is not there.
+// CUDA's runtime, as far as the library calls it, on the simulated GPU.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

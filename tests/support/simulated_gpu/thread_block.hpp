@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GPU's block of threads, played on the host so that what its threads owe each other is tested: each is a fiber,
+// A GPU's block of threads, simulated on the host so that its synchronisation is tested: each thread is a fiber,
 // which runs until it meets a barrier; between two barriers they run one after another in an order that changes every
 // time. So a value that another thread has yet to write, or has overwritten, is seen as a wrong result.
 #pragma once
