@@ -16,8 +16,8 @@
 #include "iapt/core/random.hpp"
 #include "iapt/model/causal_lm.hpp"
 #include "iapt/nn/parameter.hpp"
+#include "iapt/ops/bgmv.hpp"
 #include "iapt/ops/cast.hpp"
-#include "iapt/ops/low_rank.hpp"
 #include "iapt/peft/option.hpp"
 
 namespace iapt {

@@ -12,7 +12,7 @@
 
 #include "iapt/autograd/tape.hpp"
 #include "iapt/model/causal_lm.hpp"
-#include "iapt/ops/low_rank.hpp"
+#include "iapt/ops/bgmv.hpp"
 
 namespace iapt {
 
@@ -41,7 +41,7 @@ class any_method {
                                         const matrix& cos_sin) const = 0;
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
   virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
-  /// Whether all that it adds are products with two thin matrices.
+  /// Whether all that it adds are low-rank products.
   virtual bool is_low_rank() const = 0;
   /// These matrices at a site; of rank 0 where it adds nothing.
   virtual low_rank_map<compute_type<T>> low_rank(site where) const = 0;
@@ -112,17 +112,17 @@ shared_method<T, Backend> share_method(const causal_lm<T, Backend>&, Method meth
   return std::make_shared<const any_method_of<T, Backend, Method>>(std::move(method));
 }
 
-/// The thin matrices of all sites, of methods that add products with such alone: a site's are made by two kernels,
-/// whatever the number of methods.
+/// The low-rank maps of several methods at all sites: BGMV computes a site's products in two kernels, for any number
+/// of methods.
 template <class T, class Backend>
-class mixed_low_rank {
+class lora_batch {
  public:
   using matrix = tensor<T, 2, Backend>;              ///< rows of numbers
   using method_type = const any_method<T, Backend>;  ///< null: adds nothing
 
   /// Of so many layers; row i of the pass has the method numbered which[i].
-  mixed_low_rank(Backend& backend, int layers, const std::vector<method_type*>& methods,
-                 const std::vector<std::int32_t>& which)
+  lora_batch(Backend& backend, int layers, const std::vector<method_type*>& methods,
+             const std::vector<std::int32_t>& which)
       : methods_(index_t(methods.size())), which_(from_host(backend, extents<1>{index_t(which.size())}, which)) {
     std::vector<map_type> maps;
     for (int l = 0; l < layers; ++l)
@@ -131,9 +131,9 @@ class mixed_low_rank {
         for (method_type* method : methods) {
           maps.push_back(method ? method->low_rank({l, projection(part)}) : map_type());
           if (!maps.back().rank) continue;
-          if (!here.widest) here.in = maps.back().in, here.out = maps.back().out;
+          if (!here.max_rank) here.in = maps.back().in, here.out = maps.back().out;
           here.alike = here.alike && here.in == maps.back().in && here.out == maps.back().out;
-          here.widest = std::max(here.widest, maps.back().rank);
+          here.max_rank = std::max(here.max_rank, maps.back().rank);
         }
       }
     maps_ = std::make_shared<buffer<map_type, Backend>>(backend, index_t(maps.size()));
@@ -144,18 +144,17 @@ class mixed_low_rank {
   matrix delta(site where, const matrix& x) const {
     const std::size_t number = std::size_t(where.layer) * projection_names.size() + std::size_t(where.part);
     const place& here = places_[number];
-    if (!here.widest) return {};
+    if (!here.max_rank) return {};
     if (!here.alike || here.in != x.size(1))
       throw shape_error("an adapter's matrices for " + name_of(where) + " do not fit the model's rows, " +
                         to_text(x.shape()));
-    return low_rank_products(x.backend(), x, {maps_->data() + index_t(number) * methods_, which_.data(), here.widest},
-                             here.out);
+    return bgmv(x.backend(), x, {maps_->data() + index_t(number) * methods_, which_.data(), here.max_rank}, here.out);
   }
 
  private:
   using map_type = low_rank_map<compute_type<T>>;
   struct place {
-    index_t widest = 0, in = 0, out = 0;
+    index_t max_rank = 0, in = 0, out = 0;
     bool alike = true;  // whether all maps are of these sizes
   };
   index_t methods_;
@@ -178,29 +177,29 @@ class mixed_method {
     row_span soft;                                  ///< among the pass's soft tokens
     std::vector<row_span> instructions = {};        ///< rows that their soft tokens are written from
     std::optional<row_numbers<Backend>> kept = {};  ///< which of the cache's these are, where not the pass's
-    bool thin = false;                              ///< whether what they add is among the pass's thin products
+    bool in_lora_batch = false;                     ///< whether lora_batch computes what it adds
   };
-  std::vector<part> parts = {};                         ///< in the order of their rows
-  index_t soft_rows = 0;                                ///< soft tokens of the pass
-  const kv_cache<T, Backend>* cache = nullptr;          ///< that kept rows are of
-  std::optional<mixed_low_rank<T, Backend>> thin = {};  ///< what the parts add that see_thin() found
+  std::vector<part> parts = {};                     ///< in the order of their rows
+  index_t soft_rows = 0;                            ///< soft tokens of the pass
+  const kv_cache<T, Backend>* cache = nullptr;      ///< that kept rows are of
+  std::optional<lora_batch<T, Backend>> lora = {};  ///< the low-rank products that plan_lora_batch() found
 
-  /// Prepares the products with thin matrices of parts of few rows, which have two kernels for all of them. A backend
-  /// that gives rows bits of their own makes them as it makes those of many rows.
-  void see_thin(Backend& backend, int layers) {
-    constexpr index_t few = 16;  // up to which that outweighs a matrix product for each
+  /// Prepares BGMV for the parts of few rows whose methods add low-rank products alone. A batch-invariant backend does
+  /// without: there a product of few rows has the same bits as one of many.
+  void plan_lora_batch(Backend& backend, int layers) {
+    constexpr index_t max_rows = 16;  // beyond these a matrix product for each method is faster
     if constexpr (requires { backend.batch_invariant(); })
       if (backend.batch_invariant()) return;
     bool any = false;
-    for (part& p : parts) any |= p.thin = p.method && p.method->is_low_rank() && p.rows.count() <= few;
+    for (part& p : parts) any |= p.in_lora_batch = p.method && p.method->is_low_rank() && p.rows.count() <= max_rows;
     if (!any) return;
     std::vector<const any_method<T, Backend>*> methods;
     std::vector<std::int32_t> which;
     for (const part& p : parts) {
       which.insert(which.end(), std::size_t(p.rows.count()), std::int32_t(methods.size()));
-      methods.push_back(p.thin ? p.method : nullptr);
+      methods.push_back(p.in_lora_batch ? p.method : nullptr);
     }
-    thin.emplace(backend, layers, methods, which);
+    lora.emplace(backend, layers, methods, which);
   }
 
   /// Not asked: a pass of many methods is planned sequence by sequence.
@@ -223,9 +222,9 @@ class mixed_method {
   }
   /// What the methods add at a site.   x (N, in) -> (N, out), or an empty handle
   matrix delta(inference<Backend>& ctx, site where, const matrix& x) const {
-    matrix all = thin ? thin->delta(where, x) : matrix();
+    matrix all = lora ? lora->delta(where, x) : matrix();
     for (const part& p : parts) {
-      if (!p.method || p.thin || !p.method->has_delta()) continue;
+      if (!p.method || p.in_lora_batch || !p.method->has_delta()) continue;
       const bool alone = p.rows.begin == 0 && p.rows.end == x.size(0);
       const matrix own = p.method->delta(ctx, where, alone ? x : x.slice(p.rows.begin, p.rows.end));
       if (!own) continue;

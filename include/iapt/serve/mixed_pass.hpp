@@ -147,7 +147,7 @@ class mixed_pass {
     plan_.wanted.insert(plan_.wanted.end(), scored_rows_.begin(), scored_rows_.end());
     for (std::size_t i = 0; i < kept_.size(); ++i)
       if (!kept_[i].empty()) method_.parts[i].kept.emplace(cache.layer(0).keys.backend(), kept_[i]);
-    method_.see_thin(cache.layer(0).keys.backend(), int(cache.layers()));
+    method_.plan_lora_batch(cache.layer(0).keys.backend(), int(cache.layers()));
   }
   /// The shares, in the order of their rows.
   const std::vector<share>& shares() const { return shares_; }

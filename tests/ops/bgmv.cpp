@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "iapt/ops/low_rank.hpp"
+#include "iapt/ops/bgmv.hpp"
 
 #include "support/check.hpp"
 
-namespace iapt::test::ops_low_rank {
+namespace iapt::test::ops_bgmv {
 namespace {
 
 // Maps of these ranks on rows that alternate between them, beside loops.
@@ -25,8 +25,8 @@ double error_of(const std::vector<index_t>& ranks, index_t rows, index_t in, ind
   std::vector<std::int32_t> which;
   for (index_t i = 0; i < rows; ++i) which.push_back(std::int32_t(i * 5 % index_t(ranks.size())));
   const auto numbers = from_host(backend, extents<1>{rows}, which);
-  const index_t widest = *std::max_element(ranks.begin(), ranks.end());
-  const auto y = low_rank_products(backend, upload_as<T>(backend, x), {table.data(), numbers.data(), widest}, out);
+  const index_t max_rank = *std::max_element(ranks.begin(), ranks.end());
+  const auto y = bgmv(backend, upload_as<T>(backend, x), {table.data(), numbers.data(), max_rank}, out);
   REQUIRE(y.shape() == extents<2>{rows, out});
   std::vector<double> expected;
   for (index_t i = 0; i < rows; ++i) {
@@ -52,4 +52,4 @@ TEST_CASE("each row goes through its own map of low rank", "[ops]") {
   CHECK(error_of<double>({0}, 4, 9, 10) == 0);
 }
 
-}  // namespace iapt::test::ops_low_rank
+}  // namespace iapt::test::ops_bgmv
