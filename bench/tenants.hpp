@@ -61,15 +61,15 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
   using T = typename Model::value_type;
   using Backend = typename Model::backend_type;
   const tenant_trace trace(f, lm.config, std::max<std::size_t>(tenant_count, 1));
-  std::map<std::size_t, shared_method<T, Backend>> methods;
+  std::map<std::size_t, method_ptr<T, Backend>> methods;
   for (const std::size_t tenant : trace.tenants)
     if (tenant_count && !methods.contains(tenant)) methods[tenant] = method_of(tenant);
-  const index_t blocks_of_sequence = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
+  const index_t max_blocks_per_seq = (f.longest + f.fresh + f.soft_tokens) / 64 + 1;
   const index_t sequences = f.at_once * beams;
   engine<T, Backend> server(lm, {.cache = {.sequences = sequences,
-                                           .blocks = (sequences + beams) * (blocks_of_sequence + 1),
-                                           .block_rows = 64,
-                                           .blocks_of_sequence = blocks_of_sequence}});
+                                           .blocks = (sequences + beams) * (max_blocks_per_seq + 1),
+                                           .block_size = 64,
+                                           .max_blocks_per_seq = max_blocks_per_seq}});
   std::size_t tokens = 0, rows = 0;
   double first_tokens = 0, decoding = 0;
   const double start = bench::now();
@@ -79,7 +79,7 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
                                .sampling = {.temperature = f.temperature, .top_p = f.top_p, .seed = i},
                                .beams = beams},
                    .method = tenant_count ? methods[trace.tenants[i]] : nullptr,
-                   .seen = [&, seen = false](const chosen_token&) mutable {
+                   .on_token = [&, seen = false](const chosen_token&) mutable {
                      ++tokens;
                      if (!std::exchange(seen, true)) first_tokens += bench::now() - start;
                      return true;
@@ -87,8 +87,8 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
   for (bool more = true; more;) {
     const double since = bench::now();
     more = server.step();
-    if (!more || server.last_pass().prompts > 0) continue;
-    decoding += bench::now() - since, rows += std::size_t(server.last_pass().answers);
+    if (!more || server.last_step().prefill > 0) continue;
+    decoding += bench::now() - since, rows += std::size_t(server.last_step().decode);
   }
   const double seconds = bench::now() - start;
   std::size_t resident = 0;
@@ -111,9 +111,9 @@ nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, Met
   const index_t blocks = (f.alike + f.soft_tokens) / 64 + 1;
   engine<T, Backend> server(lm, {.cache = {.sequences = 1,
                                            .blocks = 2 * blocks,
-                                           .block_rows = 64,
-                                           .blocks_of_sequence = blocks,
-                                           .keeps_states = true}});
+                                           .block_size = 64,
+                                           .max_blocks_per_seq = blocks,
+                                           .store_hidden_states = true}});
   const auto seconds = [&](std::uint64_t prompt, std::size_t tenant) {
     random_stream random(prompt);
     server.submit({.prompt = bench::random_tokens(random, lm.config, f.alike),
@@ -154,11 +154,11 @@ int tenants_program::run(Backend& backend) const {
   const auto prefix = [&](std::size_t tenant) {
     return make_p_tuning_v2(backbone, {.soft_tokens = soft_tokens, .start = prefix_start::random, .seed = tenant});
   };
-  const auto front = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::front)); };
-  const auto late = [&](std::size_t k) { return share_method(backbone, iapt(k, placement::late)); };
-  const auto unmerged = [&](std::size_t k) { return share_method(backbone, lora(k)); };
+  const auto front = [&](std::size_t k) { return erase_method(backbone, iapt(k, placement::front)); };
+  const auto late = [&](std::size_t k) { return erase_method(backbone, iapt(k, placement::late)); };
+  const auto unmerged = [&](std::size_t k) { return erase_method(backbone, lora(k)); };
   const index_t of_iapt = parameter_count(iapt(0, placement::front).parameters());
-  const auto plain = [&](std::size_t k) { return share_method(backbone, prefix(k)); };
+  const auto plain = [&](std::size_t k) { return erase_method(backbone, prefix(k)); };
   const auto mixed = [&](std::size_t k) { return k % 3 == 0 ? front(k) : k % 3 == 1 ? late(k) : unmerged(k); };
   const index_t of_lora = parameter_count(lora(0).parameters()), of_prefix = parameter_count(prefix(0).parameters());
   print("IAPT late, a prompt sent again", of_iapt, send_alike(backbone, *this, late));

@@ -55,10 +55,10 @@ class server {
         service_(lm_,
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
                                                       flags.share_late),
-                             .share_prefixes = !flags.share_nothing,
-                             .places_of_client = share_of_key(flags.running_per_key, flags.max_running)},
+                             .prefix_caching = !flags.share_nothing,
+                             .max_seqs_per_client = share_of_key(flags.running_per_key, flags.max_running)},
                   .max_queue = std::size_t(flags.max_queue),
-                  .max_queue_of_client = std::size_t(share_of_key(flags.queue_per_key, flags.max_queue)),
+                  .max_queue_per_client = std::size_t(share_of_key(flags.queue_per_key, flags.max_queue)),
                   .on_failure = [](const std::string& why) { std::cerr << "iapt: requests failed: " + why + "\n"; }}),
         store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader(),
                [](const std::string& why) { std::cerr << "iapt: an adapter is refused: " + why + "\n"; }) {
@@ -105,7 +105,7 @@ class server {
   }
   // After a crowd its memory is the machine's again.
   void tidy() {
-    service_.between_passes([this] { lm_.backend().trim(); });
+    service_.between_steps([this] { lm_.backend().trim(); });
     give_heap_back();
   }
   // Of what one key may have: where several share it, half of it unless something else is said.
@@ -116,7 +116,7 @@ class server {
   // A GPU's backend is of one thread: there adapters are read between two passes.
   typename adapter_store<T, Backend>::runner loader() {
     if constexpr (requires(const Backend& backend) { backend.threads(); }) return {};
-    return [this](const auto& read) { service_.between_passes(read); };
+    return [this](const auto& read) { service_.between_steps(read); };
   }
 
   // ---- what there is ----
@@ -193,10 +193,10 @@ class server {
   }
   // What the engine is asked for each answer.
   std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
-    if (std::size_t(asked.answers()) > service_.most_of_client())
+    if (std::size_t(asked.answers()) > service_.max_requests_per_client())
       throw openai_error(400,
                          "of " + std::to_string(asked.answers()) + " answers at most " +
-                             std::to_string(service_.most_of_client()) + " may be asked for at once here",
+                             std::to_string(service_.max_requests_per_client()) + " may be asked for at once here",
                          asked.choices > 1 ? "n" : "prompt");
     const index_t most_beams = share_of_key(flags_.running_per_key, flags_.max_running);
     if (asked.options.beams > most_beams)
@@ -226,7 +226,7 @@ class server {
   // In tokens, behind so many positions.
   index_t longest_answer(const openai_request& asked, index_t taken) const {
     const index_t wanted = asked.max_tokens.value_or(1);
-    index_t room = service_.capacity();
+    index_t room = service_.max_slots_per_request();
     if (lm_.config.max_positions > 0) room = std::min(room, lm_.config.max_positions);
     if (wanted > room - taken)
       throw openai_error(400,
@@ -256,10 +256,11 @@ class server {
     const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       requests[i].client = grant.number;
-      if (asked.scores_prompts()) requests[i].read = [response, i](const chosen_token& one) { response->read(i, one); };
-      requests[i].seen = [response, i](const chosen_token& one) { return response->put(i, one); };
-      requests[i].finished = [response, i](finish_reason why) { response->end(i, why); };
-      requests[i].wanted = [response, deadline] { return response->wanted() && clock::now() < deadline; };
+      if (asked.scores_prompts())
+        requests[i].on_prompt_token = [response, i](const chosen_token& one) { response->read(i, one); };
+      requests[i].on_token = [response, i](const chosen_token& one) { return response->put(i, one); };
+      requests[i].on_finish = [response, i](finish_reason why) { response->end(i, why); };
+      requests[i].is_cancelled = [response, deadline] { return !response->wanted() || clock::now() >= deadline; };
     }
     try {
       service_.submit(std::move(requests));

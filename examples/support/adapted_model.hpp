@@ -16,7 +16,7 @@ namespace program {
 template <class T, class Backend>
 struct adapted_model {
   iapt::language_model<T, Backend> lm;
-  iapt::shared_method<T, Backend> method;
+  iapt::method_ptr<T, Backend> method;
 };
 
 /// The model and the adapter, or the bare method where none is named. A merged adapter is the bare method of another
@@ -26,7 +26,7 @@ template <class T, class Backend>
 adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& backend) {
   if (flags.adapter.empty() && flags.merge) throw iapt::error("--merge needs --adapter");
   const auto lm = flags.load<T>(backend);
-  const auto bare = iapt::share_method(lm, iapt::bare{});
+  const auto bare = iapt::erase_method(lm, iapt::bare{});
   if (flags.adapter.empty()) return {lm, bare};
   const iapt::descriptor held = iapt::hold_folder(iapt::adapter_folder(flags.adapter));  // a run may go on saving there
   return iapt::with_adapter(lm, iapt::adapter_folder(flags.adapter), [&](auto method) -> adapted_model<T, Backend> {
@@ -38,7 +38,7 @@ adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& back
       }
     if (flags.merge)
       throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");
-    return {lm, iapt::share_method(lm, std::move(method))};
+    return {lm, iapt::erase_method(lm, std::move(method))};
   });
 }
 

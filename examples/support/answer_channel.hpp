@@ -3,8 +3,8 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
-#include <iapt/serve/mixed_pass.hpp>
 #include <iapt/serve/openai_answer.hpp>
+#include <iapt/serve/step_batch.hpp>
 #include <iterator>
 #include <mutex>
 #include <optional>

@@ -40,8 +40,8 @@ void check_decoding(const lm_type& lm, const Method& method, const cache_size& s
 /// The same with a cache in one piece for each sequence, and with one in blocks.
 template <class Method>
 void check_decoding(const lm_type& lm, const Method& method) {
-  check_decoding(lm, method, {.sequences = 3, .blocks = 3, .block_rows = 7 + 2 + 4, .blocks_of_sequence = 1});
-  check_decoding(lm, method, {.sequences = 3, .blocks = 11, .block_rows = 3, .blocks_of_sequence = 5});
+  check_decoding(lm, method, {.sequences = 3, .blocks = 3, .block_size = 7 + 2 + 4, .max_blocks_per_seq = 1});
+  check_decoding(lm, method, {.sequences = 3, .blocks = 11, .block_size = 3, .max_blocks_per_seq = 5});
 }
 /// All sequences in one batch, against each alone.
 template <class Method>
@@ -73,8 +73,8 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
     x = lm.layers[l](ctx, x, lm.layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
   }
   const auto all = to_host(ctx(matmul(lm.final_norm(ctx, x), transposed(lm.head))));
-  for (const std::vector<std::int32_t>& wanted : {std::vector<std::int32_t>{0, 3, 5, 12}, {7}, batch.wanted}) {
-    batch.wanted = wanted;
+  for (const std::vector<std::int32_t>& wanted : {std::vector<std::int32_t>{0, 3, 5, 12}, {7}, batch.logit_rows}) {
+    batch.logit_rows = wanted;
     std::vector<double> expected;
     for (std::int32_t r : wanted)
       expected.insert(expected.end(), all.begin() + r * vocabulary, all.begin() + (r + 1) * vocabulary);

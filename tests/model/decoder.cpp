@@ -32,7 +32,7 @@ TEST_CASE("a sequence that begins as another one goes on as it would have", "[mo
   packed_batch batch;
   batch.add(small_tokens(7, 1));
   kv_cache<double, test_backend> cache(backend, lm.config,
-                                       {.sequences = 3, .blocks = 9, .block_rows = 4, .blocks_of_sequence = 4});
+                                       {.sequences = 3, .blocks = 9, .block_size = 4, .max_blocks_per_seq = 4});
   kv_cache<double, test_backend> other(backend, lm.config, 1, 12);
   lm.prefill(batch, cache), lm.prefill(batch, other);
   cache.fork(0, 2), cache.fork(0, 1);

@@ -24,7 +24,7 @@ std::vector<double> held(const cache_type& cache, index_t layer, index_t sequenc
   const auto keys = to_host(cache.layer(layer).keys), values = to_host(cache.layer(layer).values);
   std::vector<double> found;
   for (index_t i = 0; i < cache.filled(layer, sequence); ++i) {
-    const std::size_t at = std::size_t(2 * cache.row(sequence, i));
+    const std::size_t at = std::size_t(2 * cache.slot(sequence, i));
     found.push_back(keys[at]);
     CHECK(keys[at + 1] == keys[at]);
     CHECK(values[at] == -keys[at]);
@@ -84,7 +84,7 @@ TEST_CASE("a cache without room says so and keeps what it has", "[model]") {
 TEST_CASE("sequences take blocks as they grow, and give them back", "[model]") {
   test_backend backend = with_threads(1);
   cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
-                   {.sequences = 3, .blocks = 4, .block_rows = 2, .blocks_of_sequence = 3});
+                   {.sequences = 3, .blocks = 4, .block_size = 2, .max_blocks_per_seq = 3});
   const auto rows = counted(backend, 10, 6);
   for (const index_t l : {0, 1}) cache.append(l, 0, rows, 0, 3);  // two blocks
   cache.append(0, 1, rows, 3, 1);
@@ -97,8 +97,8 @@ TEST_CASE("sequences take blocks as they grow, and give them back", "[model]") {
         "kv_cache: 1 more blocks of 2 rows are needed, 0 are free");
   CHECK(message_of<shape_error>([&] { cache.append(0, 0, rows, 0, 2); }) ==
         "kv_cache: no room for 2 more rows after 5 of 6");
-  CHECK(message_of<shape_error>([&] { cache.next_rows(0, {1, 2}); }).find("are free") != std::string::npos);
-  CHECK_NOTHROW(cache.next_rows(0, {1}));
+  CHECK(message_of<shape_error>([&] { cache.next_slots(0, {1, 2}); }).find("are free") != std::string::npos);
+  CHECK_NOTHROW(cache.next_slots(0, {1}));
   cache.clear(0);
   CHECK(cache.free_blocks() == 3);
   CHECK(cache.filled(1, 0) == 0);
@@ -110,14 +110,14 @@ TEST_CASE("sequences take blocks as they grow, and give them back", "[model]") {
 TEST_CASE("a sequence begins as another one and shares its full blocks", "[model]") {
   test_backend backend = with_threads(1);
   cache_type cache(backend, {.layers = 2, .heads = {2, 1, 2}},
-                   {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 3});
+                   {.sequences = 3, .blocks = 5, .block_size = 2, .max_blocks_per_seq = 3});
   const auto rows = counted(backend, 10, 6);
   for (const index_t l : {0, 1}) cache.append(l, 0, rows, 0, 5);
   cache.next_position(0) = 9;
   cache.fork(0, 1);
   CHECK(cache.free_blocks() == 1);
-  CHECK(cache.row(1, 3) == cache.row(0, 3));
-  CHECK(cache.row(1, 4) != cache.row(0, 4));
+  CHECK(cache.slot(1, 3) == cache.slot(0, 3));
+  CHECK(cache.slot(1, 4) != cache.slot(0, 4));
   CHECK(cache.next_position(1) == 9);
   for (const index_t l : {0, 1}) CHECK(held(cache, l, 1) == held(cache, l, 0));
   // Each goes on alone.

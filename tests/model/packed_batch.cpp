@@ -21,7 +21,7 @@ TEST_CASE("a packed batch by hand", "[model]") {
   batch.add({10, 11}, {12});
   CHECK(batch.tokens == std::vector<token_id>{5, 6, 7, 8, 1, 2, 3, 10, 11});
   CHECK(places(batch) == std::vector<std::array<index_t, 3>>{{0, 4, 3}, {4, 3, 1}, {7, 2, 2}});
-  CHECK(batch.wanted == std::vector<std::int32_t>{2, 3, 4, 5, 6, 8});
+  CHECK(batch.logit_rows == std::vector<std::int32_t>{2, 3, 4, 5, 6, 8});
   CHECK(batch.targets == std::vector<token_id>{8, 9, 2, 3, 4, 12});
 }
 
@@ -31,7 +31,7 @@ TEST_CASE("without a response the last row is wanted, and there is no target", "
   batch.add({1});
   CHECK(batch.tokens == std::vector<token_id>{5, 6, 7, 1});
   CHECK(places(batch) == std::vector<std::array<index_t, 3>>{{0, 3, 3}, {3, 1, 1}});
-  CHECK(batch.wanted == std::vector<std::int32_t>{2, 3});
+  CHECK(batch.logit_rows == std::vector<std::int32_t>{2, 3});
   CHECK(batch.targets.empty());
 }
 

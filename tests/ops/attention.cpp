@@ -125,24 +125,24 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
   for (const index_t rows : {5, 32, 64, 200}) {
     CAPTURE(rows);
     // Blocks in any order, some of nobody; what no block holds must not matter.
-    past_blocks blocks{rows, {}};
+    block_table table{rows, {}};
     auto segments = p.segments;
     host_array<2> keys({60 * rows, 12}), values({60 * rows, 12});
     std::fill(keys.values.begin(), keys.values.end(), 1e3);
     std::fill(values.values.begin(), values.values.end(), 1e30);
     const auto past_k = p.keys(159, 11), past_v = p.keys(159, 12);
     for (attention_segment& s : segments) {
-      const index_t first = s.past_begin, place = index_t(blocks.table.size());
+      const index_t first = s.past_begin, place = index_t(table.blocks.size());
       for (index_t i = 0; i < s.past_count; ++i) {
-        if (i % rows == 0) blocks.table.push_back(std::int32_t(59 - 7 * blocks.table.size() % 60));
+        if (i % rows == 0) table.blocks.push_back(std::int32_t(59 - 7 * table.blocks.size() % 60));
         for (index_t e = 0; e < 12; ++e) {
-          keys(blocks.table.back() * rows + i % rows, e) = past_k(first + i, e);
-          values(blocks.table.back() * rows + i % rows, e) = past_v(first + i, e);
+          keys(table.blocks.back() * rows + i % rows, e) = past_k(first + i, e);
+          values(table.blocks.back() * rows + i % rows, e) = past_v(first + i, e);
         }
       }
       s.past_begin = place;
     }
-    attention_pattern<test_backend> pattern(segments, blocks);
+    attention_pattern<test_backend> pattern(segments, table);
     const key_values<double, test_backend> past{on(keys), on(values)};
     const auto found = values_of(ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v)));
     if (rows % 64 == 0)
@@ -150,15 +150,15 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
     else
       CHECK(difference(found, whole) < 1e-12);
     // Other blocks, the same plan.
-    pattern.replace(segments, blocks);
+    pattern.replace(segments, table);
     CHECK(values_of(ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v))) == found);
-    blocks.table[0] = 60;
-    pattern.replace(segments, blocks);
+    table.blocks[0] = 60;
+    pattern.replace(segments, table);
     CHECK(message_of<shape_error>([&] {
             ctx(attention(p.layout, pattern, q, k, v, past, soft_k, soft_v));
           }).find("reaches outside") != std::string::npos);
-    blocks.table.push_back(0);
-    CHECK(message_of<shape_error>([&] { pattern.replace(segments, blocks); }).find("more than their past") !=
+    table.blocks.push_back(0);
+    CHECK(message_of<shape_error>([&] { pattern.replace(segments, table); }).find("more than their past") !=
           std::string::npos);
   }
 }

@@ -14,7 +14,7 @@ namespace {
 struct problem {
   std::vector<attention_segment> segments;
   index_t rows, past_rows = 0, prefix_rows = 0;
-  past_blocks blocks = {};
+  block_table blocks = {};
 };
 constexpr head_layout layout{6, 2, 16};
 

@@ -94,7 +94,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
           tokens response = one.tokens;
           response.push_back(0);  // whose row nobody reads
           batch.add(prompts[i], response);
-          batch.wanted = {std::int32_t(batch.tokens.size() - 1)};
+          batch.logit_rows = {std::int32_t(batch.tokens.size() - 1)};
           const auto row = logits(lm, batch, method);
           rows.insert(rows.end(), row.begin(), row.end());
         }
@@ -102,20 +102,21 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
       }
       expected.push_back(search.best().tokens);
     }
-    CHECK(generate_with_beams(lm, share_method(lm, method), prompts, options) == expected);
+    CHECK(generate_with_beams(lm, erase_method(lm, method), prompts, options) == expected);
     // Where memory is short, one preempts the other.
     engine<double, test_backend> server(
-        lm, {.cache = {.sequences = 6, .blocks = 25, .block_rows = 4, .blocks_of_sequence = 10}, .rows_in_pass = 6});
+        lm,
+        {.cache = {.sequences = 6, .blocks = 25, .block_size = 4, .max_blocks_per_seq = 10}, .max_batched_tokens = 6});
     std::vector<tokens> found(prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i)
       server.submit({.prompt = prompts[i],
                      .options = options[i],
-                     .method = share_method(lm, method),
-                     .seen = [&found, i](const chosen_token& one) { return found[i].push_back(one.token), true; }});
+                     .method = erase_method(lm, method),
+                     .on_token = [&found, i](const chosen_token& one) { return found[i].push_back(one.token), true; }});
     for (std::size_t passes = 0; server.step();) REQUIRE(++passes < 1000);
     CHECK(found == expected);
     preemptions += server.preemptions();
-    CHECK(server.cache().free_blocks() + server.cache().idle_blocks() == 25);
+    CHECK(server.cache().free_blocks() + server.cache().evictable_blocks() == 25);
   };
   check(bare{});
   check(moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2));
@@ -131,12 +132,12 @@ TEST_CASE("a search that gave its blocks back waits until there are as many agai
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   engine<double, test_backend> server(
-      lm, {.cache = {.sequences = 6, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 20}});
+      lm, {.cache = {.sequences = 6, .blocks = 40, .block_size = 4, .max_blocks_per_seq = 20}});
   for (const index_t beams : {1, 1, 4})
     server.submit({.prompt = small_tokens(16, std::uint64_t(beams)),
                    .options = {.max_new = beams > 1 ? 28 : 50, .beams = beams}});
   index_t rows = 0;
-  for (std::size_t passes = 0; server.step(); rows += server.last_pass().answers) REQUIRE(++passes < 1000);
+  for (std::size_t passes = 0; server.step(); rows += server.last_step().decode) REQUIRE(++passes < 1000);
   CHECK(server.preemptions() > 0);  // 17 blocks for each of the long ones, 32 for the beams
   CHECK(server.preemptions() < 3);
   CHECK(rows < 2 * 50 + 3 * 4 * 28);
@@ -156,7 +157,7 @@ TEST_CASE("beams are transformers', with PEFT's adapters too", "[serve]") {
                                                    .beams = one["beams"],
                                                    .length_penalty = one["length_penalty"]}};
     const auto check = [&](const auto& method) {
-      CHECK(generate_with_beams(lm, share_method(lm, method), prompts, options)[0] == one["tokens"].get<tokens>());
+      CHECK(generate_with_beams(lm, erase_method(lm, method), prompts, options)[0] == one["tokens"].get<tokens>());
     };
     if (one["adapter"].is_null())
       check(bare{});

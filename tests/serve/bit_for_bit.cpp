@@ -14,7 +14,7 @@ constexpr index_t new_tokens = 7;
 template <class T>
 struct question {
   std::vector<token_id> prompt;
-  shared_method<T, test_backend> method;
+  method_ptr<T, test_backend> method;
 };
 /// What came of it.
 struct reply {
@@ -31,11 +31,11 @@ std::vector<question<T>> questions(const causal_lm<T, test_backend>& lm) {
     return make_iapt<generator>(
         lm, {.soft_tokens = 3, .bottleneck = 5, .where = where, .start = prompt_start::random, .seed = 2});
   };
-  const std::vector<shared_method<T, test_backend>> methods{
-      nullptr, share_method(lm, moved(iapt(placement::front), T(0.2))),
-      share_method(lm, moved(iapt(placement::late), T(0.2))),
-      share_method(lm, moved(make_lora(lm, {.rank = 3, .seed = 1}), T(0.2))),
-      share_method(lm, make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4}))};
+  const std::vector<method_ptr<T, test_backend>> methods{
+      nullptr, erase_method(lm, moved(iapt(placement::front), T(0.2))),
+      erase_method(lm, moved(iapt(placement::late), T(0.2))),
+      erase_method(lm, moved(make_lora(lm, {.rank = 3, .seed = 1}), T(0.2))),
+      erase_method(lm, make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4}))};
   std::vector<question<T>> all;
   for (const std::size_t length : {2, 11, 71, 18})
     for (const auto& method : methods) all.push_back({small_tokens(length, 40 + all.size()), method});
@@ -54,7 +54,7 @@ std::pair<std::vector<reply>, std::size_t> serve(const causal_lm<T, test_backend
       engine.submit({.prompt = asked[next].prompt,
                      .options = {.max_new = new_tokens, .log_probabilities = 0},
                      .method = asked[next].method,
-                     .seen = [to = &replies[next]](const chosen_token& one) {
+                     .on_token = [to = &replies[next]](const chosen_token& one) {
                        to->tokens.push_back(one.token);
                        to->log_probabilities.push_back(one.log_probabilities->chosen);
                        return true;
@@ -70,7 +70,7 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   test_backend backend({.threads = 2, .batch_invariant = true});
   const auto lm = small_model<TestType>(backend);
   auto asked = questions(lm);
-  const cache_size roomy{.sequences = 32, .blocks = 400, .block_rows = 4, .blocks_of_sequence = 24};
+  const cache_size roomy{.sequences = 32, .blocks = 400, .block_size = 4, .max_blocks_per_seq = 24};
   std::vector<reply> alone;
   for (const auto& one : asked) alone.push_back(serve<TestType>(lm, {one}, {.cache = roomy}, 1).first[0]);
   for (const reply& one : alone) REQUIRE(one.tokens.size() == new_tokens);
@@ -89,13 +89,13 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   };
   check({.cache = roomy}, asked.size());
   check({.cache = roomy}, 2);
-  check({.cache = roomy, .rows_in_pass = 3}, 5);
+  check({.cache = roomy, .max_batched_tokens = 3}, 5);
   cache_size other = roomy;
-  other.keeps_states = true;
+  other.store_hidden_states = true;
   check({.cache = other}, 5);
-  other.keeps_states = false;  // and blocks of another size
-  other.blocks = 40, other.block_rows = 7, other.blocks_of_sequence = 14;
-  CHECK(check({.cache = other, .rows_in_pass = 24}, asked.size()) > 0);
+  other.store_hidden_states = false;  // and blocks of another size
+  other.blocks = 40, other.block_size = 7, other.max_blocks_per_seq = 14;
+  CHECK(check({.cache = other, .max_batched_tokens = 24}, asked.size()) > 0);
 }
 
 }  // namespace iapt::test::serve_bit_for_bit

@@ -13,7 +13,7 @@ namespace {
 
 using lm_type = causal_lm<double, test_backend>;
 using engine_type = engine<double, test_backend>;
-using method_type = shared_method<double, test_backend>;
+using method_type = method_ptr<double, test_backend>;
 
 /// A request and what must come of it, as its method alone continues its prompt alone.
 struct expectation {
@@ -50,7 +50,7 @@ void expect(const lm_type& lm, std::vector<expectation>& all, const Method& meth
 std::vector<expectation> tenants(const lm_type& lm, bool alike = false) {
   std::vector<expectation> all;
   expect(lm, all, bare{}, nullptr, alike);
-  const auto add = [&](const auto& method) { expect(lm, all, method, share_method(lm, method), alike); };
+  const auto add = [&](const auto& method) { expect(lm, all, method, erase_method(lm, method), alike); };
   using generator = key_value_generator<double, test_backend>;
   for (const placement where : {placement::front, placement::late})
     for (const index_t soft_tokens : {2, 3})
@@ -70,13 +70,13 @@ engine_request<double, test_backend> request_of(const expectation& e, outcome_of
   return {.prompt = e.prompt,
           .options = greedy(),
           .method = e.method,
-          .seen =
+          .on_token =
               [&to](const chosen_token& one) {
                 to.answer.push_back(one.token);
                 to.log_probabilities.push_back(one.log_probabilities->chosen);
                 return true;
               },
-          .finished = [&to](finish_reason why) { to.ends.push_back(why); }};
+          .on_finish = [&to](finish_reason why) { to.ends.push_back(why); }};
 }
 /// Serves all requests, a few more with each pass, and compares. Returns how often one was preempted.
 std::size_t serve(const lm_type& lm, const std::vector<expectation>& expected, const engine_options& options,
@@ -97,7 +97,7 @@ std::size_t serve(const lm_type& lm, const std::vector<expectation>& expected, c
   }
   CHECK(engine.running() == 0);
   CHECK(engine.waiting() == 0);
-  CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == options.cache.blocks);
+  CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == options.cache.blocks);
   return engine.preemptions();
 }
 
@@ -107,15 +107,15 @@ TEST_CASE("a request gets what it would get alone, whatever else is served", "[s
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
   const auto expected = tenants(lm);
-  const cache_size roomy{.sequences = 32, .blocks = 200, .block_rows = 4, .blocks_of_sequence = 8};
+  const cache_size roomy{.sequences = 32, .blocks = 200, .block_size = 4, .max_blocks_per_seq = 8};
   CHECK(serve(lm, expected, {.cache = roomy}, expected.size()) == 0);
   CHECK(serve(lm, expected, {.cache = roomy}, 2) == 0);
-  CHECK(serve(lm, expected, {.cache = roomy, .rows_in_pass = 3}, 5) == 0);
+  CHECK(serve(lm, expected, {.cache = roomy, .max_batched_tokens = 3}, 5) == 0);
   // Hardly more memory than one request takes: they preempt each other.
   cache_size tight = roomy;
   tight.blocks = 15;
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) > 0);
-  CHECK(serve(lm, expected, {.cache = tight, .rows_in_pass = 4}, 3) > 0);
+  CHECK(serve(lm, expected, {.cache = tight, .max_batched_tokens = 4}, 3) > 0);
   tight.sequences = 1;
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) == 0);
 }
@@ -125,7 +125,7 @@ TEST_CASE("a method is itself where its type is known at run time only", "[serve
   const auto lm = small_model(backend);
   const auto all = tenants(lm);
   for (std::size_t i = 0; i < all.size(); i += 3) {  // three prompts each
-    const auto method = all[i].method ? all[i].method : share_method(lm, bare{});
+    const auto method = all[i].method ? all[i].method : erase_method(lm, bare{});
     CHECK(generate(lm, *method, {all[i].prompt, all[i + 1].prompt, all[i + 2].prompt}, greedy()) ==
           std::vector{all[i].answer, all[i + 1].answer, all[i + 2].answer});
   }
@@ -137,15 +137,15 @@ TEST_CASE("requests that begin alike share what was read of them, and get what t
   auto expected = tenants(lm, true);
   const auto once = expected;
   expected.insert(expected.end(), once.begin(), once.end());  // the same prompts again
-  cache_size size{.sequences = 32, .blocks = 400, .block_rows = 4, .blocks_of_sequence = 10};
-  for (const bool keeps_states : {false, true}) {
-    size.keeps_states = keeps_states;
+  cache_size size{.sequences = 32, .blocks = 400, .block_size = 4, .max_blocks_per_seq = 10};
+  for (const bool store_hidden_states : {false, true}) {
+    size.store_hidden_states = store_hidden_states;
     CHECK(serve(lm, expected, {.cache = size}, expected.size()) == 0);
     CHECK(serve(lm, expected, {.cache = size}, 1) == 0);
-    CHECK(serve(lm, expected, {.cache = size, .rows_in_pass = 3}, 5) == 0);
+    CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 3}, 5) == 0);
     cache_size tight = size;
     tight.blocks = 18;
-    CHECK(serve(lm, expected, {.cache = tight, .rows_in_pass = 4}, 3) > 0);
+    CHECK(serve(lm, expected, {.cache = tight, .max_batched_tokens = 4}, 3) > 0);
   }
 }
 
@@ -153,14 +153,14 @@ TEST_CASE("an engine reads again what it may not share, and nothing else", "[ser
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto all = tenants(lm, true);  // three each: bare, front twice, late twice, LoRA twice, P-tuning v2
-  const auto reused = [&](std::vector<std::size_t> requests, bool keeps_states, bool shares = true,
-                          index_t block_rows = 4) {
+  const auto reused = [&](std::vector<std::size_t> requests, bool store_hidden_states, bool shares = true,
+                          index_t block_size = 4) {
     engine_type engine(lm, {.cache = {.sequences = 2,
                                       .blocks = 100,
-                                      .block_rows = block_rows,
-                                      .blocks_of_sequence = 10,
-                                      .keeps_states = keeps_states},
-                            .share_prefixes = shares});
+                                      .block_size = block_size,
+                                      .max_blocks_per_seq = 10,
+                                      .store_hidden_states = store_hidden_states},
+                            .prefix_caching = shares});
     std::vector<std::size_t> found;
     for (const std::size_t i : requests) {
       outcome_of_request out;
@@ -193,14 +193,14 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   const auto lm = small_model(backend);
   std::vector<expectation> one;
   expect(lm, one, bare{}, nullptr, false);
-  const engine_options options{.cache = {.sequences = 8, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 8}};
+  const engine_options options{.cache = {.sequences = 8, .blocks = 40, .block_size = 4, .max_blocks_per_seq = 8}};
   engine_type engine(lm, options);
   outcome_of_request stopped, cancelled, nothing, failed, other;
   auto request = request_of(one[1], stopped);
   request.options.stop = {one[1].answer[3]};
   engine.submit(request);
   request = request_of(one[1], cancelled);
-  request.seen = [&](const chosen_token& token) {
+  request.on_token = [&](const chosen_token& token) {
     cancelled.answer.push_back(token.token);
     return cancelled.answer.size() < 2;
   };
@@ -212,7 +212,7 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   auto broken = make_lora(lm, {.rank = 1, .targets = {"v_proj"}});
   upload(broken.layers[0][2].up, std::vector<double>(12, std::numeric_limits<double>::quiet_NaN()));
   request = request_of(one[1], failed);
-  request.method = share_method(lm, broken);
+  request.method = erase_method(lm, broken);
   engine.submit(request);
   engine.submit(request_of(one[1], other));
   while (engine.step()) {}
@@ -229,7 +229,7 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   CHECK(failed.answer.empty());
   CHECK(failed.ends == std::vector{finish_reason::failed});
   CHECK(other.answer == one[1].answer);
-  CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == 40);
+  CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == 40);
 }
 
 namespace {
@@ -255,8 +255,8 @@ struct late_with_delta {
 TEST_CASE("an engine refuses what it could never read", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  engine_type engine(lm, {.cache = {.sequences = 2, .blocks = 5, .block_rows = 4, .blocks_of_sequence = 8}});
-  const auto late = share_method(
+  engine_type engine(lm, {.cache = {.sequences = 2, .blocks = 5, .block_size = 4, .max_blocks_per_seq = 8}});
+  const auto late = erase_method(
       lm, make_iapt<key_value_generator<double, test_backend>>(
               lm, {.soft_tokens = 3, .bottleneck = 4, .where = placement::late, .start = prompt_start::random}));
   const auto refused = [&](std::vector<token_id> prompt, generation_options options, method_type method = {}) {
@@ -269,13 +269,13 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
                        rational_activation<double, test_backend>, key_value_space<double, test_backend>>;
   for (const placement where : {placement::front, placement::late}) {
     const auto first =
-        share_method(lm, make_iapt<short_reader>(
+        erase_method(lm, make_iapt<short_reader>(
                              lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random}));
     const std::string least = where == placement::late ? "at least 3" : "at least 2";
     CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
   }
-  CHECK_THROWS_AS(engine_type(lm, {.rows_in_pass = 0}), error);
-  CHECK(refused({1, 2}, {}, share_method(lm, late_with_delta{})).find("rows before them are the bare model") !=
+  CHECK_THROWS_AS(engine_type(lm, {.max_batched_tokens = 0}), error);
+  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("rows before them are the bare model") !=
         std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
   CHECK(refused({1}, {.max_new = 21}).find("an answer of 21 take more rows of the cache than the 20 that it has") !=

@@ -17,22 +17,23 @@ void check_bfloat16() {
     Backend backend = with_threads(2);
     const auto lm = random_causal_lm<bfloat16>(backend, small_model(backend).config);
     engine<bfloat16, Backend> engine(
-        lm, {.cache = {.sequences = 8, .blocks = 40, .block_rows = 4, .blocks_of_sequence = 8, .keeps_states = true}});
+        lm, {.cache = {
+                 .sequences = 8, .blocks = 40, .block_size = 4, .max_blocks_per_seq = 8, .store_hidden_states = true}});
     std::vector<std::vector<chosen_token>> alone(8), together(8);
     std::size_t number = 0;
-    const auto ask = [&](const auto& method, shared_method<bfloat16, Backend> shared) {
+    const auto ask = [&](const auto& method, method_ptr<bfloat16, Backend> shared) {
       for (const std::size_t length : {11, 5}) {
         const auto prompt = small_tokens(length, 60 + number);
         const auto keep = [](std::vector<chosen_token>& list) {
           return [&list](const auto& one) { return list.push_back({one.token, one.log_probabilities}), true; };
         };
         generate(lm, method, {prompt}, greedy, keep(alone[number]));
-        engine.submit({.prompt = prompt, .options = greedy, .method = shared, .seen = keep(together[number])});
+        engine.submit({.prompt = prompt, .options = greedy, .method = shared, .on_token = keep(together[number])});
         ++number;
       }
     };
     ask(bare{}, nullptr);
-    const auto add = [&](const auto& method) { ask(method, share_method(lm, method)); };
+    const auto add = [&](const auto& method) { ask(method, erase_method(lm, method)); };
     for (const placement where : {placement::front, placement::late})
       add(moved(make_iapt<key_value_generator<float, Backend>>(
                     lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .start = prompt_start::random}),

@@ -12,10 +12,10 @@ namespace iapt::test::serve_engine_bounds {
 namespace {
 
 using engine_type = engine<double, test_backend>;
-using method_type = shared_method<double, test_backend>;
+using method_type = method_ptr<double, test_backend>;
 using request_type = engine_type::request_type;
 
-constexpr cache_size room{.sequences = 8, .blocks = 200, .block_rows = 4, .blocks_of_sequence = 25};
+constexpr cache_size room{.sequences = 8, .blocks = 200, .block_size = 4, .max_blocks_per_seq = 25};
 
 /// What a request heard.
 struct heard {
@@ -26,8 +26,8 @@ struct heard {
     return {.prompt = std::move(prompt),
             .options = {.max_new = max_new},
             .method = std::move(method),
-            .seen = [this](const chosen_token& one) { return answer.push_back(one.token), true; },
-            .finished = [this](finish_reason why) { ends.push_back(why); }};
+            .on_token = [this](const chosen_token& one) { return answer.push_back(one.token), true; },
+            .on_finish = [this](finish_reason why) { ends.push_back(why); }};
   }
 };
 
@@ -57,8 +57,8 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
         moved(make_iapt<generator>(
                   lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 3}),
               0.2);
-    const auto shared = share_method(lm, method);
-    engine_type engine(lm, {.cache = room, .rows_in_pass = 8});
+    const auto shared = erase_method(lm, method);
+    engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
     heard stream, second, waits;
     engine.submit(stream.request(small_tokens(3, 1), 40));
     while (stream.answer.size() < 2) REQUIRE(engine.step());
@@ -72,7 +72,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
         const std::size_t before = stream.answer.size();
         REQUIRE(engine.step());
         CHECK(stream.answer.size() == before + 1);
-        most = std::max(most, engine.last_pass().prompts);
+        most = std::max(most, engine.last_step().prefill);
       }
       return most;
     };
@@ -84,7 +84,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
     CHECK(others[0].answer == generate(lm, method, {long_prompt}, {.max_new = 3})[0]);
     CHECK(others[1].answer == generate(lm, method, {longer}, {.max_new = 3})[0]);
     CHECK(others[2].answer == generate(lm, method, {small_tokens(5, 4)}, {.max_new = 3})[0]);
-    CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == room.blocks);
+    CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
   }
 }
 
@@ -95,19 +95,19 @@ TEST_CASE("a long prompt may be cancelled or give way while it is read", "[serve
       lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
   cache_size tight = room;
   tight.blocks = 16;
-  engine_type engine(lm, {.cache = tight, .rows_in_pass = 4, .share_prefixes = false});
+  engine_type engine(lm, {.cache = tight, .max_batched_tokens = 4, .prefix_caching = false});
   heard stream, gives_way, cancelled;
-  bool wanted = true;
+  bool is_cancelled = false;
   engine.submit(stream.request(small_tokens(3, 1), 30));
   REQUIRE(engine.step());
-  engine.submit(gives_way.request(small_tokens(40, 2), 2, share_method(lm, method)));
-  auto request = cancelled.request(small_tokens(30, 3), 2, share_method(lm, method));
-  request.wanted = [&] { return wanted; };
+  engine.submit(gives_way.request(small_tokens(40, 2), 2, erase_method(lm, method)));
+  auto request = cancelled.request(small_tokens(30, 3), 2, erase_method(lm, method));
+  request.is_cancelled = [&] { return is_cancelled; };
   engine.submit(std::move(request));
   for (int i = 0; i < 200 && gives_way.ends.empty(); ++i) engine.step();
   CHECK(gives_way.answer == generate(lm, method, {small_tokens(40, 2)}, {.max_new = 2})[0]);
   engine.step();
-  wanted = false;
+  is_cancelled = true;
   while (engine.step()) {}
   CHECK(cancelled.ends.size() == 1);
   CHECK(stream.answer == generate(lm, bare{}, {small_tokens(3, 1)}, {.max_new = 30})[0]);
@@ -121,13 +121,14 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
   for (const int passes : {0, 3}) {
     CAPTURE(passes);
     std::vector<std::string> why;
-    engine_type engine(
-        lm, {.cache = room, .rows_in_pass = 4, .on_failure = [&](const std::string& text) { why.push_back(text); }});
-    const auto failing = share_method(lm, failing_method{std::make_shared<int>(passes)});
+    engine_type engine(lm, {.cache = room, .max_batched_tokens = 4, .on_failure = [&](const std::string& text) {
+                              why.push_back(text);
+                            }});
+    const auto failing = erase_method(lm, failing_method{std::make_shared<int>(passes)});
     heard plain, adapted, bad, worse, late;
     engine.submit(plain.request(small_tokens(9, 1), 20));
     engine.submit(bad.request(small_tokens(6, 2), 20, failing));
-    engine.submit(adapted.request(small_tokens(5, 3), 20, share_method(lm, lora)));
+    engine.submit(adapted.request(small_tokens(5, 3), 20, erase_method(lm, lora)));
     engine.submit(worse.request(small_tokens(7, 4), 20, failing));
     while (bad.ends.empty() || worse.ends.empty()) REQUIRE(engine.step());
     CHECK(why.size() >= 1);
@@ -142,7 +143,7 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
     CHECK(late.ends == std::vector{finish_reason::failed});
     CHECK(plain.answer == generate(lm, bare{}, {small_tokens(9, 1)}, {.max_new = 20})[0]);
     CHECK(adapted.answer == generate(lm, lora, {small_tokens(5, 3)}, {.max_new = 20})[0]);
-    CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == room.blocks);
+    CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
   }
 }
 
@@ -150,7 +151,7 @@ TEST_CASE("a method that memory was missing for is read with the others again", 
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto left = std::make_shared<int>(0);
-  const auto method = share_method(lm, failing_method{left, true});
+  const auto method = erase_method(lm, failing_method{left, true});
   engine_type engine(lm, {.cache = room});
   heard bad, good;
   engine.submit(bad.request(small_tokens(6, 2), 2, method));
@@ -164,16 +165,16 @@ TEST_CASE("a method that memory was missing for is read with the others again", 
   engine.submit(plain.request(small_tokens(5, 1), 4));
   engine.submit(again.request(small_tokens(6, 3), 4, method));
   engine.step();
-  CHECK(engine.last_pass().prompts == 11);
+  CHECK(engine.last_step().prefill == 11);
   engine.step();
-  CHECK(engine.last_pass().answers == 2);
+  CHECK(engine.last_step().decode == 2);
   engine.end_all(finish_reason::cancelled);
 }
 
 TEST_CASE("a client has no more places than it may, and keeps nobody waiting", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  engine_type engine(lm, {.cache = room, .places_of_client = 2});
+  engine_type engine(lm, {.cache = room, .max_seqs_per_client = 2});
   std::map<std::size_t, heard> greedy;
   for (std::size_t i = 0; i < 5; ++i) {
     auto request = greedy[i].request(small_tokens(3, i), 6);
@@ -199,7 +200,7 @@ TEST_CASE("a client has no more places than it may, and keeps nobody waiting", "
 TEST_CASE("a client whose prompts fill the memory keeps nobody waiting", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  engine_type engine(lm, {.cache = {.sequences = 8, .blocks = 6, .block_rows = 4, .blocks_of_sequence = 5}});
+  engine_type engine(lm, {.cache = {.sequences = 8, .blocks = 6, .block_size = 4, .max_blocks_per_seq = 5}});
   std::map<std::size_t, heard> long_ones;
   for (std::size_t i = 0; i < 3; ++i) {
     auto request = long_ones[i].request(small_tokens(15, i), 2);

@@ -9,7 +9,7 @@ namespace iapt::test::serve_engine_prompts {
 namespace {
 
 using engine_type = engine<double, test_backend>;
-using method_type = shared_method<double, test_backend>;
+using method_type = method_ptr<double, test_backend>;
 
 struct heard {
   std::vector<token_id> prompt = {}, answer = {};
@@ -22,9 +22,9 @@ engine_type::request_type request_of(std::vector<token_id> prompt, index_t max_n
   return {.prompt = std::move(prompt),
           .options = {.max_new = max_new, .log_probabilities = 2},
           .method = std::move(method),
-          .seen = [&to](const chosen_token& one) { return to.answer.push_back(one.token), true; },
-          .finished = [&to](finish_reason why) { to.ends.push_back(why); },
-          .read =
+          .on_token = [&to](const chosen_token& one) { return to.answer.push_back(one.token), true; },
+          .on_finish = [&to](finish_reason why) { to.ends.push_back(why); },
+          .on_prompt_token =
               [&to](const chosen_token& one) {
                 CHECK(one.log_probabilities.has_value() == !to.prompt.empty());
                 to.prompt.push_back(one.token);
@@ -41,8 +41,8 @@ void check(const causal_lm<double, test_backend>& lm, const Method& method, cons
            const heard& found) {
   packed_batch batch;
   batch.add(prompt);
-  batch.wanted.clear();
-  for (std::size_t i = 0; i < prompt.size(); ++i) batch.wanted.push_back(std::int32_t(i));
+  batch.logit_rows.clear();
+  for (std::size_t i = 0; i < prompt.size(); ++i) batch.logit_rows.push_back(std::int32_t(i));
   const std::vector<double> rows = logits(lm, batch, method);
   CHECK(found.prompt == prompt);
   REQUIRE(found.values.size() == prompt.size() - 1);
@@ -60,13 +60,13 @@ TEST_CASE("an engine tells how likely the tokens of prompts were", "[serve]") {
   const auto lm = small_model(backend);
   const auto lora = moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2);
   const auto prefix = make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4});
-  const auto shared_lora = share_method(lm, lora), shared_prefix = share_method(lm, prefix);
-  cache_size size{.sequences = 8, .blocks = 80, .block_rows = 4, .blocks_of_sequence = 30};
+  const auto shared_lora = erase_method(lm, lora), shared_prefix = erase_method(lm, prefix);
+  cache_size size{.sequences = 8, .blocks = 80, .block_size = 4, .max_blocks_per_seq = 30};
   const auto prompt = small_tokens(19, 5), same_start = small_tokens(19, 5), other = small_tokens(90, 6);
   for (const auto& [rows, blocks] : {std::pair<index_t, index_t>{512, 80}, {5, 80}, {5, 32}}) {
     CAPTURE(rows, blocks);
     size.blocks = blocks;
-    engine_type engine(lm, {.cache = size, .rows_in_pass = rows});
+    engine_type engine(lm, {.cache = size, .max_batched_tokens = rows});
     heard plain, again, adapted, prefixed, long_one;
     engine.submit(request_of(prompt, 0, {}, plain));
     engine.submit(request_of(prompt, 4, {}, again));  // though another has read its rows
@@ -85,7 +85,7 @@ TEST_CASE("an engine tells how likely the tokens of prompts were", "[serve]") {
     for (const heard* one : {&plain, &again, &adapted, &prefixed, &long_one})
       CHECK(one->ends == std::vector{finish_reason::length});
     CHECK(engine.reused_tokens() == 0);
-    CHECK(engine.cache().free_blocks() + engine.cache().idle_blocks() == blocks);
+    CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == blocks);
   }
 }
 
@@ -112,7 +112,7 @@ TEST_CASE("an engine scores no prompt that soft tokens were written from", "[ser
   engine_type engine(lm, {});
   for (const placement where : {placement::front, placement::late}) {
     const auto method =
-        share_method(lm, make_iapt<key_value_generator<double, test_backend>>(
+        erase_method(lm, make_iapt<key_value_generator<double, test_backend>>(
                              lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random}));
     heard none;
     CHECK(message_of<error>([&] {

@@ -14,12 +14,12 @@ using blocks = std::vector<std::int32_t>;
 cache_type small_cache(test_backend& backend) {  // five blocks of two rows
   return {backend,
           {.layers = 1, .heads = {2, 1, 2}},
-          {.sequences = 3, .blocks = 5, .block_rows = 2, .blocks_of_sequence = 5}};
+          {.sequences = 3, .blocks = 5, .block_size = 2, .max_blocks_per_seq = 5}};
 }
 /// Reads tokens into an empty sequence as the index would have them; its blocks.
 blocks read(cache_type& cache, index_type& index, index_t sequence, const std::vector<token_id>& tokens,
             const prefix_scope& scope = {}) {
-  const index_t rows = index_t(tokens.size()) + scope.soft_rows;
+  const index_t rows = index_t(tokens.size()) + scope.soft_slots;
   cache.reserve(sequence, rows);
   index.add(scope, tokens, sequence, rows);
   blocks taken;
@@ -46,11 +46,11 @@ TEST_CASE("blocks are found by all tokens up to their end, and by what else they
   CHECK(index.find({.written = prompt}, tokens, 9).empty());
   cache.clear(0);
 
-  const prefix_scope written{.method = 3, .written = prompt, .soft_rows = 3};  // a block of soft rows, one of both
+  const prefix_scope written{.method = 3, .written = prompt, .soft_slots = 3};  // a block of soft rows, one of both
   const blocks soft = read(cache, index, 1, {1, 2, 3}, written);
   CHECK(index.find(written, std::vector<token_id>{1, 2, 3}, 9) == soft);
   CHECK(index.find(written, std::vector<token_id>{1, 4, 3}, 9) == blocks{soft[0], soft[1]});
-  CHECK(index.find({.method = 3, .written = other_prompt, .soft_rows = 3}, std::vector<token_id>{1, 2, 3}, 9).empty());
+  CHECK(index.find({.method = 3, .written = other_prompt, .soft_slots = 3}, std::vector<token_id>{1, 2, 3}, 9).empty());
 }
 
 TEST_CASE("blocks are held until memory is needed, those used longest ago least", "[serve]") {
@@ -59,16 +59,16 @@ TEST_CASE("blocks are held until memory is needed, those used longest ago least"
   index_type index(cache);
   const std::vector<token_id> tokens{1, 2, 3, 4}, later{5, 6};
   const blocks own = read(cache, index, 0, tokens), last = read(cache, index, 1, later);
-  CHECK(cache.idle_blocks() == 0);
+  CHECK(cache.evictable_blocks() == 0);
   cache.clear(0);
   CHECK(cache.free_blocks() == 2);
-  CHECK(cache.idle_blocks() == 2);
-  cache.begin_with(2, index.find({}, tokens, 2));
-  CHECK(cache.idle_blocks() == 1);
+  CHECK(cache.evictable_blocks() == 2);
+  cache.attach_blocks(2, index.find({}, tokens, 2));
+  CHECK(cache.evictable_blocks() == 1);
   CHECK(cache.filled(0, 2) == 2);
   cache.clear(2);
   cache.clear(1);
-  CHECK(cache.idle_blocks() == 3);
+  CHECK(cache.evictable_blocks() == 3);
   index.make_room(2);
   CHECK(index.size() == 3);
   index.make_room(3);
@@ -77,7 +77,7 @@ TEST_CASE("blocks are held until memory is needed, those used longest ago least"
   index.find({}, tokens, 4);
   index.make_room(4);
   CHECK(index.find({}, later, 2).empty());
-  cache.begin_with(0, {own[0]});
+  cache.attach_blocks(0, {own[0]});
   index.make_room(5);
   CHECK(cache.free_blocks() == 4);
   CHECK(index.find({}, tokens, 4) == blocks{own[0]});  // a sequence has it
@@ -87,7 +87,7 @@ TEST_CASE("a block that two read at once is known once", "[serve]") {
   test_backend backend = with_threads(1);
   cache_type cache{backend,
                    {.layers = 1, .heads = {2, 1, 2}},
-                   {.sequences = 3, .blocks = 8, .block_rows = 2, .blocks_of_sequence = 5}};
+                   {.sequences = 3, .blocks = 8, .block_size = 2, .max_blocks_per_seq = 5}};
   index_type index(cache);
   const std::vector<token_id> tokens{1, 2, 3, 4, 5, 6, 7, 8};
   const auto grow = [&](index_t sequence, index_t rows) {  // to so many rows
@@ -98,12 +98,12 @@ TEST_CASE("a block that two read at once is known once", "[serve]") {
   cache.clear(0);
   index.make_room(cache.free_blocks() + 1);  // which is forgotten
   grow(1, 8);
-  CHECK_THROWS_AS(cache.hold(cache.block(1, 2)), shape_error);
+  CHECK_THROWS_AS(cache.mark_cached(cache.block(1, 2)), shape_error);
   cache.clear(1);
   for (index_t free = cache.free_blocks() + 1; free <= 8; ++free) {
     index.make_room(free);
-    for (const std::int32_t block : index.find({}, tokens, 8)) CHECK(cache.idle(block));
-    CHECK(cache.free_blocks() + cache.idle_blocks() == 8);
+    for (const std::int32_t block : index.find({}, tokens, 8)) CHECK(cache.is_evictable(block));
+    CHECK(cache.free_blocks() + cache.evictable_blocks() == 8);
   }
 }
 

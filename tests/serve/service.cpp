@@ -24,19 +24,19 @@ struct heard {
   request_type request(std::vector<token_id> prompt, index_t max_new) {
     return {.prompt = std::move(prompt),
             .options = {.max_new = max_new},
-            .seen = [this](const chosen_token& one) { return answer.push_back(one.token), true; },
-            .finished = [this](finish_reason why) { end.set_value(why); }};
+            .on_token = [this](const chosen_token& one) { return answer.push_back(one.token), true; },
+            .on_finish = [this](finish_reason why) { end.set_value(why); }};
   }
 };
 
-constexpr cache_size room{.sequences = 3, .blocks = 24, .block_rows = 4, .blocks_of_sequence = 8};
+constexpr cache_size room{.sequences = 3, .blocks = 24, .block_size = 4, .max_blocks_per_seq = 8};
 
 /// Holds a service's thread between two passes until it goes.
 class held_service {
  public:
   explicit held_service(service_type& served)
       : thread_([this, &served] {
-          served.between_passes([this] {
+          served.between_steps([this] {
             held_.set_value();
             released_.get_future().wait();
           });
@@ -117,8 +117,9 @@ TEST_CASE("service: a full queue and a wrong request are refused where they are 
 TEST_CASE("service: a client may have so many requests, and the others their own", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  service_type served(lm, {.engine = {.cache = room, .places_of_client = 2}, .max_queue = 4, .max_queue_of_client = 1});
-  CHECK(served.most_of_client() == 3);
+  service_type served(lm,
+                      {.engine = {.cache = room, .max_seqs_per_client = 2}, .max_queue = 4, .max_queue_per_client = 1});
+  CHECK(served.max_requests_per_client() == 3);
   std::array<heard, 7> all;
   {
     const held_service held(served);
@@ -143,9 +144,9 @@ TEST_CASE("service: a listener that throws fails its own request", "[serve]") {
   service_type served(lm, {.engine = {.cache = room}});
   std::array<heard, 3> all;
   auto asks = all[0].request({1, 2}, 4);
-  asks.wanted = []() -> bool { throw error("nobody knows"); };
+  asks.is_cancelled = []() -> bool { throw error("nobody knows"); };
   auto reads = all[1].request({1, 2}, 4);
-  reads.read = [](const chosen_token&) { throw error("cannot take it"); };
+  reads.on_prompt_token = [](const chosen_token&) { throw error("cannot take it"); };
   served.submit(std::move(asks));
   served.submit(std::move(reads));
   served.submit(all[2].request({1, 2}, 4));
@@ -159,17 +160,17 @@ TEST_CASE("service: what nobody wants any more ends, waiting or running, and fre
   const auto lm = small_model(backend);
   service_type served(lm, {.engine = {.cache = room}});
   std::array<heard, 8> all;
-  std::atomic<bool> wanted = true;
+  std::atomic<bool> cancelled = false;
   {
     const held_service held(served);
     for (std::size_t i = 0; i < all.size(); ++i) {
       auto request = all[i].request({1, 2}, 30);
-      if (i % 2) request.wanted = [&] { return wanted.load(); };
+      if (i % 2) request.is_cancelled = [&] { return cancelled.load(); };
       if (i == 1)  // one of those at work
-        request.seen = [&](const chosen_token& one) {
-          return all[1].answer.push_back(one.token), wanted = false, true;
+        request.on_token = [&](const chosen_token& one) {
+          return all[1].answer.push_back(one.token), cancelled = true, true;
         };
-      if (i == 2) request.seen = [](const chosen_token&) -> bool { throw error("a listener that fails"); };
+      if (i == 2) request.on_token = [](const chosen_token&) -> bool { throw error("a listener that fails"); };
       served.submit(std::move(request));
     }
   }
@@ -204,7 +205,7 @@ TEST_CASE("service: draining answers what was taken, an end cancels it", "[serve
     const held_service held(served);
     for (std::size_t i = 6; i < 12; ++i) {
       auto request = all[i].request({1, 2}, 30);
-      request.seen = [](const chosen_token&) {
+      request.on_token = [](const chosen_token&) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
         return true;
       };
@@ -224,25 +225,25 @@ TEST_CASE("service: a pass that fails fails its requests, and the next ones are 
   broken.layers[0][2].down = tensor<double, 2, test_backend>(backend, {1, 5});
   heard bad, good;
   auto request = bad.request({1, 2}, 4);
-  request.method = share_method(lm, broken);
+  request.method = erase_method(lm, broken);
   served.submit(std::move(request));
   CHECK(bad.end.get_future().get() == finish_reason::failed);
   served.submit(good.request({1, 2}, 4));
   CHECK(good.end.get_future().get() == finish_reason::length);
   served.drain();
   CHECK_FALSE(failure.empty());
-  CHECK_THROWS_AS(served.between_passes([] { throw io_error("no"); }), io_error);
+  CHECK_THROWS_AS(served.between_steps([] { throw io_error("no"); }), io_error);
 }
 
 TEST_CASE("a cache within a number of bytes", "[serve]") {
   transformer_config config{.vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
   const std::size_t block = 3 * 2 * 12 * 64 * sizeof(float);
   CHECK(cache_within<float>(config, 10 * block + 5, 4).blocks == 10);
-  CHECK(cache_within<float>(config, 10 * block, 4).blocks_of_sequence == 10);
+  CHECK(cache_within<float>(config, 10 * block, 4).max_blocks_per_seq == 10);
   CHECK(cache_within<float>(config, 10 * block, 4, true).blocks == 5);  // G·E is D / 2 here
-  CHECK(cache_within<float>(config, 10 * block, 4, true).keeps_states);
+  CHECK(cache_within<float>(config, 10 * block, 4, true).store_hidden_states);
   config.max_positions = 100;
-  CHECK(cache_within<float>(config, 10 * block, 4).blocks_of_sequence == 2);
+  CHECK(cache_within<float>(config, 10 * block, 4).max_blocks_per_seq == 2);
   CHECK_THROWS_AS(cache_within<float>(config, block - 1, 4), error);
 }
 

@@ -36,30 +36,30 @@ struct attention_segment {
   bool operator==(const attention_segment&) const = default;
 };
 
-/// How the past lies in its arrays: in one piece for each sequence, or in blocks that a table finds.
+/// Where a sequence's past is in memory: contiguous, or in blocks that a table lists (paged KV cache).
 struct past_layout {
-  index_t block = 0;                    ///< rows of a block; 0: in one piece
-  const std::int32_t* table = nullptr;  ///< numbers of blocks, those of a sequence from its past_begin on
-  /// Where row i of a sequence's past is.
+  index_t block_size = 0;               ///< slots of a block; 0: contiguous
+  const std::int32_t* table = nullptr;  ///< block ids; a sequence's begin at its past_begin
+  /// Slot of row i of a sequence's past.
   IAPT_DEVICE index_t row(const attention_segment& s, index_t i) const {
-    if (!block) return s.past_begin + i;
-    return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block)] * block + in_block(i);
+    if (!block_size) return s.past_begin + i;
+    return table[s.past_begin + std::uint32_t(i) / std::uint32_t(block_size)] * block_size + in_block(i);
   }
   /// Number of rows from row i on that are contiguous in memory, `most` at most.
   IAPT_DEVICE index_t contiguous_run(index_t i, index_t most) const {
-    return block && block - in_block(i) < most ? block - in_block(i) : most;
+    return block_size && block_size - in_block(i) < most ? block_size - in_block(i) : most;
   }
 
  private:
   // With 32 bits: a GPU takes five times as long to divide 64.
-  IAPT_DEVICE index_t in_block(index_t i) const { return std::uint32_t(i) % std::uint32_t(block); }
+  IAPT_DEVICE index_t in_block(index_t i) const { return std::uint32_t(i) % std::uint32_t(block_size); }
 };
-/// Blocks of a cache that an attention's past is in.
-struct past_blocks {
-  index_t rows = 0;                      ///< of a block; 0: the past is not in blocks
-  std::vector<std::int32_t> table = {};  ///< numbers of blocks, those of a sequence from its past_begin on
-  /// The same for a kernel, with the table where it lies.
-  past_layout at(const std::int32_t* where) const { return {rows, where}; }
+/// The blocks of a paged KV cache, for all sequences.
+struct block_table {
+  index_t block_size = 0;                 ///< slots of a block; 0: the past is contiguous
+  std::vector<std::int32_t> blocks = {};  ///< block ids; a sequence's begin at its past_begin
+  /// The layout for a kernel, with the table in device memory.
+  past_layout at(const std::int32_t* where) const { return {block_size, where}; }
 };
 
 /// Number of query heads, key/value heads, and numbers in a head.

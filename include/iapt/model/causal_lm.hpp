@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "iapt/autograd/tape.hpp"
-#include "iapt/model/pass.hpp"
+#include "iapt/model/batch_metadata.hpp"
 #include "iapt/nn/decoder_layer.hpp"
 #include "iapt/ops/weight_matrix.hpp"
 
@@ -18,7 +18,7 @@ namespace iapt {
 /// parameters. The same code trains (with a tape) and serves (with inference).
 template <class T, class Backend>
 class causal_lm {
-  struct pass;
+  struct step;
 
  public:
   using value_type = T;          ///< type of the numbers
@@ -64,8 +64,8 @@ class causal_lm {
   /// the first row that sees them; logits of the wanted rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
   template <class Method = bare>
-  tensor<T, 2, Backend> read(pass_plan plan, kv_cache<T, Backend>& cache, const Method& method = {}) const {
-    reading all(*this, std::move(plan), cache, method);
+  tensor<T, 2, Backend> forward(batch_metadata metadata, kv_cache<T, Backend>& cache, const Method& method = {}) const {
+    forward_pass all(*this, std::move(metadata), cache, method);
     all.advance(config.layers);
     const inference<Backend> ctx(backend());
     return logits(ctx, all.states());
@@ -73,45 +73,45 @@ class causal_lm {
   /// A pass as `read` makes it, of which some layers run at a time: others may read other sequences of the cache
   /// between two. Model, cache and method must outlive it.
   template <class Method>
-  class reading {
+  class forward_pass {
    public:
     /// Before the first layer.
     /// @throws shape_error if a token is not in the vocabulary
-    reading(const causal_lm& lm, pass_plan plan, kv_cache<T, Backend>& cache, const Method& method)
-        : lm_(lm), cache_(cache), method_(method), pass_(std::make_shared<pass>()) {
-      for (const token_id token : plan.tokens) check_token(token, lm.config);
-      for (index_t l = 0; l < lm.config.layers; ++l) pass_->past.push_back(cache.layer(l));
-      pass_->plan = std::move(plan);
-      pass_->blocks = cache.blocks();
+    forward_pass(const causal_lm& lm, batch_metadata metadata, kv_cache<T, Backend>& cache, const Method& method)
+        : lm_(lm), cache_(cache), method_(method), step_(std::make_shared<step>()) {
+      for (const token_id token : metadata.tokens) check_token(token, lm.config);
+      for (index_t l = 0; l < lm.config.layers; ++l) step_->past.push_back(cache.layer(l));
+      step_->metadata = std::move(metadata);
+      step_->table = cache.table();
       inference<Backend> ctx(lm.backend());
-      x_ = lm.begin(ctx, *pass_, method);
+      x_ = lm.begin(ctx, *step_, method);
     }
     /// Runs so many layers, or those that are left.
     /// @throws shape_error if the cache has no room
     void advance(index_t layers) {
       inference<Backend> ctx(lm_.backend());
-      for (; layers > 0 && !done(); --layers) x_ = lm_.run_layer(ctx, *pass_, method_, next_++, x_, &cache_);
+      for (; layers > 0 && !done(); --layers) x_ = lm_.run_layer(ctx, *step_, method_, next_++, x_, &cache_);
     }
     /// Whether all layers have run.
     bool done() const { return next_ == lm_.config.layers; }
     /// What the last layer made of the wanted rows (M, D); `causal_lm::logits` makes logits of it.
-    tensor<T, 2, Backend> states() const { return lm_.wanted(inference<Backend>(lm_.backend()), *pass_, x_); }
+    tensor<T, 2, Backend> states() const { return lm_.logit_states(inference<Backend>(lm_.backend()), *step_, x_); }
 
    private:
     const causal_lm& lm_;
     kv_cache<T, Backend>& cache_;
     const Method& method_;
-    std::shared_ptr<pass> pass_;
+    std::shared_ptr<step> step_;
     tensor<T, 2, Backend> x_;  // (N, D)
     index_t next_ = 0;         // layer
   };
   /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
     inference<Backend> ctx(backend());
-    const pass_plan plan = plan_front(batch, 0);
+    const batch_metadata metadata = plan_front(batch, 0);
     std::vector<tensor<T, 2, Backend>> states;
-    attention_view<T, Backend> view = view_of(plan);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
+    attention_view<T, Backend> view = view_of(metadata);
+    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), bare{});
     for (index_t l = 0; l < config.layers; ++l) {
       states.push_back(x);
       x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
@@ -139,12 +139,12 @@ class causal_lm {
 
  private:
   // One pass through all layers. A layer that is run again needs it, so it is shared with the tape.
-  struct pass {
-    pass_plan plan;                             // which rows
+  struct step {
+    batch_metadata metadata;                    // which rows
     attention_view<T, Backend> view;            // what they see in every layer
     tensor<T, 2, Backend> soft_cos_sin;         // rotary angles of the soft tokens
     std::vector<key_values<T, Backend>> past;   // of each layer, or none
-    past_blocks blocks;                         // where it is
+    block_table table;                          // where it is
     std::vector<tensor<T, 2, Backend>> states;  // what each layer's generator reads if not the rows themselves
   };
 
@@ -153,38 +153,38 @@ class causal_lm {
                                    kv_cache<T, Backend>* cache) const {
     const bool late = stands_late(method);
     check(batch, config, late ? 2 : 1);
-    auto p = std::make_shared<pass>();
+    auto p = std::make_shared<step>();
     if (late) {
       index_t longest = 0;
       for (const packed_sequence& s : batch.sequences) longest = std::max(longest, s.instruction - 1);
       std::optional<kv_cache<T, Backend>> own;
       if (!cache) own.emplace(backend(), config, index_t(batch.sequences.size()), longest);
       kv_cache<T, Backend>& store = cache ? *cache : *own;
-      const pass_plan context = plan_context(batch);
+      const batch_metadata context = plan_context(batch);
       p->states = read_context(context, method, store);
       for (index_t l = 0; l < config.layers; ++l) p->past.push_back(store.layer(l));
-      p->plan = plan_late(batch, soft_token_count(method), context, store);
-      p->blocks = store.blocks();
+      p->metadata = plan_late(batch, soft_token_count(method), context, store);
+      p->table = store.table();
     } else {
-      p->plan = plan_front(batch, soft_token_count(method), shares_soft_tokens(method));
+      p->metadata = plan_front(batch, soft_token_count(method), is_static_prompt(method));
     }
     return run(ctx, p, method, cache);
   }
 
   // The rows that late soft tokens cannot change: run bare, never recorded, so no backward pass goes through them.
   template <class Method>
-  std::vector<tensor<T, 2, Backend>> read_context(const pass_plan& plan, const Method&,
+  std::vector<tensor<T, 2, Backend>> read_context(const batch_metadata& metadata, const Method&,
                                                   kv_cache<T, Backend>& cache) const {
     inference<Backend> ctx(backend());
     std::vector<tensor<T, 2, Backend>> states;
-    const attention_view<T, Backend> view = view_of(plan);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), plan.tokens), bare{});
+    const attention_view<T, Backend> view = view_of(metadata);
+    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), bare{});
     for (index_t l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
       states.push_back(generator_input<Method>(x, h));
       auto result = layers[l](ctx, x, h, bare{}, int(l), view);
-      for (std::size_t b = 0; b < plan.segments.size(); ++b)
-        cache.append(l, index_t(b), result.own, plan.segments[b].begin, plan.segments[b].count);
+      for (std::size_t b = 0; b < metadata.segments.size(); ++b)
+        cache.append(l, index_t(b), result.own, metadata.segments[b].begin, metadata.segments[b].count);
       x = result.y;
     }
     return states;
@@ -192,7 +192,7 @@ class causal_lm {
 
   // All layers, then the head. A cache is filled if there is one.
   template <class Context, class Method>
-  tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<pass>& p, const Method& method,
+  tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<step>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
     auto x = begin(ctx, *p, method);
     for (index_t l = 0; l < config.layers; ++l) {
@@ -204,54 +204,56 @@ class causal_lm {
       else
         x = layer_pass(ctx, x);
     }
-    return logits(ctx, wanted(ctx, *p, x));
+    return logits(ctx, logit_states(ctx, *p, x));
   }
   // What enters the first layer (N, D).
   template <class Context, class Method>
-  tensor<T, 2, Backend> begin(Context& ctx, pass& p, const Method& method) const {
-    p.view = view_of(p.plan, p.blocks);
-    if (!p.plan.soft_positions.empty())
-      p.soft_cos_sin = rope_cos_sin<T>(backend(), frequencies(), p.plan.soft_positions);
-    return embed(ctx, row_numbers<Backend>(backend(), p.plan.tokens), method);
+  tensor<T, 2, Backend> begin(Context& ctx, step& p, const Method& method) const {
+    p.view = view_of(p.metadata, p.table);
+    if (!p.metadata.soft_positions.empty())
+      p.soft_cos_sin = rope_cos_sin<T>(backend(), frequencies(), p.metadata.soft_positions);
+    return embed(ctx, row_numbers<Backend>(backend(), p.metadata.tokens), method);
   }
   // x (N, D) -> (N, D)
   template <class Context, class Method>
-  tensor<T, 2, Backend> run_layer(Context& ctx, const pass& p, const Method& method, index_t l,
+  tensor<T, 2, Backend> run_layer(Context& ctx, const step& p, const Method& method, index_t l,
                                   const tensor<T, 2, Backend>& x, kv_cache<T, Backend>* cache) const {
     attention_view<T, Backend> view = p.view;
     if (!p.past.empty()) view.past = p.past[l];
     auto h = layers[l].attention_norm(ctx, x);
-    if (cache && cache->size().keeps_states) keep(*cache, l, p.plan, h);
+    if (cache && cache->size().store_hidden_states) store_hidden_states(*cache, l, p.metadata, h);
     if constexpr (writes_soft_tokens<Method>) {
       const auto states = p.states.empty() ? generator_input<Method>(x, h) : p.states[l];
-      if (!p.plan.soft_positions.empty())
-        view.prefix = method.prefix(ctx, int(l), layers[l], states, p.plan.instructions, p.soft_cos_sin);
+      if (!p.metadata.soft_positions.empty())
+        view.prefix = method.prefix(ctx, int(l), layers[l], states, p.metadata.instructions, p.soft_cos_sin);
     }
     auto result = layers[l](ctx, x, h, method, int(l), view);
-    if (cache) fill(*cache, l, p.plan, view, result.own);
+    if (cache) fill(*cache, l, p.metadata, view, result.own);
     return result.y;
   }
   // The head runs on the wanted rows only.   x (N, D) -> (M, D)
   template <class Context>
-  tensor<T, 2, Backend> wanted(Context&& ctx, const pass& p, const tensor<T, 2, Backend>& x) const {
-    if (p.plan.wanted.empty()) return tensor<T, 2, Backend>(backend(), {0, config.hidden});
-    return ctx(gather(x, row_numbers<Backend>(backend(), p.plan.wanted)));
+  tensor<T, 2, Backend> logit_states(Context&& ctx, const step& p, const tensor<T, 2, Backend>& x) const {
+    if (p.metadata.logit_rows.empty()) return tensor<T, 2, Backend>(backend(), {0, config.hidden});
+    return ctx(gather(x, row_numbers<Backend>(backend(), p.metadata.logit_rows)));
   }
 
-  static void fill(kv_cache<T, Backend>& cache, index_t l, const pass_plan& plan,
+  static void fill(kv_cache<T, Backend>& cache, index_t l, const batch_metadata& metadata,
                    const attention_view<T, Backend>& view, const key_values<T, Backend>& own) {
-    for (std::size_t b = 0; b < plan.segments.size(); ++b) {
-      const attention_segment& s = plan.segments[b];
+    for (std::size_t b = 0; b < metadata.segments.size(); ++b) {
+      const attention_segment& s = metadata.segments[b];
       const index_t before = rows_before(s);
-      cache.append(l, plan.sequence(b), own, s.begin, before);
-      if (s.prefix_count) cache.append(l, plan.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
-      cache.append(l, plan.sequence(b), own, s.begin + before, s.count - before);
+      cache.append(l, metadata.sequence(b), own, s.begin, before);
+      if (s.prefix_count) cache.append(l, metadata.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
+      cache.append(l, metadata.sequence(b), own, s.begin + before, s.count - before);
     }
   }
   // What a generator may read again: of the rows that no soft token stands before in this pass.
-  static void keep(kv_cache<T, Backend>& cache, index_t l, const pass_plan& plan, const tensor<T, 2, Backend>& h) {
-    for (std::size_t b = 0; b < plan.segments.size(); ++b)
-      cache.keep(l, plan.sequence(b), h, plan.segments[b].begin, rows_before(plan.segments[b]));
+  static void store_hidden_states(kv_cache<T, Backend>& cache, index_t l, const batch_metadata& metadata,
+                                  const tensor<T, 2, Backend>& h) {
+    for (std::size_t b = 0; b < metadata.segments.size(); ++b)
+      cache.store_hidden_states(l, metadata.sequence(b), h, metadata.segments[b].begin,
+                                rows_before(metadata.segments[b]));
   }
   static index_t rows_before(const attention_segment& s) {
     return s.prefix_count ? std::min(s.prefix_from, s.count) : s.count;
@@ -263,8 +265,8 @@ class causal_lm {
     else
       return h;
   }
-  attention_view<T, Backend> view_of(const pass_plan& plan, const past_blocks& blocks = {}) const {
-    return {{plan.segments, blocks}, rope_cos_sin<T>(backend(), frequencies(), plan.positions), {}, {}};
+  attention_view<T, Backend> view_of(const batch_metadata& metadata, const block_table& table = {}) const {
+    return {{metadata.segments, table}, rope_cos_sin<T>(backend(), frequencies(), metadata.positions), {}, {}};
   }
 };
 

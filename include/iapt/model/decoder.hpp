@@ -27,8 +27,8 @@ class decoder {
         method_(method),
         sequences_(checked(std::move(sequences), cache)),
         tokens_(lm.backend(), std::vector<token_id>(sequences_.size())),
-        places_(lm.backend(), std::vector<std::int32_t>(sequences_.size())),
-        view_{attention_pattern<Backend>(segments(), cache.blocks()),
+        slots_(lm.backend(), std::vector<std::int32_t>(sequences_.size())),
+        view_{attention_pattern<Backend>(segments(), cache.table()),
               tensor<T, 2, Backend>(lm.backend(), {index_t(sequences_.size()), lm.config.heads.head_size}),
               {},
               {}} {}
@@ -46,9 +46,9 @@ class decoder {
       throw shape_error("decode: " + std::to_string(tokens.size()) + " tokens for " +
                         std::to_string(sequences_.size()) + " sequences");
     for (const token_id token : tokens) check_token(token, lm_.config);
-    places_.replace(cache_.next_rows(0, sequences_));
+    slots_.replace(cache_.next_slots(0, sequences_));
     tokens_.replace(tokens);
-    view_.pattern.replace(segments(), cache_.blocks());
+    view_.pattern.replace(segments(), cache_.table());
     std::vector<index_t> positions;
     for (const index_t sequence : sequences_) positions.push_back(cache_.next_position(sequence));
     upload(view_.cos_sin, rope_cos_sin_values<T>(lm_.frequencies(), positions));
@@ -88,7 +88,7 @@ class decoder {
       const auto& layer = lm_.layers[l];
       view_.past = cache_.layer(l);
       auto result = layer(ctx, x, layer.attention_norm(ctx, x), method_, int(l), view_);
-      cache_.put(l, result.own, places_);
+      cache_.write_kv(l, result.own, slots_);
       x = result.y;
     }
     return lm_.logits(ctx, x);
@@ -98,7 +98,7 @@ class decoder {
   kv_cache<T, Backend>& cache_;
   const Method& method_;
   std::vector<index_t> sequences_;
-  row_numbers<Backend> tokens_, places_;
+  row_numbers<Backend> tokens_, slots_;
   attention_view<T, Backend> view_;
   typename Backend::work_type work_;
   tensor<T, 2, Backend> logits_;

@@ -22,7 +22,7 @@ struct packed_sequence {
 struct packed_batch {
   std::vector<token_id> tokens;            ///< (N)
   std::vector<packed_sequence> sequences;  ///< (B), in order and without gaps
-  std::vector<std::int32_t> wanted;        ///< rows whose logits are wanted (M), ascending
+  std::vector<std::int32_t> logit_rows;    ///< rows whose logits are wanted (M), ascending
   std::vector<token_id> targets;           ///< what each of them should predict (M), or empty
 
   /// Appends a sequence. With a response, all its tokens become targets, predicted by the rows from the last
@@ -32,7 +32,7 @@ struct packed_batch {
     tokens.insert(tokens.end(), instruction.begin(), instruction.end());
     if (m) tokens.insert(tokens.end(), response.begin(), response.end() - 1);
     sequences.push_back({begin, index_t(tokens.size()) - begin, n});
-    for (index_t i = 0; i < std::max<index_t>(m, 1); ++i) wanted.push_back(std::int32_t(begin + n - 1 + i));
+    for (index_t i = 0; i < std::max<index_t>(m, 1); ++i) logit_rows.push_back(std::int32_t(begin + n - 1 + i));
     targets.insert(targets.end(), response.begin(), response.end());
   }
 };

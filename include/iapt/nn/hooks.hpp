@@ -53,7 +53,7 @@ enum class placement { front, late };
 ///   written
 ///                                    from the states entering it, of which `rows` are each sequence's; `cos_sin` are
 ///                                    the cosines and sines of the soft tokens (B·P, E)
-///   - `shares_soft_tokens()`         whether all sequences have the same soft tokens, of which `prefix` then gives
+///   - `is_static_prompt()`         whether all sequences have the same soft tokens, of which `prefix` then gives
 ///                                    one set (P, G·E); in front alone
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
@@ -77,9 +77,9 @@ index_t soft_token_count(const Method& method) {
 }
 /// Whether all sequences have the same soft tokens.
 template <class Method>
-bool shares_soft_tokens(const Method& method) {
-  if constexpr (requires { method.shares_soft_tokens(); })
-    return method.shares_soft_tokens();
+bool is_static_prompt(const Method& method) {
+  if constexpr (requires { method.is_static_prompt(); })
+    return method.is_static_prompt();
   else
     return false;
 }

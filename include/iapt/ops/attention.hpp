@@ -31,8 +31,8 @@ template <class Backend>
 class attention_pattern {
  public:
   /// Of the given sequences, and where their past is if it is in blocks.
-  attention_pattern(std::vector<attention_segment> segments = {}, past_blocks blocks = {})
-      : shared_(std::make_shared<shared>(shared{std::move(segments), std::move(blocks), nullptr, {}, 0, {}})) {}
+  attention_pattern(std::vector<attention_segment> segments = {}, block_table table = {})
+      : shared_(std::make_shared<shared>(shared{std::move(segments), std::move(table), nullptr, {}, 0, {}})) {}
   /// Of the given sequences.
   attention_pattern(std::initializer_list<attention_segment> segments)
       : attention_pattern(std::vector<attention_segment>(segments)) {}
@@ -40,26 +40,26 @@ class attention_pattern {
   /// Where the sequences stand.
   const std::vector<attention_segment>& segments() const { return shared_->segments; }
   /// Where their past is.
-  const past_blocks& blocks() const { return shared_->blocks; }
+  const block_table& table() const { return shared_->table; }
   /// Other sequences, which differ in their past alone. Copies see it, too, and the plan is kept. Not between a
   /// recorded statement and its backward.
   /// @throws shape_error if anything else differs, or the blocks are of another size or number, or a sequence that a
   ///                     fused kernel sees to had no past when it was planned
-  void replace(std::vector<attention_segment> segments, past_blocks blocks = {}) {
+  void replace(std::vector<attention_segment> segments, block_table table = {}) {
     std::vector<attention_segment> same = segments;
     for (std::size_t s = 0; s < std::min(same.size(), shared_->segments.size()); ++s)
       same[s].past_begin = shared_->segments[s].past_begin, same[s].past_count = shared_->segments[s].past_count;
-    if (same != shared_->segments || blocks.rows != shared_->blocks.rows ||
-        blocks.table.size() != shared_->blocks.table.size())
+    if (same != shared_->segments || table.block_size != shared_->table.block_size ||
+        table.blocks.size() != shared_->table.blocks.size())
       throw shape_error("attention: sequences to replace differ in more than their past");
-    if (shared_->plan) shared_->plan->replace(segments, blocks);
-    shared_->segments = std::move(segments), shared_->blocks = std::move(blocks);
+    if (shared_->plan) shared_->plan->replace(segments, table);
+    shared_->segments = std::move(segments), shared_->table = std::move(table);
   }
   /// How the backend goes about it, for numbers of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
     if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout || shared_->bytes != sizeof(T)) {
-      shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments, shared_->blocks));
+      shared_->plan.emplace(backend.template plan_attention<T>(layout, shared_->segments, shared_->table));
       shared_->backend = &backend, shared_->layout = layout, shared_->bytes = sizeof(T);
     }
     return *shared_->plan;
@@ -68,7 +68,7 @@ class attention_pattern {
  private:
   struct shared {
     std::vector<attention_segment> segments;
-    past_blocks blocks;  // where their past is
+    block_table table;   // where their past is
     Backend* backend;    // that there is a plan for
     head_layout layout;  // that it is for
     std::size_t bytes;   // of a number that it is for
@@ -147,13 +147,14 @@ struct attention_op {
  private:
   // Whether a sequence's past lies within its arrays.
   bool has_past(const attention_segment& s, index_t rows) const {
-    const past_blocks& blocks = pattern.blocks();
+    const block_table& table = pattern.table();
     if (s.past_begin < 0 || s.past_count < 0) return false;
-    if (!blocks.rows) return s.past_begin + s.past_count <= rows;
-    const index_t end = s.past_begin + (s.past_count + blocks.rows - 1) / blocks.rows;
-    if (end > index_t(blocks.table.size())) return false;
-    return std::all_of(blocks.table.begin() + s.past_begin, blocks.table.begin() + end,
-                       [&](std::int32_t block) { return block >= 0 && (index_t(block) + 1) * blocks.rows <= rows; });
+    if (!table.block_size) return s.past_begin + s.past_count <= rows;
+    const index_t end = s.past_begin + (s.past_count + table.block_size - 1) / table.block_size;
+    if (end > index_t(table.blocks.size())) return false;
+    return std::all_of(table.blocks.begin() + s.past_begin, table.blocks.begin() + end, [&](std::int32_t block) {
+      return block >= 0 && (index_t(block) + 1) * table.block_size <= rows;
+    });
   }
   template <class Q, class K, class V, class... Prefix>
   attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {

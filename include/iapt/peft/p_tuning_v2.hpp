@@ -138,7 +138,7 @@ class p_tuning_v2_method {
   /// In front.
   placement where() const { return placement::front; }
   /// All sequences see the same.
-  bool shares_soft_tokens() const { return true; }
+  bool is_static_prompt() const { return true; }
   /// Keys and values of a layer's soft tokens (P, G·E).
   template <class Context, class S>
   key_values<S, Backend> prefix(Context& ctx, int number, const decoder_layer<S, Backend>&,

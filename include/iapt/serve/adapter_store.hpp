@@ -49,7 +49,7 @@ struct refused_adapter : io_error {
 template <class T, class Backend>
 class adapter_store {
  public:
-  using method_type = shared_method<T, Backend>;                     ///< an adapter at work
+  using method_type = method_ptr<T, Backend>;                        ///< an adapter at work
   using runner = std::function<void(const std::function<void()>&)>;  ///< calls a function, and waits for it
   using listener = std::function<void(const std::string&)>;          ///< hears of something
 
@@ -188,7 +188,7 @@ class adapter_store {
     make_room(bytes);
     found.room = std::make_unique<reservation>(*this, bytes);
     const auto read = [&] {
-      with_adapter(lm_, file, [&](auto method) { found.method = share_method(lm_, std::move(method)); });
+      with_adapter(lm_, file, [&](auto method) { found.method = erase_method(lm_, std::move(method)); });
     };
     run_ ? run_(read) : read();
   }

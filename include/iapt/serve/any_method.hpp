@@ -23,8 +23,8 @@ class any_method {
  public:
   using matrix = tensor<T, 2, Backend>;  ///< rows of numbers
   virtual ~any_method() = default;
-  /// Another one for each method that there ever was, from 1 on: 0 is the bare model's.
-  std::uint64_t number() const { return number_; }
+  /// Unique in the process, from 1 on; 0 stands for the base model.
+  std::uint64_t id() const { return id_; }
   /// P; 0 where it writes none.
   virtual index_t soft_tokens() const = 0;
   /// Where the soft tokens stand.
@@ -32,7 +32,7 @@ class any_method {
   /// Rows that soft tokens must be written from, at least; 1 where none are.
   virtual index_t shortest_instruction() const = 0;
   /// Whether all sequences have the same soft tokens.
-  virtual bool shares_soft_tokens() const = 0;
+  virtual bool is_static_prompt() const = 0;
   /// Whether it adds to the results of linear maps.
   virtual bool has_delta() const = 0;
   /// Keys and values of a layer's soft tokens (B·P, G·E), or (P, G·E) where they are shared.
@@ -47,8 +47,8 @@ class any_method {
   virtual low_rank_map<compute_type<T>> low_rank(site where) const = 0;
 
  private:
-  inline static std::atomic<std::uint64_t> last_number_ = 0;
-  std::uint64_t number_ = ++last_number_;
+  inline static std::atomic<std::uint64_t> last_id_ = 0;
+  std::uint64_t id_ = ++last_id_;
 };
 
 /// A method of a known type as one of any.
@@ -66,7 +66,7 @@ class any_method_of final : public any_method<T, Backend> {
     if constexpr (requires { method_.shortest_instruction(); }) return method_.shortest_instruction();
     return 1;
   }
-  bool shares_soft_tokens() const override { return iapt::shares_soft_tokens(method_); }
+  bool is_static_prompt() const override { return iapt::is_static_prompt(method_); }
   bool has_delta() const override {
     return requires(inference<Backend> & ctx, site s, const matrix& x) { method_.delta(ctx, s, x); };
   }
@@ -105,10 +105,10 @@ class any_method_of final : public any_method<T, Backend> {
 
 /// A method for a batch of many tenants; null is the bare model.
 template <class T, class Backend>
-using shared_method = std::shared_ptr<const any_method<T, Backend>>;
+using method_ptr = std::shared_ptr<const any_method<T, Backend>>;
 /// A method of a known type, for a backbone of type T, among others.
 template <class T, class Backend, class Method>
-shared_method<T, Backend> share_method(const causal_lm<T, Backend>&, Method method) {
+method_ptr<T, Backend> erase_method(const causal_lm<T, Backend>&, Method method) {
   return std::make_shared<const any_method_of<T, Backend, Method>>(std::move(method));
 }
 
@@ -172,12 +172,13 @@ class mixed_method {
 
   /// Rows and soft tokens of the sequences that have one method.
   struct part {
-    const any_method<T, Backend>* method;           ///< theirs
-    row_span rows;                                  ///< of the pass
-    row_span soft;                                  ///< among the pass's soft tokens
-    std::vector<row_span> instructions = {};        ///< rows that their soft tokens are written from
-    std::optional<row_numbers<Backend>> kept = {};  ///< which of the cache's these are, where not the pass's
-    bool in_lora_batch = false;                     ///< whether lora_batch computes what it adds
+    const any_method<T, Backend>* method;     ///< theirs
+    row_span rows;                            ///< of the pass
+    row_span soft;                            ///< among the pass's soft tokens
+    std::vector<row_span> instructions = {};  ///< rows that their soft tokens are written from
+    std::optional<row_numbers<Backend>> stored_rows =
+        {};                      ///< rows of the cache that they read, if not rows of the batch
+    bool in_lora_batch = false;  ///< whether lora_batch computes what it adds
   };
   std::vector<part> parts = {};                     ///< in the order of their rows
   index_t soft_rows = 0;                            ///< soft tokens of the pass
@@ -213,9 +214,9 @@ class mixed_method {
     key_values<T, Backend> all{matrix(ctx.backend(), shape), matrix(ctx.backend(), shape)};
     for (const part& p : parts) {
       if (p.soft.begin == p.soft.end) continue;
-      const auto own =
-          p.method->prefix(ctx, number, layer, p.kept ? ctx(gather(cache->states(number), *p.kept)) : states,
-                           p.instructions, cos_sin.slice(p.soft.begin, p.soft.end));
+      const auto own = p.method->prefix(
+          ctx, number, layer, p.stored_rows ? ctx(gather(cache->hidden_states(number), *p.stored_rows)) : states,
+          p.instructions, cos_sin.slice(p.soft.begin, p.soft.end));
       put(all.keys, p.soft, own.keys), put(all.values, p.soft, own.values);
     }
     return all;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Continuous batching: requests of many tenants come and go, and every pass reads some rows of each.
-// Shapes: P soft tokens of a request.
+// Continuous batching: requests of many tenants enter and leave a batch between steps.
+// Shapes: M rows of logits, V vocabulary.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -20,100 +20,100 @@
 
 #include "iapt/serve/engine_limits.hpp"
 #include "iapt/serve/engine_memory.hpp"
-#include "iapt/serve/engine_pass.hpp"
+#include "iapt/serve/engine_step.hpp"
 
 namespace iapt {
 
-/// A batch that never ends: `submit` requests, call `step` as long as it returns true.
+/// Serves requests with continuous batching: `submit` requests, call `step` while it returns true.
 ///
-/// Requests are admitted in their order, when a place and the blocks for their prompt are free; one whose client has
-/// all the places that it may have lets others pass. A pass reads one row of each request that generates and as many
-/// rows of new prompts as `rows_in_pass` allows. When blocks run out, the request that came last gives its own back and
-/// is read again later, with the tokens that it has; the oldest always goes on, so none starves. A request's tokens do
-/// not depend on the others, but for rounding. One with several beams takes a place for each, whose rows of the prompt
-/// are the same ones; its listener hears of its tokens at the end.
+/// Scheduling. Requests are admitted in their order, when there are a sequence slot and the KV blocks for their prompt;
+/// a request whose client has all its sequence slots lets later ones pass. A step computes one token of each request
+/// that decodes, and prompt tokens (prefill) up to `max_batched_tokens`. When KV blocks run out, the latest request is
+/// preempted: its blocks are freed and its tokens are computed again later. The oldest request is never preempted, so
+/// none starves. A request's tokens do not depend on other requests, except by rounding. A beam search takes a sequence
+/// slot for each beam; the beams share the prompt's blocks, and the callbacks run at the end.
 ///
-/// Where soft tokens stand in front, a prompt is read in one pass; where they stand late, so is all of it but its last
-/// token, by the bare model, and its soft tokens are written behind it in that pass, or where the cache keeps states,
-/// when the last token is read. A prompt that is longer than `rows_in_pass`, and must be read so, has a pass of its
-/// own, some layers of it in each step. So a step never reads more of prompts than `rows_in_pass` rows through all
-/// layers cost, or one layer of one prompt where that is more: between two tokens of an answer there is no more than
-/// that.
+/// Prompts. A prompt with front soft tokens is computed in one step. With late soft tokens the base model computes all
+/// of it except the last token, and the soft tokens are written in that step; if the cache stores hidden states, they
+/// are written when the last token is computed, and the prompt may be chunked. A prompt that must be computed in one
+/// step and is longer than `max_batched_tokens` has a forward pass of its own, some layers in each step. So a step
+/// costs at most `max_batched_tokens` prompt tokens through all layers, or one layer of one prompt if that is more:
+/// this bounds the time between two tokens of a stream.
 ///
-/// A method that throws, or whose numbers are not finite, fails its own requests: where a pass fails, what it read is
-/// read again, method by method, and so are later requests of a method that failed.
+/// Failures. A method that throws, or whose logits are not finite, fails its own requests: if a step fails, its chunks
+/// are computed again method by method, and so are later requests of a method that failed.
 ///
-/// Blocks that were read for one request serve others that begin with the same tokens, also later, until memory is
-/// needed: among requests of the bare model and those whose soft tokens stand late (for these the cache must keep
-/// states); else among requests of one method, and where that writes soft tokens, for the same prompt alone.
+/// Prefix caching. Full blocks serve later requests whose tokens begin with the same ones, until memory is needed:
+/// between requests of the base model and those with late soft tokens (these need stored hidden states); otherwise
+/// between requests of one method, and if it writes soft tokens, for the same prompt only.
 template <class T, class Backend>
 class engine {
  public:
-  using request_type = engine_request<T, Backend>;  ///< what it takes
+  using request_type = engine_request<T, Backend>;  ///< a request
 
-  /// For a model, which must outlive it.
-  /// @throws error if a pass could read no rows
-  /// @throws shape_error if the cache could hold none
+  /// An engine for a model, which must outlive it.
+  /// @throws error if max_batched_tokens < 1 or max_seqs_per_client < 0
+  /// @throws shape_error if the cache has no room
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
-      : lm_(lm), options_(options), memory_(lm, options.cache, options.share_prefixes) {
-    if (options.rows_in_pass < 1) throw error("engine: rows_in_pass must be at least 1");
-    if (options.places_of_client < 0) throw error("engine: places_of_client must be at least 0");
+      : lm_(lm), options_(options), memory_(lm, options.cache, options.prefix_caching) {
+    if (options.max_batched_tokens < 1) throw error("engine: max_batched_tokens must be at least 1");
+    if (options.max_seqs_per_client < 0) throw error("engine: max_seqs_per_client must be at least 0");
   }
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
-  /// Refuses a request that could never be answered. It may be called while another thread is in `step`.
-  /// @throws shape_error if it could not be read even alone, naming what is too long
-  /// @throws error naming an option that makes no sense
+  /// Refuses a request that can never be answered. Another thread may be in `step` meanwhile.
+  /// @throws shape_error if it does not fit even alone, with the sizes
+  /// @throws error for an invalid option, with its name
   void check(const request_type& request) const { check_request(request, options_, lm_.config); }
-  /// Rows of the cache that one request may have.
-  index_t capacity() const { return options_.rows_of_request(); }
-  /// Sequences that the requests of one client may have at a time.
-  index_t places_of_client() const { return options_.sequences_of_client(); }
-  /// Takes a request.
+  /// KV slots that one request may have.
+  index_t max_slots_per_request() const { return options_.max_slots_per_request(); }
+  /// Sequences that the requests of one client may have at the same time.
+  index_t max_seqs_per_client() const { return options_.seqs_per_client(); }
+  /// Adds a request to the queue.
   /// @throws shape_error, error as `check`
   void submit(request_type request) {
     check(request);
-    const bool failing = request.method && failing_.contains(request.method->number());
-    if (request.options.max_new > 0 || request.read)
-      waiting_.push_back({.request = std::move(request), .suspect = failing});
-    else if (request.finished)
-      request.finished(finish_reason::length);
+    const bool suspect = has_failing_method(request);
+    if (request.options.max_new > 0 || request.on_prompt_token)
+      waiting_.push_back({.request = std::move(request), .suspect = suspect});
+    else if (request.on_finish)
+      request.on_finish(finish_reason::length);
   }
-  /// Requests that wait for a place.
+  /// Number of requests that wait to be admitted.
   std::size_t waiting() const { return waiting_.size(); }
-  /// Requests that are being read or answered.
+  /// Number of admitted requests.
   std::size_t running() const { return running_.size(); }
-  /// What the last pass read.
-  const pass_rows& last_pass() const { return last_pass_; }
-  /// How often a request has given its blocks back to be read again.
+  /// What the last step computed.
+  const step_tokens& last_step() const { return last_step_; }
+  /// Number of preemptions so far.
   std::size_t preemptions() const { return preemptions_; }
-  /// Tokens of prompts that were not read because others had read them.
+  /// Prompt tokens that were taken from the prefix cache so far.
   std::size_t reused_tokens() const { return memory_.reused_tokens(); }
-  /// What the requests have read.
+  /// The KV cache.
   const kv_cache<T, Backend>& cache() const { return memory_.cache(); }
 
   /// Ends all requests.
   void end_all(finish_reason why) {
-    for (const auto& j : running_)
-      if (!j->done) end(*j, why);
+    for (const auto& r : running_)
+      if (!r->ended) end(*r, why);
     running_.clear();
-    for (const job& j : std::exchange(waiting_, {}))
-      if (j.request.finished) j.request.finished(why);
+    for (const state_type& r : std::exchange(waiting_, {}))
+      if (r.request.on_finish) r.request.on_finish(why);
   }
 
-  /// One pass; false if there is nothing to do. Listeners are called from it.
-  /// @throws device_error if the machine fails; all requests then wait to be read again
+  /// One step; false if there is nothing to do. It calls the requests' callbacks.
+  /// @throws device_error if the device fails; all requests are then preempted
   bool step() {
-    end_unwanted();
+    end_cancelled();
     admit();
     if (running_.empty()) return false;
-    last_pass_ = {};
+    last_step_ = {};
     try {
-      read(choose_shares());
-      if (long_) go_on();
+      run(schedule());
+      if (long_prefill_) advance_long_prefill();
     } catch (...) {
-      forget_ended();
+      remove_ended();
       while (!running_.empty()) preempt();
       throw;
     }
@@ -121,259 +121,266 @@ class engine {
   }
 
  private:
-  using job = engine_job<T, Backend>;
-  using share = engine_share<T, Backend>;
-  using pass = engine_pass<T, Backend>;
+  using state_type = request_state<T, Backend>;
+  using chunk = scheduled_chunk<T, Backend>;
+  using step_type = engine_step<T, Backend>;
 
-  // One pass over shares of any requests.
-  void read(const std::vector<share>& shares) {
-    if (shares.empty()) return;
-    guard(shares, [&] {
-      pass whole(lm_, shares, memory_.cache());
-      whole.advance(lm_.config.layers);
-      for (const share& s : shares)
-        (s.from >= s.of->prompt_size() && s.rows() == 1 ? last_pass_.answers : last_pass_.prompts) += s.rows();
-      finish(whole);
+  bool has_failing_method(const request_type& request) const {
+    return request.method && failing_methods_.contains(request.method->id());
+  }
+
+  // ---- running ----
+
+  void run(const std::vector<chunk>& chunks) {
+    if (chunks.empty()) return;
+    guard(chunks, [&] {
+      step_type step(lm_, chunks, memory_.cache());
+      step.advance(lm_.config.layers);
+      for (const chunk& c : chunks)
+        (c.from >= c.state->prompt_size() && c.size() == 1 ? last_step_.decode : last_step_.prefill) += c.size();
+      complete(step);
     });
   }
-  // Some layers of the long prompt: as many as cost what a pass may read of prompts, but one at least.
-  void go_on() {
-    const share s = long_->shares()[0];
-    guard({s}, [&] {
-      const index_t layers = std::max<index_t>(1, options_.rows_in_pass * lm_.config.layers / s.rows());
-      long_->advance(layers);
-      last_pass_.prompts += std::min(layers, lm_.config.layers) * s.rows() / lm_.config.layers;
-      if (long_->done()) finish(*std::exchange(long_, nullptr));
+  // Runs as many layers of the long prompt as cost max_batched_tokens, at least one.
+  void advance_long_prefill() {
+    const chunk c = long_prefill_->chunks()[0];
+    guard({c}, [&] {
+      const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / c.size());
+      long_prefill_->advance(layers);
+      last_step_.prefill += std::min(layers, lm_.config.layers) * c.size() / lm_.config.layers;
+      if (long_prefill_->done()) complete(*std::exchange(long_prefill_, nullptr));
     });
   }
-  // What follows when all layers have run.
-  void finish(const pass& whole) {
-    for (const share& s : whole.shares()) {
-      memory_.read(s);
-      if (s.ends && !(s.of->request.method && failing_.contains(s.of->request.method->number()))) s.of->suspect = false;
+  // Uses the results of a step whose layers have all run.
+  void complete(const step_type& step) {
+    for (const chunk& c : step.chunks()) {
+      memory_.commit(c);
+      if (c.is_last && !has_failing_method(c.state->request)) c.state->suspect = false;
     }
-    whole.tell_prompts([this](job& j) { end(j, finish_reason::failed); });
-    if (whole.asks()) take(whole.logits(), whole.shares());
-    for (const share& s : whole.shares())
-      if (s.ends && !s.asks() && !s.of->done) end(*s.of, finish_reason::length);
-    forget_ended();
+    step.report_prompt_tokens([this](state_type& r) { end(r, finish_reason::failed); });
+    if (step.needs_sample()) sample_tokens(step.logits(), step.chunks());
+    for (const chunk& c : step.chunks())
+      if (c.is_last && !c.needs_sample() && !c.state->ended) end(*c.state, finish_reason::length);
+    remove_ended();
   }
-  // Reads shares by calling f. Where a method fails, its requests fail; where that may have been one of several, all
-  // are suspects, and begin anew.
+  // Calls f, which computes the chunks. If it throws and all chunks have one method, their requests fail. If there are
+  // several methods, the requests become suspects and are preempted; their methods then run alone.
   template <class F>
-  void guard(const std::vector<share>& shares, F f) {
+  void guard(const std::vector<chunk>& chunks, F f) {
     try {
       return f();
     } catch (const device_error&) { throw; } catch (const std::exception& failure) {
-      const auto& method = shares[0].of->request.method;
+      const auto& method = chunks[0].state->request.method;
       const bool alone =
-          std::all_of(shares.begin(), shares.end(), [&](const share& s) { return s.of->request.method == method; });
-      const bool of_method = !dynamic_cast<const std::bad_alloc*>(&failure);  // memory may be there the next time
-      if (alone && method && of_method) failing_.insert(method->number());
+          std::all_of(chunks.begin(), chunks.end(), [&](const chunk& c) { return c.state->request.method == method; });
+      const bool by_method = !dynamic_cast<const std::bad_alloc*>(&failure);  // memory may suffice the next time
+      if (alone && method && by_method) failing_methods_.insert(method->id());
       if (alone && options_.on_failure) options_.on_failure(failure.what());
-      for (const share& s : shares) {
-        if (s.of->done) continue;
-        s.of->suspect = true;
-        if (alone) end(*s.of, finish_reason::failed);
+      for (const chunk& c : chunks) {
+        if (c.state->ended) continue;
+        c.state->suspect = true;
+        if (alone) end(*c.state, finish_reason::failed);
       }
-      if (alone) return forget_ended();
+      if (alone) return remove_ended();
     }
-    const auto failed = [](const auto& j) { return j->suspect; };
-    forget_ended();
-    while (std::any_of(running_.begin(), running_.end(), failed)) preempt();
+    remove_ended();
+    while (std::any_of(running_.begin(), running_.end(), is_suspect)) preempt();
   }
 
-  void end_unwanted() {
-    const auto unwanted = [](const job& j) { return j.request.wanted && !j.request.wanted(); };
-    std::erase_if(waiting_, [&](const job& j) {
-      if (!unwanted(j)) return false;
-      if (j.request.finished) j.request.finished(finish_reason::cancelled);
+  // ---- scheduling ----
+
+  void end_cancelled() {
+    const auto cancelled = [](const state_type& r) { return r.request.is_cancelled && r.request.is_cancelled(); };
+    std::erase_if(waiting_, [&](const state_type& r) {
+      if (!cancelled(r)) return false;
+      if (r.request.on_finish) r.request.on_finish(finish_reason::cancelled);
       return true;
     });
-    for (const auto& j : running_)
-      if (unwanted(*j)) end(*j, finish_reason::cancelled);
-    forget_ended();
+    for (const auto& r : running_)
+      if (cancelled(*r)) end(*r, finish_reason::cancelled);
+    remove_ended();
   }
-  void forget_ended() {
-    std::erase_if(running_, [](const auto& j) { return j->done; });
+  void remove_ended() {
+    std::erase_if(running_, [](const auto& r) { return r->ended; });
   }
-  // Gives waiting requests places, in their order, while there are blocks for all of their tokens. One whose client has
-  // its places already, or has others running where there are no blocks for it, stays where it is.
+  // Admits waiting requests in their order while there are blocks for all their tokens. A request stays in the queue if
+  // its client has all its sequence slots, or has others running while there are no blocks for it.
   void admit() {
-    index_t promised = 0;
-    std::map<std::uint64_t, index_t> places;  // of each client
-    for (const auto& j : running_) {
-      promised += memory_.missing(*j);
-      places[j->request.client] += j->request.options.beams;
+    index_t promised = 0;                   // blocks
+    std::map<std::uint64_t, index_t> seqs;  // of each client
+    for (const auto& r : running_) {
+      promised += memory_.missing_blocks(*r);
+      seqs[r->request.client] += r->request.options.beams;
     }
-    for (auto next = waiting_.begin(); next != waiting_.end() && memory_.has_places(*next);) {
-      index_t& taken = places[next->request.client];
-      if (taken + next->request.options.beams > places_of_client()) {
+    for (auto next = waiting_.begin(); next != waiting_.end() && memory_.has_seq_slots(*next);) {
+      index_t& of_client = seqs[next->request.client];
+      if (of_client + next->request.options.beams > max_seqs_per_client()) {
         ++next;
         continue;
       }
-      auto own = std::make_unique<job>(std::move(*next));
+      auto r = std::make_unique<state_type>(std::move(*next));
       next = waiting_.erase(next);
-      memory_.begin(*own);
-      const index_t missing = memory_.missing(*own);
-      if (promised + missing <= memory_.available()) {
+      memory_.start(*r);
+      const index_t missing = memory_.missing_blocks(*r);
+      if (promised + missing <= memory_.available_blocks()) {
         promised += missing;
-        taken += own->request.options.beams;
-        running_.push_back(std::move(own));
+        of_client += r->request.options.beams;
+        running_.push_back(std::move(r));
         continue;
       }
-      memory_.release(*own);
-      next = std::next(waiting_.insert(next, std::move(*own)));
-      if (taken == 0) return;
-      taken = places_of_client();  // it waits for what its own client has, and lets the others pass
+      memory_.free_request(*r);
+      next = std::next(waiting_.insert(next, std::move(*r)));
+      if (of_client == 0) return;
+      of_client = max_seqs_per_client();  // it waits for its own client's blocks and lets the others pass
     }
   }
-  // The request that came last goes back to the front of those that wait.
-  void send_back() {
-    std::unique_ptr<job> last = std::move(running_.back());
-    running_.pop_back();
-    release(*last);
-    waiting_.push_front(std::move(*last));
-  }
-  // A request gives back what it has. Its prompt, if it is the long one, is read no further.
-  void release(job& j) {
-    if (long_ && long_->shares()[0].of == &j) long_ = nullptr;
-    memory_.release(j);
-  }
+  // The latest request goes back to the front of the queue.
   void preempt() {
-    send_back();
+    std::unique_ptr<state_type> last = std::move(running_.back());
+    running_.pop_back();
+    free_request(*last);
+    waiting_.push_front(std::move(*last));
     ++preemptions_;
   }
+  void free_request(state_type& r) {
+    if (is_long_prefill(r)) long_prefill_ = nullptr;
+    memory_.free_request(r);
+  }
+  bool is_long_prefill(const state_type& r) const { return long_prefill_ && long_prefill_->chunks()[0].state == &r; }
 
-  // What the next pass reads: a row of each line that generates, then of prompts what there is room for. The cache then
-  // has the blocks for it.
-  std::vector<share> choose_shares() {
-    std::vector<share> shares;
-    index_t prompt_rows = long_ ? options_.rows_in_pass : 0;
-    index_t copies = 0;  // blocks that lines may take when they are continued
-    const job* const apart = next_suspect();
+  // The chunks of the next step: a token of each sequence that decodes, then prompt tokens up to max_batched_tokens.
+  // Their blocks are allocated.
+  std::vector<chunk> schedule() {
+    std::vector<chunk> chunks;
+    index_t prefill = long_prefill_ ? options_.max_batched_tokens : 0;
+    index_t forks = 0;  // blocks that beams may need when they fork
+    const state_type* const alone = next_suspect();
     for (std::size_t i = 0; i < running_.size(); ++i) {
-      job& j = *running_[i];
-      if (long_ && long_->shares()[0].of == &j) continue;
-      if (apart ? !j.suspect || j.request.method != apart->request.method : j.suspect) continue;
-      const index_t left = options_.rows_in_pass - prompt_rows;
-      if (left <= 0 && j.lines[0].size() - j.lines[0].read > 1) continue;
-      memory_.reuse(j);  // others may have read more since it was admitted
-      std::vector<share> own;
-      for (engine_line& line : j.lines) own.push_back(share::next(j, line, left, options_.cache.keeps_states));
-      const index_t rows = own[0].rows();
-      if (rows > 1 && prompt_rows > 0 && rows > left) continue;  // in one pass, but not in this one
+      state_type& r = *running_[i];
+      if (is_long_prefill(r)) continue;
+      if (alone ? !r.suspect || r.request.method != alone->request.method : r.suspect) continue;
+      const index_t budget = options_.max_batched_tokens - prefill;
+      if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
+      memory_.reuse_prefix(r);  // there may be more cached blocks than when it was admitted
+      std::vector<chunk> own;
+      for (engine_sequence& s : r.sequences)
+        own.push_back(chunk::next(r, s, budget, options_.cache.store_hidden_states));
+      const index_t tokens = own[0].size();
+      if (tokens > 1 && prefill > 0 && tokens > budget) continue;  // it needs one step, and not this one
       index_t needed = 0;
-      for (const share& s : own) needed += memory_.blocks_for(s);
-      copies += j.request.options.beams - 1;
-      while (needed + copies > memory_.available() && i + 1 < running_.size()) preempt();
-      if (needed + copies > memory_.available()) {
-        preempt();  // it is the last itself; those before it go on
+      for (const chunk& c : own) needed += memory_.blocks_for(c);
+      forks += r.request.options.beams - 1;
+      while (needed + forks > memory_.available_blocks() && i + 1 < running_.size()) preempt();
+      if (needed + forks > memory_.available_blocks()) {
+        preempt();  // r itself, the latest one; the chunks so far stay
         break;
       }
-      for (const share& s : own) memory_.reserve(s);
-      if (rows > options_.rows_in_pass) {
-        long_ = std::make_unique<pass>(lm_, own, memory_.cache());
-        prompt_rows = options_.rows_in_pass;
+      for (const chunk& c : own) memory_.allocate(c);
+      if (tokens > options_.max_batched_tokens) {
+        long_prefill_ = std::make_unique<step_type>(lm_, own, memory_.cache());
+        prefill = options_.max_batched_tokens;
         continue;
       }
-      shares.insert(shares.end(), own.begin(), own.end());
-      if (rows > 1) prompt_rows += rows;
+      chunks.insert(chunks.end(), own.begin(), own.end());
+      if (tokens > 1) prefill += tokens;
     }
-    return shares;
+    return chunks;
   }
-  // One whose method the next pass reads alone, if any. The others have every other pass.
-  const job* next_suspect() {
-    const auto is_suspect = [](const auto& j) { return j->suspect; };
+  static bool is_suspect(const std::unique_ptr<state_type>& r) { return r->suspect; }
+  // A request whose method has the next step alone, or null. Suspects get every other step, the others the rest.
+  const state_type* next_suspect() {
     const auto first = std::find_if(running_.begin(), running_.end(), is_suspect);
     const bool others = !std::all_of(running_.begin(), running_.end(), is_suspect);
-    apart_ = first != running_.end() && !(others && apart_);
-    return apart_ ? first->get() : nullptr;
+    suspect_step_ = first != running_.end() && !(others && suspect_step_);
+    return suspect_step_ ? first->get() : nullptr;
   }
-  // The next token of each line that was read to its end. Lines of one request are side by side.
-  void take(const tensor<T, 2, Backend>& logits, const std::vector<share>& shares) {
-    std::vector<job*> asked;
-    std::vector<token_choice> wanted;
-    std::vector<std::pair<job*, index_t>> searches;  // and their first rows
+
+  // ---- next tokens ----
+
+  // Chooses the next token of each sequence that is complete. Sequences of one request are adjacent.
+  void sample_tokens(const tensor<T, 2, Backend>& logits, const std::vector<chunk>& chunks) {
+    std::vector<state_type*> requests;                      // without beams
+    std::vector<token_choice> choices;                      // of these
+    std::vector<std::pair<state_type*, index_t>> searches;  // and their first rows
     index_t row = 0;
-    for (const share& s : shares) {
-      if (!s.asks()) continue;
-      job& j = *s.of;
-      if (j.done) {  // its lines are gone
+    for (const chunk& c : chunks) {
+      if (!c.needs_sample()) continue;
+      state_type& r = *c.state;
+      if (r.ended) {  // its sequences are gone
         ++row;
         continue;
       }
-      if (!j.beams) {
-        asked.push_back(&j);
-        wanted.push_back({&j.request.options, {j.request.prompt, j.generated()}, row});
-      } else if (s.line == &j.lines[0]) {
-        searches.push_back({&j, row});
+      if (!r.beams) {
+        requests.push_back(&r);
+        choices.push_back({&r.request.options, {r.request.prompt, r.generated()}, row});
+      } else if (c.sequence == &r.sequences[0]) {
+        searches.push_back({&r, row});
       }
       ++row;
     }
-    const auto chosen = choose_(logits, wanted);
-    for (std::size_t i = 0; i < asked.size(); ++i)
-      if (!asked[i]->done) take(*asked[i], chosen[i]);
-    for (const auto& [j, first] : searches)
-      if (!j->done) search(*j, logits.slice(first, first + index_t(j->lines.size())));
+    const auto chosen = choose_(logits, choices);
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      if (!requests[i]->ended) append(*requests[i], chosen[i]);
+    for (const auto& [r, first] : searches)
+      if (!r->ended) step_beams(*r, logits.slice(first, first + index_t(r->sequences.size())));
   }
-  void take(job& j, const std::optional<chosen_token>& one) {
-    const generation_options& o = j.request.options;
-    if (!one) return end(j, finish_reason::failed);
-    if (o.stops_at(one->token)) {
-      if (j.request.read) j.request.read(*one);
-      return end(j, finish_reason::stop);
+  void append(state_type& r, const std::optional<chosen_token>& chosen) {
+    const generation_options& o = r.request.options;
+    if (!chosen) return end(r, finish_reason::failed);
+    if (o.stops_at(chosen->token)) {
+      if (r.request.on_prompt_token) r.request.on_prompt_token(*chosen);
+      return end(r, finish_reason::stop);
     }
-    j.lines[0].tokens.push_back(one->token);
-    if (j.request.seen && !j.request.seen(*one))
-      end(j, finish_reason::cancelled);
-    else if (index_t(j.generated().size()) >= o.max_new)
-      end(j, finish_reason::length);
+    r.sequences[0].tokens.push_back(chosen->token);
+    if (r.request.on_token && !r.request.on_token(*chosen))
+      end(r, finish_reason::cancelled);
+    else if (index_t(r.generated().size()) >= o.max_new)
+      end(r, finish_reason::length);
   }
-  // The beams of a request go one token on.   logits (lines, V)
-  void search(job& j, const tensor<T, 2, Backend>& logits) {
-    std::vector<std::size_t> from;
+  // One step of a beam search.   logits (live beams, V)
+  void step_beams(state_type& r, const tensor<T, 2, Backend>& logits) {
+    std::vector<std::size_t> parents;
     try {
       const std::vector<T> rows = to_host(logits);
-      from = j.beams->step(sample_, std::span<const T>(rows), j.request.prompt);
-    } catch (const numeric_error&) { return end(j, finish_reason::failed); }
-    if (j.beams->done()) return tell(j, j.beams->best());
-    std::vector<engine_line> before = std::exchange(j.lines, {});
+      parents = r.beams->step(sampler_, std::span<const T>(rows), r.request.prompt);
+    } catch (const numeric_error&) { return end(r, finish_reason::failed); }
+    if (r.beams->done()) return report_best(r, r.beams->best());
+    std::vector<engine_sequence> before = std::exchange(r.sequences, {});
     for (std::size_t h = 0; h < before.size(); ++h)
-      if (std::find(from.begin(), from.end(), h) == from.end()) memory_.leave(j, before[h]);
-    for (auto h = from.begin(); h != from.end(); ++h) {  // the last that continues a line has it, the others a copy
-      engine_line& line = before[*h];
-      const bool last = std::find(h + 1, from.end(), *h) == from.end();
-      j.lines.push_back(last ? std::move(line) : memory_.copy(j, line));  // choose_shares left a block for it
-      j.lines.back().tokens.push_back(j.beams->living()[j.lines.size() - 1].tokens.back());
+      if (std::find(parents.begin(), parents.end(), h) == parents.end()) memory_.free_sequence(r, before[h]);
+    for (auto h = parents.begin(); h != parents.end(); ++h) {  // the last child takes its parent's blocks, others fork
+      engine_sequence& parent = before[*h];
+      const bool last = std::find(h + 1, parents.end(), *h) == parents.end();
+      r.sequences.push_back(last ? std::move(parent) : memory_.fork(r, parent));  // schedule() left a block for it
+      r.sequences.back().tokens.push_back(r.beams->living()[r.sequences.size() - 1].tokens.back());
     }
   }
-  void tell(job& j, const beam_hypothesis& best) {
+  void report_best(state_type& r, const beam_hypothesis& best) {
     for (std::size_t i = 0; i < best.tokens.size(); ++i) {
       chosen_token one{best.tokens[i]};
       if (!best.log_probabilities.empty()) one.log_probabilities = best.log_probabilities[i];
-      if (j.request.seen && !j.request.seen(one)) return end(j, finish_reason::cancelled);
+      if (r.request.on_token && !r.request.on_token(one)) return end(r, finish_reason::cancelled);
     }
-    end(j, best.stopped ? finish_reason::stop : finish_reason::length);
+    end(r, best.stopped ? finish_reason::stop : finish_reason::length);
   }
-  void end(job& j, finish_reason why) {
-    release(j);
-    j.done = true;
-    if (j.request.finished) j.request.finished(why);
+  void end(state_type& r, finish_reason why) {
+    free_request(r);
+    r.ended = true;
+    if (r.request.on_finish) r.request.on_finish(why);
   }
 
   const causal_lm<T, Backend>& lm_;
   engine_options options_;
   engine_memory<T, Backend> memory_;
-  std::deque<job> waiting_;
-  std::vector<std::unique_ptr<job>> running_;  // in the order in which they came
-  std::unique_ptr<pass> long_;                 // of one of them
-  std::set<std::uint64_t> failing_;            // methods that failed, by number
-  bool apart_ = false;                         // whether the last pass read a suspect's method alone
-  pass_rows last_pass_;
+  std::deque<state_type> waiting_;
+  std::vector<std::unique_ptr<state_type>> running_;  // in the order in which they came
+  std::unique_ptr<step_type> long_prefill_;           // of one of them
+  std::set<std::uint64_t> failing_methods_;           // ids
+  bool suspect_step_ = false;                         // whether the last step was a suspect's
+  step_tokens last_step_;
   std::size_t preemptions_ = 0;
   token_chooser choose_;
-  sampler sample_;  // of searches
+  sampler sampler_;  // of beam searches
 };
 
 }  // namespace iapt

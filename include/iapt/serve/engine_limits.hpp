@@ -5,31 +5,31 @@
 #include <functional>
 #include <string>
 
-#include "iapt/serve/mixed_pass.hpp"
+#include "iapt/serve/step_batch.hpp"
 
 namespace iapt {
 
-/// How much an engine takes on.
+/// Memory and bounds of an engine.
 struct engine_options {
-  cache_size cache = {.sequences = 64, .blocks = 1024, .block_rows = 64, .blocks_of_sequence = 128};  ///< its memory
-  index_t rows_in_pass = 512;                                                                         ///< of prompts
-  bool share_prefixes = true;    ///< whether requests that begin alike share what was read
-  index_t places_of_client = 0;  ///< sequences that the requests of one client may have at a time; 0: all
-  std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed, of a method's own fault
+  cache_size cache = {.sequences = 64, .blocks = 1024, .block_size = 64, .max_blocks_per_seq = 128};  ///< KV cache
+  index_t max_batched_tokens = 512;                         ///< prompt tokens of a step
+  bool prefix_caching = true;                               ///< whether requests reuse the KV blocks of a common prefix
+  index_t max_seqs_per_client = 0;                          ///< sequences of one client at the same time; 0: no bound
+  std::function<void(const std::string&)> on_failure = {};  ///< called with the reason when a method fails
 
-  /// Rows of the cache that one request may have.
-  index_t rows_of_request() const { return std::min(cache.blocks, cache.blocks_of_sequence) * cache.block_rows; }
+  /// KV slots that one request may have.
+  index_t max_slots_per_request() const { return std::min(cache.blocks, cache.max_blocks_per_seq) * cache.block_size; }
   /// Sequences that one client may have.
-  index_t sequences_of_client() const {
-    return places_of_client ? std::min(places_of_client, cache.sequences) : cache.sequences;
+  index_t seqs_per_client() const {
+    return max_seqs_per_client ? std::min(max_seqs_per_client, cache.sequences) : cache.sequences;
   }
 };
 
-/// What a pass read.
-struct pass_rows {
-  index_t prompts = 0;  ///< rows of prompts, and of answers that are read again; of a prompt that is read layer by
-                        ///< layer as many as would have cost the same
-  index_t answers = 0;  ///< rows of answers, one for each sequence that generates
+/// What a step computed.
+struct step_tokens {
+  index_t prefill = 0;  ///< tokens of prompts and of preempted answers; of a prompt that is computed layer by layer,
+                        ///< the number that costs as much
+  index_t decode = 0;  ///< tokens of answers, one for each sequence that decodes
 };
 
 /// Refuses a request that could never be answered.
@@ -40,31 +40,31 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
                    const transformer_config& config) {
   const index_t needed = request.shortest_prompt(), beams = request.options.beams;
   request.options.check();
-  if (beams > options.sequences_of_client())
+  if (beams > options.seqs_per_client())
     throw shape_error("engine: " + std::to_string(beams) + " beams, but it has places for " +
-                      std::to_string(options.sequences_of_client()) + " sequences of a client");
-  if (request.read && request.writes_soft_tokens())
+                      std::to_string(options.seqs_per_client()) + " sequences of a client");
+  if (request.on_prompt_token && request.writes_soft_tokens())
     throw error(
         "engine: log-probabilities of a prompt from which soft tokens are written: these have seen all of it, so none "
         "of its tokens would be a prediction");
   if (index_t(request.prompt.size()) < needed)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                       std::to_string(needed) + " are needed");
-  if (request.late() && (request.method->has_delta() || request.method->shares_soft_tokens()))
+  if (request.late() && (request.method->has_delta() || request.method->is_static_prompt()))
     throw error(
         "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
         "before them are the bare model's, and each prompt's have positions of their own");
   for (const token_id token : request.prompt) check_token(token, config);
   for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, config);
-  if (const index_t most = options.rows_of_request(); request.options.max_new > most || request.rows() > most)
+  if (const index_t most = options.max_slots_per_request(); request.options.max_new > most || request.slots() > most)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens, " +
                       std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
                       std::to_string(request.options.max_new) + " take more rows of the cache than the " +
                       std::to_string(most) + " that it has for one request");
   // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
   // made.
-  const index_t shared = (request.rows() - request.options.max_new) / options.cache.block_rows;
-  const index_t own = (request.rows() + options.cache.block_rows - 1) / options.cache.block_rows - shared + 1;
+  const index_t shared = (request.slots() - request.options.max_new) / options.cache.block_size;
+  const index_t own = (request.slots() + options.cache.block_size - 1) / options.cache.block_size - shared + 1;
   if (beams > 1 && shared + beams * own > options.cache.blocks)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens and " +
                       std::to_string(beams) + " beams of " + std::to_string(request.options.max_new) + " take " +

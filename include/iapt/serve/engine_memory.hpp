@@ -1,131 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an engine's requests have of its cache: places, blocks, and rows that others have read.
+// The KV cache of an engine: which sequence slots and blocks its requests own, and which blocks they reuse.
 #pragma once
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
 
-#include "iapt/serve/mixed_pass.hpp"
+#include "iapt/serve/step_batch.hpp"
 
 namespace iapt {
 
-/// A cache whose sequences are lines of requests.
+/// A KV cache, its free sequence slots, and the index of its full blocks.
 template <class T, class Backend>
 class engine_memory {
  public:
-  using job = engine_job<T, Backend>;      ///< a request
-  using share = engine_share<T, Backend>;  ///< what a pass reads of it
+  using state_type = request_state<T, Backend>;  ///< a request
+  using chunk = scheduled_chunk<T, Backend>;     ///< tokens of one of its sequences
 
-  /// All of it is free.
-  /// @param share_prefixes whether requests that begin alike share what was read
-  engine_memory(const causal_lm<T, Backend>& lm, const cache_size& size, bool share_prefixes)
-      : cache_(lm.backend(), lm.config, size), index_(cache_), shares_(share_prefixes) {
-    for (index_t place = size.sequences; place-- > 0;) places_.push_back(place);
+  /// An empty cache.
+  /// @param prefix_caching whether requests reuse the blocks of a common prefix
+  engine_memory(const causal_lm<T, Backend>& lm, const cache_size& size, bool prefix_caching)
+      : cache_(lm.backend(), lm.config, size), index_(cache_), prefix_caching_(prefix_caching) {
+    for (index_t slot = size.sequences; slot-- > 0;) free_seq_slots_.push_back(slot);
   }
 
-  /// The rows.
+  /// The cache.
   kv_cache<T, Backend>& cache() { return cache_; }
-  /// The rows.
+  /// The cache.
   const kv_cache<T, Backend>& cache() const { return cache_; }
-  /// Blocks that are free or will be when they are needed.
-  index_t available() const { return cache_.free_blocks() + cache_.idle_blocks(); }
-  /// Tokens that were not read because others had read them.
+  /// Blocks that are free or evictable.
+  index_t available_blocks() const { return cache_.free_blocks() + cache_.evictable_blocks(); }
+  /// Prompt tokens that were taken from the prefix cache.
   std::size_t reused_tokens() const { return reused_tokens_; }
 
-  /// Whether there are places for a request.
-  bool has_places(const job& j) const { return j.request.options.beams <= index_t(places_.size()); }
-  /// Blocks that a request still needs for the tokens that it has, one more for each further beam. A search that begins
-  /// anew needs them as far as it has been.
-  index_t missing(const job& j) const {
-    const index_t soft = j.request.soft_tokens(), beams = j.request.options.beams;
+  /// Whether there are sequence slots for a request.
+  bool has_seq_slots(const state_type& r) const { return r.request.options.beams <= index_t(free_seq_slots_.size()); }
+  /// Blocks that a request still needs for its tokens, and one more for each further beam. A beam search that was
+  /// preempted needs them up to the length that it had.
+  index_t missing_blocks(const state_type& r) const {
+    const index_t soft = r.request.soft_tokens(), beams = r.request.options.beams;
     index_t blocks = 0;
-    for (const engine_line& line : j.lines)
-      blocks += std::max<index_t>(0, cache_.blocks_for(std::max(line.size(), j.reached) + soft) -
-                                         cache_.blocks_for(cache_.filled(0, line.place)));
-    const index_t shared = (j.prompt_size() + soft) / cache_.size().block_rows;
-    const index_t own = j.lines.size() == 1 ? cache_.blocks_for(j.reached + soft) - shared : 0;
+    for (const engine_sequence& s : r.sequences)
+      blocks += std::max<index_t>(0, cache_.blocks_for(std::max(s.size(), r.max_len_before_preempt) + soft) -
+                                         cache_.blocks_for(cache_.filled(0, s.seq_slot)));
+    const index_t shared = (r.prompt_size() + soft) / cache_.size().block_size;
+    const index_t own = r.sequences.size() == 1 ? cache_.blocks_for(r.max_len_before_preempt + soft) - shared : 0;
     return blocks + (beams - 1) * std::max<index_t>(1, own);
   }
-  /// Gives a request its places, and a line of the tokens that it has.
-  void begin(job& j) {
-    const index_t beams = j.request.options.beams;
-    j.places.assign(places_.end() - beams, places_.end());
-    places_.resize(places_.size() - std::size_t(beams));
-    j.spare = j.places;
-    if (beams > 1) j.beams.emplace(j.request.options);
-    if (j.lines.empty()) j.lines.push_back({j.request.prompt});
-    j.lines[0].place = next_place(j);
-    reuse(j);
+  /// Gives a request its sequence slots, and a first sequence if it has none.
+  void start(state_type& r) {
+    const index_t beams = r.request.options.beams;
+    r.seq_slots.assign(free_seq_slots_.end() - beams, free_seq_slots_.end());
+    free_seq_slots_.resize(free_seq_slots_.size() - std::size_t(beams));
+    r.free_seq_slots = r.seq_slots;
+    if (beams > 1) r.beams.emplace(r.request.options);
+    if (r.sequences.empty()) r.sequences.push_back({r.request.prompt});
+    r.sequences[0].seq_slot = take_seq_slot(r);
+    reuse_prefix(r);
   }
-  /// Lets a request that nothing was read for begin with the blocks that others have read, but for one token at least.
-  /// One that wants to hear of its prompt reads all of it.
-  void reuse(job& j) {
-    const index_t soft = j.request.late() ? 0 : j.request.soft_tokens();
-    if (!shares_ || j.begun || j.request.read || (j.request.late() && !cache_.size().keeps_states)) return;
-    engine_line& line = j.lines[0];
-    const index_t most = j.request.late() ? j.prompt_size() - 1 : soft + line.size() - 1;
-    const auto blocks = index_.find(j.request.scope(), line.tokens, most);
-    const index_t rows = index_t(blocks.size()) * cache_.size().block_rows;
-    if (rows <= soft) return;
-    cache_.clear(line.place);
-    cache_.begin_with(line.place, blocks);
-    line.read = rows - soft;
+  /// Attaches cached blocks of the prompt's prefix to a request that has not started, but for its last token. A request
+  /// with `on_prompt_token` computes its whole prompt.
+  void reuse_prefix(state_type& r) {
+    const bool late = r.request.late();
+    if (!prefix_caching_ || r.started || r.request.on_prompt_token) return;
+    if (late && !cache_.size().store_hidden_states) return;
+    const index_t soft = late ? 0 : r.request.soft_tokens();
+    engine_sequence& s = r.sequences[0];
+    const index_t max_slots = late ? r.prompt_size() - 1 : soft + s.size() - 1;
+    const auto blocks = index_.find(r.request.scope(), s.tokens, max_slots);
+    const index_t slots = index_t(blocks.size()) * cache_.size().block_size;
+    if (slots <= soft) return;
+    cache_.clear(s.seq_slot);
+    cache_.attach_blocks(s.seq_slot, blocks);
+    s.num_computed_tokens = slots - soft;
   }
-  /// Blocks that a share takes.
-  index_t blocks_for(const share& s) const {
-    const index_t filled = cache_.filled(0, s.line->place);
-    return cache_.blocks_for(filled + s.added()) - cache_.blocks_for(filled);
+  /// Blocks that a chunk needs.
+  index_t blocks_for(const chunk& c) const {
+    const index_t filled = cache_.filled(0, c.sequence->seq_slot);
+    return cache_.blocks_for(filled + c.new_slots()) - cache_.blocks_for(filled);
   }
-  /// Takes them; so many must be available.
-  void reserve(const share& s) {
-    index_.make_room(blocks_for(s));
-    cache_.reserve(s.line->place, s.added());
+  /// Allocates them; so many must be available.
+  void allocate(const chunk& c) {
+    index_.make_room(blocks_for(c));
+    cache_.reserve(c.sequence->seq_slot, c.new_slots());
   }
-  /// A pass has read a share: others may share what it filled.
-  void read(const share& s) {
-    engine_line& line = *s.line;
-    s.of->begun = true;
-    if (!std::exchange(s.of->counted, true)) reused_tokens_ += std::size_t(line.read);
-    line.read = s.to;
-    const index_t rows = s.of->in_scope(cache_.filled(0, line.place));
-    if (!shares_ || rows / cache_.size().block_rows == line.known) return;
-    line.known = rows / cache_.size().block_rows;
-    index_.add(s.of->request.scope(), line.tokens, line.place, rows);
+  /// Notes that a chunk was computed: the blocks that it filled become reusable.
+  void commit(const chunk& c) {
+    engine_sequence& s = *c.sequence;
+    c.state->started = true;
+    if (!std::exchange(c.state->reuse_counted, true)) reused_tokens_ += std::size_t(s.num_computed_tokens);
+    s.num_computed_tokens = c.to;
+    const index_t slots = c.state->slots_in_scope(cache_.filled(0, s.seq_slot));
+    const index_t full = slots / cache_.size().block_size;
+    if (!prefix_caching_ || full == s.num_indexed_blocks) return;
+    s.num_indexed_blocks = full;
+    index_.add(c.state->request.scope(), s.tokens, s.seq_slot, slots);
   }
-  /// The same line again with a place of its own, of those that its request has; a block must be available.
-  engine_line copy(job& j, const engine_line& line) {
-    index_.make_room(cache_.filled(0, line.place) % cache_.size().block_rows ? 1 : 0);
-    engine_line own = line;
-    own.place = next_place(j);
-    cache_.fork(line.place, own.place);
-    return own;
+  /// A copy of a sequence in another of its request's sequence slots; a block must be available.
+  engine_sequence fork(state_type& r, const engine_sequence& s) {
+    index_.make_room(cache_.filled(0, s.seq_slot) % cache_.size().block_size ? 1 : 0);
+    engine_sequence copy = s;
+    copy.seq_slot = take_seq_slot(r);
+    cache_.fork(s.seq_slot, copy.seq_slot);
+    return copy;
   }
-  /// Gives back what a line has; its request keeps the place.
-  void leave(job& j, const engine_line& line) {
-    cache_.clear(line.place);
-    j.spare.push_back(line.place);
+  /// Frees the blocks of a sequence; its request keeps the sequence slot.
+  void free_sequence(state_type& r, const engine_sequence& s) {
+    cache_.clear(s.seq_slot);
+    r.free_seq_slots.push_back(s.seq_slot);
   }
-  /// Gives back all that a request has; it keeps its tokens. Beams will begin anew: their way is the same again.
-  void release(job& j) {
-    for (const index_t place : j.places) cache_.clear(place);
-    places_.insert(places_.end(), j.places.begin(), j.places.end());
-    j.places.clear(), j.spare.clear(), j.begun = false;
-    if (j.beams) j.reached = std::max(j.reached, j.lines[0].size()), j.lines.clear();
-    for (engine_line& line : j.lines) line = {std::move(line.tokens)};
+  /// Frees all blocks and sequence slots of a request, which keeps its tokens. A beam search starts again from the
+  /// prompt, and finds the same beams.
+  void free_request(state_type& r) {
+    for (const index_t slot : r.seq_slots) cache_.clear(slot);
+    free_seq_slots_.insert(free_seq_slots_.end(), r.seq_slots.begin(), r.seq_slots.end());
+    r.seq_slots.clear(), r.free_seq_slots.clear(), r.started = false;
+    if (r.beams) {
+      r.max_len_before_preempt = std::max(r.max_len_before_preempt, r.sequences[0].size());
+      r.sequences.clear();
+    }
+    for (engine_sequence& s : r.sequences) s = {std::move(s.tokens)};
   }
 
  private:
-  static index_t next_place(job& j) {
-    const index_t place = j.spare.back();
-    j.spare.pop_back();
-    return place;
+  static index_t take_seq_slot(state_type& r) {
+    const index_t slot = r.free_seq_slots.back();
+    r.free_seq_slots.pop_back();
+    return slot;
   }
 
   kv_cache<T, Backend> cache_;
   prefix_index<T, Backend> index_;
-  bool shares_;
-  std::vector<index_t> places_;  // free ones
+  bool prefix_caching_;
+  std::vector<index_t> free_seq_slots_;
   std::size_t reused_tokens_ = 0;
 };
 

@@ -24,7 +24,7 @@ struct generated_token {
 
 /// Called with each token as it comes; returns whether its prompt goes on. Stop strings end a prompt by it
 /// (`stop_matcher`).
-using token_listener = std::function<bool(const generated_token&)>;
+using token_callback = std::function<bool(const generated_token&)>;
 
 /// Refuses options of prompts that `who` cannot continue.
 /// @throws shape_error if there are not options for each prompt
@@ -51,7 +51,7 @@ template <class T, class Backend, class Method>
 std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
                                             const std::vector<std::vector<token_id>>& prompts,
                                             std::span<const generation_options> options,
-                                            const token_listener& seen = {}) {
+                                            const token_callback& seen = {}) {
   check_options("generate", prompts, options);
   std::vector<std::vector<token_id>> answers(prompts.size());
   if (prompts.empty()) return answers;
@@ -108,7 +108,7 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
 template <class T, class Backend, class Method>
 std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
                                             const std::vector<std::vector<token_id>>& prompts,
-                                            const generation_options& options, const token_listener& seen = {}) {
+                                            const generation_options& options, const token_callback& seen = {}) {
   const std::vector<generation_options> same(prompts.size(), options);
   return generate(lm, method, prompts, std::span(same), seen);
 }

@@ -36,9 +36,9 @@ struct service_draining : error {
 /// @throws error if not even one block fits
 template <class T>
 cache_size cache_within(const transformer_config& config, std::size_t bytes, index_t sequences,
-                        bool keeps_states = false) {
+                        bool store_hidden_states = false) {
   constexpr index_t rows = 64;
-  const index_t width = 2 * config.heads.kv_heads * config.heads.head_size + (keeps_states ? config.hidden : 0);
+  const index_t width = 2 * config.heads.kv_heads * config.heads.head_size + (store_hidden_states ? config.hidden : 0);
   const std::size_t block = std::size_t(config.layers * width * rows) * sizeof(T);
   const auto blocks = index_t(bytes / block);
   if (blocks < 1)
@@ -47,16 +47,16 @@ cache_size cache_within(const transformer_config& config, std::size_t bytes, ind
   const index_t longest = config.max_positions > 0 ? (config.max_positions + rows - 1) / rows : blocks;
   return {.sequences = sequences,
           .blocks = blocks,
-          .block_rows = rows,
-          .blocks_of_sequence = std::min(blocks, longest),
-          .keeps_states = keeps_states};
+          .block_size = rows,
+          .max_blocks_per_seq = std::min(blocks, longest),
+          .store_hidden_states = store_hidden_states};
 }
 
 /// What a service takes on.
 struct service_options {
   engine_options engine = {};                               ///< memory, and rows of a pass
   std::size_t max_queue = 64;                               ///< requests beyond those that there are places for
-  std::size_t max_queue_of_client = 0;                      ///< of one client beyond its places; 0: all of the queue
+  std::size_t max_queue_per_client = 0;                     ///< of one client beyond its places; 0: all of the queue
   std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed
 };
 
@@ -112,18 +112,18 @@ class service {
     for (const request_type& request : requests) ++more[request.client];
     const std::lock_guard lock(mutex_);
     if (draining_) throw service_draining("service: no more requests are taken");
-    if (taken_ + requests.size() > most())
+    if (taken_ + requests.size() > max_requests())
       throw queue_full("service: " + std::to_string(taken_) + " requests are being answered or wait, of at most " +
-                       std::to_string(most()));
+                       std::to_string(max_requests()));
     for (const auto& [client, count] : more) {
-      const auto own = taken_of_.find(client);
-      const std::size_t taken = own == taken_of_.end() ? 0 : own->second;
-      if (taken + count > most_of_client())
+      const auto own = taken_by_client_.find(client);
+      const std::size_t taken = own == taken_by_client_.end() ? 0 : own->second;
+      if (taken + count > max_requests_per_client())
         throw queue_full("service: " + std::to_string(taken) +
                          " requests of this client are being answered or wait, of at most " +
-                         std::to_string(most_of_client()));
+                         std::to_string(max_requests_per_client()));
     }
-    for (const auto& [client, count] : more) taken_of_[client] += count;
+    for (const auto& [client, count] : more) taken_by_client_[client] += count;
     taken_ += requests.size(), load_.prompt_tokens += tokens;
     std::move(requests.begin(), requests.end(), std::back_inserter(arrived_));
     changed_.notify_all();
@@ -135,11 +135,11 @@ class service {
     submit(std::move(one));
   }
   /// Most requests that there may be at a time.
-  std::size_t most() const { return std::size_t(options_.engine.cache.sequences) + options_.max_queue; }
+  std::size_t max_requests() const { return std::size_t(options_.engine.cache.sequences) + options_.max_queue; }
   /// Most of them that one client may have.
-  std::size_t most_of_client() const {
-    const std::size_t queue = options_.max_queue_of_client ? options_.max_queue_of_client : options_.max_queue;
-    return std::size_t(engine_.places_of_client()) + std::min(queue, options_.max_queue);
+  std::size_t max_requests_per_client() const {
+    const std::size_t queue = options_.max_queue_per_client ? options_.max_queue_per_client : options_.max_queue;
+    return std::size_t(engine_.max_seqs_per_client()) + std::min(queue, options_.max_queue);
   }
   /// Takes no more requests, and waits until all have ended.
   void drain() {
@@ -154,7 +154,7 @@ class service {
   }
   /// Runs f on the service's thread, between two passes, and waits for it: for what a backend of one thread must do.
   /// @throws whatever f throws
-  void between_passes(std::function<void()> f) {
+  void between_steps(std::function<void()> f) {
     std::packaged_task<void()> task(std::move(f));
     std::future<void> done = task.get_future();
     {
@@ -174,7 +174,7 @@ class service {
     return now;
   }
   /// Rows of the cache that one request may have: prompt, soft tokens and answer.
-  index_t capacity() const { return engine_.capacity(); }
+  index_t max_slots_per_request() const { return engine_.max_slots_per_request(); }
 
  private:
   static engine_options with_listener(const service_options& options) {
@@ -185,31 +185,31 @@ class service {
   // Puts what the service itself must hear before a request's own listeners.
   void listen(request_type& request) {
     const auto thrown = std::make_shared<bool>(false);
-    if (request.read)
-      request.read = [thrown, own = std::move(request.read)](const chosen_token& one) {
+    if (request.on_prompt_token)
+      request.on_prompt_token = [thrown, own = std::move(request.on_prompt_token)](const chosen_token& one) {
         try {
           if (!*thrown) own(one);
         } catch (...) { *thrown = true; }
       };
-    if (request.wanted)
-      request.wanted = [thrown, own = std::move(request.wanted)] {
+    if (request.is_cancelled)
+      request.is_cancelled = [thrown, own = std::move(request.is_cancelled)] {
         try {
-          return !*thrown && own();
-        } catch (...) { return *thrown = true, false; }
+          return *thrown || own();
+        } catch (...) { return *thrown = true; }
       };
-    request.seen = [this, thrown, own = std::move(request.seen)](const chosen_token& one) {
+    request.on_token = [this, thrown, own = std::move(request.on_token)](const chosen_token& one) {
       ++generated_tokens_;
       try {
         return !*thrown && (!own || own(one));
       } catch (...) { return *thrown = true, false; }
     };
-    request.finished = [this, thrown, client = request.client, own = std::move(request.finished)](finish_reason why) {
+    request.on_finish = [this, thrown, client = request.client, own = std::move(request.on_finish)](finish_reason why) {
       try {
         if (own) own(*thrown ? finish_reason::failed : why);
       } catch (...) {}  // it has ended anyway
       const std::lock_guard lock(mutex_);
       --taken_;
-      if (--taken_of_[client] == 0) taken_of_.erase(client);
+      if (--taken_by_client_[client] == 0) taken_by_client_.erase(client);
       changed_.notify_all();
     };
   }
@@ -218,7 +218,7 @@ class service {
     std::unique_lock lock(mutex_);
     for (;;) {
       load_.running = engine_.running(), load_.preemptions = engine_.preemptions();
-      load_.free_blocks = engine_.cache().free_blocks() + engine_.cache().idle_blocks();
+      load_.free_blocks = engine_.cache().free_blocks() + engine_.cache().evictable_blocks();
       load_.reused_tokens = engine_.reused_tokens();
       changed_.wait(lock, [&] { return busy || stopping_ || !arrived_.empty() || !between_.empty(); });
       const bool stop = stopping_;
@@ -251,8 +251,8 @@ class service {
   std::condition_variable changed_;
   std::vector<request_type> arrived_;
   std::vector<std::packaged_task<void()>> between_;
-  std::size_t taken_ = 0;                               // and not ended
-  std::map<std::uint64_t, std::size_t> taken_of_ = {};  // of each client that has some
+  std::size_t taken_ = 0;                                      // and not ended
+  std::map<std::uint64_t, std::size_t> taken_by_client_ = {};  // of each client that has some
   bool draining_ = false, stopping_ = false;
   service_load load_;
   std::atomic<std::uint64_t> generated_tokens_ = 0;

@@ -56,9 +56,9 @@ TEST_CASE("a service's thread uses its model's device", "[backend]") {
   cuda_backend backend({.device = there_are_two() ? 1 : 0});
   const auto lm = small_model<float>(backend);
   service<float, cuda_backend> served(
-      lm, {.engine = {.cache = {.sequences = 1, .blocks = 8, .block_rows = 4, .blocks_of_sequence = 8}}});
+      lm, {.engine = {.cache = {.sequences = 1, .blocks = 8, .block_size = 4, .max_blocks_per_seq = 8}}});
   std::promise<finish_reason> end;
-  served.submit({.prompt = small_tokens(5, 1), .options = {.max_new = 3}, .finished = [&](finish_reason why) {
+  served.submit({.prompt = small_tokens(5, 1), .options = {.max_new = 3}, .on_finish = [&](finish_reason why) {
                    end.set_value(why);
                  }});
   CHECK(end.get_future().get() == finish_reason::length);

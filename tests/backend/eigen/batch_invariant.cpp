@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("batch invariant: attention of a query, whatever is past, sof
     }
   // In blocks, which stand in order here.
   for (const index_t block : {5, 64}) {
-    const past_blocks blocks{block, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}};
+    const block_table blocks{block, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}};
     const attention_pattern<eigen_backend> pattern({{.begin = 100, .count = 50, .past_count = 100}}, blocks);
     const auto found = to_host(ctx(attention(layout, pattern, q, k, v, key_values<T, eigen_backend>{k, v})));
     CHECK(rows_of(found, wide, 100, 50) == rows_of(whole, wide, 100, 50));

@@ -55,7 +55,7 @@ matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const
     const auto y = lm.layers[l](ctx, joined, lm.layers[l].attention_norm(ctx, joined), bare{}, int(l), view).y;
     x = rows_of(ctx, y, kept);
   }
-  return ctx(matmul(lm.final_norm(ctx, rows_of(ctx, x, batch.wanted)), transposed(lm.head)));
+  return ctx(matmul(lm.final_norm(ctx, rows_of(ctx, x, batch.logit_rows)), transposed(lm.head)));
 }
 
 packed_batch one_sequence() {

@@ -66,10 +66,10 @@ struct eigen_attention_plan {
   std::vector<attention_segment> segments;  ///< the sequences
   std::vector<attention_task> tasks;        ///< tiles of queries
   bool overlap;                             ///< whether sequences share soft tokens
-  past_blocks blocks;                       ///< where their past is
+  block_table table;                        ///< where their past is
   /// Other sequences, which differ in their past alone.
-  void replace(const std::vector<attention_segment>& others, const past_blocks& where) {
-    segments = others, blocks = where;
+  void replace(const std::vector<attention_segment>& others, const block_table& where) {
+    segments = others, table = where;
   }
 };
 

@@ -185,13 +185,13 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// How the attention of some sequences is divided.
   template <class T>
   eigen_attention_plan plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
-                                      const past_blocks& blocks) {
-    return {{segments.begin(), segments.end()}, attention_tasks(layout, segments), prefixes_overlap(segments), blocks};
+                                      const block_table& table) {
+    return {{segments.begin(), segments.end()}, attention_tasks(layout, segments), prefixes_overlap(segments), table};
   }
   /// Causal attention; see attention_forward.
   template <class T>
   void attention(attention_arrays<T> arrays, const eigen_attention_plan& plan) {
-    arrays.past = plan.blocks.at(plan.blocks.table.data());
+    arrays.past = plan.table.at(plan.table.blocks.data());
     parallel(plan.tasks.size(), index_t(1) << 30, [&](index_t k) {
       if (batch_invariant_)
         attention_forward_by_query<T>(arrays, plan.segments, plan.tasks[k]);
@@ -203,7 +203,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T>
   void attention_adjoint(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                          const eigen_attention_plan& plan) {
-    arrays.past = plan.blocks.at(plan.blocks.table.data());
+    arrays.past = plan.table.at(plan.table.blocks.data());
     const std::vector<attention_segment>& segments = plan.segments;
     if (segments.empty()) return;
     const index_t kv_heads = arrays.layout.kv_heads, sequences = plan.overlap ? segments.size() : 1;

@@ -23,12 +23,12 @@ class attention_plan {
   /// Cuts sequences into tiles of `tile_size` rows and as many keys. A fused kernel of the machine's takes over what
   /// sequences of many rows, but at most `most_fused_rows`, see of themselves.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
-                 const past_blocks& blocks, int tile_size, index_t most_fused_rows)
+                 const block_table& table, int tile_size, index_t most_fused_rows)
       : layout_(layout),
         tile_size_(tile_size),
         most_fused_rows_(most_fused_rows),
-        block_(blocks.rows),
-        table_(on(backend, blocks.table)) {
+        block_(table.block_size),
+        table_(on(backend, table.blocks)) {
     for (const attention_segment& s : segments) rows_ = std::max(rows_, s.begin + s.count);
     // A fused kernel counts numbers with 32 bits.
     if (rows_ * layout.heads * layout.head_size > INT32_MAX) most_fused_rows_ = 0;
@@ -40,12 +40,12 @@ class attention_plan {
 
   /// Other sequences, which differ in their past alone; the table has as many places as before.
   /// @throws shape_error if a sequence has a past that nothing was planned for
-  void replace(const std::vector<attention_segment>& others, const past_blocks& blocks) {
+  void replace(const std::vector<attention_segment>& others, const block_table& table) {
     for (std::size_t s = 0; s < others.size(); ++s)
       if (is_fused(others[s]) && others[s].past_count && !has_past_[s])
         throw shape_error("attention: sequence " + std::to_string(s) + " had no past when its tiles were planned");
     segments_->backend().upload(segments_->write(), others.data(), segments_->size());
-    if (table_->size()) table_->backend().upload(table_->write(), blocks.table.data(), table_->size());
+    if (table_->size()) table_->backend().upload(table_->write(), table.blocks.data(), table_->size());
   }
 
   /// Sequences whose own rows are a fused kernel's.

@@ -84,9 +84,9 @@ class thrust_loops : public memory_pool<Self> {
   /// How the attention of some sequences is divided.
   template <class T>
   attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
-                                      const past_blocks& blocks) {
+                                      const block_table& table) {
     return {
-        self(), layout, segments, blocks, attention_tile_size<T>(layout), self().template most_fused_rows<T>(layout)};
+        self(), layout, segments, table, attention_tile_size<T>(layout), self().template most_fused_rows<T>(layout)};
   }
   /// Causal attention; see attention_forward_tile.
   template <class T>

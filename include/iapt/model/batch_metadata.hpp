@@ -12,13 +12,13 @@ namespace iapt {
 
 /// Rows of one pass. A sequence's soft tokens take P positions: the rows in front of them keep theirs, the rows behind
 /// are shifted.
-struct pass_plan {
+struct batch_metadata {
   std::vector<token_id> tokens;             ///< of the rows that run
   std::vector<index_t> positions;           ///< of these rows
   std::vector<index_t> soft_positions;      ///< of the soft tokens (B·P)
   std::vector<attention_segment> segments;  ///< one for each sequence
   std::vector<row_span> instructions;       ///< which rows of the states a generator reads, for each sequence
-  std::vector<std::int32_t> wanted;         ///< rows whose logits are wanted
+  std::vector<std::int32_t> logit_rows;     ///< rows whose logits are wanted
   std::vector<index_t> sequences = {};      ///< of a cache, one for each segment; empty: the first ones, in order
 
   /// The cache's sequence of a segment.
@@ -56,8 +56,8 @@ inline void check(const packed_batch& batch, const transformer_config& config, i
 }
 
 /// All rows in one pass, P soft tokens in front of each sequence: its own, or those that all share.
-inline pass_plan plan_front(const packed_batch& batch, index_t soft_tokens, bool shared = false) {
-  pass_plan plan;
+inline batch_metadata plan_front(const packed_batch& batch, index_t soft_tokens, bool shared = false) {
+  batch_metadata plan;
   for (const packed_sequence& s : batch.sequences) {
     plan.add_rows(batch, s, 0, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
@@ -66,13 +66,13 @@ inline pass_plan plan_front(const packed_batch& batch, index_t soft_tokens, bool
     if (shared && !plan.soft_positions.empty()) continue;
     for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
   }
-  plan.wanted = batch.wanted;
+  plan.logit_rows = batch.logit_rows;
   return plan;
 }
 
 /// The instructions without their last tokens, as the bare backbone reads them.
-inline pass_plan plan_context(const packed_batch& batch) {
-  pass_plan plan;
+inline batch_metadata plan_context(const packed_batch& batch) {
+  batch_metadata plan;
   for (const packed_sequence& s : batch.sequences) {
     plan.add_rows(batch, s, 0, s.instruction - 1, 0);
     const attention_segment& rows = plan.segments.back();
@@ -85,9 +85,9 @@ inline pass_plan plan_context(const packed_batch& batch) {
 /// is what a cache holds of each sequence.
 /// @throws shape_error if logits of a context row are wanted
 template <class T, class Backend>
-pass_plan plan_late(const packed_batch& batch, index_t soft_tokens, const pass_plan& read,
-                    const kv_cache<T, Backend>& cache) {
-  pass_plan plan;
+batch_metadata plan_late(const packed_batch& batch, index_t soft_tokens, const batch_metadata& read,
+                         const kv_cache<T, Backend>& cache) {
+  batch_metadata plan;
   std::size_t next = 0;
   for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
     const packed_sequence& s = batch.sequences[b];
@@ -97,10 +97,10 @@ pass_plan plan_late(const packed_batch& batch, index_t soft_tokens, const pass_p
     seen.past_begin = cache.begin(b), seen.past_count = cache.filled(0, b);
     seen.prefix_begin = index_t(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
     for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(skipped + p);
-    for (; next < batch.wanted.size() && batch.wanted[next] < s.begin + s.count; ++next) {
-      const index_t row = batch.wanted[next] - s.begin - skipped;
+    for (; next < batch.logit_rows.size() && batch.logit_rows[next] < s.begin + s.count; ++next) {
+      const index_t row = batch.logit_rows[next] - s.begin - skipped;
       if (row < 0) throw shape_error("late soft tokens: logits are wanted before an instruction's last token");
-      plan.wanted.push_back(std::int32_t(seen.begin + row));
+      plan.logit_rows.push_back(std::int32_t(seen.begin + row));
     }
   }
   plan.instructions = read.instructions;
