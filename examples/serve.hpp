@@ -28,7 +28,7 @@ struct serve_program : inference_flags {
   std::string adapters, host = "127.0.0.1", keys;
   std::vector<std::string> origins;
   int port = 8080;
-  bool share_late = false, share_nothing = false;
+  std::string prefix_caching = "on";
   index_t kv_budget = 1024, adapter_budget = 1024;  // MiB
   index_t max_running = 32, max_queue = 64, max_tokens = 4096, max_connections = 512;
   index_t running_per_key = 0, queue_per_key = 0;  // 0: half of all
@@ -54,8 +54,8 @@ class server {
         http_(flags.host, flags.port, options(flags), handlers()),
         service_(lm_,
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
-                                                      flags.share_late),
-                             .prefix_caching = !flags.share_nothing,
+                                                      flags.prefix_caching == "late"),
+                             .prefix_caching = flags.prefix_caching != "off",
                              .max_seqs_per_client = share_of_key(flags.running_per_key, flags.max_running)},
                   .max_queue = std::size_t(flags.max_queue),
                   .max_queue_per_client = std::size_t(share_of_key(flags.queue_per_key, flags.max_queue)),

@@ -30,13 +30,13 @@ std::string names_of(const Map& map) {
 /// @throws iapt::device_error if they ask for what it has not
 template <class Backend, class Program>
 Backend backend_for(const Program& program) {
-  bool bit_for_bit = false;
-  if constexpr (requires { program.bit_for_bit; }) bit_for_bit = program.bit_for_bit;
+  bool batch_invariant = false;
+  if constexpr (requires { program.batch_invariant; }) batch_invariant = program.batch_invariant;
   if constexpr (requires(const Backend& backend) { backend.batch_invariant(); }) {
-    return Backend({.threads = program.threads, .batch_invariant = bit_for_bit});
+    return Backend({.threads = program.threads, .batch_invariant = batch_invariant});
   } else {
-    if (bit_for_bit)
-      throw iapt::device_error("--bit-for-bit: --device " + program.device + " has no such option; eigen has");
+    if (batch_invariant)
+      throw iapt::device_error("--batch-invariant: --device " + program.device + " has no such option; eigen has");
     if constexpr (requires(const Backend& backend) { backend.threads(); })
       return Backend({.threads = program.threads});
     else

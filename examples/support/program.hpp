@@ -24,7 +24,7 @@ struct common_flags {
 };
 /// And those that train no model.
 struct inference_flags : common_flags {
-  bool bit_for_bit = false, expand_weights = false;
+  bool batch_invariant = false, expand_weights = false;
   void add(CLI::App& app);
   /// The model, its weights as the file has them where the machine is no slower for it.
   template <class T, class Backend>

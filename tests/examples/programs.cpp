@@ -69,7 +69,8 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
            wrong{*train, "--seed", "18446744073709551616", "must be at most 18446744073709551615"},
            wrong{*train, "--soft-tokens", "4097", "must be at most 4096, found 4097"},
            wrong{*train, "--bottleneck", "65537", "must be at most 65536, found 65537"},
-           wrong{*train, "--share", "0", "must be at least 1, found 0"},
+           wrong{*train, "--layers-per-projection", "0", "must be at least 1, found 0"},
+           wrong{*train, "--share", "0", "must be at least 1, found 0"},  // its name in version 0.1
            wrong{*train, "--soft-tokens", "1e3", "must be a whole number, found 1e3"},
            wrong{*train, "--rank", "0", "must be at least 1, found 0"},
            wrong{*train, "--alpha", "nan", "must be a number, found nan"},
@@ -240,10 +241,10 @@ TEST_CASE("programs: the device is named or refused, and the processor's two say
   }
   if (const auto serve = require_program("serve")) {
     const outcome refused =
-        program{*serve}("--model " + word(*model) + " --adapters . --port 0 --device thrust --bit-for-bit");
+        program{*serve}("--model " + word(*model) + " --adapters . --port 0 --device thrust --batch-invariant");
     CHECK(refused.status == 1);
     CHECK_THAT(refused.text,
-               has_text("--bit-for-bit: --device thrust has no such option") || has_text("was built for"));
+               has_text("--batch-invariant: --device thrust has no such option") || has_text("was built for"));
   }
 }
 

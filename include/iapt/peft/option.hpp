@@ -28,11 +28,12 @@ inline constexpr bool is_numbers_by_name<numbers_by_name<V>> = true;
 /// Names and bounds of one option. A method's options have a static `visit(options, f)` that calls f(option, value) for
 /// each; a value is a number, a bool, an enumeration with names_of, a list of names, or numbers_by_name.
 struct option {
-  const char* key;   ///< in adapter_config.json; empty for what matters at the start alone
-  const char* flag;  ///< on command lines, without dashes; empty where it has none
-  const char* help;  ///< for people, a few words
-  double least = 0;  ///< a number's bounds
-  double most = 0;   ///< a number's bounds
+  const char* key;            ///< in adapter_config.json; empty for what matters at the start alone
+  const char* flag;           ///< on command lines, without dashes; empty where it has none
+  const char* help;           ///< for people, a few words
+  double least = 0;           ///< a number's bounds
+  double most = 0;            ///< a number's bounds
+  const char* old_flag = "";  ///< the flag's name in version 0.1, still accepted
 };
 /// A choice that a method's type has made.
 struct fixed_option {

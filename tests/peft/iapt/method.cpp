@@ -105,8 +105,9 @@ TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generato
   const packed_batch batch = two_sequences();
   const row_numbers<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
-    for (const index_t share : {1, 2}) {
-      auto method = moved<TestType>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .share = share});
+    for (const index_t shared_by : {1, 2}) {
+      auto method =
+          moved<TestType>(lm, {.soft_tokens = 3, .bottleneck = 4, .where = where, .layers_per_projection = shared_by});
       const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
       for (auto& p : method.parameters())
         if (p.name.find("layers.0") == 0 || p.name.find("layers.2") == 0) {
@@ -173,12 +174,12 @@ TEST_CASE("parameters are counted as published", "[peft]") {
   STATIC_REQUIRE(iapt_parameter_count(32, 4096, 320, 4, 1, true) == 84'451'712);
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  for (const index_t share : {1, 2, 3})
+  for (const index_t shared_by : {1, 2, 3})
     for (const prompt_start start : {prompt_start::text, prompt_start::random}) {
       auto method = moved<hidden_generator<double, test_backend>>(
-          lm, {.soft_tokens = 3, .bottleneck = 5, .start = start, .share = share});
+          lm, {.soft_tokens = 3, .bottleneck = 5, .start = start, .layers_per_projection = shared_by});
       CHECK(parameter_count(method.parameters()) ==
-            iapt_parameter_count(3, 24, 5, 3, share, start == prompt_start::text));
+            iapt_parameter_count(3, 24, 5, 3, shared_by, start == prompt_start::text));
     }
 }
 

@@ -88,9 +88,9 @@ class iapt_method {
     file.require("layers.0.down", {lm.config.hidden, options.bottleneck});
     iapt_method method{options};
     for (index_t l = 0; l < lm.config.layers; ++l)
-      method.add(Generator::read(
-          layer_file<value_type, backend_type, File>{lm.backend(), file, name_of_layer(l), l % options.share == 0},
-          options, lm.layers[l]));
+      method.add(Generator::read(layer_file<value_type, backend_type, File>{lm.backend(), file, name_of_layer(l),
+                                                                            l % options.layers_per_projection == 0},
+                                 options, lm.layers[l]));
     return method;
   }
   /// Adds all that a file must hold.
@@ -150,7 +150,8 @@ class iapt_method {
       });
       return found;
     };
-    const std::size_t first = l / std::size_t(options.share) * std::size_t(options.share);  // of its group
+    const std::size_t first = l / std::size_t(options.layers_per_projection) *
+                              std::size_t(options.layers_per_projection);  // the layer whose projections it shares
     if (first == l) return;
     const auto from = shared(first), to = shared(l);
     for (std::size_t i = 0; i < to.size(); ++i) *to[i] = *from[i];
@@ -158,7 +159,7 @@ class iapt_method {
   template <class F>
   void visit_layer(std::size_t l, F f) {
     generators[l].visit([&](const char* part, auto& x, tensor_role role) {
-      if (role == tensor_role::shared && l % std::size_t(options.share) != 0) return;
+      if (role == tensor_role::shared && l % std::size_t(options.layers_per_projection) != 0) return;
       if (x) f(name_of_layer(index_t(l)) + part, x, role);
     });
   }

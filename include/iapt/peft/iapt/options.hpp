@@ -32,7 +32,7 @@ struct iapt_options {
   index_t bottleneck = 64;                  ///< R
   placement where = placement::front;       ///< where the soft tokens stand
   prompt_start start = prompt_start::text;  ///< how they start
-  index_t share = 1;                        ///< layers that share one down- and one up-projection
+  index_t layers_per_projection = 1;        ///< layers that share one down- and one up-projection
   std::uint64_t seed = 0;                   ///< of all random starting values
   std::vector<token_id> start_text = {};    ///< tokens of the text for `text` and `last`
 
@@ -42,7 +42,8 @@ struct iapt_options {
     f(option{"placement", "placement", "where the soft tokens stand"}, o.where);
     f(option{"soft_tokens", "soft-tokens", "for each layer", 1, 4096}, o.soft_tokens);
     f(option{"bottleneck", "bottleneck", "width of a generator", 1, 65536}, o.bottleneck);
-    f(option{"share", "share", "layers that share projections", 1, 65536}, o.share);
+    f(option{"share", "layers-per-projection", "layers that share projections", 1, 65536, "share"},
+      o.layers_per_projection);
     f(option{"", "init", "start of the soft tokens; text in front, random late"}, o.start);
   }
   /// Tokens of a text that the start takes; 0 at random.

@@ -5,7 +5,7 @@
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
-namespace iapt::test::serve_bit_for_bit {
+namespace iapt::test::serve_batch_invariance {
 namespace {
 
 constexpr index_t new_tokens = 7;
@@ -98,4 +98,4 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   CHECK(check({.cache = other, .max_batched_tokens = 24}, asked.size()) > 0);
 }
 
-}  // namespace iapt::test::serve_bit_for_bit
+}  // namespace iapt::test::serve_batch_invariance
