@@ -13,7 +13,7 @@ separately, no template, the end token appended. LoRA of rank 8 on all seven lin
 clipped at 1; the loss is the mean over all response tokens of a batch, end token included. Batches
 are drawn anew each epoch and padded to their longest line; the head runs on response rows only.
 
-Prints one JSON line per evaluation, first that of the bare backbone. `dev_loss` is nats per response
+Prints one JSON line per evaluation, first that of the base model. `dev_loss` is nats per response
 token, `tokens_per_second` counts what is not padding, training alone.
 """
 import argparse

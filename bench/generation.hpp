@@ -29,7 +29,7 @@ int generation_program::run(Backend& backend) const {
   random_stream random(1);
   packed_batch batch;
   batch.add(bench::random_tokens(random, lm.config, prompt));
-  const bare method;
+  const no_method method;
   double prefill = 1e9, decode = 0;
   for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
     kv_cache<T, Backend> cache(backend, lm.config, 1, prompt + fresh);

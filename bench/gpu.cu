@@ -125,7 +125,7 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
   if (adapted)
     measure(method_for(lm, n));
   else
-    measure(bare{});
+    measure(no_method{});
   return found;
 }
 
@@ -152,10 +152,10 @@ int main(int argc, char** argv) {
       auto lm = random_causal_lm<bfloat16>(backend, shape == "llama-7b" ? llama_7b_shape() : smollm2_135m_shape());
       if (what == "train")
         found = train(backend, lm, n);
-      else if (what == "generate" || what == "generate-bare")
+      else if (what == "generate" || what == "generate-base")
         found = generation(backend, lm, n, what == "generate");
       else
-        throw error("what to measure: roof, train, generate or generate-bare");
+        throw error("what to measure: roof, train, generate or generate-base");
     }
     std::string line = "{\"device\": \"" + backend.description() + "\"";
 #if IAPT_SIMULATED_GPU

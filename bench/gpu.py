@@ -172,8 +172,8 @@ def main():
                 ours(shape, "train", late=late, steps=arguments.steps, **TRAINING))
         row(f"{shape} training, PEFT LoRA", theirs(f"train:{shape}:{arguments.steps}"))
         for batch in arguments.batches:
-            for what in ("generate-bare", "generate"):
-                row(f"{shape} batch {batch}, iapt {'bare' if what == 'generate-bare' else 'front'}",
+            for what in ("generate-base", "generate"):
+                row(f"{shape} batch {batch}, iapt {'base model' if what == 'generate-base' else 'front'}",
                     ours(shape, what, batch=batch, prompt=PROMPT, new=NEW))
             row(f"{shape} batch {batch}, transformers", theirs(f"generate:{shape}:{batch}"))
             row(f"{shape} batch {batch}, PEFT LoRA unmerged", theirs(f"generate-lora:{shape}:{batch}"))

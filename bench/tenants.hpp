@@ -163,7 +163,7 @@ int tenants_program::run(Backend& backend) const {
   const index_t of_lora = parameter_count(lora(0).parameters()), of_prefix = parameter_count(prefix(0).parameters());
   print("IAPT late, a prompt sent again", of_iapt, send_alike(backbone, *this, late));
   for (const index_t width : beams) {
-    print("bare", 0, serve_trace(backbone, *this, 0, width, front));
+    print("base", 0, serve_trace(backbone, *this, 0, width, front));
     for (const std::size_t count : tenants) {
       print("IAPT front", of_iapt, serve_trace(backbone, *this, count, width, front));
       print("IAPT late", of_iapt, serve_trace(backbone, *this, count, width, late));

@@ -185,7 +185,7 @@ class server {
   json models(const api_keys::client& grant) const {
     json list = json::array();
     auto names = store_.tenants();
-    std::erase(names, name_);  // which means the bare model
+    std::erase(names, name_);  // which means the base model
     names.insert(names.begin(), name_);
     for (const std::string& name : names)
       if (api_keys::allows(grant, name)) list.push_back(about(name));
@@ -274,7 +274,7 @@ class server {
 
   const serve_program& flags_;
   language_model<T, Backend> lm_;
-  std::string name_;  // of the bare model
+  std::string name_;  // of the base model
   std::vector<token_id> stop_;
   api_keys keys_;
   http_metrics metrics_;

@@ -11,7 +11,7 @@
 
 namespace program {
 
-/// A model and what it is adapted with, maybe the bare method. Whatever method it is, a program is compiled once for
+/// A model and what it is adapted with, maybe the base model. Whatever method it is, a program is compiled once for
 /// all of them.
 template <class T, class Backend>
 struct adapted_model {
@@ -19,22 +19,22 @@ struct adapted_model {
   iapt::method_ptr<T, Backend> method;
 };
 
-/// The model and the adapter, or the bare method where none is named. A merged adapter is the bare method of another
+/// The model and the adapter, or the base model where none is named. A merged adapter is the base model of another
 /// model.
 /// @throws iapt::error if an adapter of its method cannot be merged
 template <class T, class Backend>
 adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& backend) {
   if (flags.adapter.empty() && flags.merge) throw iapt::error("--merge needs --adapter");
   const auto lm = flags.load<T>(backend);
-  const auto bare = iapt::erase_method(lm, iapt::bare{});
-  if (flags.adapter.empty()) return {lm, bare};
+  const auto base = iapt::erase_method(lm, iapt::no_method{});
+  if (flags.adapter.empty()) return {lm, base};
   const iapt::descriptor held = iapt::hold_folder(iapt::adapter_folder(flags.adapter));  // a run may go on saving there
   return iapt::with_adapter(lm, iapt::adapter_folder(flags.adapter), [&](auto method) -> adapted_model<T, Backend> {
     if constexpr (requires { iapt::merged(lm, method); })
       if (flags.merge) {
         if (std::is_same_v<T, iapt::bfloat16>)
           warn("--merge: weights in bfloat16 lose what is small beside them; --dtype float32 keeps it");
-        return {iapt::merged(lm, method), bare};
+        return {iapt::merged(lm, method), base};
       }
     if (flags.merge)
       throw iapt::error("--merge: an adapter of the method " + std::string(method.name) + " stays apart");

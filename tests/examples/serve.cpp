@@ -31,7 +31,7 @@ TEST_CASE("serve: OpenAI's interface, tenants that come, what is refused", "[exa
   CHECK(ask("/v1/models", "", "none").status == 401);
   CHECK(server.ask("/v1/completions", completion(bare_model, 1)).status == 401);
 
-  // The bare model: the same as `generate` gives.
+  // The base model: the same as `generate` gives.
   const reply whole = ask("/v1/completions", completion(bare_model, 4, R"(, "logprobs": 1)"));
   CHECK(whole.status == 200);
   CHECK(whole.object()["choices"][0]["text"] == " Paris.\n\n");

@@ -39,6 +39,11 @@ TEST_CASE("adapter folders", "[model]") {
   CHECK(read.options.where == placement::late);
   CHECK(read.soft_tokens() == 3);
   CHECK(adapter_folder(adapter) == adapter);
+  for (const char* inside : {"best", "last"}) {  // of a run's folder, the best adapter before the last
+    std::filesystem::create_directories(folder.path() / "run");
+    save_adapter(method, lm, folder.path() / "run" / inside);
+    CHECK(adapter_folder(folder.path() / "run") == folder.path() / "run" / "best");
+  }
 
   const auto config = nlohmann::json::parse(read_text_file(adapter / "adapter_config.json"));
   const auto refused = [&](const std::string& key, const nlohmann::json& value) {
@@ -96,8 +101,8 @@ TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads th
     packed_batch batch;
     batch.add(reference["ids"].get<std::vector<token_id>>());
     const index_t rows = index_t(reference["logits"].size());
-    batch.wanted.clear();
-    for (index_t r = 0; r < rows; ++r) batch.wanted.push_back(std::int32_t(batch.tokens.size() - rows + r));
+    batch.logit_rows.clear();
+    for (index_t r = 0; r < rows; ++r) batch.logit_rows.push_back(std::int32_t(batch.tokens.size() - rows + r));
     std::vector<double> expected;
     for (const auto& row : reference["logits"])
       for (const auto& x : row) expected.push_back(x.get<double>());

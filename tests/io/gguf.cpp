@@ -150,6 +150,7 @@ TEST_CASE("damaged tensor tables of GGUF files", "[io]") {
   CHECK_THAT(message(with_tensor({half, 64}, 12, 0, 16)), has_text("is not possible"));
   CHECK_THAT(message(with_tensor({33, 4}, 3, 0, 999)), has_text("shape (4, 33) is not possible for type Q4_1"));
   CHECK_THAT(message(with_tensor({}, 3, 0, 999)), has_text("is not possible for type Q4_1"));
+  CHECK(message(with_tensor({1, 1, 1, 1}, 0, 0, 4)) == "nothing thrown");
   CHECK_THAT(message(with_tensor({1, 1, 1, 1, 1}, 0, 0, 16)), has_text("has 5 extents"));
   byte_string bytes = start(1, 0).text("t").number(u32(0x7fffffff));
   bytes.append(99, '\0');

@@ -21,8 +21,8 @@ template <class T>
 std::vector<T> all_logits(const causal_lm<T, test_backend>& lm, const std::vector<token_id>& ids) {
   packed_batch batch;
   batch.add(ids);
-  batch.wanted.clear();
-  for (std::size_t i = 0; i < ids.size(); ++i) batch.wanted.push_back(std::int32_t(i));
+  batch.logit_rows.clear();
+  for (std::size_t i = 0; i < ids.size(); ++i) batch.logit_rows.push_back(std::int32_t(i));
   inference<test_backend> ctx(lm.backend());
   return to_host(lm(ctx, batch));
 }
@@ -145,8 +145,8 @@ void check_model(const language_model<float, test_backend>& lm, std::size_t prom
     const index_t whole = index_t(expected.size()), count = std::min(whole, tokens);
     if (one["ended"].get<bool>()) expected.pop_back();
     if (count < whole) expected.resize(count);
-    const auto answers =
-        generate(lm, bare{}, {one["ids"].get<std::vector<token_id>>()}, {.max_new = count, .stop = lm.end_tokens()});
+    const auto answers = generate(lm, no_method{}, {one["ids"].get<std::vector<token_id>>()},
+                                  {.max_new = count, .stop = lm.end_tokens()});
     CHECK(answers[0] == expected);
     if (count == whole) CHECK(lm.tokenizer().decode(answers[0]) == one["new_text"].get<std::string>());
     if (count < whole) break;
@@ -185,7 +185,7 @@ void check_bfloat16(const std::string& path) {
     Backend backend = with_threads(2);
     const auto lm = load_causal_lm<bfloat16>(path, backend);
     CHECK(lm.fingerprint() == load_causal_lm<float>(path, backend).fingerprint());  // adapters are for both
-    CHECK(generate(lm, bare{}, {lm.tokenizer().encode("The capital of France is")}, {.max_new = 2})[0] ==
+    CHECK(generate(lm, no_method{}, {lm.tokenizer().encode("The capital of France is")}, {.max_new = 2})[0] ==
           lm.tokenizer().encode(" Paris.", {.bos = false}));
     using method_type = iapt_method<key_value_generator<float, Backend>>;
     auto method = method_type::make(lm, {.bottleneck = 8, .start_text = lm.tokenizer().encode("Answer the question.")});
@@ -197,12 +197,12 @@ void check_bfloat16(const std::string& path) {
     std::size_t next = 0;
     again.visit([&](const std::string&, const auto& x, tensor_role) { CHECK((to_host(x) == values.at(next++))); });
     CHECK(next == values.size());
-    // LoRA and P-tuning v2 at their starts are the bare model, behind a text.
+    // LoRA and P-tuning v2 at their starts are the base model, behind a text.
     const auto text = lm.tokenizer().encode("The capital of France is");
-    const auto bare_text = generate(lm, bare{}, {text}, {.max_new = 3});
+    const auto bare_text = generate(lm, no_method{}, {text}, {.max_new = 3});
     const auto lora = make_lora(lm);
     CHECK(generate(lm, lora, {text}, {.max_new = 3}) == bare_text);
-    CHECK(generate(merged(lm, lora), bare{}, {text}, {.max_new = 3}) == bare_text);
+    CHECK(generate(merged(lm, lora), no_method{}, {text}, {.max_new = 3}) == bare_text);
     const std::vector<token_id> read(text.begin(), text.begin() + 2), rest(text.begin() + 2, text.end());
     CHECK(generate(lm, make_p_tuning_v2(lm, {.soft_tokens = 2, .start_text = read}), {rest}, {.max_new = 3}) ==
           bare_text);

@@ -70,7 +70,7 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
   REQUIRE(rows == 13);
   for (std::size_t l = 0; l < 3; ++l) {
     CHECK(difference(to_host(states[l]), to_host(x)) <= 1e-13);
-    x = lm.layers[l](ctx, x, lm.layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
+    x = lm.layers[l](ctx, x, lm.layers[l].attention_norm(ctx, x), no_method{}, int(l), view).y;
   }
   const auto all = to_host(ctx(matmul(lm.final_norm(ctx, x), transposed(lm.head))));
   for (const std::vector<std::int32_t>& wanted : {std::vector<std::int32_t>{0, 3, 5, 12}, {7}, batch.logit_rows}) {
@@ -82,7 +82,7 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
   }
 }
 
-TEST_CASE("the bare model records nothing", "[model]") {
+TEST_CASE("the base model records nothing", "[model]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   tape<test_backend> t(backend);
@@ -94,7 +94,7 @@ TEST_CASE("the bare model records nothing", "[model]") {
 TEST_CASE("several sequences read and continued together equal each alone", "[model]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
-  SECTION("bare") { check_packing(lm, bare{}), check_decoding(lm, bare{}); }
+  SECTION("no method") { check_packing(lm, no_method{}), check_decoding(lm, no_method{}); }
   SECTION("every hook") {
     const auto method = with_everything(backend);
     CHECK(difference(logits(lm, batch_of({0}), method), logits(lm, batch_of({0}))) > 0.01);
@@ -118,8 +118,8 @@ TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
   };
   packed_batch unknown, empty, brief;
   unknown.add({1, 31}, {2}), empty.add({}, {1}), brief.add({1, 2}, {3}), brief.add({1}, {2});
-  CHECK(reading(unknown, bare{}) == "token 31 is not in the vocabulary of 31");
-  CHECK(reading(empty, bare{}) == "sequence 0: an instruction of 0 tokens in 0 rows; at least 1 are needed");
+  CHECK(reading(unknown, no_method{}) == "token 31 is not in the vocabulary of 31");
+  CHECK(reading(empty, no_method{}) == "sequence 0: an instruction of 0 tokens in 0 rows; at least 1 are needed");
   CHECK(reading(brief, with_soft_tokens(backend, placement::front)) == "nothing thrown");
   CHECK(reading(brief, with_soft_tokens(backend, placement::late)) ==
         "sequence 1: an instruction of 1 tokens in 1 rows; at least 2 are needed where soft tokens stand late");
@@ -130,9 +130,9 @@ TEST_CASE("what a model cannot read, and what a cache cannot hold", "[model]") {
   };
   packed_batch prompt;
   prompt.add({1, 2, 3});
-  CHECK(filling(unknown, bare{}, 9) == "token 31 is not in the vocabulary of 31");
-  CHECK(filling(prompt, bare{}, 2) == "kv_cache: no room for 3 more rows after 0 of 2");
-  CHECK(filling(prompt, bare{}, 3) == "nothing thrown");
+  CHECK(filling(unknown, no_method{}, 9) == "token 31 is not in the vocabulary of 31");
+  CHECK(filling(prompt, no_method{}, 2) == "kv_cache: no room for 3 more rows after 0 of 2");
+  CHECK(filling(prompt, no_method{}, 3) == "nothing thrown");
   CHECK(filling(prompt, with_soft_tokens(backend, placement::front), 4) ==
         "kv_cache: no room for 5 more rows after 0 of 4");
   CHECK(filling(prompt, with_soft_tokens(backend, placement::late), 4) ==

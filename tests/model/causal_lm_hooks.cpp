@@ -131,7 +131,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
   }
 }
 
-TEST_CASE("the states that late soft tokens are written from are the bare model's", "[model]") {
+TEST_CASE("the states that late soft tokens are written from are the base model's", "[model]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   packed_batch batch, context;

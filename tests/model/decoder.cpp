@@ -8,7 +8,7 @@ namespace iapt::test::model_decoder {
 TEST_CASE("a decoder's steps are those of decoding anew, bit for bit", "[model]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
-  const bare method;
+  const no_method method;
   packed_batch batch;
   batch.add(small_tokens(5, 1)), batch.add(small_tokens(9, 2)), batch.add(small_tokens(2, 3));
   kv_cache<double, test_backend> cache(backend, lm.config, 3, 30), other(backend, lm.config, 3, 30);
@@ -46,7 +46,7 @@ TEST_CASE("a sequence that begins as another one goes on as it would have", "[mo
 TEST_CASE("a decoder refuses before it changes anything", "[model]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const bare method;
+  const no_method method;
   packed_batch batch;
   batch.add(small_tokens(4, 1)), batch.add(small_tokens(3, 2));
   kv_cache<double, test_backend> cache(backend, lm.config, 2, 5);

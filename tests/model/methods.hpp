@@ -40,7 +40,7 @@ template <class Method>
 Method hooked(test_backend& backend) {
   Method method;
   const auto site_of = [&](int layer, projection part, index_t in, index_t out) {
-    hook_site(backend, method, {layer, part}, in, out, 100 + 10 * std::uint64_t(part));
+    hook_target(backend, method, {layer, part}, in, out, 100 + 10 * std::uint64_t(part));
   };
   site_of(0, projection::query, width, 24), site_of(1, projection::key, width, 12);
   site_of(1, projection::value, width, 12), site_of(2, projection::output, 24, width);

@@ -38,8 +38,8 @@ TEST_CASE("the attention half, its keys and its values", "[nn]") {
   test_backend backend = with_threads(2);
   const auto block = random_layer(backend).attention;
   const auto x = upload_as<double>(backend, random({9, small_width}));
-  check_block(block, x, bare{}, packed_view(backend));
-  check_block(block, x, bare{}, full_view(backend));
+  check_block(block, x, no_method{}, packed_view(backend));
+  check_block(block, x, no_method{}, full_view(backend));
 }
 
 TEST_CASE("the attention's four sites", "[nn]") {
@@ -51,7 +51,8 @@ TEST_CASE("the attention's four sites", "[nn]") {
   all_hooks method;
   hook_layer(layer, method, 2);
   check_block(layer.attention, x, method, view);
-  const auto untouched = layer.attention(ctx, x, method, 1, view), plain = layer.attention(ctx, x, bare{}, 1, view);
+  const auto untouched = layer.attention(ctx, x, method, 1, view),
+             plain = layer.attention(ctx, x, no_method{}, 1, view);
   CHECK(to_host(untouched.y) == to_host(plain.y));
   CHECK(to_host(untouched.own.keys) == to_host(plain.own.keys));
   check_gradients(
@@ -65,9 +66,9 @@ TEST_CASE("gradients go through the keys and values that an attention leaves", "
   const auto x = tracked<double>(backend, random({9, small_width}));
   const auto view = packed_view(backend);
   CHECK(gradcheck(
-            backend, [&](auto& run) { return layer.attention(run, x, bare{}, 0, view).own.keys; }, x) <= 1e-7);
+            backend, [&](auto& run) { return layer.attention(run, x, no_method{}, 0, view).own.keys; }, x) <= 1e-7);
   CHECK(gradcheck(
-            backend, [&](auto& run) { return layer.attention(run, x, bare{}, 0, view).own.values; }, x) <= 1e-7);
+            backend, [&](auto& run) { return layer.attention(run, x, no_method{}, 0, view).own.values; }, x) <= 1e-7);
 }
 
 TEST_CASE("the attention half: what does not fit", "[nn]") {
@@ -76,7 +77,7 @@ TEST_CASE("the attention half: what does not fit", "[nn]") {
   const auto block = random_layer(backend).attention;
   const auto message = [&](index_t rows, index_t columns, const view_type& view) {
     const auto x = upload_as<double>(backend, random({rows, columns}));
-    return message_of<shape_error>([&] { block(ctx, x, bare{}, 0, view); });
+    return message_of<shape_error>([&] { block(ctx, x, no_method{}, 0, view); });
   };
   CHECK(message(9, 8, packed_view(backend)) == "matmul: inner extents differ: (9, 8) × (24, 10) transposed");
   CHECK(message(8, 10, packed_view(backend)) == "rope: rows of (8, 24) with angles of (9, 6)");

@@ -44,7 +44,7 @@ template <class Method>
 void hook_layer(const decoder_layer<double, test_backend>& layer, Method& method, int number) {
   for (int part = 0; part < 7; ++part) {
     const matrix weight = map_of(layer, projection(part)).weight.expanded();
-    hook_site(weight.backend(), method, {number, projection(part)}, weight.size(1), weight.size(0), 50 + 10 * part);
+    hook_target(weight.backend(), method, {number, projection(part)}, weight.size(1), weight.size(0), 50 + 10 * part);
   }
 }
 
@@ -63,7 +63,8 @@ host_array<2> changed(host_array<2> x, F f) {
 
 /// ((x · wᵀ + own bias) + delta) · scale + bias
 template <class Method>
-host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, const Method& method, site where) {
+host_array<2> linear_by_loops(const linear_map& map, const host_array<2>& x, const Method& method,
+                              target_module where) {
   host_array<2> y = product(x, on_host(map.weight.expanded()), true);
   const auto by_row = [&](const row_tensor& row, auto f) {
     if (!row) return;

@@ -42,9 +42,10 @@ TEST_CASE("a layer: attention and feed-forward, each added to its input", "[nn]"
   const auto x = upload_as<double>(backend, random({6, small_width}));
   const auto normalised = layer.attention_norm(ctx, x), other = upload_as<double>(backend, random({6, small_width}, 2));
   for (const auto& h : {normalised, other}) {  // what it attends with is the caller's
-    const auto found = layer(ctx, x, h, bare{}, 0, view);
-    CHECK(difference(to_host(found.y), layer_by_loops(layer, on_host(x), on_host(h), bare{}, 0, view).values) <= 1e-12);
-    const auto own = layer.attention(ctx, h, bare{}, 0, view).own;
+    const auto found = layer(ctx, x, h, no_method{}, 0, view);
+    CHECK(difference(to_host(found.y), layer_by_loops(layer, on_host(x), on_host(h), no_method{}, 0, view).values) <=
+          1e-12);
+    const auto own = layer.attention(ctx, h, no_method{}, 0, view).own;
     CHECK(to_host(found.own.keys) == to_host(own.keys));
     CHECK(to_host(found.own.values) == to_host(own.values));
   }
@@ -59,7 +60,7 @@ TEST_CASE("a layer: what a method makes of each half's result", "[nn]") {
   const auto run_layer = [&](auto& run, const auto& method, int number) {
     return layer(run, x, layer.attention_norm(run, x), method, number, view).y;
   };
-  const auto plain = to_host(run_layer(ctx, bare{}, 2));
+  const auto plain = to_host(run_layer(ctx, no_method{}, 2));
   for (const auto& halves :
        {std::vector{sublayer::attention}, {sublayer::feed_forward}, {sublayer::attention, sublayer::feed_forward}}) {
     hooks<after_hook> method;
@@ -99,7 +100,7 @@ TEST_CASE("a layer without biases: each half ends in one operation", "[nn]") {
   const auto x = tracked<double>(backend, random({6, small_width}));
   const auto entries = [&] {
     tape<test_backend> t(backend);
-    layer(t, x, x, bare{}, 0, view);
+    layer(t, x, x, no_method{}, 0, view);
     return t.size();
   };
   const auto with_biases = entries();
@@ -115,9 +116,9 @@ TEST_CASE("a layer without biases: each half ends in one operation", "[nn]") {
         backend, hooks, [&](auto& run) { return layer(run, x, layer.attention_norm(run, x), hooks, number, view).y; },
         x);
   };
-  check(bare{}, 0), check(method, 1), check(method, 2);
+  check(no_method{}, 0), check(method, 1), check(method, 2);
   const auto narrow = upload_as<double>(backend, random({6, 9}));
-  CHECK(message_of<shape_error>([&] { layer(ctx, narrow, h, bare{}, 0, view); }) ==
+  CHECK(message_of<shape_error>([&] { layer(ctx, narrow, h, no_method{}, 0, view); }) ==
         "add: (6, 9) + a product of (6, 10)");
 }
 
@@ -127,7 +128,7 @@ TEST_CASE("a layer: rows that do not fit", "[nn]") {
   const auto layer = random_layer(backend);
   const auto view = one_view(backend);
   const auto x = upload_as<double>(backend, random({6, 9})), h = upload_as<double>(backend, random({6, small_width}));
-  CHECK(message_of<shape_error>([&] { layer(ctx, x, h, bare{}, 0, view); }) ==
+  CHECK(message_of<shape_error>([&] { layer(ctx, x, h, no_method{}, 0, view); }) ==
         "add: extents differ: (6, 9) in a statement of (6, 10)");
 }
 

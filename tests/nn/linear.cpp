@@ -11,7 +11,7 @@ struct soft_tokens_only {
   index_t soft_tokens() const { return 2; }
   placement where() const { return placement::front; }
 };
-constexpr site here{3, projection::up};
+constexpr target_module here{3, projection::up};
 
 }  // namespace
 
@@ -22,7 +22,7 @@ TEST_CASE("linear: x · weightᵀ, and a bias if there is one", "[nn]") {
     CAPTURE(rows);
     const auto x = upload_as<double>(backend, random({rows, 33}));
     const linear_map biased = random_linear(backend, 17, 33, 2), plain{biased.weight};
-    CHECK(difference(to_host(biased(ctx, x)), linear_by_loops(biased, on_host(x), bare{}, here).values) <= 1e-12);
+    CHECK(difference(to_host(biased(ctx, x)), linear_by_loops(biased, on_host(x), no_method{}, here).values) <= 1e-12);
     CHECK(difference(to_host(plain(ctx, x)), product(on_host(x), on_host(plain.weight.expanded()), true).values) <=
           1e-12);
   }
@@ -34,12 +34,12 @@ TEST_CASE("linear: a method without its hooks changes no bit and records nothing
   const auto x = tracked<double>(backend, random({6, 33}));
   tape<test_backend> alone(backend), with_bare(backend), with_other(backend);
   const auto expected = to_host(map(alone, x));
-  CHECK(to_host(map(with_bare, x, bare{}, here)) == expected);
+  CHECK(to_host(map(with_bare, x, no_method{}, here)) == expected);
   CHECK(to_host(map(with_other, x, soft_tokens_only{}, here)) == expected);
   CHECK(with_bare.size() == alone.size());
   CHECK(with_other.size() == alone.size());
   tape<test_backend> frozen(backend);
-  map(frozen, x.detached(), bare{}, here);
+  map(frozen, x.detached(), no_method{}, here);
   CHECK(frozen.size() == 0);
 }
 
@@ -50,7 +50,7 @@ TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", hooks<delta_hook>, hooks<
   const linear_map map = random_linear(backend, 7, 11, 2);
   const auto x = tracked<double>(backend, random({5, 11}));
   TestType method;
-  hook_site(backend, method, here, 11, 7, 20);
+  hook_target(backend, method, here, 11, 7, 20);
   const auto plain = to_host(map(ctx, x)), found = to_host(map(ctx, x, method, here));
   CHECK(difference(found, linear_by_loops(map, on_host(x), method, here).values) <= 1e-12);
   CHECK(difference(found, plain) > 0.01);
@@ -80,7 +80,7 @@ TEST_CASE("linear: rows of another length", "[nn]") {
   const auto x = upload_as<double>(backend, random({2, 7}));
   const std::string message = "matmul: inner extents differ: (2, 7) × (5, 6) transposed";
   CHECK(message_of<shape_error>([&] { map(ctx, x); }) == message);
-  CHECK(message_of<shape_error>([&] { map(ctx, x, bare{}, here); }) == message);
+  CHECK(message_of<shape_error>([&] { map(ctx, x, no_method{}, here); }) == message);
 }
 
 }  // namespace iapt::test::nn_linear

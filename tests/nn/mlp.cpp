@@ -11,7 +11,8 @@ TEST_CASE("the gated feed-forward: down(silu(gate(x)) · up(x))", "[nn]") {
   const auto mlp = random_layer(backend).mlp;
   for (index_t rows : {1, 9, 70}) {
     const auto x = upload_as<double>(backend, random({rows, small_width}));
-    CHECK(difference(to_host(mlp(ctx, x, bare{}, 0)), mlp_by_loops(mlp, on_host(x), bare{}, 0).values) <= 1e-12);
+    CHECK(difference(to_host(mlp(ctx, x, no_method{}, 0)), mlp_by_loops(mlp, on_host(x), no_method{}, 0).values) <=
+          1e-12);
   }
 }
 
@@ -20,7 +21,7 @@ TEST_CASE("the feed-forward's three sites", "[nn]") {
   const inference<test_backend> ctx(backend);
   const auto layer = random_layer(backend);
   const auto x = tracked<double>(backend, random({6, small_width}));
-  const auto plain = to_host(layer.mlp(ctx, x, bare{}, 2));
+  const auto plain = to_host(layer.mlp(ctx, x, no_method{}, 2));
   all_hooks method;
   hook_layer(layer, method, 2);
   CHECK(difference(to_host(layer.mlp(ctx, x, method, 2)), mlp_by_loops(layer.mlp, on_host(x), method, 2).values) <=
@@ -35,7 +36,7 @@ TEST_CASE("the inner rows of a feed-forward are one statement", "[nn]") {
   const auto mlp = random_layer(backend).mlp;
   const auto x = tracked<double>(backend, random({3, small_width}));
   tape<test_backend> t(backend);
-  mlp(t, x, bare{}, 0);
+  mlp(t, x, no_method{}, 0);
   CHECK(t.size() == 7);  // three products, three biases, one loop between them
 }
 
@@ -44,7 +45,7 @@ TEST_CASE("the feed-forward: rows of another length", "[nn]") {
   const inference<test_backend> ctx(backend);
   const auto mlp = random_layer(backend).mlp;
   CHECK(message_of<shape_error>([&] {
-          mlp(ctx, upload_as<double>(backend, random({2, 9})), bare{}, 0);
+          mlp(ctx, upload_as<double>(backend, random({2, 9})), no_method{}, 0);
         }) == "matmul: inner extents differ: (2, 9) × (12, 10) transposed");
 }
 

@@ -18,7 +18,7 @@ struct parity_task {
 };
 /// What came of it.
 struct parity_run {
-  std::vector<double> logits;     ///< of the bare backbone
+  std::vector<double> logits;     ///< of the base model
   std::vector<double> gradients;  ///< of the first step, one parameter behind the other
   std::vector<double> losses;     ///< of each step
   std::vector<double> trained;    ///< parameters after the last

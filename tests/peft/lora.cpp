@@ -6,7 +6,7 @@
 #include "support/small_model.hpp"
 
 namespace iapt::test::peft_lora {
-TEST_CASE("LoRA starts as the bare model, and merged it is the same function", "[peft]") {
+TEST_CASE("LoRA starts as the base model, and merged it is the same function", "[peft]") {
   test_backend backend = with_threads(2);
   const auto lm = small_model(backend);
   const auto batch = two_sequences();
@@ -16,6 +16,17 @@ TEST_CASE("LoRA starts as the bare model, and merged it is the same function", "
   const auto unmerged = logits(lm, batch, method);
   CHECK(distance(logits(lm, batch), unmerged) > 0.05);
   CHECK(difference(logits(merged(lm, method), batch), unmerged) < 1e-12);
+}
+
+TEST_CASE("LoRA's first factor starts as PEFT's: Kaiming, of variance 1 / (3 in)", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  double squares = 0, count = 0;
+  for (auto& p : make_lora(lm, {.rank = 64}).parameters()) {
+    if (p.name.find("lora_A") == std::string::npos) continue;
+    for (const double x : to_host(p.values)) squares += x * x * 3 * double(p.shape[1]), ++count;
+  }
+  CHECK(squares / count == Approx(1).epsilon(0.02));
 }
 
 TEST_CASE("gradients of LoRA", "[peft]") {

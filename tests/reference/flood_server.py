@@ -49,7 +49,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.port = int(re.search(r":(\d+)$", line.strip()).group(1))
-        self.bare = re.search(r"serving (\S+) on", line).group(1)
+        self.base = re.search(r"serving (\S+) on", line).group(1)
 
     def connect(self, timeout=120):
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
@@ -83,7 +83,7 @@ class Ask:
         self.path = "/v1/chat/completions" if chat else "/v1/completions"
         what = {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         self.body = {"model": model, "temperature": 0, "max_tokens": tokens, **what}
-        self.key = KEY if model == server.bare else f"key of {model}"
+        self.key = KEY if model == server.base else f"key of {model}"
         self.alone = None
 
     def run(self, server, stream=False):
@@ -189,7 +189,7 @@ class Flood:
         self.count("stalled")
 
     def garbage(self, chance):
-        good = {"model": self.server.bare, "prompt": "x", "max_tokens": 1}
+        good = {"model": self.server.base, "prompt": "x", "max_tokens": 1}
         path, dump = "/v1/completions", lambda **more: json.dumps({**good, **more}).encode()
         kinds = [
             lambda: (raw(path, b"{"), 400), lambda: (raw(path, b"[" * 100000), 400), lambda: (raw(path, b""), 400),
@@ -260,7 +260,7 @@ def main():
     server = Server(options)
     try:
         chance = random.Random(0)
-        asks = [Ask(server, model, prompt, chance.randrange(2, 25), chat) for model in (server.bare, *server.adapters)
+        asks = [Ask(server, model, prompt, chance.randrange(2, 25), chat) for model in (server.base, *server.adapters)
                 for chat, prompts in ((False, PROMPTS), (True, SAID)) for prompt in prompts]
         for ask in asks:
             status, ask.alone = ask.run(server)

@@ -118,7 +118,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
     preemptions += server.preemptions();
     CHECK(server.cache().free_blocks() + server.cache().evictable_blocks() == 25);
   };
-  check(bare{});
+  check(no_method{});
   check(moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2));
   check(make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4}));
   for (const placement where : {placement::front, placement::late})
@@ -160,7 +160,7 @@ TEST_CASE("beams are transformers', with PEFT's adapters too", "[serve]") {
       CHECK(generate_with_beams(lm, erase_method(lm, method), prompts, options)[0] == one["tokens"].get<tokens>());
     };
     if (one["adapter"].is_null())
-      check(bare{});
+      check(no_method{});
     else
       with_adapter(lm, test_data("adapters/" + one["adapter"].get<std::string>()), check);
   }

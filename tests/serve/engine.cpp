@@ -49,7 +49,7 @@ void expect(const lm_type& lm, std::vector<expectation>& all, const Method& meth
 /// All kinds of methods, two tenants of some.
 std::vector<expectation> tenants(const lm_type& lm, bool alike = false) {
   std::vector<expectation> all;
-  expect(lm, all, bare{}, nullptr, alike);
+  expect(lm, all, no_method{}, nullptr, alike);
   const auto add = [&](const auto& method) { expect(lm, all, method, erase_method(lm, method), alike); };
   using generator = key_value_generator<double, test_backend>;
   for (const placement where : {placement::front, placement::late})
@@ -125,7 +125,7 @@ TEST_CASE("a method is itself where its type is known at run time only", "[serve
   const auto lm = small_model(backend);
   const auto all = tenants(lm);
   for (std::size_t i = 0; i < all.size(); i += 3) {  // three prompts each
-    const auto method = all[i].method ? all[i].method : erase_method(lm, bare{});
+    const auto method = all[i].method ? all[i].method : erase_method(lm, no_method{});
     CHECK(generate(lm, *method, {all[i].prompt, all[i + 1].prompt, all[i + 2].prompt}, greedy()) ==
           std::vector{all[i].answer, all[i + 1].answer, all[i + 2].answer});
   }
@@ -152,7 +152,7 @@ TEST_CASE("requests that begin alike share what was read of them, and get what t
 TEST_CASE("an engine reads again what it may not share, and nothing else", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const auto all = tenants(lm, true);  // three each: bare, front twice, late twice, LoRA twice, P-tuning v2
+  const auto all = tenants(lm, true);  // three each: base model, front twice, late twice, LoRA twice, P-tuning v2
   const auto reused = [&](std::vector<std::size_t> requests, bool store_hidden_states, bool shares = true,
                           index_t block_size = 4) {
     engine_type engine(lm, {.cache = {.sequences = 2,
@@ -174,15 +174,15 @@ TEST_CASE("an engine reads again what it may not share, and nothing else", "[ser
     return found;
   };
   using counts = std::vector<std::size_t>;
-  constexpr std::size_t bare = 0, front = 3, late = 9, other_late = 12, lora = 15, other_lora = 18, prefix = 21;
+  constexpr std::size_t base = 0, front = 3, late = 9, other_late = 12, lora = 15, other_lora = 18, prefix = 21;
   // Prompts of 11, 20 and 14 tokens, of which the first nine are the same.
-  CHECK(reused({bare, bare + 1, bare + 1, bare + 1}, false) == counts{0, 8, 16, 16});
-  CHECK(reused({bare, bare + 1, bare + 1}, false, false) == counts{0, 0, 0});
-  CHECK(reused({lora, lora + 1, other_lora, other_lora + 2, bare, lora + 2}, false) == counts{0, 8, 0, 8, 0, 8});
-  // Late, the bare model's rows are anybody's, if what entered the layers is there.
-  CHECK(reused({bare, late + 1, late + 1, other_late + 1, bare + 1}, true) == counts{0, 8, 16, 8, 8});
-  CHECK(reused({late + 1, bare + 1, other_late + 1}, false) == counts{0, 8, 0});
-  CHECK(reused({bare, late, late}, true, true, 5) == counts{0, 5, 10});  // all but the last token
+  CHECK(reused({base, base + 1, base + 1, base + 1}, false) == counts{0, 8, 16, 16});
+  CHECK(reused({base, base + 1, base + 1}, false, false) == counts{0, 0, 0});
+  CHECK(reused({lora, lora + 1, other_lora, other_lora + 2, base, lora + 2}, false) == counts{0, 8, 0, 8, 0, 8});
+  // Late, the base model's rows are anybody's, if what entered the layers is there.
+  CHECK(reused({base, late + 1, late + 1, other_late + 1, base + 1}, true) == counts{0, 8, 16, 8, 8});
+  CHECK(reused({late + 1, base + 1, other_late + 1}, false) == counts{0, 8, 0});
+  CHECK(reused({base, late, late}, true, true, 5) == counts{0, 5, 10});  // all but the last token
   // Two soft tokens in front were written from the whole prompt; three of P-tuning v2 are always the same.
   CHECK(reused({front, front + 1, front + 1, front + 4}, true) == counts{0, 0, 18, 0});
   CHECK(reused({prefix, prefix + 1, prefix + 2}, true) == counts{0, 9, 9});
@@ -192,7 +192,7 @@ TEST_CASE("requests end in their own ways", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   std::vector<expectation> one;
-  expect(lm, one, bare{}, nullptr, false);
+  expect(lm, one, no_method{}, nullptr, false);
   const engine_options options{.cache = {.sequences = 8, .blocks = 40, .block_size = 4, .max_blocks_per_seq = 8}};
   engine_type engine(lm, options);
   outcome_of_request stopped, cancelled, nothing, failed, other;
@@ -245,7 +245,7 @@ struct late_with_delta {
     return {};
   }
   template <class Context>
-  matrix delta(Context&, site, const matrix&) const {
+  matrix delta(Context&, target_module, const matrix&) const {
     return {};
   }
 };
@@ -275,7 +275,7 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
     CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
   }
   CHECK_THROWS_AS(engine_type(lm, {.max_batched_tokens = 0}), error);
-  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("rows before them are the bare model") !=
+  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("rows before them are the base model") !=
         std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
   CHECK(refused({1}, {.max_new = 21}).find("an answer of 21 take more rows of the cache than the 20 that it has") !=

@@ -32,7 +32,7 @@ void check_bfloat16() {
         ++number;
       }
     };
-    ask(bare{}, nullptr);
+    ask(no_method{}, nullptr);
     const auto add = [&](const auto& method) { ask(method, erase_method(lm, method)); };
     for (const placement where : {placement::front, placement::late})
       add(moved(make_iapt<key_value_generator<float, Backend>>(

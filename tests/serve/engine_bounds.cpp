@@ -37,7 +37,7 @@ struct failing_method {
   std::shared_ptr<int> left;
   bool of_memory = false;
   template <class Context>
-  matrix delta(Context&, site where, const matrix&) const {
+  matrix delta(Context&, target_module where, const matrix&) const {
     if (where.layer == 1 && where.part == projection::query && (*left)-- <= 0) {
       if (of_memory) throw std::bad_alloc();
       throw numeric_error("a fault of its own");
@@ -80,7 +80,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
     engine.submit(others[1].request(longer, 3, shared));
     CHECK(most_until_read(others[1]) == 20);  // one layer of 60 rows, of three
     while (engine.step()) {}
-    CHECK(stream.answer == generate(lm, bare{}, {small_tokens(3, 1)}, {.max_new = 40})[0]);
+    CHECK(stream.answer == generate(lm, no_method{}, {small_tokens(3, 1)}, {.max_new = 40})[0]);
     CHECK(others[0].answer == generate(lm, method, {long_prompt}, {.max_new = 3})[0]);
     CHECK(others[1].answer == generate(lm, method, {longer}, {.max_new = 3})[0]);
     CHECK(others[2].answer == generate(lm, method, {small_tokens(5, 4)}, {.max_new = 3})[0]);
@@ -110,7 +110,7 @@ TEST_CASE("a long prompt may be cancelled or give way while it is read", "[serve
   is_cancelled = true;
   while (engine.step()) {}
   CHECK(cancelled.ends.size() == 1);
-  CHECK(stream.answer == generate(lm, bare{}, {small_tokens(3, 1)}, {.max_new = 30})[0]);
+  CHECK(stream.answer == generate(lm, no_method{}, {small_tokens(3, 1)}, {.max_new = 30})[0]);
   CHECK(engine.cache().free_blocks() == tight.blocks);
 }
 
@@ -141,7 +141,7 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
     CHECK(bad.ends == std::vector{finish_reason::failed});
     CHECK(worse.ends == std::vector{finish_reason::failed});
     CHECK(late.ends == std::vector{finish_reason::failed});
-    CHECK(plain.answer == generate(lm, bare{}, {small_tokens(9, 1)}, {.max_new = 20})[0]);
+    CHECK(plain.answer == generate(lm, no_method{}, {small_tokens(9, 1)}, {.max_new = 20})[0]);
     CHECK(adapted.answer == generate(lm, lora, {small_tokens(5, 3)}, {.max_new = 20})[0]);
     CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
   }

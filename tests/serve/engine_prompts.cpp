@@ -74,11 +74,11 @@ TEST_CASE("an engine tells how likely the tokens of prompts were", "[serve]") {
     engine.submit(request_of(prompt, 2, shared_prefix, prefixed));
     engine.submit(request_of(other, 1, {}, long_one));
     for (int passes = 0; engine.step();) REQUIRE(++passes < 1000);
-    check(lm, bare{}, prompt, plain);
-    check(lm, bare{}, prompt, again);
+    check(lm, no_method{}, prompt, plain);
+    check(lm, no_method{}, prompt, again);
     check(lm, lora, same_start, adapted);
     check(lm, prefix, prompt, prefixed);
-    check(lm, bare{}, other, long_one);
+    check(lm, no_method{}, other, long_one);
     CHECK(plain.answer.empty());
     CHECK(again.answer.size() == 4);
     CHECK(adapted.answer.size() == 1);

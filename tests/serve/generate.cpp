@@ -51,10 +51,10 @@ TEST_CASE("generation is greedy unless asked otherwise, alone and beside sampled
   const auto lm = small_model(backend);
   std::vector<tokens> expected;
   for (const tokens& prompt : prompts) expected.push_back(greedy(lm, prompt, 8));
-  CHECK(generate(lm, bare{}, prompts, {.max_new = 8}) == expected);
+  CHECK(generate(lm, no_method{}, prompts, {.max_new = 8}) == expected);
   const generation_options plain{.max_new = 8}, listed{.max_new = 8, .log_probabilities = 2},
       drawn{.max_new = 8, .sampling = {.temperature = 4}};
-  const auto mixed = generate(lm, bare{}, prompts, std::vector{plain, drawn, listed});
+  const auto mixed = generate(lm, no_method{}, prompts, std::vector{plain, drawn, listed});
   CHECK(mixed[0] == expected[0]);
   CHECK(mixed[1] != expected[1]);
   CHECK(mixed[2] == expected[2]);
@@ -67,21 +67,21 @@ TEST_CASE("each prompt has its own options, and gets what it would get alone", "
       {.max_new = 12, .sampling = {.temperature = 4, .seed = 7}},
       {.max_new = 3, .sampling = {.temperature = 3, .top_p = 0.9, .repetition_penalty = 1.2, .seed = 7}},
       {.max_new = 7, .sampling = {.frequency_penalty = 2, .presence_penalty = 2}}};
-  const auto together = generate(lm, bare{}, prompts, options);
+  const auto together = generate(lm, no_method{}, prompts, options);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     CAPTURE(i);
     CHECK(together[i].size() == std::size_t(options[i].max_new));
-    CHECK(generate(lm, bare{}, {prompts[i]}, options[i])[0] == together[i]);
+    CHECK(generate(lm, no_method{}, {prompts[i]}, options[i])[0] == together[i]);
     CHECK(sampled(lm, prompts[i], options[i]) == together[i]);
   }
   const generation_options penalty{.max_new = 8, .sampling = {.repetition_penalty = 3}};  // of the prompt, too
-  CHECK(generate(lm, bare{}, {prompts[1]}, penalty)[0] == sampled(lm, prompts[1], penalty));
+  CHECK(generate(lm, no_method{}, {prompts[1]}, penalty)[0] == sampled(lm, prompts[1], penalty));
   const tokens repeated = greedy(lm, prompts[2], 7);
   const auto distinct = [](const tokens& ids) { return std::set<token_id>(ids.begin(), ids.end()).size(); };
   CHECK(distinct(together[2]) > distinct(repeated));
   auto other = options;
   other[0].sampling.seed = 8;
-  const auto again = generate(lm, bare{}, prompts, other);
+  const auto again = generate(lm, no_method{}, prompts, other);
   CHECK(again[0] != together[0]);
   CHECK(again[1] == together[1]);
 }
@@ -92,12 +92,13 @@ TEST_CASE("generation ends at a stop token, at the length, or when the listener 
   const tokens answer = greedy(lm, prompts[0], 8);
   const auto last = std::find_if(answer.begin(), answer.end(), [&](token_id id) { return id != answer[0]; });
   REQUIRE(last != answer.end());
-  CHECK(generate(lm, bare{}, {prompts[0]}, {.max_new = 8, .stop = {-1, *last}})[0] == tokens(answer.begin(), last));
-  CHECK(generate(lm, bare{}, {prompts[0]}, {.max_new = -1})[0].empty());
-  CHECK(generate(lm, bare{}, {}, {.max_new = 8}).empty());
+  CHECK(generate(lm, no_method{}, {prompts[0]}, {.max_new = 8, .stop = {-1, *last}})[0] ==
+        tokens(answer.begin(), last));
+  CHECK(generate(lm, no_method{}, {prompts[0]}, {.max_new = -1})[0].empty());
+  CHECK(generate(lm, no_method{}, {}, {.max_new = 8}).empty());
 
   std::vector<tokens> heard(prompts.size());
-  const auto answers = generate(lm, bare{}, prompts, {.max_new = 8}, [&](const generated_token& one) {
+  const auto answers = generate(lm, no_method{}, prompts, {.max_new = 8}, [&](const generated_token& one) {
     CHECK_FALSE(one.log_probabilities);
     heard[one.prompt].push_back(one.token);
     return one.prompt != 1 || heard[1].size() < 2;
@@ -115,7 +116,7 @@ TEST_CASE("log-probabilities are those of the unchanged logits, for who asks", "
                                 .sampling = {.temperature = 2, .top_k = 5, .repetition_penalty = 1.5, .seed = 1},
                                 .log_probabilities = 3};
   std::vector<tokens> text = prompts;
-  generate(lm, bare{}, prompts, std::vector{asks, generation_options{.max_new = 4}, asks},
+  generate(lm, no_method{}, prompts, std::vector{asks, generation_options{.max_new = 4}, asks},
            [&](const generated_token& one) {
              CHECK(one.log_probabilities.has_value() == (one.prompt != 1));
              if (one.log_probabilities) {
@@ -137,7 +138,7 @@ TEST_CASE("log-probabilities of greedy prompts alone", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   std::size_t heard = 0;
-  generate(lm, bare{}, prompts, {.max_new = 3, .log_probabilities = 1}, [&](const generated_token& one) {
+  generate(lm, no_method{}, prompts, {.max_new = 3, .log_probabilities = 1}, [&](const generated_token& one) {
     REQUIRE(one.log_probabilities);
     CHECK(one.log_probabilities->top[0].token == one.token);
     CHECK(one.log_probabilities->top[0].log_probability == one.log_probabilities->chosen);
@@ -151,7 +152,7 @@ TEST_CASE("generation refuses options that make no sense before it reads", "[ser
   const auto lm = small_model(backend);
   const std::vector<tokens> unreadable{{1}, {2}, {31}};  // of 31 tokens
   std::vector<generation_options> options(3);
-  const auto refusal = [&] { return message_of<error>([&] { generate(lm, bare{}, unreadable, options); }); };
+  const auto refusal = [&] { return message_of<error>([&] { generate(lm, no_method{}, unreadable, options); }); };
   CHECK_THAT(refusal(), has_text("31"));
   options[2].sampling.top_p = 2;
   CHECK(refusal() == "sampling: top_p must be over 0 and at most 1, found 2");

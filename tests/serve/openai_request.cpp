@@ -72,6 +72,8 @@ TEST_CASE("openai: parameters reach the options", "[serve]") {
   CHECK(all.options.log_probabilities == 2);
   CHECK(all.stream);
   CHECK(all.include_usage);
+  CHECK_FALSE(completion(R"(, "stream": true, "stream_options": {"include_usage": false})").include_usage);
+  CHECK_FALSE(completion(R"(, "stream": true, "stream_options": {})").include_usage);
   CHECK(completion(R"(, "stop": "x", "logprobs": 0, "top_k": -1)").stop == std::vector<std::string>{"x"});
   CHECK(completion(R"(, "logprobs": 0)").options.log_probabilities == 0);
   CHECK(chat(hello, R"(, "logprobs": true)").options.log_probabilities == 0);

@@ -188,6 +188,9 @@ TEST_CASE("what cannot be sampled is refused", "[serve]") {
       CHECK_THROWS_AS(sampler()(std::span<const double>(broken), options, {}), numeric_error);
     }
   }
+  CHECK_NOTHROW(sampling_options({.top_p = 1}).check());
+  CHECK_THROWS_AS(sampling_options({.top_p = 1.001}).check(), error);
+  CHECK_THROWS_AS(sampling_options({.min_p = 1.001}).check(), error);
   const sampling_options penalty{.temperature = 1, .presence_penalty = 1};
   sampler sample;
   const std::vector<double> huge{-1e308, 1e308};

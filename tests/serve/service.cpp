@@ -61,7 +61,7 @@ TEST_CASE("service: many threads get what each would get alone", "[serve]") {
   constexpr std::size_t threads = 8, each = 6;
   std::array<std::vector<token_id>, threads * each> expected;
   for (std::size_t i = 0; i < expected.size(); ++i)
-    expected[i] = generate(lm, bare{}, {small_tokens(3 + i % 7, i)}, {.max_new = 9})[0];
+    expected[i] = generate(lm, no_method{}, {small_tokens(3 + i % 7, i)}, {.max_new = 9})[0];
   service_type served(lm, {.engine = {.cache = room}, .max_queue = threads});
   std::array<std::vector<token_id>, threads * each> found;
   std::array<finish_reason, threads * each> ends{};

@@ -28,7 +28,7 @@ tensor<double, Rank, test_backend> find(const chosen<Part, Rank>& all, int layer
 struct delta_hook {
   chosen<projection, 2> downs, ups;
   template <class Context>
-  matrix delta(Context& ctx, site where, const matrix& x) const {
+  matrix delta(Context& ctx, target_module where, const matrix& x) const {
     const matrix down = find(downs, where.layer, where.part), up = find(ups, where.layer, where.part);
     return down ? ctx(matmul(matmul(x, transposed(down)), transposed(up))) : matrix();
   }
@@ -36,12 +36,12 @@ struct delta_hook {
 /// A factor for each column.
 struct scale_hook {
   chosen<projection, 1> scales;
-  row_tensor scale(site where) const { return find(scales, where.layer, where.part); }
+  row_tensor scale(target_module where) const { return find(scales, where.layer, where.part); }
 };
 /// A summand for each column.
 struct bias_hook {
   chosen<projection, 1> biases;
-  row_tensor bias(site where) const { return find(biases, where.layer, where.part); }
+  row_tensor bias(target_module where) const { return find(biases, where.layer, where.part); }
 };
 /// y · gate + x · skip, so that it matters what x and y are.
 struct after_hook {
@@ -60,7 +60,8 @@ using all_hooks = hooks<delta_hook, scale_hook, bias_hook, after_hook>;
 
 /// Gives a site random tensors for whatever hooks the method has.
 template <class Method>
-void hook_site(test_backend& backend, Method& method, site where, index_t in, index_t out, std::uint64_t seed) {
+void hook_target(test_backend& backend, Method& method, target_module where, index_t in, index_t out,
+                 std::uint64_t seed) {
   const std::pair key{where.layer, where.part};
   if constexpr (requires { method.downs; }) {
     method.downs[key] = tracked<double>(backend, random({2, in}, seed, 0.3));

@@ -45,7 +45,7 @@ inline std::vector<token_id> small_tokens(std::size_t count, std::uint64_t seed)
 }
 
 /// Logits of the rows that a batch wants.
-template <class Model, class Method = bare>
+template <class Model, class Method = no_method>
 std::vector<double> logits(const Model& lm, const packed_batch& batch, const Method& method = {}) {
   const inference<typename Model::backend_type> run(lm.backend());
   return to_host(lm(run, batch, method));

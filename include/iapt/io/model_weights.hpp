@@ -35,7 +35,7 @@ struct weight_names {
   std::string linear(index_t layer, projection part) const {
     static constexpr const char* parts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                             "ffn_gate", "ffn_up", "ffn_down"};
-    if (!gguf) return name_of(site{int(layer), part});
+    if (!gguf) return name_of(target_module{int(layer), part});
     return "blk." + std::to_string(layer) + "." + parts[static_cast<int>(part)];
   }
 };

@@ -70,7 +70,7 @@ inline batch_metadata plan_front(const packed_batch& batch, index_t soft_tokens,
   return plan;
 }
 
-/// The instructions without their last tokens, as the bare backbone reads them.
+/// The instructions without their last tokens, as the base model reads them.
 inline batch_metadata plan_context(const packed_batch& batch) {
   batch_metadata plan;
   for (const packed_sequence& s : batch.sequences) {

@@ -37,13 +37,13 @@ class causal_lm {
 
   /// Logits of the wanted rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary or an instruction is too short
-  template <class Context, class Method = bare>
+  template <class Context, class Method = no_method>
   tensor<T, 2, Backend> operator()(Context& ctx, const packed_batch& batch, const Method& method = {}) const {
     return read_batch(ctx, batch, method, nullptr);
   }
   /// Reads prompts into an empty cache; logits of the wanted rows (M, V).
   /// @throws shape_error as above, or if the cache is not empty or has no room
-  template <class Method = bare>
+  template <class Method = no_method>
   tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
                                 const Method& method = {}) const {
     index_t blocks = 0;
@@ -63,7 +63,7 @@ class causal_lm {
   /// Reads planned rows behind what a cache has of their sequences, which then has them, too, the soft tokens before
   /// the first row that sees them; logits of the wanted rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
-  template <class Method = bare>
+  template <class Method = no_method>
   tensor<T, 2, Backend> forward(batch_metadata metadata, kv_cache<T, Backend>& cache, const Method& method = {}) const {
     forward_pass all(*this, std::move(metadata), cache, method);
     all.advance(config.layers);
@@ -105,16 +105,16 @@ class causal_lm {
     tensor<T, 2, Backend> x_;  // (N, D)
     index_t next_ = 0;         // layer
   };
-  /// The states entering each layer (N, D), for the bare backbone; of all rows, in the batch's order.
+  /// The states entering each layer (N, D), for the base model; of all rows, in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
     inference<Backend> ctx(backend());
     const batch_metadata metadata = plan_front(batch, 0);
     std::vector<tensor<T, 2, Backend>> states;
     attention_view<T, Backend> view = view_of(metadata);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), bare{});
+    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), no_method{});
     for (index_t l = 0; l < config.layers; ++l) {
       states.push_back(x);
-      x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), bare{}, int(l), view).y;
+      x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), no_method{}, int(l), view).y;
     }
     return states;
   }
@@ -171,18 +171,19 @@ class causal_lm {
     return run(ctx, p, method, cache);
   }
 
-  // The rows that late soft tokens cannot change: run bare, never recorded, so no backward pass goes through them.
+  // The rows that late soft tokens cannot change: run by the base model, never recorded, so no backward pass goes
+  // through them.
   template <class Method>
   std::vector<tensor<T, 2, Backend>> read_context(const batch_metadata& metadata, const Method&,
                                                   kv_cache<T, Backend>& cache) const {
     inference<Backend> ctx(backend());
     std::vector<tensor<T, 2, Backend>> states;
     const attention_view<T, Backend> view = view_of(metadata);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), bare{});
+    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), no_method{});
     for (index_t l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
       states.push_back(generator_input<Method>(x, h));
-      auto result = layers[l](ctx, x, h, bare{}, int(l), view);
+      auto result = layers[l](ctx, x, h, no_method{}, int(l), view);
       for (std::size_t b = 0; b < metadata.segments.size(); ++b)
         cache.append(l, index_t(b), result.own, metadata.segments[b].begin, metadata.segments[b].count);
       x = result.y;

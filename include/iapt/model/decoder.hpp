@@ -15,7 +15,7 @@ namespace iapt {
 /// the cache by now. What changes from step to step lies in memory of its own, so that a GPU records the work of one
 /// step and then repeats it: there a method's hooks are called in the first three steps only, and in the third may not
 /// upload. Model, cache and method must outlive it.
-template <class T, class Backend, class Method = bare>
+template <class T, class Backend, class Method = no_method>
 class decoder {
  public:
   /// For these sequences of the cache.
@@ -107,7 +107,7 @@ class decoder {
 /// Reads one more token of some of the cache's sequences, given as (sequence, token); logits (number of tokens, V).
 /// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
 /// comes twice; the cache is then as it was
-template <class T, class Backend, class Method = bare>
+template <class T, class Backend, class Method = no_method>
 tensor<T, 2, Backend> decode(const causal_lm<T, Backend>& lm, const std::vector<std::pair<index_t, token_id>>& tokens,
                              kv_cache<T, Backend>& cache, const Method& method = {}) {
   std::vector<index_t> sequences;

@@ -79,7 +79,7 @@ std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind =
     vector("attention_norm", lm.layers[l].attention_norm.weight);
     vector("mlp_norm", lm.layers[l].mlp_norm.weight);
     lm.layers[l].each_linear([&](projection part, const linear<T, Backend>& map) {
-      matrix(name_of(site{int(l), part}), map.weight);
+      matrix(name_of(target_module{int(l), part}), map.weight);
       if (map.bias) vector("bias", map.bias);
     });
   }

@@ -27,19 +27,19 @@ constexpr sublayer half_of(projection part) {
 }
 
 /// One linear map of the model.
-struct site {
+struct target_module {
   int layer;        ///< from 0
   projection part;  ///< which of the layer's
 };
 /// The name of a site in Hugging Face's models: "model.layers.3.self_attn.q_proj".
-inline std::string name_of(site where) {
+inline std::string name_of(target_module where) {
   return "model.layers." + std::to_string(where.layer) + "." + std::string(projection_names[std::size_t(where.part)]);
 }
 
 /// Where soft tokens stand: before the sequence, or between the instruction and its last token.
 enum class placement { front, late };
 
-/// The bare backbone: no hook at all. A method may have any of these members instead:
+/// The base model: no hook at all. A method may have any of these members instead:
 ///   - `delta(ctx, site, x)`          a tensor added to the result of a linear map on x (N, in) -> (N, out)
 ///   - `low_rank(site)`               the two thin matrices of which that tensor is the product, if it is at all sites;
 ///                                    asked for where every row of a batch may have another method
@@ -57,8 +57,8 @@ enum class placement { front, late };
 ///                                    one set (P, G·E); in front alone
 ///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
 ///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
-/// Where soft tokens stand late, an instruction's rows but the last are the bare model's: no hook acts on them.
-struct bare {};
+/// Where soft tokens stand late, an instruction's rows but the last are the base model's: no hook acts on them.
+struct no_method {};
 
 /// Whether a method writes soft tokens.
 template <class Method>

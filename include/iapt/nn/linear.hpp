@@ -22,8 +22,8 @@ struct linear {
   /// With what a method adds to this site. Where a half layer ends, its input is added: the residual.
   /// @throws shape_error if a row of x is not `in` long
   template <class Context, class Method>
-  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, site where,
-                                   const tensor<T, 2, Backend>& residual = {}) const {
+  tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
+                                   target_module where, const tensor<T, 2, Backend>& residual = {}) const {
     constexpr bool scales = requires { method.scale(where); };
     constexpr bool offsets = requires { method.bias(where); };
     constexpr bool replaces = requires { method.after(ctx, where.layer, half_of(where.part), residual, x); };

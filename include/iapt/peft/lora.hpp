@@ -45,9 +45,9 @@ struct lora_options {
     f(option{"alpha_pattern", "", "other alphas", 1e-6, 1e6}, o.alphas);
   }
   /// The alpha of a site.
-  double alpha_of(site where) const { return first_fitting(alphas, name_of(where), alpha); }
+  double alpha_of(target_module where) const { return first_fitting(alphas, name_of(where), alpha); }
   /// Factor of a site's product, which is of this rank.
-  double scale(site where, index_t rank) const {
+  double scale(target_module where, index_t rank) const {
     return alpha_of(where) / (rank_stabilised ? std::sqrt(double(rank)) : double(rank));
   }
   /// Whether a target means a module: by its whole name or by the end of it, from a dot on.
@@ -56,7 +56,7 @@ struct lora_options {
            (module.ends_with(target) && module[module.size() - target.size() - 1] == '.');
   }
   /// The rank at a site; 0 where it is left alone.
-  index_t rank_of(site where) const {
+  index_t rank_of(target_module where) const {
     const std::string module = name_of(where);
     if (std::none_of(targets.begin(), targets.end(), [&](const auto& target) { return means(target, module); }))
       return 0;
@@ -123,7 +123,7 @@ class lora_method {
   lora_options options;                             ///< sizes and sites
   std::vector<std::array<factors, 7>> layers = {};  ///< by projection
 
-  /// A method at its start: A of variance 1/(3·in), as PEFT's has, B zero, so that the model is the bare one.
+  /// A method at its start: A of variance 1/(3·in), as PEFT's has, B zero, so that the model is the base model.
   /// @throws shape_error if the options make no method or no site
   template <class S>
   static lora_method make(const causal_lm<S, Backend>& lm, const lora_options& options) {
@@ -131,7 +131,7 @@ class lora_method {
     lora_method method{options};
     std::uint64_t stream = 0;
     std::vector<std::string> modules;
-    method.at_sites(lm, [&](site where, factors& f, index_t out, index_t in) {
+    method.for_each_target(lm, [&](target_module where, factors& f, index_t out, index_t in) {
       ++stream;  // of every site, so that a site starts the same whatever the others are
       modules.push_back(name_of(where));
       const index_t rank = options.rank_of(where);
@@ -159,7 +159,7 @@ class lora_method {
     for (const auto& [pattern, rank] : options.ranks) ranks.insert(rank);
     lora_method method{options};
     method.options.targets.clear(), method.options.ranks.clear(), method.options.alphas.clear();
-    method.at_sites(lm, [&](site where, factors& f, index_t out, index_t in) {
+    method.for_each_target(lm, [&](target_module where, factors& f, index_t out, index_t in) {
       const std::string down = file_name(where, "A"), up = file_name(where, "B");
       if (!file.has(down) && !file.has(up)) return;
       const index_t rank = file.rows(down);
@@ -192,30 +192,30 @@ class lora_method {
 
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
   template <class Context, class S>
-  tensor<S, 2, Backend> delta(Context& ctx, site where, const tensor<S, 2, Backend>& x) const {
+  tensor<S, 2, Backend> delta(Context& ctx, target_module where, const tensor<S, 2, Backend>& x) const {
     const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
     if (!f.down) return {};
     const auto narrow = ctx(matmul(cast<T>(x), transposed(f.down)) * T(f.scale));
     return ctx(cast<S>(matmul(narrow, transposed(f.up))));
   }
   /// The two matrices of a site, as one pair among others; of rank 0 where it is left alone.
-  low_rank_map<T> low_rank(site where) const {
+  low_rank_map<T> low_rank(target_module where) const {
     const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
     if (!f.down) return {};
     return {f.down.data(), f.up.data(), f.down.size(0), f.down.size(1), f.up.size(0), T(f.scale)};
   }
 
  private:
-  static std::string file_name(site where, const char* which) {
+  static std::string file_name(target_module where, const char* which) {
     return "base_model.model." + name_of(where) + ".lora_" + which + ".weight";
   }
   // f(site, factors, out, in) for each linear map of a model.
   template <class S, class F>
-  void at_sites(const causal_lm<S, Backend>& lm, F f) {
+  void for_each_target(const causal_lm<S, Backend>& lm, F f) {
     layers.resize(std::size_t(lm.config.layers));
     for (int l = 0; l < int(lm.config.layers); ++l)
       lm.layers[std::size_t(l)].each_linear([&](projection part, const linear<S, Backend>& map) {
-        f(site{l, part}, layers[std::size_t(l)][std::size_t(part)], map.weight.size(0), map.weight.size(1));
+        f(target_module{l, part}, layers[std::size_t(l)][std::size_t(part)], map.weight.size(0), map.weight.size(1));
       });
   }
   // f(name, tensor) for each matrix.
@@ -236,7 +236,7 @@ lora_method<compute_type<S>, Backend> make_lora(const causal_lm<S, Backend>& lm,
   return lora_method<compute_type<S>, Backend>::make(lm, options);
 }
 
-/// The model with the products added to its weights: what the unmerged method computes, to rounding, at the bare
+/// The model with the products added to its weights: what the unmerged method computes, to rounding, at the base
 /// model's cost, for this one adapter. Weights that an adapter changes take memory of their own; the others are shared.
 /// In bfloat16 a weight loses what is small beside it, which may be much of what was learnt.
 template <class Model, class T, class Backend>

@@ -21,7 +21,7 @@ namespace iapt {
 
 /// How the soft tokens of P-tuning v2 start.
 enum class prefix_start {
-  text,   ///< as the bare backbone's keys and values of a text's first tokens
+  text,   ///< as the base model's keys and values of a text's first tokens
   random  ///< as normal numbers
 };
 /// Of starts.

@@ -40,11 +40,11 @@ class any_method {
                                         const matrix& states, const std::vector<row_span>& rows,
                                         const matrix& cos_sin) const = 0;
   /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
-  virtual matrix delta(inference<Backend>& ctx, site where, const matrix& x) const = 0;
+  virtual matrix delta(inference<Backend>& ctx, target_module where, const matrix& x) const = 0;
   /// Whether all that it adds are low-rank products.
   virtual bool is_low_rank() const = 0;
   /// These matrices at a site; of rank 0 where it adds nothing.
-  virtual low_rank_map<compute_type<T>> low_rank(site where) const = 0;
+  virtual low_rank_map<compute_type<T>> low_rank(target_module where) const = 0;
 
  private:
   inline static std::atomic<std::uint64_t> last_id_ = 0;
@@ -68,7 +68,7 @@ class any_method_of final : public any_method<T, Backend> {
   }
   bool is_static_prompt() const override { return iapt::is_static_prompt(method_); }
   bool has_delta() const override {
-    return requires(inference<Backend> & ctx, site s, const matrix& x) { method_.delta(ctx, s, x); };
+    return requires(inference<Backend> & ctx, target_module s, const matrix& x) { method_.delta(ctx, s, x); };
   }
   key_values<T, Backend> prefix(inference<Backend>& ctx, int number, const decoder_layer<T, Backend>& layer,
                                 const matrix& states, const std::vector<row_span>& rows,
@@ -78,16 +78,16 @@ class any_method_of final : public any_method<T, Backend> {
     else
       return {};
   }
-  matrix delta(inference<Backend>& ctx, site where, const matrix& x) const override {
+  matrix delta(inference<Backend>& ctx, target_module where, const matrix& x) const override {
     if constexpr (requires { method_.delta(ctx, where, x); })
       return method_.delta(ctx, where, x);
     else
       return {};
   }
   bool is_low_rank() const override {
-    return requires(site s) { method_.low_rank(s); };
+    return requires(target_module s) { method_.low_rank(s); };
   }
-  low_rank_map<compute_type<T>> low_rank(site where) const override {
+  low_rank_map<compute_type<T>> low_rank(target_module where) const override {
     if constexpr (requires { method_.low_rank(where); })
       return method_.low_rank(where);
     else
@@ -95,15 +95,15 @@ class any_method_of final : public any_method<T, Backend> {
   }
 
  private:
-  static constexpr bool has_other_hooks = requires(const Method& m, site where) { m.scale(where); }
-  || requires(const Method& m, site where) { m.bias(where); }
+  static constexpr bool has_other_hooks = requires(const Method& m, target_module where) { m.scale(where); }
+  || requires(const Method& m, target_module where) { m.bias(where); }
   || requires(const Method& m, inference<Backend>& ctx, const matrix& x) { m.input(ctx, x); }
   || requires(const Method& m, inference<Backend>& ctx, const matrix& x) { m.after(ctx, 0, sublayer::attention, x, x); }
   || requires { requires Method::reads_raw_states; };
   Method method_;
 };
 
-/// A method for a batch of many tenants; null is the bare model.
+/// A method for a batch of many tenants; null is the base model.
 template <class T, class Backend>
 using method_ptr = std::shared_ptr<const any_method<T, Backend>>;
 /// A method of a known type, for a backbone of type T, among others.
@@ -141,7 +141,7 @@ class lora_batch {
   }
   /// What they add at a site.   x (N, in) -> (N, out), or an empty handle
   /// @throws shape_error if a method's matrices are of another model's sizes
-  matrix delta(site where, const matrix& x) const {
+  matrix delta(target_module where, const matrix& x) const {
     const std::size_t number = std::size_t(where.layer) * projection_names.size() + std::size_t(where.part);
     const place& here = places_[number];
     if (!here.max_rank) return {};
@@ -222,7 +222,7 @@ class mixed_method {
     return all;
   }
   /// What the methods add at a site.   x (N, in) -> (N, out), or an empty handle
-  matrix delta(inference<Backend>& ctx, site where, const matrix& x) const {
+  matrix delta(inference<Backend>& ctx, target_module where, const matrix& x) const {
     matrix all = lora ? lora->delta(where, x) : matrix();
     for (const part& p : parts) {
       if (!p.method || p.in_lora_batch || !p.method->has_delta()) continue;

@@ -29,7 +29,7 @@ struct engine_options {
 struct step_tokens {
   index_t prefill = 0;  ///< tokens of prompts and of preempted answers; of a prompt that is computed layer by layer,
                         ///< the number that costs as much
-  index_t decode = 0;  ///< tokens of answers, one for each sequence that decodes
+  index_t decode = 0;   ///< tokens of answers, one for each sequence that decodes
 };
 
 /// Refuses a request that could never be answered.
@@ -53,7 +53,7 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
   if (request.late() && (request.method->has_delta() || request.method->is_static_prompt()))
     throw error(
         "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
-        "before them are the bare model's, and each prompt's have positions of their own");
+        "before them are the base model's, and each prompt's have positions of their own");
   for (const token_id token : request.prompt) check_token(token, config);
   for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, config);
   if (const index_t most = options.max_slots_per_request(); request.options.max_new > most || request.slots() > most)

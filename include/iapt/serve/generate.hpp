@@ -39,7 +39,7 @@ inline void check_options(const std::string& who, const std::vector<std::vector<
 
 /// Continues prompts, all in one batch. What is drawn for one of them does not depend on the others.
 /// @param lm the model
-/// @param method what it is adapted with, or the bare method
+/// @param method what it is adapted with, or the base model
 /// @param prompts tokens of each prompt, at least one
 /// @param options of each prompt
 /// @param seen hears of each token, if given

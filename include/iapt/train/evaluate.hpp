@@ -49,7 +49,7 @@ std::vector<response_loss> response_losses(Backend& backend, const Model& model,
 /// Losses of a list of examples.
 /// @param backend the machine of the model
 /// @param model called as model(context, batch, method), gives the logits of the wanted rows
-/// @param method what it is adapted with, or the bare method
+/// @param method what it is adapted with, or the base model
 /// @param examples what it should answer
 /// @param limits how much goes through the model at once
 /// @throws numeric_error if the loss is not finite
@@ -79,7 +79,7 @@ struct choice_evaluation {
 /// Which choice the model finds likeliest, by the summed log-likelihood of its tokens, end token included.
 /// @param backend the machine of the model
 /// @param model called as model(context, batch, method), gives the logits of the wanted rows
-/// @param method what it is adapted with, or the bare method
+/// @param method what it is adapted with, or the base model
 /// @param questions what it should answer
 /// @param limits how much goes through the model at once
 /// @throws numeric_error if a loss is not finite

@@ -72,7 +72,7 @@ TEST_CASE("a step of decoding waits once, is the same work with soft tokens as w
   {
     cuda_backend backend;
     const auto lm = small_model<float>(backend);
-    const std::size_t work = work_of_a_step(lm, bare{});
+    const std::size_t work = work_of_a_step(lm, no_method{});
     // A layer's are 7 products, 2 of which add to its rows, 2 norms, 2 rotary positions, new rows, attention in 2 and a
     // gate. Beside them: uploads, the embedding, the last norm and the head, the choice and its download.
     CHECK(work <= 15 * 3 + 11);

@@ -52,7 +52,7 @@ matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const
     const auto a = from_host(lm.backend(), extents<2>{N + P, N}, put);
     const auto b = from_host(lm.backend(), extents<2>{N + P, P}, soft);
     const matrix joined = ctx(matmul(a, x) + matmul(b, prompts));
-    const auto y = lm.layers[l](ctx, joined, lm.layers[l].attention_norm(ctx, joined), bare{}, int(l), view).y;
+    const auto y = lm.layers[l](ctx, joined, lm.layers[l].attention_norm(ctx, joined), no_method{}, int(l), view).y;
     x = rows_of(ctx, y, kept);
   }
   return ctx(matmul(lm.final_norm(ctx, rows_of(ctx, x, batch.logit_rows)), transposed(lm.head)));
@@ -181,6 +181,46 @@ TEST_CASE("parameters are counted as published", "[peft]") {
       CHECK(parameter_count(method.parameters()) ==
             iapt_parameter_count(3, 24, 5, 3, shared_by, start == prompt_start::text));
     }
+}
+
+TEST_CASE("layers that share a projection have one, whose gradient is of all of them", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto method = moved<hidden_generator<double, test_backend>>(
+      lm, {.soft_tokens = 3, .bottleneck = 5, .layers_per_projection = 2});
+  CHECK(method.generators[0].down.data() == method.generators[1].down.data());
+  CHECK(method.generators[0].output.up.data() == method.generators[1].output.up.data());
+  CHECK(method.generators[0].down.data() != method.generators[2].down.data());
+}
+
+TEST_CASE("soft tokens that start as a text have unit rows, of the tokens that are asked for", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto rows = to_host(unit_rows<double>(from_host(backend, extents<2>{2, 2}, std::vector<double>{3, 1, 0, 0})));
+  CHECK(difference(rows, {3 / std::sqrt(5.0), 1 / std::sqrt(5.0), 0, 0}) < 1e-15);
+
+  const auto lm = small_model(backend);
+  const auto make = [&](prompt_start start, index_t tokens) {
+    make_iapt<hidden_generator<double, test_backend>>(
+        lm, {.soft_tokens = 3, .bottleneck = 1, .start = start, .start_text = small_tokens(tokens, 4)});
+  };
+  CHECK_NOTHROW(make(prompt_start::text, 3));
+  CHECK_THROWS_AS(make(prompt_start::text, 2), shape_error);
+  CHECK_NOTHROW(make(prompt_start::last, 4));
+  CHECK_THROWS_AS(make(prompt_start::last, 3), shape_error);
+}
+
+TEST_CASE("how long an instruction must be", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto shortest = [&]<class Pooler>(std::type_identity<Pooler>) {
+    return moved<prompt_generator<double, test_backend, Pooler>>(lm, {.soft_tokens = 3, .bottleneck = 4})
+        .shortest_instruction();
+  };
+  CHECK(shortest(std::type_identity<self_attention_pooler<double, test_backend>>()) == 1);
+  CHECK(shortest(std::type_identity<mean_pooler<double, test_backend>>()) == 1);
+  CHECK(shortest(std::type_identity<max_pooler<double, test_backend>>()) == 1);
+  CHECK(shortest(std::type_identity<first_pooler<double, test_backend>>()) == 3);  // a row for each soft token
+  CHECK(shortest(std::type_identity<last_pooler<double, test_backend>>()) == 3);
 }
 
 TEST_CASE("instructions that are too short are refused", "[peft]") {

@@ -14,7 +14,7 @@ namespace iapt {
 /// How the soft tokens start.
 /// @par Source ours (docs/method.md, "Initialisation")
 enum class prompt_start {
-  text,    ///< as the states of a text's first tokens in the bare backbone, each of unit RMS
+  text,    ///< as the states of a text's first tokens in the base model, each of unit RMS
   random,  ///< as random numbers
   last     ///< as the states of a text's last tokens before the final one
 };
