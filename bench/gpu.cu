@@ -79,7 +79,7 @@ numbers train(cuda_backend& backend, backbone& lm, const numbers& n) {
   double loss = 0;
   const double seconds = seconds_of(backend, int(n.at("steps")), [&] {
     tape<cuda_backend> t(backend);
-    const auto value = t(cross_entropy(lm(t, batch, method), row_numbers<cuda_backend>(backend, batch.targets)));
+    const auto value = t(cross_entropy(lm(t, batch, method), row_indices<cuda_backend>(backend, batch.targets)));
     t.backward(value);
     optimizer.measure({1.0, 1.0});
     loss = to_host(value)[0];

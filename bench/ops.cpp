@@ -60,10 +60,10 @@ void frozen_products(suite& s) {
   }
 }
 // The same from the file's blocks: what is streamed is smaller, so decoding them is what may bind.
-void quantised_products(suite& s) {
+void quantized_products(suite& s) {
   for (const dtype type : {dtype::q4_1, dtype::q8_0, dtype::bf16})
     for (const index_t rows : {1, 2, 4, 8, 16, 32}) {
-      const quantised_rows head{nullptr, type, D};
+      const quantized_rows head{nullptr, type, D};
       const double bytes = double(V * head.row_bytes());
       const std::string name = "matmul_" + std::string(name_of(type)) + "_head_" + std::to_string(rows) + "_rows";
       s.add(name, {.bytes = bytes}, {}, [=](backend_type& b) {
@@ -129,12 +129,12 @@ void row_operations(suite& s) {
   s.add("gather", floats(2.0 * double(M * D)), floats(3.0 * double(M * D)), [](backend_type& b) {
     std::vector<std::int32_t> rows(M);
     for (index_t i = 0; i < M; ++i) rows[i] = std::int32_t(i * 37 % N);
-    return statement([n = row_numbers(b, rows)](const auto& x) { return gather(x, n); }, trained(b, {N, D}));
+    return statement([n = row_indices(b, rows)](const auto& x) { return gather(x, n); }, trained(b, {N, D}));
   });
   s.add("cross_entropy", floats(double(M * V)), floats(2.0 * double(M * V)), [](backend_type& b) {
     std::vector<std::int32_t> targets(M);
     for (index_t i = 0; i < M; ++i) targets[i] = std::int32_t(i * 261 % V);
-    return statement([n = row_numbers(b, targets)](const auto& x) { return cross_entropy(x, n); }, trained(b, {M, V}));
+    return statement([n = row_indices(b, targets)](const auto& x) { return cross_entropy(x, n); }, trained(b, {M, V}));
   });
 }
 
@@ -185,7 +185,7 @@ int main(int count, char** arguments) {
   std::cerr << to_text(suite.top(), backend.threads()) << '\n';
   benchmark::AddCustomContext("roof", to_text(suite.top(), backend.threads()));
   iapt::bench::frozen_products(suite);
-  iapt::bench::quantised_products(suite);
+  iapt::bench::quantized_products(suite);
   iapt::bench::trained_products(suite);
   iapt::bench::elementwise_statements(suite);
   iapt::bench::row_operations(suite);

@@ -57,7 +57,7 @@ int training_step_program::run(Backend& backend) const {
     const double start = bench::now();
     tape<Backend> t(backend);
     const auto logits = lm(t, batch, method);
-    t.backward(t(cross_entropy(logits, row_numbers(backend, batch.targets))));
+    t.backward(t(cross_entropy(logits, row_indices(backend, batch.targets))));
     optimizer.step();
     backend.wait();
     if (i) spent += bench::now() - start;

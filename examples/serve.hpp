@@ -56,9 +56,9 @@ class server {
                  {.engine = {.cache = cache_within<T>(lm_.config, mebibytes(flags.kv_budget), flags.max_running,
                                                       flags.prefix_caching == "late"),
                              .prefix_caching = flags.prefix_caching != "off",
-                             .max_seqs_per_client = share_of_key(flags.running_per_key, flags.max_running)},
+                             .max_seqs_per_client = limit_per_key(flags.running_per_key, flags.max_running)},
                   .max_queue = std::size_t(flags.max_queue),
-                  .max_queue_per_client = std::size_t(share_of_key(flags.queue_per_key, flags.max_queue)),
+                  .max_queue_per_client = std::size_t(limit_per_key(flags.queue_per_key, flags.max_queue)),
                   .on_failure = [](const std::string& why) { std::cerr << "iapt: requests failed: " + why + "\n"; }}),
         store_(lm_, flags.adapters, mebibytes(flags.adapter_budget), loader(),
                [](const std::string& why) { std::cerr << "iapt: an adapter is refused: " + why + "\n"; }) {
@@ -109,7 +109,7 @@ class server {
     give_heap_back();
   }
   // Of what one key may have: where several share it, half of it unless something else is said.
-  index_t share_of_key(index_t said, index_t all) const {
+  index_t limit_per_key(index_t said, index_t all) const {
     return said > 0 ? std::min(said, all) : keys_.size() > 1 ? (all + 1) / 2 : all;
   }
   static std::size_t mebibytes(index_t count) { return std::size_t(count) << 20; }
@@ -198,7 +198,7 @@ class server {
                          "of " + std::to_string(asked.answers()) + " answers at most " +
                              std::to_string(service_.max_requests_per_client()) + " may be asked for at once here",
                          asked.choices > 1 ? "n" : "prompt");
-    const index_t most_beams = share_of_key(flags_.running_per_key, flags_.max_running);
+    const index_t most_beams = limit_per_key(flags_.running_per_key, flags_.max_running);
     if (asked.options.beams > most_beams)
       throw openai_error(400, "best_of must be at most " + std::to_string(most_beams) + " here", "best_of");
     engine_request<T, Backend> request;

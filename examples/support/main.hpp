@@ -21,7 +21,7 @@ inline void common_flags::add(CLI::App& app) {
 }
 inline void inference_flags::add(CLI::App& app) {
   common_flags::add(app);
-  app.add_flag("--expand-weights", expand_weights, "decode the file's quantised weights once, into memory");
+  app.add_flag("--expand-weights", expand_weights, "decode the file's quantized weights once, into memory");
   app.add_flag("--batch-invariant", batch_invariant,
                "results do not depend on the rest of the batch, in any bit; slower, and only on --device eigen");
   app.add_flag("--bit-for-bit", batch_invariant)->group("");  // its name in version 0.1

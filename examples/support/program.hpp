@@ -29,7 +29,7 @@ struct inference_flags : common_flags {
   /// The model, its weights as the file has them where the machine is no slower for it.
   template <class T, class Backend>
   auto load(Backend& backend) const {
-    const bool stored = Backend::streams_quantised && !expand_weights;
+    const bool stored = Backend::streams_quantized && !expand_weights;
     return iapt::load_causal_lm<T>(
         model, backend, {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded, .warn = warn});
   }

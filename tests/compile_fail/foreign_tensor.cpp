@@ -5,8 +5,8 @@
 #include <iapt/backend/eigen/backend.hpp>
 
 struct other_backend : iapt::memory_pool<other_backend> {
-  void* allocate(std::size_t) { return nullptr; }
-  void release(void*) {}
+  void* allocate_raw(std::size_t) { return nullptr; }
+  void deallocate_raw(void*) {}
 };
 
 auto same(iapt::eigen_backend& backend, const iapt::tensor<float, 1, other_backend>& x,

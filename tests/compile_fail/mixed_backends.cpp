@@ -6,8 +6,8 @@
 #include <iapt/ops/arithmetic.hpp>
 
 struct other_backend : iapt::memory_pool<other_backend> {
-  void* allocate(std::size_t) { return nullptr; }
-  void release(void*) {}
+  void* allocate_raw(std::size_t) { return nullptr; }
+  void deallocate_raw(void*) {}
   void upload(float*, const float*, iapt::index_t) {}
   void download(float*, const float*, iapt::index_t) {}
 };

@@ -15,7 +15,7 @@ int main() {
   for (const packed_batch& batch : batches) {
     tape t(backend);                     // forgets everything at the end of the scope
     auto logits = lm(t, batch, method);  // response rows only
-    auto loss = t(cross_entropy(logits, row_numbers(backend, batch.targets)));
+    auto loss = t(cross_entropy(logits, row_indices(backend, batch.targets)));
     t.backward(loss);
     optimizer.step();
   }

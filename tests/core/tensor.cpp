@@ -87,14 +87,14 @@ TEST_CASE("handles share the adjoint", "[core]") {
 TEST_CASE("a tensor that keeps no numbers keeps its extents and its adjoint", "[core]") {
   test_backend backend = with_threads(1);
   const auto x = tracked<float>(backend, host_array<2>({3, 2}));
-  const auto kept = x.keep(false);
+  const auto kept = x.saved_for_backward(false);
   CHECK(kept.data() == nullptr);
   CHECK(kept.shape() == x.shape());
   CHECK(&kept.backend() == &backend);
   const auto [sum, accumulates] = kept.adjoint();
   CHECK_FALSE(accumulates);
   CHECK(sum == x.gradient().data());
-  CHECK(x.keep(true).data() == x.data());
+  CHECK(x.saved_for_backward(true).data() == x.data());
 }
 
 TEST_CASE("memory goes back with the last handle", "[core]") {

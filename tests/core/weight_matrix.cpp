@@ -2,7 +2,7 @@
 #include "iapt/core/weight_matrix.hpp"
 
 #include "support/check.hpp"
-#include "support/quantised.hpp"
+#include "support/quantized.hpp"
 
 namespace iapt::test::core_weight_matrix {
 
@@ -14,7 +14,7 @@ TEST_CASE("a weight matrix of numbers is its tensor", "[core]") {
   const auto numbers = tracked<double>(backend, random({5, 3}));
   const matrix w = numbers;
   CHECK(w);
-  CHECK_FALSE(w.quantised());
+  CHECK_FALSE(w.quantized());
   CHECK(w.shape() == extents<2>{5, 3});
   CHECK(w.expanded().data() == numbers.data());
   CHECK(w.expanded().tracked());
@@ -22,18 +22,18 @@ TEST_CASE("a weight matrix of numbers is its tensor", "[core]") {
   CHECK(&w.backend() == &backend);
 }
 
-TEST_CASE("a quantised weight matrix expands to its rows' numbers", "[core]") {
+TEST_CASE("a quantized weight matrix expands to its rows' numbers", "[core]") {
   test_backend backend = with_threads(2);
-  for (dtype type : quantised_types) {
+  for (dtype type : quantized_types) {
     CAPTURE(name_of(type));
     const index_t columns = layout_of(type).elements > 1 ? 256 : 37;
     const auto bytes = random_rows(type, 6, columns);
-    const quantised_rows rows{bytes.data(), type, columns};
+    const quantized_rows rows{bytes.data(), type, columns};
     std::vector<double> expected;
     for (index_t i = 0; i < 6; ++i)
       for (index_t j = 0; j < columns; ++j) expected.push_back(rows.number<double>(i, j));
     const matrix w(backend, {6, columns}, type, bytes);
-    CHECK(w.quantised());
+    CHECK(w.quantized());
     CHECK(&w.backend() == &backend);
     CHECK(difference(values_of(w.expanded()), expected) <= 1e-15);
     expected.erase(expected.begin() + 5 * columns, expected.end());
@@ -42,7 +42,7 @@ TEST_CASE("a quantised weight matrix expands to its rows' numbers", "[core]") {
   }
 }
 
-TEST_CASE("bytes that are no quantised matrix", "[core]") {
+TEST_CASE("bytes that are no quantized matrix", "[core]") {
   test_backend backend = with_threads(1);
   const std::vector<std::byte> bytes(40);
   const auto message = [&](extents<2> shape, dtype type) {

@@ -76,7 +76,7 @@ TEST_CASE("a GGUF file without tensors needs no padding", "[io]") {
 }
 
 TEST_CASE("tensors outlive the file object", "[io]") {
-  const stored_tensor cube = *gguf_file::open(test_data("io/quantised.gguf")).tensors().find("cube");
+  const stored_tensor cube = *gguf_file::open(test_data("io/quantized.gguf")).tensors().find("cube");
   CHECK(cube.shape == std::vector<index_t>{2, 3, 4});
   std::vector<float> numbers(24);
   read_into(cube, std::span(numbers));
@@ -172,7 +172,7 @@ TEST_CASE("damaged tensor tables of GGUF files", "[io]") {
 }
 
 TEST_CASE("every shorter piece of a GGUF file is refused", "[io]") {
-  const std::string whole = contents(test_data("io/quantised.gguf"));
+  const std::string whole = contents(test_data("io/quantized.gguf"));
   const std::size_t tables = 4200;  // every length there; behind them, some
   for (std::size_t size = 0; size < whole.size(); size += size < tables ? 1 : 101) {
     const std::string piece = whole.substr(0, size);
@@ -182,7 +182,7 @@ TEST_CASE("every shorter piece of a GGUF file is refused", "[io]") {
 }
 
 TEST_CASE("a GGUF file with a damaged byte is read or refused", "[io]") {
-  const std::string whole = contents(test_data("io/quantised.gguf"));
+  const std::string whole = contents(test_data("io/quantized.gguf"));
   for (std::size_t i = 0; i < 2500; ++i)
     for (char flip : {'\x01', '\x80', '\xff'}) {
       std::string damaged = whole;

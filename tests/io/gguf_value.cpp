@@ -12,7 +12,7 @@
 namespace iapt::test::io_gguf_value {
 
 TEST_CASE("metadata of every type as gguf-py wrote it", "[io]") {
-  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  const auto file = gguf_file::open(test_data("io/quantized.gguf"));
   CHECK(file.get<int>("t.u8") == 200);
   CHECK(file.get<int>("t.i8") == -100);
   CHECK(file.get<int>("t.u16") == 60000);
@@ -36,8 +36,8 @@ TEST_CASE("metadata of every type as gguf-py wrote it", "[io]") {
 }
 
 TEST_CASE("a metadata value of another kind is refused by name", "[io]") {
-  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
-  CHECK_THAT(io_message([&] { file.get<int>("t.none"); }), has_text("quantised.gguf: metadata has no \"t.none\""));
+  const auto file = gguf_file::open(test_data("io/quantized.gguf"));
+  CHECK_THAT(io_message([&] { file.get<int>("t.none"); }), has_text("quantized.gguf: metadata has no \"t.none\""));
   CHECK_THAT(io_message([&] { file.get<int>("t.string"); }),
              has_text("byte") && has_text("metadata \"t.string\": expected integer of 32 bits, found string"));
   CHECK_THAT(io_message([&] { file.get<int>("t.u32"); }), has_text("found u32 4000000000"));

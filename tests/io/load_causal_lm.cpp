@@ -162,13 +162,13 @@ TEST_CASE("SmolLM2 gives the logits and the greedy text of transformers", "[mode
   std::string fingerprint;
   {
     const auto lm = load_causal_lm<float>(*path, backend);
-    CHECK_FALSE(lm.embedding.quantised());
+    CHECK_FALSE(lm.embedding.quantized());
     fingerprint = lm.fingerprint();
     check_model(lm, 100, 1000);
   }
   const auto lm = load_causal_lm<float>(*path, backend, {.weights = weights_as::stored});
-  CHECK(lm.head.quantised());
-  CHECK(lm.layers[0].attention.query.weight.quantised());
+  CHECK(lm.head.quantized());
+  CHECK(lm.layers[0].attention.query.weight.quantized());
   CHECK(backend.bytes_in_use() < 100 << 20);
   CHECK(lm.fingerprint() == fingerprint);
   if (test_backend::skinny_rows > 8)

@@ -29,9 +29,9 @@ TEST_CASE("stored sizes", "[io]") {
   CHECK_FALSE(stored_size(dtype::f32, shape{huge / 2}));
 }
 
-// tests/data/io/quantised.gguf was written by tests/reference/make_quantised.py.
+// tests/data/io/quantized.gguf was written by tests/reference/make_quantized.py.
 TEMPLATE_TEST_CASE("stored types have gguf-py's values", "[io]", float, double) {
-  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  const auto file = gguf_file::open(test_data("io/quantized.gguf"));
   for (const std::string name : {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q6_k", "f16", "bf16", "f64"}) {
     INFO(name);
     const stored_tensor *stored = file.tensors().find(name), *expected = file.tensors().find(name + ".expected");
@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("stored types have gguf-py's values", "[io]", float, double) 
 }
 
 TEST_CASE("rows of a tensor are those of the whole", "[io]") {
-  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  const auto file = gguf_file::open(test_data("io/quantized.gguf"));
   for (const stored_tensor& tensor : file.tensors().all()) {
     if (!tensor.type) continue;
     INFO(tensor.name);
@@ -85,11 +85,11 @@ TEST_CASE("long plain tensors, at an odd address", "[io]") {
 }
 
 TEST_CASE("what cannot be read is refused", "[io]") {
-  const auto file = gguf_file::open(test_data("io/quantised.gguf"));
+  const auto file = gguf_file::open(test_data("io/quantized.gguf"));
   const stored_tensor &blocks = *file.tensors().find("q4_1"), &unknown = *file.tensors().find("q4_k");
   std::vector<float> numbers(256), few(3);
   CHECK_THAT(io_message([&] { read_into(unknown, std::span(numbers)); }),
-             has_text("quantised.gguf: byte") && has_text("\"q4_k\": its type Q4_K is not supported"));
+             has_text("quantized.gguf: byte") && has_text("\"q4_k\": its type Q4_K is not supported"));
   CHECK_THROWS_AS(read_into(blocks, std::span(few)), shape_error);
   // Rows that are not there, into memory that would hold them.
   const auto rows = blocks.rows();

@@ -32,17 +32,17 @@ std::string indexing(std::string_view json) {
 }  // namespace
 
 TEST_CASE("weights of a GGUF file and their errors", "[io]") {
-  const auto model = weights::open(test_data("io/quantised.gguf"));
+  const auto model = weights::open(test_data("io/quantized.gguf"));
   CHECK(model.names().front() == "q4_0");
   CHECK(model.at("cube", extents<3>{2, 3, 4}).type == dtype::f32);
   CHECK(model.find("cube") == &model.at("cube"));
   CHECK_FALSE(model.find("x"));
   CHECK_THAT(io_message([&] { model.at("cubes"); }),
-             has_text("quantised.gguf: there is no tensor \"cubes\"") && has_text("the nearest is \"cube\""));
+             has_text("quantized.gguf: there is no tensor \"cubes\"") && has_text("the nearest is \"cube\""));
   CHECK_THAT(io_message([&] {
                model.at("cube", extents<2>{6, 4});
              }),
-             has_text("quantised.gguf: byte") && has_text("tensor \"cube\": has shape (2, 3, 4), expected (6, 4)"));
+             has_text("quantized.gguf: byte") && has_text("tensor \"cube\": has shape (2, 3, 4), expected (6, 4)"));
 }
 
 TEST_CASE("weights of a folder with one file", "[io]") {
@@ -94,7 +94,7 @@ TEST_CASE("SmolLM2 has gguf-py's values", "[io][model]") {
     double sum, absolute_sum;
   };
   const expectation expected[] = {
-      // tests/reference/make_quantised.py --sums
+      // tests/reference/make_quantized.py --sums
       {"token_embd.weight", {49152, 576}, -15353.0445, 2802153.61981},
       {"blk.0.attn_norm.weight", {576}, 0.612943649, 15.8153591156},
       {"blk.0.ffn_down.weight", {576, 1536}, 150.635773, 128458.062866},

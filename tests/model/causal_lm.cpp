@@ -62,7 +62,7 @@ TEST_CASE("the model is embedding, layers, norm and head", "[model]") {
   const index_t rows = index_t(batch.tokens.size());
   const auto states = lm.layer_inputs(batch);
   REQUIRE(states.size() == 3);
-  matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, batch.tokens)));
+  matrix x = ctx(gather(lm.embedding, row_indices<test_backend>(backend, batch.tokens)));
   const auto frequencies = rope_frequencies(6, lm.config.rope);
   const attention_view<double, test_backend> view{
       {{.begin = 0, .count = 5}, {.begin = 5, .count = 8}},

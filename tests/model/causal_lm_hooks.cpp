@@ -43,7 +43,7 @@ struct raw_watcher : watcher {
 struct one_row_more {
   template <class Context>
   matrix input(Context& ctx, const matrix& x) const {
-    return ctx(gather(x, row_numbers<test_backend>(x.backend(), {0, 0, 1, 2})));
+    return ctx(gather(x, row_indices<test_backend>(x.backend(), {0, 0, 1, 2})));
   }
 };
 
@@ -112,7 +112,7 @@ TEST_CASE("what a method is given to write soft tokens from", "[model]") {
     method.keys = parent.keys, method.values = parent.values;
     logits(lm, batch, method);
     REQUIRE(seen.size() == 3);
-    matrix first = ctx(gather(lm.embedding, row_numbers<test_backend>(backend, tokens)));
+    matrix first = ctx(gather(lm.embedding, row_indices<test_backend>(backend, tokens)));
     if constexpr (!requires { Method::reads_raw_states; }) first = lm.layers[0].attention_norm(ctx, first);
     CHECK(seen[0].states == to_host(first));
     for (int l = 0; l < 3; ++l) {

@@ -30,7 +30,7 @@ struct prompted : all_hooks {
                                           const matrix& cos_sin) const {
     std::vector<std::int32_t> repeated;
     for (std::size_t b = 0; b < rows.size(); ++b) repeated.push_back(0), repeated.push_back(1);
-    const row_numbers<test_backend> which(states.backend(), repeated);
+    const row_indices<test_backend> which(states.backend(), repeated);
     return {ctx(rope(gather(keys, which), cos_sin)), ctx(gather(values, which))};
   }
 };

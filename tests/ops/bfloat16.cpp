@@ -99,7 +99,7 @@ void check_backbone() {
       const auto f = [&](const auto& x) {
         std::vector<std::int32_t> targets(37);
         for (std::size_t i = 0; i < 37; ++i) targets[i] = std::int32_t(i * 7 % 24);
-        return token_losses(x, row_numbers<Backend>(x.backend(), targets));
+        return token_losses(x, row_indices<Backend>(x.backend(), targets));
       };
       const auto x = tracked<bfloat16>(backend, a);
       tape<Backend> t(backend);

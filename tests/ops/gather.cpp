@@ -7,7 +7,7 @@ namespace iapt::test::ops_gather {
 namespace {
 
 auto rows_of(const std::vector<std::int32_t>& rows) {
-  return [rows](const auto& x) { return gather(x, row_numbers(x.backend(), rows)); };
+  return [rows](const auto& x) { return gather(x, row_indices(x.backend(), rows)); };
 }
 auto reference_of(const std::vector<std::int32_t>& rows) {
   return [rows](const auto& x) {
@@ -34,7 +34,7 @@ TEST_CASE("gather of nothing", "[ops]") {
   test_backend backend = with_threads(1);
   tape<test_backend> t(backend);
   const auto x = tracked<float>(backend, random({3, 4}));
-  const auto y = t(gather(x, row_numbers(backend, {})));
+  const auto y = t(gather(x, row_indices(backend, {})));
   CHECK(y.shape() == extents<2>{0, 4});
   t.backward(y, y);
   CHECK(values_of(x.gradient()) == std::vector<double>(12));

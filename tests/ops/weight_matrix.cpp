@@ -2,20 +2,20 @@
 #include "iapt/ops/weight_matrix.hpp"
 
 #include "support/check.hpp"
-#include "support/quantised.hpp"
+#include "support/quantized.hpp"
 
 namespace iapt::test::ops_weight_matrix {
 namespace {
 
-// Quantised rows on the host, as double, and on a backend.
-struct quantised_matrix {
+// Quantized rows on the host, as double, and on a backend.
+struct quantized_matrix {
   dtype type;
   host_array<2> numbers;
   std::vector<std::byte> bytes;
 
-  quantised_matrix(dtype type, index_t rows, index_t columns)
+  quantized_matrix(dtype type, index_t rows, index_t columns)
       : type(type), numbers({rows, columns}), bytes(random_rows(type, rows, columns)) {
-    const quantised_rows all{bytes.data(), type, columns};
+    const quantized_rows all{bytes.data(), type, columns};
     for (index_t i = 0; i < rows; ++i)
       for (index_t j = 0; j < columns; ++j) numbers(i, j) = all.number<double>(i, j);
   }
@@ -27,7 +27,7 @@ struct quantised_matrix {
 
 // y = x · wᵀ and dx = dy · w, against loops.
 template <class T>
-void check_product(const quantised_matrix& w, index_t rows, int threads, double bound) {
+void check_product(const quantized_matrix& w, index_t rows, int threads, double bound) {
   CAPTURE(name_of(w.type), rows, threads);
   test_backend backend = with_threads(threads);
   const auto x = random({rows, w.numbers.size(1)}), dy = random({rows, w.numbers.size(0)}, 2);
@@ -50,25 +50,25 @@ void check_product(const quantised_matrix& w, index_t rows, int threads, double 
 
 }  // namespace
 
-TEST_CASE("products with quantised weights", "[ops]") {
-  for (dtype type : quantised_types) {
+TEST_CASE("products with quantized weights", "[ops]") {
+  for (dtype type : quantized_types) {
     const bool blocks = layout_of(type).elements > 1;
-    const quantised_matrix w(type, 19, blocks ? 256 : 83);
+    const quantized_matrix w(type, 19, blocks ? 256 : 83);
     for (index_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 40}) {
       check_product<double>(w, rows, 1, 1e-12);
       check_product<float>(w, rows, 2, 1e-5);
     }
-    check_product<double>(quantised_matrix(type, 1, blocks ? 512 : 1), 3, 1, 1e-12);
+    check_product<double>(quantized_matrix(type, 1, blocks ? 512 : 1), 3, 1, 1e-12);
   }
 }
 
-TEST_CASE("quantised weights of several panels", "[ops]") {
-  check_product<double>(quantised_matrix(dtype::q8_0, 2100, 1024), 17, 2, 1e-12);
+TEST_CASE("quantized weights of several panels", "[ops]") {
+  check_product<double>(quantized_matrix(dtype::q8_0, 2100, 1024), 17, 2, 1e-12);
 }
 
-TEST_CASE("gradients of products with quantised weights", "[ops]") {
+TEST_CASE("gradients of products with quantized weights", "[ops]") {
   test_backend backend = with_threads(1);
-  const auto w = quantised_matrix(dtype::q5_1, 6, 32).on<double>(backend);
+  const auto w = quantized_matrix(dtype::q5_1, 6, 32).on<double>(backend);
   for (index_t rows : {2, 20}) {
     const auto x = tracked<double>(backend, random({rows, 32}));
     CHECK(gradcheck(
@@ -87,31 +87,31 @@ TEST_CASE("weights of numbers: as their tensor, gradients and all", "[ops]") {
   test_backend backend = with_threads(1);
   const auto w = tracked<double>(backend, random({4, 3}));
   const auto rows = [&](auto& ctx) {
-    return ctx(gather(weight_matrix<double, test_backend>(w), row_numbers(backend, {2, 0, 2})));
+    return ctx(gather(weight_matrix<double, test_backend>(w), row_indices(backend, {2, 0, 2})));
   };
   CHECK(gradcheck(backend, rows, w) <= 1e-7);
 }
 
-TEST_CASE("rows of quantised weights", "[ops]") {
+TEST_CASE("rows of quantized weights", "[ops]") {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
-  for (dtype type : quantised_types) {
+  for (dtype type : quantized_types) {
     CAPTURE(name_of(type));
-    const quantised_matrix w(type, 7, layout_of(type).elements > 1 ? 256 : 37);
+    const quantized_matrix w(type, 7, layout_of(type).elements > 1 ? 256 : 37);
     std::vector<double> expected;
     const std::vector<std::int32_t> numbers{3, 0, 6, 3};
     for (index_t i : numbers)
       for (index_t j = 0; j < w.numbers.size(1); ++j) expected.push_back(w.numbers(i, j));
-    CHECK(difference(values_of(ctx(gather(w.on<double>(backend), row_numbers(backend, numbers)))), expected) <= 1e-15);
+    CHECK(difference(values_of(ctx(gather(w.on<double>(backend), row_indices(backend, numbers)))), expected) <= 1e-15);
   }
-  const auto w = quantised_matrix(dtype::f16, 2, 3).on<double>(backend);
-  CHECK(message_of<shape_error>([&] { ctx(gather(w, row_numbers(backend, {2}))); }) == "gather: row 2 of (2, 3)");
+  const auto w = quantized_matrix(dtype::f16, 2, 3).on<double>(backend);
+  CHECK(message_of<shape_error>([&] { ctx(gather(w, row_indices(backend, {2}))); }) == "gather: row 2 of (2, 3)");
 }
 
-TEST_CASE("quantised weights whose inner extent differs", "[ops]") {
+TEST_CASE("quantized weights whose inner extent differs", "[ops]") {
   test_backend backend = with_threads(1);
   const inference<test_backend> ctx(backend);
-  const auto w = quantised_matrix(dtype::q4_0, 3, 32).on<double>(backend);
+  const auto w = quantized_matrix(dtype::q4_0, 3, 32).on<double>(backend);
   const auto x = upload_as<double>(backend, random({2, 3}));
   CHECK(message_of<shape_error>([&] { ctx(matmul(x, transposed(w))); }) ==
         "matmul: inner extents differ: (2, 3) × (3, 32) transposed\n      did you mean matmul(x, w)?");

@@ -56,7 +56,7 @@ parity_run run_task(Backend& backend, const parity_task& task) {
   adamw optimizer(method.parameters(), {.learning_rate = 1e-4});
   for (int step = 0; step < task.steps; ++step) {
     tape<Backend> t(backend);
-    const auto loss = t(cross_entropy(lm(t, batch, method), row_numbers<Backend>(backend, batch.targets)));
+    const auto loss = t(cross_entropy(lm(t, batch, method), row_indices<Backend>(backend, batch.targets)));
     t.backward(loss);
     append(run.losses, loss);
     if (step == 0)

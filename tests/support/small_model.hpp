@@ -63,7 +63,7 @@ inline packed_batch two_sequences() {
 template <class Method, class Wanted>
 void check_parameters(causal_lm<double, test_backend> lm, const Method& method, Wanted wanted) {
   const auto batch = two_sequences();
-  const row_numbers<test_backend> targets(lm.backend(), batch.targets);
+  const row_indices<test_backend> targets(lm.backend(), batch.targets);
   const auto loss = [&](auto& ctx) { return ctx(cross_entropy(lm(ctx, batch, method), targets)); };
   for (const bool recompute : {false, true}) {
     lm.recompute_layers = recompute;

@@ -48,8 +48,8 @@ struct toy_model {
   template <class Context>
   tensor<T, 2, test_backend> operator()(Context& ctx, const packed_batch& batch, const toy_method<T>& method) const {
     auto& backend = embedding.backend();
-    const auto x = ctx(gather(embedding, row_numbers<test_backend>(backend, batch.tokens)));
-    const auto rows = ctx(gather(x, row_numbers<test_backend>(backend, batch.logit_rows)));
+    const auto x = ctx(gather(embedding, row_indices<test_backend>(backend, batch.tokens)));
+    const auto rows = ctx(gather(x, row_indices<test_backend>(backend, batch.logit_rows)));
     return ctx(matmul(rows * method.scale, method.head));
   }
 };

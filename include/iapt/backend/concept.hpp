@@ -9,7 +9,7 @@
 
 #include "iapt/core/bfloat16.hpp"
 #include "iapt/core/device.hpp"
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #include "iapt/core/shape.hpp"
 
 namespace iapt {
@@ -112,15 +112,15 @@ struct immediate_work {};
 ///     GPU, and `work` is about how many numbers one call touches;
 ///   - `repeat(work, f)`, with a `work_type` that belongs to f alone: runs f, which enqueues the same work on the same
 ///     memory each time, or has the machine repeat what it enqueued before;
-///   - `matmul_quantised(m, n, a, w, c)`, a product of at most `skinny_rows` rows with the transpose of n quantised
+///   - `matmul_quantized(m, n, a, w, c)`, a product of at most `skinny_rows` rows with the transpose of n quantized
 ///   rows,
-///     which are decoded on the way; `expand(w, rows, count, to)`, some of such rows as numbers;
+///     which it dequantizes on the fly; `dequantize(w, rows, count, to)`, some of these rows;
 ///   - `plan_attention<T>(layout, segments, blocks)`, how it goes about the attention of some sequences, of type
 ///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
 template <class B>
 concept backend_like = requires(B& b, float* p, const float* c, index_t n, matrix_ref<const float> m) {
-  { b.template take<float>(n) } -> std::same_as<float*>;
-  b.give(p, n);
+  { b.template allocate<float>(n) } -> std::same_as<float*>;
+  b.deallocate(p, n);
   b.copy(p, c, n);
   b.upload(p, c, n);
   b.download(p, c, n);
@@ -128,7 +128,7 @@ concept backend_like = requires(B& b, float* p, const float* c, index_t n, matri
   b.wait();
   b.make_current();
   { B::stores_bfloat16 } -> std::convertible_to<bool>;
-  { B::streams_quantised } -> std::convertible_to<bool>;
+  { B::streams_quantized } -> std::convertible_to<bool>;
   { B::skinny_rows } -> std::convertible_to<index_t>;
   { b.description() } -> std::convertible_to<std::string>;
   b.template matmul<float>(n, n, n, m, m, matrix_ref<float>{p, n}, true);

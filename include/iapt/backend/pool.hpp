@@ -12,8 +12,8 @@
 namespace iapt {
 
 /// Keeps memory that comes back and hands it out again: fresh pages would cost more than the arithmetic. `Self` offers
-/// allocate(bytes) and release(pointer). Several threads may use it: a tenant's adapter is read while others are
-/// served.
+/// allocate_raw(bytes) and deallocate_raw(pointer). Several threads may use it: a tenant's adapter is read while others
+/// are served.
 template <class Self>
 class memory_pool {
  public:
@@ -24,7 +24,7 @@ class memory_pool {
   /// Uninitialised memory for n numbers.
   /// @throws device_error if there is none
   template <class T>
-  T* take(index_t n) {
+  T* allocate(index_t n) {
     const std::size_t bytes = rounded(n * sizeof(T));
     const std::lock_guard lock(mutex_);
     auto block = idle_.lower_bound(bytes);
@@ -35,7 +35,7 @@ class memory_pool {
     } else {
       // Idle blocks that fit nothing must not pile up when shapes vary from step to step.
       while (!idle_.empty() && in_use_ + idle_bytes_ + bytes > peak_ + peak_ / 8) drop(idle_.begin());
-      p = static_cast<Self*>(this)->allocate(bytes);
+      p = static_cast<Self*>(this)->allocate_raw(bytes);
       sizes_[p] = bytes;
     }
     in_use_ += sizes_[p];
@@ -44,7 +44,7 @@ class memory_pool {
   }
   /// Takes memory back; `n` as it was asked for.
   template <class T>
-  void give(T* p, index_t) {
+  void deallocate(T* p, index_t) {
     const std::lock_guard lock(mutex_);
     const auto block = sizes_.find(p);
     in_use_ -= block->second, idle_bytes_ += block->second;
@@ -68,12 +68,13 @@ class memory_pool {
   }
 
  protected:
-  mutable std::recursive_mutex mutex_;  ///< for what `Self` adds to take() and give(); an allocate() may trim()
+  mutable std::recursive_mutex
+      mutex_;  ///< for what `Self` adds to allocate() and deallocate(); allocate_raw() may call trim()
 
  private:
   static std::size_t rounded(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64; }
   void drop(std::multimap<std::size_t, void*>::iterator block) {
-    static_cast<Self*>(this)->release(block->second);
+    static_cast<Self*>(this)->deallocate_raw(block->second);
     idle_bytes_ -= block->first;
     idle_.erase(block);
   }

@@ -29,8 +29,8 @@ template <class T, class Backend>
 class buffer {
  public:
   /// Takes uninitialised memory for `size` numbers.
-  buffer(Backend& backend, index_t size) : backend_(backend), size_(size), data_(backend.template take<T>(size)) {}
-  ~buffer() { backend_.give(data_, size_); }
+  buffer(Backend& backend, index_t size) : backend_(backend), size_(size), data_(backend.template allocate<T>(size)) {}
+  ~buffer() { backend_.deallocate(data_, size_); }
   buffer(const buffer&) = delete;
   buffer& operator=(const buffer&) = delete;
 

@@ -8,12 +8,12 @@
 #include <utility>
 
 #include "iapt/core/error.hpp"
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #include "iapt/core/tensor.hpp"
 
 namespace iapt {
 
-/// A matrix (out, in) whose storage is chosen at run time: a tensor, or quantised rows, which are constants. What is
+/// A matrix (out, in) whose storage is chosen at run time: a tensor, or quantized rows, which are constants. What is
 /// computed from it is the same for both, up to the order of sums. `gather` and `matmul(x, transposed(w))` of
 /// ops/weight_matrix.hpp read it as it is stored.
 template <class T, class Backend>
@@ -26,13 +26,13 @@ class weight_matrix {
   weight_matrix() = default;
   /// A tensor's numbers, and its adjoint where it has one.
   weight_matrix(tensor<T, 2, Backend> numbers) : shape_(numbers.shape()), numbers_(std::move(numbers)) {}
-  /// Copies rows of a quantised type from the host.
+  /// Copies rows of a quantized type from the host.
   /// @throws shape_error if the type is none of them, or these are not the bytes of such a matrix
   weight_matrix(Backend& backend, const extents<2>& shape, dtype type, std::span<const std::byte> bytes)
       : shape_(shape), type_(type) {
-    const bool whole = is_quantised(type) && shape[0] >= 0 && shape[1] >= 0 &&
+    const bool whole = is_quantized(type) && shape[0] >= 0 && shape[1] >= 0 &&
                        shape[1] % layout_of(type).elements == 0 &&
-                       index_t(bytes.size()) == shape[0] * quantised_rows{nullptr, type, shape[1]}.row_bytes();
+                       index_t(bytes.size()) == shape[0] * quantized_rows{nullptr, type, shape[1]}.row_bytes();
     if (!whole)
       throw shape_error("weight_matrix: " + std::to_string(bytes.size()) + " bytes are no matrix of " + to_text(shape) +
                         " in " + std::string(name_of(type)));
@@ -48,13 +48,13 @@ class weight_matrix {
   index_t size(int axis) const { return shape_[axis]; }
   /// The machine that holds it.
   Backend& backend() const { return bytes_ ? bytes_.backend() : numbers_.backend(); }
-  /// Whether it is kept as quantised rows.
-  bool quantised() const { return bool(bytes_); }
-  /// The tensor; refers to nothing where the matrix is quantised.
+  /// Whether it is kept as quantized rows.
+  bool quantized() const { return bool(bytes_); }
+  /// The tensor; refers to nothing where the matrix is quantized.
   const tensor<T, 2, Backend>& numbers() const { return numbers_; }
-  /// The quantised rows from one on.
-  quantised_rows rows(index_t from = 0) const {
-    const quantised_rows all{bytes_.data(), type_, shape_[1]};
+  /// The quantized rows from one on.
+  quantized_rows rows(index_t from = 0) const {
+    const quantized_rows all{bytes_.data(), type_, shape_[1]};
     return {all.row(from), type_, shape_[1]};
   }
 
@@ -66,7 +66,7 @@ class weight_matrix {
       throw shape_error("expanded: rows " + std::to_string(from) + " to " + std::to_string(to) + " of " +
                         to_text(shape_));
     tensor<T, 2, Backend> part(backend(), {to - from, shape_[1]});
-    backend().template expand<T>(rows(from), nullptr, to - from, part.write());
+    backend().template dequantize<T>(rows(from), nullptr, to - from, part.write());
     return part;
   }
   /// All of it as numbers: its own, or new ones.

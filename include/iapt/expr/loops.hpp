@@ -98,8 +98,8 @@ class row_sums {
   row_sums(const row_sums&) = delete;
   row_sums& operator=(const row_sums&) = delete;
   ~row_sums() {
-    for (const sum& s : sums_) backend_.give(s.partial, chunks() * s.width(columns_));
-    for (const auto& [own, y] : apart_) backend_.give(own, rows_ * columns_);
+    for (const sum& s : sums_) backend_.deallocate(s.partial, chunks() * s.width(columns_));
+    for (const auto& [own, y] : apart_) backend_.deallocate(own, rows_ * columns_);
   }
 
   /// Number of rows.
@@ -119,7 +119,7 @@ class row_sums {
     const index_t n = rows_ * columns_;
     const auto meets = [&, to = y](const T* other) { return to != other && to < other + n && other < to + n; };
     if (std::none_of(wholes_.begin(), wholes_.end(), meets)) return wholes_.push_back(y), std::pair(y, accumulates);
-    apart_.push_back({backend_.template take<T>(n), y});
+    apart_.push_back({backend_.template allocate<T>(n), y});
     return {apart_.back().first, false};
   }
   /// Memory for the partial sums of a row-shaped operand, or of a table of `terms` coefficients; null for a constant.
@@ -129,7 +129,7 @@ class row_sums {
     if (!y) return {nullptr};
     if (!accumulates) backend_.zero(y, x.size());  // the loop itself may add to it before the sum is there
     sum s{nullptr, y, terms};
-    s.partial = backend_.template take<partial_type>(chunks() * s.width(columns_));
+    s.partial = backend_.template allocate<partial_type>(chunks() * s.width(columns_));
     sums_.push_back(s);
     return {s.partial};
   }
@@ -143,10 +143,10 @@ class row_sums {
         backend_.for_each(1, width, fold_chunks<T, partial_type>{{s.partial}, {s.y}, chunks(), width, true});
         continue;
       }
-      partial_type* const folded = backend_.template take<partial_type>(width);
+      partial_type* const folded = backend_.template allocate<partial_type>(width);
       backend_.for_each(1, width, fold_chunks<partial_type>{{s.partial}, {folded}, chunks(), width, false});
       backend_.for_each_team(s.terms, columns_, fold_columns<T, partial_type>{{folded}, s.y, columns_, true});
-      backend_.give(folded, width);
+      backend_.deallocate(folded, width);
     }
   }
 

@@ -53,7 +53,7 @@ IAPT_DEVICE void store(T* p, V v) {
 
 /// The indices of all columns that j stands for, as values.
 template <class V>
-IAPT_DEVICE V column_numbers(vec_index<V> j) {
+IAPT_DEVICE V column_indices(vec_index<V> j) {
   if constexpr (std::is_arithmetic_v<V>)
     return V(j.at);
   else

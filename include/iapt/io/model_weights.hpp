@@ -43,7 +43,7 @@ struct weight_names {
 /// How a backbone's matrices are kept.
 enum class weights_as {
   expanded,  ///< as numbers of the model's type
-  stored     ///< as the file has them where that takes fewer bytes: quantised, or floats of 16 bits
+  stored     ///< as the file has them where that takes fewer bytes: quantized, or floats of 16 bits
 };
 
 /// How a model is loaded.
@@ -120,7 +120,7 @@ class weight_loader {
   }
   weight_matrix<T, Backend> read_matrix(const std::string& name, const extents<2>& shape, index_t paired_heads = 0) {
     const stored_tensor& from = stored_.at(name, shape);
-    const bool smaller = from.type && is_quantised(*from.type) && from.bytes.size() < from.size() * sizeof(T);
+    const bool smaller = from.type && is_quantized(*from.type) && from.bytes.size() < from.size() * sizeof(T);
     if (options_.weights == weights_as::expanded || !smaller) return read(name, shape, paired_heads);
     used_.insert(name);
     if (!paired_heads) return {backend_, shape, *from.type, from.bytes};

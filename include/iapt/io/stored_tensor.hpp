@@ -16,7 +16,7 @@
 
 #include "iapt/core/dtype.hpp"
 #include "iapt/core/error.hpp"
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #include "iapt/core/shape.hpp"
 #include "iapt/io/failure.hpp"
 
@@ -105,7 +105,7 @@ void read_rows_into(const stored_tensor& tensor, index_t from, index_t count, st
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": these rows split a block of " +
                       std::to_string(layout.elements) + " elements");
   const std::byte* in = tensor.bytes.data() + start / layout.elements * layout.bytes;
-  if (is_quantised(*tensor.type)) return quantised_rows{in, *tensor.type, elements}.expand<T>(0, out.data());
+  if (is_quantized(*tensor.type)) return quantized_rows{in, *tensor.type, elements}.dequantize<T>(0, out.data());
   if (*tensor.type == dtype::f64)
     for (T& x : out) x = T(load<double>(in)), in += sizeof(double);
   else if (*tensor.type == dtype::f32)

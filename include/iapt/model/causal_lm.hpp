@@ -111,7 +111,7 @@ class causal_lm {
     const batch_metadata metadata = plan_front(batch, 0);
     std::vector<tensor<T, 2, Backend>> states;
     attention_view<T, Backend> view = view_of(metadata);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), no_method{});
+    auto x = embed(ctx, row_indices<Backend>(backend(), metadata.tokens), no_method{});
     for (index_t l = 0; l < config.layers; ++l) {
       states.push_back(x);
       x = layers[l](ctx, x, layers[l].attention_norm(ctx, x), no_method{}, int(l), view).y;
@@ -121,7 +121,7 @@ class causal_lm {
 
   /// Embeddings of tokens (N, D), and what a method makes of them.
   template <class Context, class Method>
-  tensor<T, 2, Backend> embed(Context& ctx, const row_numbers<Backend>& tokens, const Method& method) const {
+  tensor<T, 2, Backend> embed(Context& ctx, const row_indices<Backend>& tokens, const Method& method) const {
     auto x = ctx(gather(embedding, tokens));
     if constexpr (requires { method.input(ctx, x); })
       return method.input(ctx, x);
@@ -179,7 +179,7 @@ class causal_lm {
     inference<Backend> ctx(backend());
     std::vector<tensor<T, 2, Backend>> states;
     const attention_view<T, Backend> view = view_of(metadata);
-    auto x = embed(ctx, row_numbers<Backend>(backend(), metadata.tokens), no_method{});
+    auto x = embed(ctx, row_indices<Backend>(backend(), metadata.tokens), no_method{});
     for (index_t l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
       states.push_back(generator_input<Method>(x, h));
@@ -213,7 +213,7 @@ class causal_lm {
     p.view = view_of(p.metadata, p.table);
     if (!p.metadata.soft_positions.empty())
       p.soft_cos_sin = rope_cos_sin<T>(backend(), frequencies(), p.metadata.soft_positions);
-    return embed(ctx, row_numbers<Backend>(backend(), p.metadata.tokens), method);
+    return embed(ctx, row_indices<Backend>(backend(), p.metadata.tokens), method);
   }
   // x (N, D) -> (N, D)
   template <class Context, class Method>
@@ -236,7 +236,7 @@ class causal_lm {
   template <class Context>
   tensor<T, 2, Backend> logit_states(Context&& ctx, const step& p, const tensor<T, 2, Backend>& x) const {
     if (p.metadata.logit_rows.empty()) return tensor<T, 2, Backend>(backend(), {0, config.hidden});
-    return ctx(gather(x, row_numbers<Backend>(backend(), p.metadata.logit_rows)));
+    return ctx(gather(x, row_indices<Backend>(backend(), p.metadata.logit_rows)));
   }
 
   static void fill(kv_cache<T, Backend>& cache, index_t l, const batch_metadata& metadata,

@@ -98,7 +98,7 @@ class decoder {
   kv_cache<T, Backend>& cache_;
   const Method& method_;
   std::vector<index_t> sequences_;
-  row_numbers<Backend> tokens_, slots_;
+  row_indices<Backend> tokens_, slots_;
   attention_view<T, Backend> view_;
   typename Backend::work_type work_;
   tensor<T, 2, Backend> logits_;

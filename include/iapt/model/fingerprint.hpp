@@ -28,7 +28,7 @@ inline fingerprint_kind kind_of_fingerprint(std::string_view text) {
   return text.starts_with("2:") && is_hash(text.substr(2)) ? fingerprint_kind::every_tensor : fingerprint_kind::unknown;
 }
 
-/// Tells backbones apart. An adapter works only with the backbone that it was trained on, quantised alike. Weights are
+/// Tells backbones apart. An adapter works only with the backbone that it was trained on, quantized alike. Weights are
 /// hashed in bfloat16, as which they may be stored here; how many threads there are, or which machine, is no matter.
 /// @param lm looked at in its memory: four rows of each matrix, from the first to the last, and whole vectors
 /// @param kind how; unknown has no fingerprint, which is empty

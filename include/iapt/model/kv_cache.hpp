@@ -206,7 +206,7 @@ class kv_cache {
     return rows;
   }
   /// Copies row i of keys and values to slot slots[i] of a layer, from next_slots(). `advance` makes them count.
-  void write_kv(index_t l, const key_values<T, Backend>& rows, const row_numbers<Backend>& slots) {
+  void write_kv(index_t l, const key_values<T, Backend>& rows, const row_indices<Backend>& slots) {
     const index_t columns = rows.keys.size(1);
     const key_values<T, Backend>& to = layers_[l];
     to.keys.backend().for_each(rows.keys.size(0), columns,

@@ -27,7 +27,7 @@ struct argmax_row {
     const row<const T> in{x + r * columns};
     const C top = team.max(columns, lowest<C>, [&](auto j) { return in[j]; });
     const C first = -team.max(columns, lowest<C>, [&]<class V>(vec_index<V> j) {
-      return where_positive(V(top) - in[j], V(lowest<C>), -column_numbers(j));
+      return where_positive(V(top) - in[j], V(lowest<C>), -column_indices(j));
     });
     const C zero = team.sum(columns, [&]<class V>(vec_index<V> j) { return in[j] * V(0); });
     team.single([&] { y[r] = zero == 0 ? std::int32_t(first) : -1; });

@@ -68,7 +68,7 @@ struct cross_entropy_op {
   static constexpr int rank = 1;                 ///< of the result
   template <class T>
   using result_type = compute_type<T>;  ///< losses are not rounded as logits are
-  row_numbers<Backend> targets;         ///< (M)
+  row_indices<Backend> targets;         ///< (M)
   std::shared_ptr<void> saved = {};     ///< log Σ exp of the rows, kept for the backward
 
   /// (M, V) -> (M)
@@ -107,7 +107,7 @@ struct cross_entropy_op {
 /// logits (M, V) and M targets -> (M): −log probability of each row's target, in nats.
 /// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
 template <class Backend, expression_of_rank<2> X>
-auto token_losses(const X& logits, row_numbers<Backend> targets) {
+auto token_losses(const X& logits, row_indices<Backend> targets) {
   return operate(cross_entropy_op<Backend>{std::move(targets)}, logits);
 }
 /// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats; `count` is M where it is not given,
@@ -115,7 +115,7 @@ auto token_losses(const X& logits, row_numbers<Backend> targets) {
 /// @throws shape_error if there are no rows and no count, or the count is negative; (when evaluated) if a target is not
 ///         in the vocabulary or their number differs
 template <class Backend, expression_of_rank<2> X>
-auto cross_entropy(const X& logits, row_numbers<Backend> targets, index_t count = 0) {
+auto cross_entropy(const X& logits, row_indices<Backend> targets, index_t count = 0) {
   if (count < 0) throw shape_error("cross_entropy: " + std::to_string(count) + " rows to divide by");
   if (count == 0) count = index_t(targets.host.size());
   if (count == 0)

@@ -49,11 +49,11 @@ struct scatter_add_run {
 
 /// Which rows to gather: their numbers on the host and on the backend.
 template <class Backend>
-struct row_numbers {
+struct row_indices {
   std::vector<std::int32_t> host;           ///< for checks and for planning the gradient
   tensor<std::int32_t, 1, Backend> device;  ///< for kernels
   /// Uploads the numbers.
-  row_numbers(Backend& backend, std::vector<std::int32_t> rows)
+  row_indices(Backend& backend, std::vector<std::int32_t> rows)
       : host(std::move(rows)), device(from_host(backend, extents<1>{index_t(host.size())}, host)) {}
   /// Other numbers in the same place; not between a recorded statement and its backward.
   /// @throws shape_error if there are not as many
@@ -69,7 +69,7 @@ template <class Backend>
 struct gather_op {
   static constexpr auto name = "gather";  ///< for messages
   static constexpr int rank = 2;          ///< of the result
-  row_numbers<Backend> rows;              ///< which
+  row_indices<Backend> rows;              ///< which
 
   /// (M, D) -> (N, D)
   template <class X>
@@ -114,7 +114,7 @@ struct gather_op {
 /// x (M, D) -> (N, D): the rows with the given numbers, each from 0 to M−1.
 /// @throws shape_error (when evaluated) if a row is not there
 template <class Backend, expression_of_rank<2> X>
-auto gather(const X& x, row_numbers<Backend> rows) {
+auto gather(const X& x, row_indices<Backend> rows) {
   return operate(gather_op<Backend>{std::move(rows)}, x);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products with weights and rows of them, read as they are stored: numbers, or quantised rows.
+// Products with weights and rows of them, read as they are stored: numbers, or quantized rows.
 // Shapes: N rows, K columns of the weights, M rows of the weights.
 #pragma once
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace iapt {
 
-/// y = x · wᵀ. Quantised weights are decoded on their way to the registers for a few rows; for more, a panel of their
+/// y = x · wᵀ. Quantized weights are decoded on their way to the registers for a few rows; for more, a panel of their
 /// rows at a time is expanded for the ordinary product.
 /// @par Gradient dx = dy · w; dw as in matmul_op, where w is a tensor
 template <class T, class Backend>
@@ -32,15 +32,15 @@ struct weight_product_op {
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return dense.reads(x, w);
   }
-  /// y = x · wᵀ, or addend (N, M) + x · wᵀ; with quantised weights the product is rounded before, asked or not
+  /// y = x · wᵀ, or addend (N, M) + x · wᵀ; with quantized weights the product is rounded before, asked or not
   template <class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = false) const {
-    if (!weight.quantised()) return dense.forward(b, y, x, w, addend, once);
+    if (!weight.quantized()) return dense.forward(b, y, x, w, addend, once);
     const index_t n = x.size(0), k = x.size(1), m = weight.size(0);
     const matrix_ref<const T> left{x.data(), k};
     T* const to = y.write();
     if (n <= Backend::skinny_rows)
-      b.template matmul_quantised<T>(n, m, left, weight.rows(), {to, m});
+      b.template matmul_quantized<T>(n, m, left, weight.rows(), {to, m});
     else
       each_panel(b, [&](index_t from, index_t count, const T* panel) {
         b.template matmul<T>(n, count, k, left, {panel, k, true}, {to + from, m}, false);
@@ -50,7 +50,7 @@ struct weight_product_op {
   /// dx, and dw where there may be one
   template <class Y, class X, class W>
   void backward(Backend& b, const Y& y, const X& x, const W& w) const {
-    if (!weight.quantised()) return dense.backward(b, y, x, w);
+    if (!weight.quantized()) return dense.backward(b, y, x, w);
     const auto [dx, accumulates] = x.adjoint();
     if (!dx) return;
     const index_t n = y.size(0), k = weight.size(1), m = weight.size(0);
@@ -72,7 +72,7 @@ struct weight_product_op {
     buffer<T, Backend> panel(b, rows * k);
     for (index_t from = 0; from < m; from += rows) {
       const index_t count = std::min(rows, m - from);
-      b.template expand<T>(weight.rows(from), nullptr, count, panel.write());
+      b.template dequantize<T>(weight.rows(from), nullptr, count, panel.write());
       f(from, count, panel.data());
     }
   }
@@ -100,13 +100,13 @@ struct weight_rows_op {
   /// y
   template <class Y, class W>
   void forward(Backend& b, const Y& y, const W& w) const {
-    if (!weight.quantised()) return dense.forward(b, y, w);
-    b.template expand<T>(weight.rows(), dense.rows.device.data(), y.size(0), y.write());
+    if (!weight.quantized()) return dense.forward(b, y, w);
+    b.template dequantize<T>(weight.rows(), dense.rows.device.data(), y.size(0), y.write());
   }
   /// dw, where there may be one
   template <class Y, class W>
   void backward(Backend& b, const Y& y, const W& w) const {
-    if (!weight.quantised()) dense.backward(b, y, w);
+    if (!weight.quantized()) dense.backward(b, y, w);
   }
 };
 
@@ -124,7 +124,7 @@ auto matmul(const X& x, const transposed_matrix<weight_matrix<T, Backend>>& w) {
 /// w (M, K) -> (N, K): the rows with the given numbers, each from 0 to M−1.
 /// @throws shape_error (when evaluated) if a row is not there
 template <class T, class Backend>
-auto gather(const weight_matrix<T, Backend>& w, row_numbers<Backend> rows) {
+auto gather(const weight_matrix<T, Backend>& w, row_indices<Backend> rows) {
   return operate(weight_rows_op<T, Backend>{{std::move(rows)}, w}, w.numbers());
 }
 

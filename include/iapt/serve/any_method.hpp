@@ -176,7 +176,7 @@ class mixed_method {
     row_span rows;                            ///< of the pass
     row_span soft;                            ///< among the pass's soft tokens
     std::vector<row_span> instructions = {};  ///< rows that their soft tokens are written from
-    std::optional<row_numbers<Backend>> stored_rows =
+    std::optional<row_indices<Backend>> stored_rows =
         {};                      ///< rows of the cache that they read, if not rows of the batch
     bool in_lora_batch = false;  ///< whether lora_batch computes what it adds
   };

@@ -35,7 +35,7 @@ std::vector<response_loss> response_losses(Backend& backend, const Model& model,
                                            const packed_batch& batch) {
   inference<Backend> ctx(backend);
   const auto logits = model(ctx, batch, method);
-  const auto losses = to_host(ctx(token_losses(logits, row_numbers<Backend>(backend, batch.targets))));
+  const auto losses = to_host(ctx(token_losses(logits, row_indices<Backend>(backend, batch.targets))));
   std::vector<response_loss> found;
   std::size_t at = 0;
   for (const packed_sequence& s : batch.sequences) {

@@ -44,7 +44,7 @@ auto add_gradient(Backend& backend, const Model& model, const Method& method, st
   for (const packed_batch& piece : pieces) {
     tape<Backend> recorded(backend);
     const auto logits = model(recorded, piece, method);
-    const auto loss = recorded(cross_entropy(logits, row_numbers<Backend>(backend, piece.targets), targets));
+    const auto loss = recorded(cross_entropy(logits, row_indices<Backend>(backend, piece.targets), targets));
     recorded.backward(loss);
     sum.parts.push_back(loss);
     sum.tokens += index_t(piece.tokens.size());

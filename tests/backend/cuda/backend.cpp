@@ -25,7 +25,9 @@ struct stray_loop {
 
 TEST_CASE("memory that is not there, and what is there afterwards", "[backend]") {
   cuda_backend backend;
-  CHECK(message_of<device_error>([&] { backend.take<float>(index_t(1) << 44); }).starts_with("cuda: out of memory: "));
+  CHECK(message_of<device_error>([&] {
+          backend.allocate<float>(index_t(1) << 44);
+        }).starts_with("cuda: out of memory: "));
   const auto x = from_host(backend, extents<1>{3}, std::vector<float>{1, 2, 3});
   CHECK(to_host(x) == std::vector<float>{1, 2, 3});
   CHECK(backend.bytes_in_use() == 64);
@@ -106,7 +108,7 @@ TEST_CASE("a fault is blamed on its operation where every one is waited for", "[
   const auto message = message_of<device_error>([&] { blocking.for_each(1, 4, stray_loop{}); });
   CHECK(message.find("stray_loop: ") != std::string::npos);
   CHECK(message.find("illegal") != std::string::npos);
-  const auto later = message_of<device_error>([&] { blocking.take<float>(1 << 20); });
+  const auto later = message_of<device_error>([&] { blocking.allocate<float>(1 << 20); });
   CAPTURE(later);
   CHECK(later.starts_with("cuda: allocation: nothing runs since "));
   CHECK(later.find("stray_loop failed: ") != std::string::npos);
@@ -141,7 +143,7 @@ TEST_CASE("a fault is told at the next wait, and blamed on no call that meets it
   if (plan.fused().count) check_blame("cuDNN: ", [&] { backend.attention(rows, plan); });
   check_blame("upload, ", [&] { upload(x, std::vector<float>(256)); });
   check_blame("zero, ", [&] { backend.zero(x.write(), 256); });
-  check_blame("allocation, ", [&] { backend.take<float>(1 << 20); });
+  check_blame("allocation, ", [&] { backend.allocate<float>(1 << 20); });
 }
 
 }  // namespace iapt::test::backend_cuda_backend

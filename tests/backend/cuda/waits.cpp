@@ -34,7 +34,7 @@ TEST_CASE("a training step waits once, and the run leaves nothing behind", "[bac
     for (int step = 0; step < 3; ++step)
       CHECK(waits_in([&] {
               tape<cuda_backend> t(backend);
-              const auto loss = t(cross_entropy(lm(t, batch, method), row_numbers(backend, batch.targets)));
+              const auto loss = t(cross_entropy(lm(t, batch, method), row_indices(backend, batch.targets)));
               t.backward(loss);
               optimizer.measure({1.0, 1.0});
               to_host(loss);

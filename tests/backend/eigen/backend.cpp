@@ -90,16 +90,16 @@ TEST_CASE("copies and zeros", "[backend]") {
 TEST_CASE("memory is aligned for any vector", "[backend]") {
   eigen_backend backend;
   for (index_t n : {1, 7, 100, 12345}) {
-    float* p = backend.take<float>(n);
+    float* p = backend.allocate<float>(n);
     CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
-    backend.give(p, n);
+    backend.deallocate(p, n);
   }
 }
 
 #if !defined(__SANITIZE_ADDRESS__)  // which ends the program instead
 TEST_CASE("more memory than there is", "[backend]") {
   eigen_backend backend;
-  CHECK(message_of<device_error>([&] { backend.take<double>(index_t(1) << 56); }) ==
+  CHECK(message_of<device_error>([&] { backend.allocate<double>(index_t(1) << 56); }) ==
         "eigen: out of memory: 549755813888 MiB more were wanted");
   CHECK(backend.bytes_in_use() == 0);
 }

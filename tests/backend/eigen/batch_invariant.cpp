@@ -5,7 +5,7 @@
 #include "iapt/ops/attention.hpp"
 #include "iapt/ops/weight_matrix.hpp"
 #include "support/check.hpp"
-#include "support/quantised.hpp"
+#include "support/quantized.hpp"
 
 namespace iapt::test::backend_eigen_batch_invariant {
 namespace {
@@ -48,10 +48,10 @@ TEMPLATE_TEST_CASE("batch invariant: a row's product is the same among any other
     }
 }
 
-TEMPLATE_TEST_CASE("batch invariant: quantised weights by any number of rows", "[backend]", float, double) {
+TEMPLATE_TEST_CASE("batch invariant: quantized weights by any number of rows", "[backend]", float, double) {
   using T = TestType;
   eigen_backend backend(invariant);
-  for (const dtype type : quantised_types) {
+  for (const dtype type : quantized_types) {
     CAPTURE(name_of(type));
     const index_t n = 11, m = 40, k = layout_of(type).elements > 1 ? 512 : 75;
     const auto bytes = random_rows(type, n, k);

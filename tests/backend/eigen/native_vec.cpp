@@ -58,7 +58,7 @@ TEMPLATE_TEST_CASE("a vec reads and writes anywhere, and folds", "[backend]", fl
   p.store(numbers.data());
   CHECK(numbers[0] == 1);
   CHECK(numbers[P::width] == TestType(P::width));
-  CHECK(P::each(p, [](TestType x) { return x * x; }).max() == TestType(P::width * P::width));
+  CHECK(P::map(p, [](TestType x) { return x * x; }).max() == TestType(P::width * P::width));
 }
 
 TEMPLATE_TEST_CASE("exp of far numbers and of what is no number", "[backend]", float, double) {

@@ -2,7 +2,7 @@
 #include "iapt/backend/eigen/product.hpp"
 
 #include "support/check.hpp"
-#include "support/quantised.hpp"
+#include "support/quantized.hpp"
 
 namespace iapt::test::backend_eigen_product {
 namespace {
@@ -85,21 +85,21 @@ TEMPLATE_TEST_CASE("a row's dot products do not depend on the rows beside it", "
   CHECK(together == alone);
 }
 
-TEMPLATE_TEST_CASE("a few rows of quantised weights: the bits of the expanded ones", "[backend]", float, double) {
+TEMPLATE_TEST_CASE("a few rows of quantized weights: the bits of the expanded ones", "[backend]", float, double) {
   using T = TestType;
   eigen_backend backend({.threads = 2});
-  for (dtype type : quantised_types) {
+  for (dtype type : quantized_types) {
     CAPTURE(name_of(type));
     const index_t n = 11, k = 512;
     const auto bytes = random_rows(type, n, k);
-    const quantised_rows w{bytes.data(), type, k};
+    const quantized_rows w{bytes.data(), type, k};
     std::vector<T> a(16 * k), expanded(n * k), y(16 * n), expected(16 * n);
     random_stream random(1);
     for (T& x : a) x = T(random.normal());
-    backend.expand<T>(w, nullptr, n, expanded.data());
+    backend.dequantize<T>(w, nullptr, n, expanded.data());
     for (index_t m : {1, 2, 3, 4, 7, 16}) {
       backend.matmul<T>(m, n, k, {a.data(), k}, {expanded.data(), k, true}, {expected.data(), n}, false);
-      backend.matmul_quantised<T>(m, n, {a.data(), k}, w, {y.data(), n});
+      backend.matmul_quantized<T>(m, n, {a.data(), k}, w, {y.data(), n});
       CHECK(y == expected);
     }
   }

@@ -22,7 +22,7 @@ iapt_method<Generator> moved(const lm_type& lm, iapt_options o) {
 // Rows of x put together: `which` counts the rows of a, then those of b.
 template <class Context>
 matrix rows_of(Context& ctx, const matrix& x, std::vector<std::int32_t> which) {
-  return ctx(gather(x, row_numbers<test_backend>(x.backend(), std::move(which))));
+  return ctx(gather(x, row_indices<test_backend>(x.backend(), std::move(which))));
 }
 
 /// One sequence, soft tokens at row `at` of every layer's input, ordinary causal attention, no prefix.
@@ -39,7 +39,7 @@ matrix literal(Context& ctx, const lm_type& lm, const packed_batch& batch, const
   const attention_view<double, test_backend> view{{{.begin = 0, .count = N + P}}, cos_sin, {}, {}};
   std::vector<std::int32_t> kept;
   for (index_t i = 0; i < N; ++i) kept.push_back(std::int32_t(i < at ? i : i + P));
-  matrix x = ctx(gather(lm.embedding, row_numbers<test_backend>(lm.backend(), batch.tokens)));
+  matrix x = ctx(gather(lm.embedding, row_indices<test_backend>(lm.backend(), batch.tokens)));
   for (index_t l = 0; l < lm.config.layers; ++l) {
     const auto& g = method.generators[l];
     const auto z = g.summary(ctx, lm.layers[l].attention_norm(ctx, x), {read}, P);
@@ -82,7 +82,7 @@ TEST_CASE("the literal placement equals the key/value form, logits and gradients
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
   const auto batch = one_sequence();
-  const row_numbers<test_backend> targets(backend, batch.targets);
+  const row_indices<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
     for (const prompt_start start : {prompt_start::text, prompt_start::random, prompt_start::last}) {
       auto method = moved<hidden_generator<double, test_backend>>(
@@ -103,7 +103,7 @@ TEMPLATE_TEST_CASE("gradients of everything trained", "[peft]", (hidden_generato
   test_backend backend = with_threads(1);
   auto lm = small_model(backend);
   const packed_batch batch = two_sequences();
-  const row_numbers<test_backend> targets(backend, batch.targets);
+  const row_indices<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})
     for (const index_t shared_by : {1, 2}) {
       auto method =

@@ -63,26 +63,26 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   /// Uninitialised memory for n numbers.
   /// @throws device_error if there is none
   template <class T>
-  T* take(index_t n) {
+  T* allocate(index_t n) {
     const std::lock_guard lock(mutex_);
-    if (!recording_) return memory_pool::take<T>(n);
-    void* const p = recording_->take(n * index_t(sizeof(T)), !capturing_);
+    if (!recording_) return memory_pool::allocate<T>(n);
+    void* const p = recording_->allocate(n * index_t(sizeof(T)), !capturing_);
     recorded_.emplace(p, recording_);
     return static_cast<T*>(p);
   }
   /// Takes memory back; `n` as it was asked for.
   template <class T>
-  void give(T* p, index_t n) {
+  void deallocate(T* p, index_t n) {
     const std::lock_guard lock(mutex_);
     const auto found = recorded_.empty() ? recorded_.end() : recorded_.find(p);
-    if (found == recorded_.end()) return memory_pool::give(p, n);
+    if (found == recorded_.end()) return memory_pool::deallocate(p, n);
     const auto memory = std::move(found->second);  // until here it may be the last to hold it
     recorded_.erase(found);
-    memory->give(p);
+    memory->deallocate(p);
   }
   /// Memory from the device, in stream order.
   /// @throws device_error if there is none
-  void* allocate(std::size_t bytes) {
+  void* allocate_raw(std::size_t bytes) {
     void* p = nullptr;
     if (cudaMallocAsync(&p, bytes, stream()) == cudaSuccess) return p;
     cudaGetLastError();
@@ -98,7 +98,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
                        std::to_string(free >> 20) + " MiB are free on " + description());
   }
   /// Memory back to the device, in stream order.
-  void release(void* p) { cudaFreeAsync(p, stream()); }
+  void deallocate_raw(void* p) { cudaFreeAsync(p, stream()); }
 
   /// to[i] = from[i]; both on the device.
   template <class T>

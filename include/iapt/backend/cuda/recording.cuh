@@ -25,19 +25,19 @@ class recording_memory {
   recording_memory(const recording_memory&) = delete;
   recording_memory& operator=(const recording_memory&) = delete;
   ~recording_memory() {
-    for (const auto& [p, bytes] : sizes_) pool_.give(p, bytes);
+    for (const auto& [p, bytes] : sizes_) pool_.deallocate(p, bytes);
   }
   /// Memory of exactly this size, used before if there is any.
   /// @throws device_error if there is none, and there may not be more
-  void* take(index_t bytes, bool may_grow) {
+  void* allocate(index_t bytes, bool may_grow) {
     if (const auto block = idle_.find(bytes); block != idle_.end()) return idle_.extract(block).mapped();
     if (!may_grow) throw device_error("cuda: recorded work must not need more memory than it did before");
-    std::byte* const p = pool_.template take<std::byte>(bytes);
+    std::byte* const p = pool_.template allocate<std::byte>(bytes);
     sizes_[p] = bytes;
     return p;
   }
   /// Takes memory back.
-  void give(void* p) {
+  void deallocate(void* p) {
     const auto block = static_cast<std::byte*>(p);
     idle_.emplace(sizes_.at(block), block);
   }

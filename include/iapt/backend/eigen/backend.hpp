@@ -46,7 +46,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   using work_type = immediate_work;                  ///< of repeat()
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
-  static constexpr bool streams_quantised = true;    ///< whether quantised rows are no slower than numbers
+  static constexpr bool streams_quantized = true;    ///< whether quantized rows are no slower than numbers
   static constexpr index_t skinny_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
 
   /// Number of threads in use.
@@ -76,13 +76,13 @@ class eigen_backend : public memory_pool<eigen_backend> {
 
   /// Memory from the system.
   /// @throws device_error if there is none
-  void* allocate(std::size_t bytes) {
+  void* allocate_raw(std::size_t bytes) {
     void* p = std::aligned_alloc(64, bytes);
     if (!p) throw device_error("eigen: out of memory: " + std::to_string(bytes >> 20) + " MiB more were wanted");
     return p;
   }
   /// Memory back to the system.
-  void release(void* p) { std::free(p); }
+  void deallocate_raw(void* p) { std::free(p); }
 
   /// to[i] = from[i]; both here.
   template <class T>
@@ -164,22 +164,22 @@ class eigen_backend : public memory_pool<eigen_backend> {
   /// c (m, w.rows) = a (m, k) · wᵀ for at most `skinny_rows` rows: each number is what a product with the expanded
   /// weights would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
   template <class T>
-  void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
+  void matmul_quantized(index_t m, index_t n, matrix_ref<const T> a, const quantized_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
     if (batch_invariant_ && w.columns % chunk_elements != 0) {
-      T* const expanded = take<T>(n * w.columns);
-      expand(w, nullptr, n, expanded);
+      T* const expanded = allocate<T>(n * w.columns);
+      dequantize(w, nullptr, n, expanded);
       matmul<T>(m, n, w.columns, a, {expanded, w.columns, true}, c, false);
-      return give(expanded, n * w.columns);
+      return deallocate(expanded, n * w.columns);
     }
     with_format(w.type,
                 [&]<class Format>(Format) { stream(m, n, w.columns, a, decoded_rows<T, Format>(w), c, false); });
   }
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
-  void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
+  void dequantize(const quantized_rows& w, const std::int32_t* rows, index_t count, T* to) {
     parallel(count, count * w.columns,
-             [&](index_t i) { w.expand<native_vec<T>>(rows ? rows[i] : i, to + i * w.columns); });
+             [&](index_t i) { w.dequantize<native_vec<T>>(rows ? rows[i] : i, to + i * w.columns); });
   }
 
   /// How the attention of some sequences is divided.

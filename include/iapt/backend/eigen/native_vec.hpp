@@ -11,7 +11,7 @@
 #include <limits>
 #include <numbers>
 
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {

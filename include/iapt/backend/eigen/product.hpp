@@ -11,7 +11,7 @@
 #include "iapt/backend/concept.hpp"
 #include "iapt/backend/eigen/native_vec.hpp"
 #include "iapt/core/error.hpp"
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #if defined(IAPT_ONEDNN)
 #include <dnnl.h>
 #endif
@@ -93,7 +93,7 @@ struct dense_rows {
   T number(index_t j, index_t l) const { return data[j * stride + l]; }
 };
 
-/// Rows in a quantised format, which are decoded on their way to the registers.
+/// Rows in a quantized format, which are decoded on their way to the registers.
 template <class T, class Format>
 struct decoded_rows {
   const std::byte* data;                        ///< first row
@@ -103,7 +103,7 @@ struct decoded_rows {
                                                 ///< before the processor has begun to fetch it ahead
 
   /// Of these rows, whose format it is.
-  explicit decoded_rows(const quantised_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
+  explicit decoded_rows(const quantized_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
   /// Numbers of row j from l on, a chunk.
   [[gnu::always_inline]] void read(index_t j, index_t l, native_vec<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);

@@ -80,9 +80,9 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
   index_t scratch_bytes() const { return index_t(1) << 30; }
   /// Memory from the system.
   /// @throws device_error if there is none
-  void* allocate(std::size_t bytes) { return products_.allocate(bytes); }
+  void* allocate_raw(std::size_t bytes) { return products_.allocate_raw(bytes); }
   /// Memory back to the system.
-  void release(void* p) { products_.release(p); }
+  void deallocate_raw(void* p) { products_.deallocate_raw(p); }
   /// to[i] = from[i]; both here.
   template <class T>
   void copy(T* to, const T* from, index_t n) {
@@ -117,9 +117,9 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
     using T = compute_type<typename F::value_type>;
     index_t share = 0;
     if constexpr (requires { f.scratch(); }) share = f.scratch();
-    T* const scratch = share ? this->template take<T>(share * threads()) : nullptr;
+    T* const scratch = share ? this->template allocate<T>(share * threads()) : nullptr;
     for_each_n(n, serial_team_of<F>{f, scratch, share});
-    if (scratch) this->give(scratch, share * threads());
+    if (scratch) this->deallocate(scratch, share * threads());
   }
   /// c (m, n) = or += a (m, k) · b (k, n).
   template <class T>

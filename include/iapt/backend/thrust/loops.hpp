@@ -13,7 +13,7 @@
 #include "iapt/backend/thrust/decode_attention.hpp"
 #include "iapt/backend/thrust/decode_merge.hpp"
 #include "iapt/backend/thrust/fixed_vec.hpp"
-#include "iapt/backend/thrust/quantised.hpp"
+#include "iapt/backend/thrust/quantized.hpp"
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
@@ -45,7 +45,7 @@ class thrust_loops : public memory_pool<Self> {
  public:
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
   static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
-  static constexpr bool streams_quantised = false;   ///< whether quantised rows are no slower than numbers
+  static constexpr bool streams_quantized = false;   ///< whether quantized rows are no slower than numbers
   static constexpr index_t skinny_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
 
   /// Runs an elementwise kernel: f(r, j) for every row and column, a vec of them at a time.
@@ -61,13 +61,13 @@ class thrust_loops : public memory_pool<Self> {
   }
   /// c (m, n) = a (m, k) · wᵀ for at most `skinny_rows` rows.
   template <class T>
-  void matmul_quantised(index_t m, index_t n, matrix_ref<const T> a, const quantised_rows& w, matrix_ref<T> c) {
-    self().for_each_team(n, m * w.columns, quantised_product_column<T>{a, w, c, m});
+  void matmul_quantized(index_t m, index_t n, matrix_ref<const T> a, const quantized_rows& w, matrix_ref<T> c) {
+    self().for_each_team(n, m * w.columns, quantized_product_column<T>{a, w, c, m});
   }
   /// to[i] = row rows[i] of w, or row i where `rows` is null.
   template <class T>
-  void expand(const quantised_rows& w, const std::int32_t* rows, index_t count, T* to) {
-    self().for_each_team(count, w.columns, expand_row<T>{w, rows, to});
+  void dequantize(const quantized_rows& w, const std::int32_t* rows, index_t count, T* to) {
+    self().for_each_team(count, w.columns, dequantize_row<T>{w, rows, to});
   }
   /// Rows of the longest sequence that the machine has a fused kernel for, to see its own rows; 0: it has none. One
   /// that has hides these three.

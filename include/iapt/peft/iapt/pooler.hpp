@@ -117,7 +117,7 @@ struct first_pooler : parameter_free_pooler<T, Backend, first_pooler<T, Backend>
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
                                    index_t soft_tokens) const {
-    return ctx(gather(u, row_numbers<Backend>(ctx.backend(), end_rows(rows, soft_tokens, false))));
+    return ctx(gather(u, row_indices<Backend>(ctx.backend(), end_rows(rows, soft_tokens, false))));
   }
 };
 /// The last P rows.
@@ -130,7 +130,7 @@ struct last_pooler : parameter_free_pooler<T, Backend, last_pooler<T, Backend>> 
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& u, const std::vector<row_span>& rows,
                                    index_t soft_tokens) const {
-    return ctx(gather(u, row_numbers<Backend>(ctx.backend(), end_rows(rows, soft_tokens, true))));
+    return ctx(gather(u, row_indices<Backend>(ctx.backend(), end_rows(rows, soft_tokens, true))));
   }
 };
 

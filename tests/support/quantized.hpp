@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random rows in every quantised format.
+// Random rows in every quantized format.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-#include "iapt/core/quantised.hpp"
+#include "iapt/core/quantized.hpp"
 #include "iapt/core/random.hpp"
 
 namespace iapt::test {
 
 /// All of them.
-inline constexpr dtype quantised_types[] = {dtype::q4_0, dtype::q4_1, dtype::q5_0, dtype::q5_1,
+inline constexpr dtype quantized_types[] = {dtype::q4_0, dtype::q4_1, dtype::q5_0, dtype::q5_1,
                                             dtype::q8_0, dtype::q6_k, dtype::f16,  dtype::bf16};
 
 /// Bytes of rows of a type. Quants are anything; what is a float is normal and below 2.

@@ -198,11 +198,11 @@ struct short_floats {
 };
 
 /// Whether a type has one of the formats of this header.
-constexpr bool is_quantised(dtype type) {
+constexpr bool is_quantized(dtype type) {
   return layout_of(type).elements > 1 || type == dtype::f16 || type == dtype::bf16;
 }
 
-/// Calls f with the format of a type for which `is_quantised` holds.
+/// Calls f with the format of a type for which `is_quantized` holds.
 template <class F>
 IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
   switch (type) {
@@ -226,7 +226,7 @@ IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
 }
 
 /// Rows of numbers in one of these formats, in the memory of some machine.
-struct quantised_rows {
+struct quantized_rows {
   const std::byte* data;  ///< first row
   dtype type;             ///< format of all of them
   index_t columns;        ///< numbers in a row, whole blocks
@@ -255,7 +255,7 @@ struct quantised_rows {
   }
   /// All elements of row i; V is T, or a vector of them.
   template <class V, class T>
-  IAPT_DEVICE void expand(index_t i, T* out) const {
+  IAPT_DEVICE void dequantize(index_t i, T* out) const {
     with_format(type, [&]<class Format>(Format) {
       const std::byte* const from = row(i);
       index_t c = 0;

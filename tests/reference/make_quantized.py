@@ -2,11 +2,11 @@
 """Writes tests/data/io/ and the seeds of tests/fuzz/corpus/: small files by the reference writers of GGUF and safetensors.
 
     pip install gguf safetensors numpy
-    python tests/reference/make_quantised.py                 the files
-    python tests/reference/make_quantised.py --sums MODEL    what tests/io/weights.cpp expects of SmolLM2's tensors
+    python tests/reference/make_quantized.py                 the files
+    python tests/reference/make_quantized.py --sums MODEL    what tests/io/weights.cpp expects of SmolLM2's tensors
 
-quantised.gguf holds, for each type that the library reads, a tensor "q4_1" and what gguf-py makes of it,
-"q4_1.expected" in F32. Blocks are quantised from normal numbers; where gguf-py cannot (Q6_K), they are random bytes
+quantized.gguf holds, for each type that the library reads, a tensor "q4_1" and what gguf-py makes of it,
+"q4_1.expected" in F32. Blocks are quantized from normal numbers; where gguf-py cannot (Q6_K), they are random bytes
 under a sensible scale.
 """
 import argparse
@@ -30,7 +30,7 @@ def blocks(kind, rows):
     return gguf.quants.quantize(rng.standard_normal((rows, 2 * elements)).astype(np.float32), kind)
 
 
-def write_quantised(path):
+def write_quantized(path):
     writer = gguf.GGUFWriter(path, "test")
     writer.add_uint8("t.u8", 200)
     writer.add_int8("t.i8", -100)
@@ -93,7 +93,7 @@ def write_seeds(folder):
 def write_files():
     data = tests / "data" / "io"
     data.mkdir(parents=True, exist_ok=True)
-    write_quantised(data / "quantised.gguf")
+    write_quantized(data / "quantized.gguf")
     save_file({"float": np.array([[1, 2, 3], [4, 5, 6]], np.float32), "half": np.array([0.5, -2], np.float16),
                "integer": np.array(-7, np.int64), "truth": np.array([True, False]), "empty": np.zeros((0, 4), np.float64)},
               data / "reference.safetensors", {"format": "np", "note": "größer \" \\"})

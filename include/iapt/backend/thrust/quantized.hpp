@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// team kernels on quantised rows: their numbers, and products with a few rows.
+// team kernels on quantized rows: their numbers, and products with a few rows.
 #pragma once
 #include <concepts>
 
@@ -10,9 +10,9 @@ namespace iapt {
 
 /// Team kernel: y[i] = row rows[i] of w, or row i where `rows` is null.
 template <class T>
-struct expand_row {
+struct dequantize_row {
   using value_type = T;      ///< type of one number
-  quantised_rows w;          ///< the rows (M, K)
+  quantized_rows w;          ///< the rows (M, K)
   const std::int32_t* rows;  ///< which (N), or null
   T* y;                      ///< the result (N, K)
   /// Row i.
@@ -27,10 +27,10 @@ struct expand_row {
 
 /// Team kernel: column n of c (M, N) = a (M, K) · wᵀ; a team takes one row of w.
 template <class T>
-struct quantised_product_column {
+struct quantized_product_column {
   using value_type = T;   ///< type of one number
   matrix_ref<const T> a;  ///< left side
-  quantised_rows w;       ///< right side (N, K)
+  quantized_rows w;       ///< right side (N, K)
   matrix_ref<T> c;        ///< the result
   index_t rows;           ///< M
   /// Column n.
