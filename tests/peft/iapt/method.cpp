@@ -206,7 +206,7 @@ TEST_CASE("soft tokens that start as a text have unit rows, of the tokens that a
   CHECK_NOTHROW(make(prompt_start::text, 3));
   CHECK_THROWS_AS(make(prompt_start::text, 2), shape_error);
   CHECK_NOTHROW(make(prompt_start::last, 4));
-  CHECK_THROWS_AS(make(prompt_start::last, 3), shape_error);
+  CHECK(message_of<shape_error>([&] { make(prompt_start::last, 3); }).find("needs 4 tokens") != std::string::npos);
 }
 
 TEST_CASE("how long an instruction must be", "[peft]") {
