@@ -77,9 +77,19 @@ def check_reading(root):
             if not any(lines(quote) in source for source in sources)]
 
 
+def check_glossary(root):
+    """Every header that docs/glossary.md names is there, and the table is short enough to be read."""
+    text = (pathlib.Path(root) / "docs/glossary.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    headers = {row.split("|")[-2].strip() for row in rows} - {""}
+    missing = [f"docs/glossary.md: there is no header iapt/{name}" for name in sorted(headers)
+               if not (pathlib.Path(root) / "include/iapt" / name).is_file()]
+    return missing + ([f"docs/glossary.md: {len(rows)} terms, more than 80"] if len(rows) > 80 else [])
+
+
 def main():
     problems, remarks = check(sys.argv[1])
-    problems += check_readme(sys.argv[1]) + check_reading(sys.argv[1])
+    problems += check_readme(sys.argv[1]) + check_reading(sys.argv[1]) + check_glossary(sys.argv[1])
     for line in remarks + problems:
         print(line)
     print(f"{len(problems)} problems, {len(remarks)} remarks")

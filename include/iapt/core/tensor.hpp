@@ -67,9 +67,9 @@ struct adjoint_sink {
 template <class T, int Rank, class Backend>
 class tensor : public lazy_expression {
  public:
-  using value_type = T;              ///< type of one number
-  using backend_type = Backend;      ///< where the numbers live
-  static constexpr int rank = Rank;  ///< number of extents
+  using value_type = T;
+  using backend_type = Backend;  ///< where the numbers live
+  static constexpr int rank = Rank;
 
   /// Refers to nothing.
   tensor() = default;

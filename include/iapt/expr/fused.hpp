@@ -16,9 +16,9 @@ namespace iapt {
 /// A number in an expression.
 template <class T>
 struct constant : lazy_expression {
-  using value_type = T;           ///< type of the number
-  static constexpr int rank = 0;  ///< it fits every statement
-  compute_type<T> c;              ///< the number
+  using value_type = T;  ///< type of the number
+  static constexpr int rank = 0;
+  compute_type<T> c;  ///< the number
   /// Wraps a number.
   explicit constant(compute_type<T> c) : c(c) {}
   /// No tensor below.
@@ -36,9 +36,9 @@ struct constant : lazy_expression {
 /// A tensor of K numbers that every element uses whole, as a table.
 template <int K, class X>
 struct coefficients : lazy_expression {
-  using value_type = typename X::value_type;  ///< type of one number
-  static constexpr int rank = 0;              ///< it fits every statement
-  X x;                                        ///< the numbers (K)
+  using value_type = typename X::value_type;
+  static constexpr int rank = 0;
+  X x;  ///< the numbers (K)
   /// Marks a tensor as a table.
   /// @throws shape_error if it has not K elements
   explicit coefficients(X table) : x(std::move(table)) {
@@ -94,11 +94,11 @@ auto lower(const constant<T>& c, Sums*) {
 /// adjoints(dx...), both for any value type; `static constexpr bool linear = true` if backward reads no value.
 template <class Op, class... A>
 struct fused : lazy_expression {
-  using value_type = std::common_type_t<typename A::value_type...>;  ///< type of one number
-  static constexpr int rank = std::max({A::rank...});                ///< the highest rank below
-  static constexpr auto name = Op::name;                             ///< for messages
-  static constexpr bool reads_result = false;                        ///< the backward loop computes it again
-  list<A...> in;                                                     ///< the operands
+  using value_type = std::common_type_t<typename A::value_type...>;
+  static constexpr int rank = std::max({A::rank...});
+  static constexpr auto name = Op::name;
+  static constexpr bool reads_result = false;  ///< the backward loop computes it again
+  list<A...> in;                               ///< the operands
   static_assert((std::same_as<typename A::value_type, value_type> && ...),
                 "iapt: the operands of one statement differ in their type of number (float, double)");
 

@@ -12,10 +12,10 @@ namespace iapt {
 /// y = e, one row.
 template <class E, class T>
 struct forward_loop {
-  using value_type = T;  ///< type of one number
-  E e;                   ///< the lowered expression
-  row<T> y;              ///< the result
-  index_t columns;       ///< length of a row
+  using value_type = T;
+  E e;              ///< the lowered expression
+  row<T> y;         ///< the result
+  index_t columns;  ///< length of a row
   /// Column j of row r.
   template <class V>
   IAPT_DEVICE void operator()(index_t r, vec_index<V> j) const {
@@ -30,12 +30,12 @@ struct forward_loop {
 /// their order is fixed, and neighbouring threads read neighbouring memory.
 template <class E, class T>
 struct backward_loop {
-  using value_type = T;  ///< type of one number
-  E e;                   ///< the lowered expression
-  row<const T> dy;       ///< adjoint of the result
-  index_t rows;          ///< number of rows
-  index_t columns;       ///< length of a row
-  index_t chunk;         ///< rows in a chunk
+  using value_type = T;
+  E e;              ///< the lowered expression
+  row<const T> dy;  ///< adjoint of the result
+  index_t rows;     ///< number of rows
+  index_t columns;  ///< length of a row
+  index_t chunk;    ///< rows in a chunk
   /// Column j of chunk c.
   template <class V>
   IAPT_DEVICE void operator()(index_t c, vec_index<V> j) const {
@@ -54,7 +54,7 @@ struct backward_loop {
 /// y[j] (+)= sum over chunks of partial[chunk, j], in order.
 template <class T, class Partial = T>
 struct fold_chunks {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   row<const Partial> partial;  ///< one row for each chunk
   row<T> y;                    ///< the sum
   index_t chunks;              ///< number of chunks
@@ -72,7 +72,7 @@ struct fold_chunks {
 /// Team kernel: y[k] (+)= sum over j of partial[k, j], a team for each k.
 template <class T, class Partial = T>
 struct fold_columns {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   row<const Partial> partial;  ///< one row for each sum
   T* y;                        ///< the sums
   index_t columns;             ///< length of a row

@@ -50,8 +50,8 @@ template <class Op, class... A>
 struct operation : lazy_expression {
   using operand_type = std::common_type_t<typename std::remove_cvref_t<A>::value_type...>;  ///< of an operand's number
   using value_type = typename result_of<Op, operand_type>::type;                            ///< of a result's number
-  static constexpr int rank = Op::rank;                                                     ///< rank of the result
-  static constexpr auto name = Op::name;                                                    ///< for messages
+  static constexpr int rank = Op::rank;
+  static constexpr auto name = Op::name;
   static constexpr bool reads_result = requires { Op::reads_result; };  ///< whether backward reads y
   Op op;                                                                ///< what is computed
   list<A...> in;                                                        ///< the operands

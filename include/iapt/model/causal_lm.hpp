@@ -21,7 +21,7 @@ class causal_lm {
   struct step;
 
  public:
-  using value_type = T;          ///< type of the numbers
+  using value_type = T;
   using backend_type = Backend;  ///< machine it runs on
 
   transformer_config config;                      ///< its sizes

@@ -16,7 +16,7 @@ namespace iapt {
 /// Elementwise kernel: row i of keys and values goes to row slots[i] of a cache's.
 template <class T>
 struct write_kv_kernel {
-  using value_type = T;       ///< type of one number
+  using value_type = T;
   const T *keys,              ///< rows (N, G·E)
       *values;                ///< rows (N, G·E)
   const std::int32_t* slots;  ///< slots (N), all different

@@ -14,11 +14,11 @@ namespace iapt {
 /// backend.
 template <class T>
 struct random_uniform {
-  using value_type = T;  ///< type of one number
-  row<T> y;              ///< the numbers
-  std::uint64_t seed,    ///< which sequences
-      stream;            ///< which of them
-  double bound;          ///< largest magnitude
+  using value_type = T;
+  row<T> y;            ///< the numbers
+  std::uint64_t seed,  ///< which sequences
+      stream;          ///< which of them
+  double bound;        ///< largest magnitude
   /// Column j, or the columns of a vec.
   template <class V>
   IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {

@@ -20,7 +20,7 @@ IAPT_DEVICE V logistic(V x) {
 /// @par Gradient dx = dy · (σ(x) + y · (1 − σ(x)))
 /// @par Source   Elfwing et al. 2017
 struct silu_fn {
-  static constexpr auto name = "silu";  ///< for messages
+  static constexpr auto name = "silu";
   /// x · σ(x)
   template <class V>
   IAPT_DEVICE static V forward(V x) {
@@ -37,7 +37,7 @@ struct silu_fn {
 /// @par Gradient dx = dy · (Φ(x) + x · φ(x)), φ the normal density
 /// @par Source   Hendrycks and Gimpel 2016
 struct gelu_fn {
-  static constexpr auto name = "gelu";  ///< for messages
+  static constexpr auto name = "gelu";
   /// Φ(x)
   template <class V>
   IAPT_DEVICE static V normal_cdf(V x) {
@@ -59,7 +59,7 @@ struct gelu_fn {
 };
 /// y = max(x, 0);  dx = dy where x > 0, else 0
 struct relu_fn {
-  static constexpr auto name = "relu";  ///< for messages
+  static constexpr auto name = "relu";
   /// max(x, 0)
   template <class V>
   IAPT_DEVICE static V forward(V x) {
@@ -73,7 +73,7 @@ struct relu_fn {
 };
 /// y = tanh(x);  dx = dy · (1 − y²)
 struct tanh_fn {
-  static constexpr auto name = "tanh";  ///< for messages
+  static constexpr auto name = "tanh";
   /// tanh(x)
   template <class V>
   IAPT_DEVICE static V forward(V x) {

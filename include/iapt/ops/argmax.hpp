@@ -16,10 +16,10 @@ namespace iapt {
 template <class T>
 struct argmax_row {
   static constexpr int threads = 512;  ///< of a block: there are few rows, and long ones
-  using value_type = T;                ///< type of one number
-  const T* x;                          ///< (M, V)
-  std::int32_t* y;                     ///< (M)
-  index_t columns;                     ///< V
+  using value_type = T;
+  const T* x;       ///< (M, V)
+  std::int32_t* y;  ///< (M)
+  index_t columns;  ///< V
   /// Row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {

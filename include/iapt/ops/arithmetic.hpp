@@ -7,7 +7,7 @@ namespace iapt {
 
 /// y = a + b;  da = dy, db = dy
 struct add_fn {
-  static constexpr auto name = "add";   ///< for messages
+  static constexpr auto name = "add";
   static constexpr bool linear = true;  ///< the gradient reads no value
   /// a + b
   template <class V>
@@ -22,8 +22,8 @@ struct add_fn {
 };
 /// y = a − b;  da = dy, db = −dy
 struct subtract_fn {
-  static constexpr auto name = "subtract";  ///< for messages
-  static constexpr bool linear = true;      ///< the gradient reads no value
+  static constexpr auto name = "subtract";
+  static constexpr bool linear = true;  ///< the gradient reads no value
   /// a − b
   template <class V>
   IAPT_DEVICE static V forward(V a, V b) {
@@ -37,7 +37,7 @@ struct subtract_fn {
 };
 /// y = a · b;  da = dy · b, db = dy · a
 struct multiply_fn {
-  static constexpr auto name = "multiply";  ///< for messages
+  static constexpr auto name = "multiply";
   /// a · b
   template <class V>
   IAPT_DEVICE static V forward(V a, V b) {

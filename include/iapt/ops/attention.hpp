@@ -85,8 +85,8 @@ class attention_pattern {
 /// @par Source   Vaswani et al. 2017; Ainslie et al. 2023 (grouped queries); Dao et al. 2022 (tiles)
 template <class T, class Backend>
 struct attention_op {
-  static constexpr auto name = "attention";          ///< for messages
-  static constexpr int rank = 2;                     ///< of the result
+  static constexpr auto name = "attention";
+  static constexpr int rank = 2;
   static constexpr bool reads_result = true;         ///< for δ
   head_layout layout;                                ///< heads and their size
   attention_pattern<Backend> pattern;                ///< which rows see which

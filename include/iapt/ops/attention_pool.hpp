@@ -12,7 +12,7 @@ namespace iapt {
 /// Team kernel: k = b·P + p; weights a = softmax of scores[:, p] over segment b, z = Σ_i a_i u_i.
 template <class T>
 struct attention_pool_row {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   const T *u,                  ///< rows (N, R)
       *scores;                 ///< (N, P)
   const std::int32_t* bounds;  ///< of the segments (2B)
@@ -48,7 +48,7 @@ struct attention_pool_row {
 /// Team kernel: level[k] = ⟨z_k, dz_k⟩ of soft token k.
 template <class T>
 struct attention_pool_level {
-  using value_type = T;    ///< type of one number
+  using value_type = T;
   const T *z,              ///< result (B·P, R)
       *dz;                 ///< its adjoint (B·P, R)
   compute_type<T>* level;  ///< (B·P)
@@ -64,7 +64,7 @@ struct attention_pool_level {
 /// Team kernel of the adjoints of rows and scores: a team takes one row of a segment.
 template <class T>
 struct attention_pool_adjoint {
-  using value_type = T;            ///< type of one number
+  using value_type = T;
   const T* u;                      ///< rows (N, R)
   const compute_type<T>* weights;  ///< softmax of the scores (N, P)
   const T* dz;                     ///< adjoint of the result (B·P, R)
@@ -106,8 +106,8 @@ struct attention_pool_adjoint {
 /// @par Source   self-attention pooling, sister papers of IAPT, ACL 2024
 template <class T, class Backend>
 struct attention_pool_op {
-  static constexpr auto name = "attention_pool";     ///< for messages
-  static constexpr int rank = 2;                     ///< of the result
+  static constexpr auto name = "attention_pool";
+  static constexpr int rank = 2;
   static constexpr bool reads_result = true;         ///< for ⟨z, dz⟩
   std::vector<row_span> segments;                    ///< rows of each sequence (B)
   tensor<compute_type<T>, 2, Backend> weights = {};  ///< kept for the backward (N, P)

@@ -33,7 +33,7 @@ struct low_rank_batch {
 /// Team kernel: shrunk[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a team for each (i, k).
 template <class T>
 struct bgmv_shrink {
-  using value_type = T;          ///< type of one number
+  using value_type = T;
   using real = compute_type<T>;  ///< what it is computed in
   const T* x;                    ///< rows (N, in)
   low_rank_batch<real> rows;     ///< their maps
@@ -55,7 +55,7 @@ struct bgmv_shrink {
 /// Team kernel: y[i, j] = Σ_k shrunk[i, k] · up[j, k], with the map of row i; a team for each row.
 template <class T>
 struct bgmv_expand {
-  using value_type = T;          ///< type of one number
+  using value_type = T;
   using real = compute_type<T>;  ///< what it is computed in
   const real* shrunk;            ///< result of bgmv_shrink (N, R)
   low_rank_batch<real> rows;     ///< their maps

@@ -29,8 +29,8 @@ struct cast_loop {
 /// @par Gradient dx = dy as numbers of x's type
 template <class To, int Rank>
 struct cast_op {
-  static constexpr auto name = "cast";  ///< for messages
-  static constexpr int rank = Rank;     ///< of the result
+  static constexpr auto name = "cast";
+  static constexpr int rank = Rank;
   template <class T>
   using result_type = To;  ///< what it is for
 

@@ -11,7 +11,7 @@ namespace iapt {
 /// Team kernel: y = log Σ exp(logits) − logits[target].
 template <class T>
 struct cross_entropy_row {
-  using value_type = T;         ///< type of one number
+  using value_type = T;
   const T* logits;              ///< (M, V)
   const std::int32_t* targets;  ///< (M)
   compute_type<T>* y;           ///< losses (M)
@@ -35,7 +35,7 @@ struct cross_entropy_row {
 /// Team kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
 template <class T>
 struct cross_entropy_adjoint {
-  using value_type = T;            ///< type of one number
+  using value_type = T;
   const T* logits;                 ///< (M, V)
   const std::int32_t* targets;     ///< (M)
   const compute_type<T>* dy;       ///< adjoint of the losses (M)
@@ -64,8 +64,8 @@ struct cross_entropy_adjoint {
 /// @par Gradient dlogits_i = dy_i · (softmax(logits_i) − one at the target)
 template <class Backend>
 struct cross_entropy_op {
-  static constexpr auto name = "cross_entropy";  ///< for messages
-  static constexpr int rank = 1;                 ///< of the result
+  static constexpr auto name = "cross_entropy";
+  static constexpr int rank = 1;
   template <class T>
   using result_type = compute_type<T>;  ///< losses are not rounded as logits are
   row_indices<Backend> targets;         ///< (M)

@@ -14,7 +14,7 @@ namespace iapt {
 /// Elementwise kernel: y[i] = x[rows[i]].
 template <class T>
 struct gather_loop {
-  using value_type = T;      ///< type of one number
+  using value_type = T;
   const T* x;                ///< table (M, D)
   const std::int32_t* rows;  ///< which (N)
   T* y;                      ///< result (N, D)
@@ -28,7 +28,7 @@ struct gather_loop {
 /// Team kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a team takes one run of equal rows.
 template <class T>
 struct scatter_add_run {
-  using value_type = T;      ///< type of one number
+  using value_type = T;
   const T* dy;               ///< adjoint of the result (N, D)
   const std::int32_t *rows,  ///< table row of each position (N)
       *order,                ///< positions, sorted by row (N)
@@ -67,9 +67,9 @@ struct row_indices {
 /// @par Gradient dx[r] = Σ dy[i] over the i with rows[i] = r
 template <class Backend>
 struct gather_op {
-  static constexpr auto name = "gather";  ///< for messages
-  static constexpr int rank = 2;          ///< of the result
-  row_indices<Backend> rows;              ///< which
+  static constexpr auto name = "gather";
+  static constexpr int rank = 2;
+  row_indices<Backend> rows;  ///< which
 
   /// (M, D) -> (N, D)
   template <class X>

@@ -13,8 +13,8 @@ namespace iapt {
 /// y = x · w, or x · wᵀ for weights that are stored (out, in), row by output.
 /// @par Gradient dx = dy · wᵀ, dw = xᵀ · dy; a constant operand costs no product and no memory
 struct matmul_op {
-  static constexpr auto name = "matmul";    ///< for messages
-  static constexpr int rank = 2;            ///< of the result
+  static constexpr auto name = "matmul";
+  static constexpr int rank = 2;
   static constexpr bool is_product = true;  ///< can be added to a matrix while it is computed
   bool by_rows = false;                     ///< whether w is (out, in)
 
@@ -87,11 +87,11 @@ concept matrix_product = Op::is_product;
 /// @par Gradient dc = dy; the others are the product's
 template <matrix_product Product>
 struct addmm_op {
-  static constexpr auto name = "addmm";  ///< for messages
-  static constexpr int rank = 2;         ///< of the result
-  Product product;                       ///< of the other operands
-  bool once;                             ///< whether it must be rounded only once: in bfloat16 a product that is
-                                         ///< rounded first makes c lose what is small beside it
+  static constexpr auto name = "addmm";
+  static constexpr int rank = 2;
+  Product product;  ///< of the other operands
+  bool once;        ///< whether it must be rounded only once: in bfloat16 a product that is
+                    ///< rounded first makes c lose what is small beside it
 
   /// The product's, and c's own.
   template <class C, class X, class W>

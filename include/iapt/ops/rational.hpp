@@ -17,7 +17,7 @@ namespace iapt {
 /// @par Source   Molina et al. 2020, "Padé activation units"; IAPT, ACL 2024, learns one for each layer
 template <int M, int K>
 struct rational_fn {
-  static constexpr auto name = "rational";  ///< for messages
+  static constexpr auto name = "rational";
   /// P, S and their derivatives at x.
   template <class V>
   struct polynomials {

@@ -10,10 +10,10 @@ namespace iapt {
 /// dx[i] (+)= dy, a scalar in memory.
 template <class T>
 struct spread_scalar {
-  using value_type = T;  ///< type of one number
-  const T* dy;           ///< the scalar
-  row<T> dx;             ///< where it goes
-  bool accumulates;      ///< whether it is added to what is there
+  using value_type = T;
+  const T* dy;       ///< the scalar
+  row<T> dx;         ///< where it goes
+  bool accumulates;  ///< whether it is added to what is there
   /// Column j, or the columns of a vec.
   template <class V>
   IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
@@ -25,8 +25,8 @@ struct spread_scalar {
 /// y = Σ x over all elements.
 /// @par Gradient dx = dy everywhere
 struct sum_op {
-  static constexpr auto name = "sum";  ///< for messages
-  static constexpr int rank = 0;       ///< of the result
+  static constexpr auto name = "sum";
+  static constexpr int rank = 0;
   /// A scalar.
   template <class X>
   extents<0> shape(const X&) const {

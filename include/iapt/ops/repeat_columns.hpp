@@ -8,11 +8,11 @@ namespace iapt {
 /// Team kernel: y[r, g·E + e] = x[r, g].
 template <class T>
 struct repeat_columns_row {
-  using value_type = T;  ///< type of one number
-  const T* x;            ///< (N, G)
-  T* y;                  ///< (N, G·E)
-  index_t groups,        ///< G
-      times;             ///< E
+  using value_type = T;
+  const T* x;      ///< (N, G)
+  T* y;            ///< (N, G·E)
+  index_t groups,  ///< G
+      times;       ///< E
   /// Row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
@@ -26,12 +26,12 @@ struct repeat_columns_row {
 /// Team kernel: dx[r, g] (+)= Σ_e dy[r, g·E + e].
 template <class T>
 struct repeat_columns_adjoint {
-  using value_type = T;  ///< type of one number
-  const T* dy;           ///< (N, G·E)
-  T* dx;                 ///< (N, G)
-  index_t groups,        ///< G
-      times;             ///< E
-  bool accumulates;      ///< whether dx is added to what is there
+  using value_type = T;
+  const T* dy;       ///< (N, G·E)
+  T* dx;             ///< (N, G)
+  index_t groups,    ///< G
+      times;         ///< E
+  bool accumulates;  ///< whether dx is added to what is there
   /// Row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
@@ -47,9 +47,9 @@ struct repeat_columns_adjoint {
 /// y[r, g·E + e] = x[r, g].
 /// @par Gradient dx[r, g] = Σ_e dy[r, g·E + e]
 struct repeat_columns_op {
-  static constexpr auto name = "repeat_columns";  ///< for messages
-  static constexpr int rank = 2;                  ///< of the result
-  index_t times;                                  ///< E
+  static constexpr auto name = "repeat_columns";
+  static constexpr int rank = 2;
+  index_t times;  ///< E
   /// (N, G) -> (N, G·E)
   template <class X>
   extents<2> shape(const X& x) const {

@@ -12,12 +12,12 @@ namespace iapt {
 template <class T>
 struct rms_norm_row {
   static constexpr int threads = 512;  ///< of a block: where a sequence is decoded there is one row
-  using value_type = T;                ///< type of one number
-  const T *x,                          ///< rows (N, D)
-      *w;                              ///< weight (D)
-  T* y;                                ///< result (N, D)
-  index_t columns;                     ///< D
-  compute_type<T> epsilon;             ///< ε
+  using value_type = T;
+  const T *x,               ///< rows (N, D)
+      *w;                   ///< weight (D)
+  T* y;                     ///< result (N, D)
+  index_t columns;          ///< D
+  compute_type<T> epsilon;  ///< ε
   /// Row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
@@ -30,7 +30,7 @@ struct rms_norm_row {
 /// Team kernel of its adjoints: a team takes one chunk of rows, so that dw is a sum of fixed order.
 template <class T>
 struct rms_norm_adjoint {
-  using value_type = T;     ///< type of one number
+  using value_type = T;
   const T *x,               ///< rows (N, D)
       *w,                   ///< weight (D)
       *dy;                  ///< adjoint of the result (N, D)
@@ -72,9 +72,9 @@ struct rms_norm_adjoint {
 /// @par Gradient dx = q · w · dy − x · q³/D · Σ(dy · w · x), dw = Σ_rows dy · x · q, with q = 1/√(mean(x²) + ε)
 /// @par Source   Zhang and Sennrich 2019, "Root mean square layer normalization"
 struct rms_norm_op {
-  static constexpr auto name = "rms_norm";  ///< for messages
-  static constexpr int rank = 2;            ///< of the result
-  double epsilon;                           ///< ε
+  static constexpr auto name = "rms_norm";
+  static constexpr int rank = 2;
+  double epsilon;  ///< ε
 
   /// (N, D) and (D) -> (N, D)
   template <class X, class W>

@@ -12,14 +12,14 @@ namespace iapt {
 /// heads of all rows, its columns a head's pairs.
 template <class T>
 struct rope_kernel {
-  using value_type = T;  ///< type of one number
-  const T *x,            ///< heads (N·heads, E)
-      *cos_sin;          ///< E/2 cosines, then E/2 sines of each row's angles (N, E)
-  T* y;                  ///< result (N·heads, E)
-  std::uint32_t heads;   ///< of a row; 32 bits, because a GPU takes five times as long to divide 64
-  index_t head_size;     ///< E
-  bool back;             ///< whether to turn the other way
-  bool accumulates;      ///< whether y is added to what is there
+  using value_type = T;
+  const T *x,           ///< heads (N·heads, E)
+      *cos_sin;         ///< E/2 cosines, then E/2 sines of each row's angles (N, E)
+  T* y;                 ///< result (N·heads, E)
+  std::uint32_t heads;  ///< of a row; 32 bits, because a GPU takes five times as long to divide 64
+  index_t head_size;    ///< E
+  bool back;            ///< whether to turn the other way
+  bool accumulates;     ///< whether y is added to what is there
   /// Pair j of head r.
   template <class Index>
   IAPT_DEVICE void operator()(index_t r, Index j) const {
@@ -37,10 +37,10 @@ struct rope_kernel {
 /// Elementwise kernel: two of as many columns, one behind the other.
 template <class Loop>
 struct both_loops {
-  using value_type = typename Loop::value_type;  ///< type of one number
-  Loop first,                                    ///< one
-      second;                                    ///< the other
-  index_t rows;                                  ///< of the first
+  using value_type = typename Loop::value_type;
+  Loop first,    ///< one
+      second;    ///< the other
+  index_t rows;  ///< of the first
   /// Column j of row r of both.
   template <class Index>
   IAPT_DEVICE void operator()(index_t r, Index j) const {
@@ -55,8 +55,8 @@ struct both_loops {
 /// @par Gradient dx = dy turned back
 /// @par Source   Su et al. 2021, "RoFormer"
 struct rope_op {
-  static constexpr auto name = "rope";  ///< for messages
-  static constexpr int rank = 2;        ///< of the result
+  static constexpr auto name = "rope";
+  static constexpr int rank = 2;
 
   /// (N, heads·E) and (N, E) -> (N, heads·E)
   template <class X, class A>

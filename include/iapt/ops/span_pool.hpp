@@ -9,7 +9,7 @@ namespace iapt {
 /// Team kernel: y[k] = mean of the rows of span k.
 template <class T>
 struct span_mean_row {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   const T* x;                  ///< (N, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* y;                        ///< (S, R)
@@ -28,7 +28,7 @@ struct span_mean_row {
 /// Team kernel of its adjoint. Spans may overlap, so one team does them all, in order.
 template <class T>
 struct span_mean_adjoint {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   const T* dy;                 ///< (S, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* dx;                       ///< (N, R), added to
@@ -49,7 +49,7 @@ struct span_mean_adjoint {
 /// Team kernel: y[k] = elementwise maximum of the rows of span k.
 template <class T>
 struct span_max_row {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   const T* x;                  ///< (N, R)
   const std::int32_t* bounds;  ///< of the spans (2S)
   T* y;                        ///< (S, R)
@@ -68,7 +68,7 @@ struct span_max_row {
 /// Team kernel of its adjoint: to the first row that holds the maximum. Spans may overlap, so one team does them all.
 template <class T>
 struct span_max_adjoint {
-  using value_type = T;        ///< type of one number
+  using value_type = T;
   const T *x,                  ///< rows (N, R)
       *y,                      ///< maxima (S, R)
       *dy;                     ///< their adjoint (S, R)
@@ -100,8 +100,8 @@ enum class span_reduction { mean, maximum };
 ///               holds it
 template <span_reduction Reduction, class Backend>
 struct span_pool_op {
-  static constexpr auto name = Reduction == span_reduction::mean ? "span_mean" : "span_max";  ///< for messages
-  static constexpr int rank = 2;                                                              ///< of the result
+  static constexpr auto name = Reduction == span_reduction::mean ? "span_mean" : "span_max";
+  static constexpr int rank = 2;
   static constexpr bool reads_result = true;     ///< to find the maximum again
   std::vector<row_span> spans;                   ///< rows of each span (S)
   tensor<std::int32_t, 1, Backend> bounds = {};  ///< of the spans, on the backend

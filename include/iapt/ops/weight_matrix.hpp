@@ -17,8 +17,8 @@ namespace iapt {
 /// @par Gradient dx = dy · w; dw as in matmul_op, where w is a tensor
 template <class T, class Backend>
 struct weight_product_op {
-  static constexpr auto name = "matmul";    ///< for messages
-  static constexpr int rank = 2;            ///< of the result
+  static constexpr auto name = "matmul";
+  static constexpr int rank = 2;
   static constexpr bool is_product = true;  ///< can be added to a matrix while it is computed
   weight_matrix<T, Backend> weight;         ///< (M, K)
 
@@ -82,10 +82,10 @@ struct weight_product_op {
 /// @par Gradient as of gather_op, where w is a tensor
 template <class T, class Backend>
 struct weight_rows_op {
-  static constexpr auto name = "gather";  ///< for messages
-  static constexpr int rank = 2;          ///< of the result
-  gather_op<Backend> dense;               ///< which rows, and how a tensor's are gathered
-  weight_matrix<T, Backend> weight;       ///< (M, K)
+  static constexpr auto name = "gather";
+  static constexpr int rank = 2;
+  gather_op<Backend> dense;          ///< which rows, and how a tensor's are gathered
+  weight_matrix<T, Backend> weight;  ///< (M, K)
 
   /// (M, K) -> (N, K)
   template <class W>

@@ -36,7 +36,7 @@ struct adamw_piece {
 /// Team kernel: y[k] = Σ g² over piece k, in double precision: the square of a float fits it, whatever its size.
 template <class T>
 struct square_sum {
-  using value_type = double;     ///< type of one number
+  using value_type = double;
   const adamw_piece<T>* pieces;  ///< of all parameters
   double* y;                     ///< one sum for each piece
   /// Piece k.
@@ -69,7 +69,7 @@ struct adamw_factors {
 /// @par Source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"
 template <class T>
 struct adamw_update {
-  using value_type = T;             ///< type of one number
+  using value_type = T;
   const adamw_piece<T>* pieces;     ///< of all parameters
   const adamw_factors<T>* factors;  ///< one for each parameter
   /// Piece k.

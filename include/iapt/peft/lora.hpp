@@ -100,7 +100,7 @@ struct lora_options {
 template <class T, class Backend>
 class lora_method {
  public:
-  using value_type = T;                      ///< type of the numbers
+  using value_type = T;
   using backend_type = Backend;              ///< machine it runs on
   using options_type = lora_options;         ///< what is chosen at run time
   static constexpr auto name = "lora";       ///< on command lines

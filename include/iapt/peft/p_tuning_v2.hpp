@@ -50,7 +50,7 @@ struct p_tuning_v2_options {
 template <class T, class Backend>
 class p_tuning_v2_method {
  public:
-  using value_type = T;                               ///< type of the numbers
+  using value_type = T;
   using backend_type = Backend;                       ///< machine it runs on
   using options_type = p_tuning_v2_options;           ///< what is chosen at run time
   static constexpr auto name = "p-tuning-v2";         ///< on command lines

@@ -25,17 +25,17 @@ struct skinny_gemm {
       prefetch_depth = 2;                       ///< vecs of each row that a thread loads before it uses the first
   static constexpr index_t early = 512;         ///< weights of each column that are prefetched before pdl_wait()
   static constexpr bool calls_pdl_wait = true;  ///< so the launcher leaves the call to this kernel
-  using value_type = T;                         ///< type of one number
-  using C = compute_type<T>;                    ///< what it is summed in
-  using V = load_vec<T>;                        ///< what is read at once
-  matrix_ref<const T> a,                        ///< left side
-      w,                                        ///< right side, as it is stored
-      addend;                                   ///< added to the product (M, N); may be null
-  matrix_ref<T> c;                              ///< result
-  index_t rows,                                 ///< M, at most `Rows`
-      columns,                                  ///< N
-      inner;                                    ///< K
-  bool overlaps_previous;  ///< whether the previous kernel is a skinny GEMM and none of those that run
+  using value_type = T;
+  using C = compute_type<T>;  ///< what it is summed in
+  using V = load_vec<T>;      ///< what is read at once
+  matrix_ref<const T> a,      ///< left side
+      w,                      ///< right side, as it is stored
+      addend;                 ///< added to the product (M, N); may be null
+  matrix_ref<T> c;            ///< result
+  index_t rows,               ///< M, at most `Rows`
+      columns,                ///< N
+      inner;                  ///< K
+  bool overlaps_previous;     ///< whether the previous kernel is a skinny GEMM and none of those that run
   ///< concurrently writes an operand of this one; then it waits only before it
   ///< reads the addend and writes
 

@@ -87,11 +87,8 @@ struct native_vec {
     return a;
   }
 
-  /// Elementwise.
   IAPT_DEVICE friend native_vec operator+(native_vec a, native_vec b) { return of(a.v + b.v); }
-  /// Elementwise.
   IAPT_DEVICE friend native_vec operator-(native_vec a, native_vec b) { return of(a.v - b.v); }
-  /// Elementwise.
   IAPT_DEVICE friend native_vec operator*(native_vec a, native_vec b) { return of(a.v * b.v); }
   /// a·b + c elementwise, rounded once where the processor can: said outright where bits matter, because a compiler
   /// joins some products and sums and leaves others.
@@ -103,9 +100,7 @@ struct native_vec {
     else
       return a * b + c;
   }
-  /// Elementwise.
   IAPT_DEVICE friend native_vec operator/(native_vec a, native_vec b) { return of(a.v / b.v); }
-  /// Elementwise.
   IAPT_DEVICE friend native_vec operator-(native_vec a) { return of(-a.v); }
   /// Elementwise, vectorised by Eigen; 0 below the smallest normal number, where Eigen's is never 0 and a masked score
   /// of −∞ would still let something through.
@@ -123,7 +118,6 @@ struct native_vec {
   IAPT_DEVICE friend native_vec erf(native_vec a) {
     return map(a, [](T x) { return std::erf(x); });
   }
-  /// Elementwise.
   IAPT_DEVICE friend native_vec abs(native_vec a) { return of(a.v < 0 ? -a.v : a.v); }
   /// The greater of both, elementwise.
   IAPT_DEVICE friend native_vec maximum(native_vec a, native_vec b) { return of(a.v > b.v ? a.v : b.v); }

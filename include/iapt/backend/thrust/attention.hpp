@@ -179,9 +179,9 @@ IAPT_DEVICE void tile_product(Team team, int m, int n, int k, A a, B b, C c) {
 template <class T>
 struct attention_forward_tile {
   static constexpr int threads = 256;  ///< of a block
-  using value_type = T;                ///< type of one number
-  using C = compute_type<T>;           ///< what it computes in
-  attention_tiles<T> tiles;            ///< everything
+  using value_type = T;
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.tile_size, tiles.size()); }
   /// Tile k.

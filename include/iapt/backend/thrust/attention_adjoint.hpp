@@ -10,8 +10,8 @@ namespace iapt {
 template <class T>
 struct attention_delta {
   static constexpr int threads = 32;  ///< of a block: a head has few numbers
-  using value_type = T;               ///< type of one number
-  attention_tiles<T> tiles;           ///< everything
+  using value_type = T;
+  attention_tiles<T> tiles;  ///< everything
   /// Row and head k, of (N, H).
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
@@ -54,9 +54,9 @@ IAPT_DEVICE void attention_score_adjoints(Team team, const attention_tiles<T>& t
 template <class T>
 struct attention_query_adjoint_tile {
   static constexpr int threads = 256;  ///< of a block
-  using value_type = T;                ///< type of one number
-  using C = compute_type<T>;           ///< what it computes in
-  attention_tiles<T> tiles;            ///< everything
+  using value_type = T;
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.tile_size, tiles.size()); }
   /// Tile k.
@@ -97,9 +97,9 @@ struct attention_query_adjoint_tile {
 template <class T>
 struct attention_key_adjoint_tile {
   static constexpr int threads = 256;  ///< of a block
-  using value_type = T;                ///< type of one number
-  using C = compute_type<T>;           ///< what it computes in
-  attention_tiles<T> tiles;            ///< everything
+  using value_type = T;
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
   /// Scratch memory, in numbers.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.tile_size, tiles.size()); }
   /// Tile k.

@@ -73,9 +73,9 @@ struct decode_attention {
       threads = 128,              ///< of a block
       blocks = 5,                 ///< that a multiprocessor has room for
       max_width = 32;             ///< threads of a subgroup at most
-  using value_type = T;           ///< type of one number
-  using C = compute_type<T>;      ///< what it computes in
-  using V = load_vec<T>;          ///< elements of a head that are loaded at once
+  using value_type = T;
+  using C = compute_type<T>;                     ///< what it computes in
+  using V = load_vec<T>;                         ///< elements of a head that are loaded at once
   using stored = typename V::template cells<T>;  ///< the same as it is stored
   attention_tiles<T> tiles;                      ///< everything
   const attention_kv_split* which;               ///< all splits

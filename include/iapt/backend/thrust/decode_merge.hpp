@@ -22,10 +22,10 @@ template <class T>
 struct decode_merge {
   static constexpr int threads = 64;                                ///< of a block
   static constexpr int kv_splits = decode_attention<T>::kv_splits;  ///< of a row
-  using value_type = T;                                             ///< type of one number
-  using C = compute_type<T>;                                        ///< what it computes in
-  attention_tiles<T> tiles;                                         ///< everything
-  const split_row* rows;                                            ///< which rows
+  using value_type = T;
+  using C = compute_type<T>;  ///< what it computes in
+  attention_tiles<T> tiles;   ///< everything
+  const split_row* rows;      ///< which rows
   /// Row k of them.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {

@@ -108,39 +108,30 @@ struct fixed_vec {
     return m;
   }
 
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec operator+(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] + b.v[i]; });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec operator-(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] - b.v[i]; });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec operator*(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] * b.v[i]; });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec operator/(const fixed_vec& a, const fixed_vec& b) {
     return of([&](int i) { return a.v[i] / b.v[i]; });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec operator-(const fixed_vec& a) {
     return map(a, [](T x) { return -x; });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec exp(const fixed_vec& a) {
     return map(a, [](T x) { return std::exp(x); });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec tanh(const fixed_vec& a) {
     return map(a, [](T x) { return std::tanh(x); });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec erf(const fixed_vec& a) {
     return map(a, [](T x) { return std::erf(x); });
   }
-  /// Elementwise.
   IAPT_DEVICE friend fixed_vec abs(const fixed_vec& a) {
     return map(a, [](T x) { return std::abs(x); });
   }

@@ -11,7 +11,7 @@ namespace iapt {
 /// Team kernel: y[i] = row rows[i] of w, or row i where `rows` is null.
 template <class T>
 struct dequantize_row {
-  using value_type = T;      ///< type of one number
+  using value_type = T;
   quantized_rows w;          ///< the rows (M, K)
   const std::int32_t* rows;  ///< which (N), or null
   T* y;                      ///< the result (N, K)
@@ -28,7 +28,7 @@ struct dequantize_row {
 /// Team kernel: column n of c (M, N) = a (M, K) · wᵀ; a team takes one row of w.
 template <class T>
 struct quantized_product_column {
-  using value_type = T;   ///< type of one number
+  using value_type = T;
   matrix_ref<const T> a;  ///< left side
   quantized_rows w;       ///< right side (N, K)
   matrix_ref<T> c;        ///< the result

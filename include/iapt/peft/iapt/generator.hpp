@@ -23,7 +23,7 @@ template <class T, class Backend, class Pooler = self_attention_pooler<T, Backen
           class Activation = rational_activation<T, Backend>, class OutputSpace = hidden_space<T, Backend>,
           state_input Input = state_input::normed>
 struct prompt_generator {
-  using value_type = T;                                                ///< type of the numbers
+  using value_type = T;
   using backend_type = Backend;                                        ///< machine it runs on
   static constexpr bool reads_raw_states = Input == state_input::raw;  ///< which states it wants
   static constexpr bool needs_rows = Pooler::needs_rows;               ///< whether an instruction must have P rows

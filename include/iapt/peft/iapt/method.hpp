@@ -39,7 +39,7 @@ tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
 template <class Generator>
 class iapt_method {
  public:
-  using value_type = typename Generator::value_type;                     ///< type of the numbers
+  using value_type = typename Generator::value_type;
   using backend_type = typename Generator::backend_type;                 ///< machine it runs on
   using matrix = tensor<value_type, 2, backend_type>;                    ///< rows of numbers
   static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
