@@ -41,10 +41,11 @@ TEST_CASE("on a terminal the line is drawn again in place and fits", "[train]") 
   now += 0.01;
   bar.show(at(51));
   CHECK(out.str() == drawn);  // too soon
-  for (int width : {70, 40, 10, 1}) {
+  for (int width : {70, 54, 40, 10, 1}) {
     columns = width, now += 1, out.str("");
     bar.show(at(52));
     CHECK(out.str().size() <= std::size_t(width - 1) + 4);  // "\r" and "\x1b[K"
+    if (width >= 54) CHECK(out.str().find("52/100  loss 0.5322  186 tokens/s  1:23 left") != std::string::npos);
   }
   columns = 90, out.str("");
   bar.say("dev loss 0.5");
