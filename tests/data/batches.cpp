@@ -39,7 +39,7 @@ TEST_CASE("each epoch has every example once, and any step can be found directly
   batch_order order(10, 4, 3);
   REQUIRE(order.per_epoch() == 3);
   std::vector<std::vector<std::size_t>> batches;
-  for (extent step = 0; step < 6; ++step) batches.push_back(order(step));
+  for (index_t step = 0; step < 6; ++step) batches.push_back(order(step));
   for (int epoch : {0, 1}) {
     std::set<std::size_t> seen;
     for (int k = 0; k < 3; ++k) seen.insert(batches[epoch * 3 + k].begin(), batches[epoch * 3 + k].end());
@@ -47,7 +47,7 @@ TEST_CASE("each epoch has every example once, and any step can be found directly
     CHECK(batches[epoch * 3 + 2].size() == 2);
   }
   CHECK(std::vector(batches.begin(), batches.begin() + 3) != std::vector(batches.begin() + 3, batches.end()));
-  for (extent step : {4, 0, 5, 2}) CHECK(batch_order(10, 4, 3)(step) == batches[std::size_t(step)]);
+  for (index_t step : {4, 0, 5, 2}) CHECK(batch_order(10, 4, 3)(step) == batches[std::size_t(step)]);
   CHECK(order(1) == batches[1]);
   CHECK(batch_order(10, 4, 3, 1)(0) != batches[0]);
   CHECK_THROWS_AS(batch_order(0, 4, 3), error);
