@@ -8,6 +8,7 @@ namespace {
 
 /// Rows `at` of the embedded tokens become trained ones.
 struct soft_rows {
+  static constexpr hook_set hooks{hook::input};
   matrix rows, place;  // (P, D), (N, P) with a one for each row replaced
   row_tensor kept;     // (N·D), zero where it is
   template <class Context>
@@ -41,6 +42,7 @@ struct raw_watcher : watcher {
 };
 /// Doubles the first row.
 struct one_row_more {
+  static constexpr hook_set hooks{hook::input};
   template <class Context>
   matrix input(Context& ctx, const matrix& x) const {
     return ctx(gather(x, row_indices<test_backend>(x.backend(), {0, 0, 1, 2})));
@@ -193,7 +195,7 @@ TEST_CASE("layers that are run again give the same bits from a shorter tape", "[
     CHECK(all[0] == all[1]);
     CHECK(entries[1] < entries[0] / 3);
   };
-  same_bits(hooked<hooks<delta_hook, after_hook>>(backend));
+  same_bits(hooked<method_of<delta_hook, after_hook>>(backend));
   same_bits(with_everything(backend));
   same_bits(with_soft_tokens(backend, placement::front));
   same_bits(with_soft_tokens(backend, placement::late));

@@ -12,6 +12,7 @@ inline constexpr index_t width = 24, vocabulary = 31;  // D and V of the small m
 
 /// Every hook but those of soft tokens; the embedded tokens are scaled column by column.
 struct everything : all_hooks {
+  static constexpr hook_set hooks = all_hooks::hooks | hook_set{hook::input};
   row_tensor gain;
   template <class Context>
   matrix input(Context& ctx, const matrix& x) const {
@@ -20,6 +21,7 @@ struct everything : all_hooks {
 };
 /// Two soft tokens with keys and values of their own, the same in every layer, beside the other hooks.
 struct prompted : all_hooks {
+  static constexpr hook_set hooks = all_hooks::hooks | hook_set{hook::prefix};
   placement place = placement::front;
   matrix keys, values;
   index_t soft_tokens() const { return 2; }

@@ -63,7 +63,7 @@ TEST_CASE("a layer: what a method makes of each half's result", "[nn]") {
   const auto plain = to_host(run_layer(ctx, no_method{}, 2));
   for (const auto& halves :
        {std::vector{sublayer::attention}, {sublayer::feed_forward}, {sublayer::attention, sublayer::feed_forward}}) {
-    hooks<after_hook> method;
+    method_of<after_hook> method;
     for (sublayer half : halves) hook_half(backend, method, 2, half, small_width, half == halves[0] ? 60 : 70);
     const auto h = on_host(layer.attention_norm(ctx, x));
     CHECK(difference(to_host(run_layer(ctx, method, 2)),

@@ -8,6 +8,7 @@ namespace {
 
 /// A method that writes soft tokens and leaves the maps alone.
 struct soft_tokens_only {
+  static constexpr hook_set hooks{hook::prefix};
   index_t soft_tokens() const { return 2; }
   placement where() const { return placement::front; }
 };
@@ -43,8 +44,8 @@ TEST_CASE("linear: a method without its hooks changes no bit and records nothing
   CHECK(frozen.size() == 0);
 }
 
-TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", hooks<delta_hook>, hooks<scale_hook>, hooks<bias_hook>,
-                   site_hooks) {
+TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", method_of<delta_hook>, method_of<scale_hook>, method_of<bias_hook>,
+                   linear_hooks) {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
   const linear_map map = random_linear(backend, 7, 11, 2);
@@ -66,7 +67,7 @@ TEST_CASE("linear: delta, then scale, then bias", "[nn]") {
   const inference<test_backend> ctx(backend);
   const auto one = [&](double value) { return upload_as<double>(backend, host_array<2>({1, 1}, {value})); };
   const auto row = [&](double value) { return upload_as<double>(backend, numbers({value})); };
-  site_hooks method;
+  linear_hooks method;
   const std::pair key{here.layer, here.part};
   method.downs[key] = one(1), method.ups[key] = one(3), method.scales[key] = row(10), method.biases[key] = row(1);
   const linear_map map{one(2), row(4)};

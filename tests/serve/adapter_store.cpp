@@ -47,7 +47,7 @@ TEST_CASE("adapters are read once, and the least recently used go first", "[serv
   CHECK(store.loaded() == 0);
 
   const auto a = store.get("a");
-  CHECK(a->has_delta());
+  CHECK(a->uses_hook(hook::delta));
   CHECK(store.get("a") == a);
   CHECK(readings == 1);
   (void)store.get("b");

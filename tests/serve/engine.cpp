@@ -5,13 +5,13 @@
 
 #include "iapt/peft/known_methods.hpp"
 #include "iapt/serve/generate.hpp"
+#include "model/methods.hpp"
 #include "support/catch.hpp"
 #include "support/small_model.hpp"
 
 namespace iapt::test::serve_engine {
 namespace {
 
-using lm_type = causal_lm<double, test_backend>;
 using engine_type = engine<double, test_backend>;
 using method_type = method_ptr<double, test_backend>;
 
@@ -31,6 +31,12 @@ struct outcome_of_request {
 constexpr index_t new_tokens = 9;
 const std::vector<token_id> alike_tokens = small_tokens(9, 39);
 generation_options greedy(index_t max_new = new_tokens) { return {.max_new = max_new, .log_probabilities = 0}; }
+
+/// A method that asks for steps of its own.
+template <class Method>
+struct alone : Method {
+  static constexpr bool mixable = false;
+};
 
 /// Prompts of different lengths, which begin alike or not, continued by one method alone.
 template <class Method>
@@ -63,6 +69,28 @@ std::vector<expectation> tenants(const lm_type& lm, bool alike = false) {
   add(moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2));
   add(moved(make_lora(lm, {.rank = 3, .targets = {"q_proj", "down_proj"}}), 0.2));
   add(make_p_tuning_v2(lm, {.soft_tokens = 3, .start = prefix_start::random, .seed = 4}));
+  return all;
+}
+/// Methods with the other hooks, and two that cannot be mixed.
+std::vector<expectation> other_tenants(const lm_type& lm) {
+  std::vector<expectation> all;
+  const auto add = [&](const auto& method) { expect(lm, all, method, erase_method(lm, method), false); };
+  expect(lm, all, no_method{}, nullptr, false);
+  add(hooked<method_of<scale_hook>>(lm.backend()));
+  add(hooked<method_of<bias_hook>>(lm.backend()));
+  add(hooked<all_hooks>(lm.backend()));
+  auto scaled_embeddings = hooked<everything>(lm.backend());
+  scaled_embeddings.gain = tracked<double>(lm.backend(), random({width}, 300));
+  add(scaled_embeddings);
+  add(alone<all_hooks>{hooked<all_hooks>(lm.backend())});
+  using raw_generator =
+      prompt_generator<double, test_backend, self_attention_pooler<double, test_backend>,
+                       rational_activation<double, test_backend>, key_value_space<double, test_backend>, state_input::raw>;
+  for (const placement where : {placement::front, placement::late})
+    add(moved(make_iapt<raw_generator>(
+                  lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 9}),
+              0.2));
+  add(moved(make_lora(lm, {.rank = 2, .seed = 1}), 0.2));
   return all;
 }
 
@@ -129,6 +157,20 @@ TEST_CASE("a method is itself where its type is known at run time only", "[serve
     CHECK(generate(lm, *method, {all[i].prompt, all[i + 1].prompt, all[i + 2].prompt}, greedy()) ==
           std::vector{all[i].answer, all[i + 1].answer, all[i + 2].answer});
   }
+}
+
+TEST_CASE("methods with any hooks are served, in steps of their own if they cannot be mixed", "[serve]") {
+  test_backend backend = with_threads(2);
+  const auto lm = small_model(backend);
+  const auto expected = other_tenants(lm);
+  cache_size size{.sequences = 32, .blocks = 200, .block_size = 4, .max_blocks_per_seq = 8};
+  for (const bool stored : {false, true}) {
+    size.store_hidden_states = stored;
+    CHECK(serve(lm, expected, {.cache = size}, expected.size()) == 0);
+    CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 3}, 5) == 0);
+  }
+  size.blocks = 15;
+  CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 4}, 3) > 0);
 }
 
 TEST_CASE("requests that begin alike share what was read of them, and get what they would get alone", "[serve]") {
@@ -236,6 +278,7 @@ namespace {
 
 /// A method that nobody should write.
 struct late_with_delta {
+  static constexpr hook_set hooks{hook::delta, hook::prefix};
   using matrix = tensor<double, 2, test_backend>;
   index_t soft_tokens() const { return 1; }
   placement where() const { return placement::late; }
@@ -275,7 +318,7 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
     CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
   }
   CHECK_THROWS_AS(engine_type(lm, {.max_batched_tokens = 0}), error);
-  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("rows before them are the base model") !=
+  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("the base model computes the tokens before them") !=
         std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
   CHECK(refused({1}, {.max_new = 21}).find("an answer of 21 take more rows of the cache than the 20 that it has") !=

@@ -33,6 +33,7 @@ struct heard {
 
 /// Fails from so many passes on.
 struct failing_method {
+  static constexpr hook_set hooks{hook::delta};
   using matrix = tensor<double, 2, test_backend>;
   std::shared_ptr<int> left;
   bool of_memory = false;

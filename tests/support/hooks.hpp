@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Methods made of single hooks of the transformer: hooks<delta_hook, scale_hook> has these two and lacks the others.
+// Methods made of single hooks of the transformer: method_of<delta_hook, scale_hook> has these two and lacks the others.
 #pragma once
 #include <map>
 #include <utility>
@@ -26,6 +26,7 @@ tensor<double, Rank, test_backend> find(const chosen<Part, Rank>& all, int layer
 
 /// x · downᵀ · upᵀ.
 struct delta_hook {
+  static constexpr hook_set hooks{hook::delta};
   chosen<projection, 2> downs, ups;
   template <class Context>
   matrix delta(Context& ctx, target_module where, const matrix& x) const {
@@ -35,16 +36,21 @@ struct delta_hook {
 };
 /// A factor for each column.
 struct scale_hook {
+  static constexpr hook_set hooks{hook::scale};
   chosen<projection, 1> scales;
-  row_tensor scale(target_module where) const { return find(scales, where.layer, where.part); }
+  template <class Context>
+  row_tensor scale(Context&, target_module where) const { return find(scales, where.layer, where.part); }
 };
 /// A summand for each column.
 struct bias_hook {
+  static constexpr hook_set hooks{hook::bias};
   chosen<projection, 1> biases;
-  row_tensor bias(target_module where) const { return find(biases, where.layer, where.part); }
+  template <class Context>
+  row_tensor bias(Context&, target_module where) const { return find(biases, where.layer, where.part); }
 };
 /// y · gate + x · skip, so that it matters what x and y are.
 struct after_hook {
+  static constexpr hook_set hooks{hook::after};
   chosen<sublayer, 1> gates, skips;
   template <class Context>
   matrix after(Context& ctx, int layer, sublayer half, const matrix& x, const matrix& y) const {
@@ -54,9 +60,11 @@ struct after_hook {
 };
 /// Their sum.
 template <class... Hook>
-struct hooks : Hook... {};
-using site_hooks = hooks<delta_hook, scale_hook, bias_hook>;
-using all_hooks = hooks<delta_hook, scale_hook, bias_hook, after_hook>;
+struct method_of : Hook... {
+  static constexpr hook_set hooks = (Hook::hooks | ...);
+};
+using linear_hooks = method_of<delta_hook, scale_hook, bias_hook>;
+using all_hooks = method_of<delta_hook, scale_hook, bias_hook, after_hook>;
 
 /// Gives a site random tensors for whatever hooks the method has.
 template <class Method>
@@ -73,8 +81,10 @@ void hook_target(test_backend& backend, Method& method, target_module where, ind
 /// The same for what follows a half layer.
 template <class Method>
 void hook_half(test_backend& backend, Method& method, int layer, sublayer half, index_t width, std::uint64_t seed) {
-  method.gates[{layer, half}] = tracked<double>(backend, random({width}, seed));
-  method.skips[{layer, half}] = tracked<double>(backend, random({width}, seed + 1, 0.3));
+  if constexpr (requires { method.gates; }) {
+    method.gates[{layer, half}] = tracked<double>(backend, random({width}, seed));
+    method.skips[{layer, half}] = tracked<double>(backend, random({width}, seed + 1, 0.3));
+  }
 }
 /// f(tensor) for all that a method has.
 template <class Method, class F>

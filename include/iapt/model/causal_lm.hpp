@@ -9,7 +9,7 @@
 
 #include "iapt/autograd/tape.hpp"
 #include "iapt/model/batch_metadata.hpp"
-#include "iapt/nn/decoder_layer.hpp"
+#include "iapt/nn/hook_contract.hpp"
 #include "iapt/ops/weight_matrix.hpp"
 
 namespace iapt {
@@ -122,11 +122,11 @@ class causal_lm {
   /// Embeddings of tokens (N, D), and what a method makes of them.
   template <class Context, class Method>
   tensor<T, 2, Backend> embed(Context& ctx, const row_indices<Backend>& tokens, const Method& method) const {
+    static_assert(check_hooks<Method, Context, T, Backend>());
     auto x = ctx(gather(embedding, tokens));
-    if constexpr (requires { method.input(ctx, x); })
-      return method.input(ctx, x);
-    else
-      return x;
+    if constexpr (declares<Method>(hook::input))
+      if (uses(method, hook::input)) return method.input(ctx, x);
+    return x;
   }
   /// The last norm and the head.   x (M, D) -> (M, V)
   template <class Context>
@@ -174,7 +174,7 @@ class causal_lm {
   // The rows that late soft tokens cannot change: run by the base model, never recorded, so no backward pass goes
   // through them.
   template <class Method>
-  std::vector<tensor<T, 2, Backend>> read_context(const batch_metadata& metadata, const Method&,
+  std::vector<tensor<T, 2, Backend>> read_context(const batch_metadata& metadata, const Method& method,
                                                   kv_cache<T, Backend>& cache) const {
     inference<Backend> ctx(backend());
     std::vector<tensor<T, 2, Backend>> states;
@@ -182,7 +182,7 @@ class causal_lm {
     auto x = embed(ctx, row_indices<Backend>(backend(), metadata.tokens), no_method{});
     for (index_t l = 0; l < config.layers; ++l) {
       auto h = layers[l].attention_norm(ctx, x);
-      states.push_back(generator_input<Method>(x, h));
+      states.push_back(reads_raw_states(method) ? x : h);
       auto result = layers[l](ctx, x, h, no_method{}, int(l), view);
       for (std::size_t b = 0; b < metadata.segments.size(); ++b)
         cache.append(l, index_t(b), result.own, metadata.segments[b].begin, metadata.segments[b].count);
@@ -224,7 +224,7 @@ class causal_lm {
     auto h = layers[l].attention_norm(ctx, x);
     if (cache && cache->size().store_hidden_states) store_hidden_states(*cache, l, p.metadata, h);
     if constexpr (writes_soft_tokens<Method>) {
-      const auto states = p.states.empty() ? generator_input<Method>(x, h) : p.states[l];
+      const auto states = !p.states.empty() ? p.states[l] : reads_raw_states(method) ? x : h;
       if (!p.metadata.soft_positions.empty())
         view.prefix = method.prefix(ctx, int(l), layers[l], states, p.metadata.instructions, p.soft_cos_sin);
     }
@@ -258,13 +258,6 @@ class causal_lm {
   }
   static index_t rows_before(const attention_segment& s) {
     return s.prefix_count ? std::min(s.prefix_from, s.count) : s.count;
-  }
-  template <class Method>
-  static tensor<T, 2, Backend> generator_input(const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h) {
-    if constexpr (requires { requires Method::reads_raw_states; })
-      return x;
-    else
-      return h;
   }
   attention_view<T, Backend> view_of(const batch_metadata& metadata, const block_table& table = {}) const {
     return {{metadata.segments, table}, rope_cos_sin<T>(backend(), frequencies(), metadata.positions), {}, {}};

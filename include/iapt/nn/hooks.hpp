@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a method may reach into the transformer. A hook that its type lacks compiles to nothing.
-// Shapes: N rows, D hidden size, G key/value heads, E numbers in a head, P soft tokens of each of B sequences.
+// Hooks: where a method may change the transformer.
+// Shapes: N tokens, D hidden size, G key/value heads, E elements of a head, P soft tokens of each of B sequences.
 #pragma once
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ namespace iapt {
 
 /// The linear maps of a transformer layer.
 enum class projection { query, key, value, output, gate, up, down };
-/// Their names within a layer, as Hugging Face's models and adapters have them.
+/// Their names within a layer, as in Hugging Face's models and adapters.
 inline constexpr std::array<std::string_view, 7> projection_names{
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
@@ -29,9 +30,9 @@ constexpr sublayer half_of(projection part) {
 /// One linear map of the model.
 struct target_module {
   int layer;        ///< from 0
-  projection part;  ///< which of the layer's
+  projection part;  ///< which linear map of the layer
 };
-/// The name of a site in Hugging Face's models: "model.layers.3.self_attn.q_proj".
+/// The name of a target module in Hugging Face's models: "model.layers.3.self_attn.q_proj".
 inline std::string name_of(target_module where) {
   return "model.layers." + std::to_string(where.layer) + "." + std::string(projection_names[std::size_t(where.part)]);
 }
@@ -39,33 +40,68 @@ inline std::string name_of(target_module where) {
 /// Where soft tokens stand: before the sequence, or between the instruction and its last token.
 enum class placement { front, late };
 
-/// The base model: no hook at all. A method may have any of these members instead:
-///   - `delta(ctx, site, x)`          a tensor added to the result of a linear map on x (N, in) -> (N, out)
-///   - `low_rank(site)`               the two thin matrices of which that tensor is the product, if it is at all sites;
-///                                    asked for where every row of a batch may have another method
-///   - `scale(site)`                  a row (out) that multiplies the result
-///   - `bias(site)`                   a row (out) added to the result
-///     (each returns an empty handle where it leaves a site alone)
-///   - `after(ctx, layer, sublayer, x, y)`  what becomes of a half layer's result y (N, D) for input x, before it is
-///                                    added to x
-///   - `soft_tokens()`, `where()`     number P and placement of the soft tokens that the next hook makes
-///   - `prefix(ctx, number, layer, states, rows, cos_sin)`  keys and values (B·P, G·E) of a layer's soft tokens,
-///   written
-///                                    from the states entering it, of which `rows` are each sequence's; `cos_sin` are
-///                                    the cosines and sines of the soft tokens (B·P, E)
-///   - `is_static_prompt()`         whether all sequences have the same soft tokens, of which `prefix` then gives
-///                                    one set (P, G·E); in front alone
-///   - `reads_raw_states`             true if these states are wanted before the layer's norm, not after it
-///   - `input(ctx, x)`                what becomes of the embedded tokens x (N, D) before the first layer
-/// Where soft tokens stand late, an instruction's rows but the last are the base model's: no hook acts on them.
-struct no_method {};
+/// What a method may change. A method declares its hooks, `static constexpr hook_set hooks{...}`, and has a member
+/// for each of them, which takes the context first; nn/hook_contract.hpp checks them. Members that return a tensor for
+/// a target module return an empty handle for a module that they do not change.
+enum class hook {
+  delta,     ///< `delta(ctx, where, x)`: (N, out), added to the result of a linear map of x (N, in)
+  low_rank,  ///< `low_rank(where)`: the two factors, if every delta is a low-rank product; many such methods then
+             ///< run in one step by BGMV
+  scale,     ///< `scale(ctx, where)`: (out), multiplies the result of a linear map, its bias included
+  bias,      ///< `bias(ctx, where)`: (out), added to the result of a linear map
+  after,     ///< `after(ctx, layer, sublayer, x, y)`: (N, D), replaces the result y of a half layer with input x, before
+             ///< the residual sum
+  prefix,    ///< `prefix(ctx, layer index, layer, states, rows, cos_sin)`: keys and values (B·P, G·E) of a layer's soft
+             ///< tokens. `states` (N, D) enter the layer, `rows` are each sequence's instruction among them, `cos_sin`
+             ///< (B·P, E) belong to the soft tokens. `soft_tokens()` is P and `where()` the placement. Optional:
+             ///< `is_static_prompt()`, true if all sequences have the same soft tokens: one set (P, G·E), in front only;
+             ///< `reads_raw_states`, true if `states` are wanted before the layer's norm; `shortest_instruction()`
+  input      ///< `input(ctx, x)`: (N, D), replaces the embedded tokens x. With late soft tokens, the base model
+             ///< computes the instruction except its last token: no other hook acts on those tokens
+};
+
+/// A set of hooks.
+class hook_set {
+ public:
+  /// The set of the given hooks.
+  constexpr hook_set(std::initializer_list<hook> hooks) {
+    for (const hook h : hooks) bits_ |= 1u << unsigned(h);
+  }
+  /// Whether a hook is in the set.
+  constexpr bool has(hook h) const { return bits_ >> unsigned(h) & 1; }
+  /// The hooks of both.
+  friend constexpr hook_set operator|(hook_set a, hook_set b) {
+    a.bits_ |= b.bits_;
+    return a;
+  }
+
+ private:
+  unsigned bits_ = 0;
+};
+
+/// No method: the base model.
+struct no_method {
+  static constexpr hook_set hooks{};  ///< none
+};
+
+/// Whether a method declares a hook.
+template <class Method>
+constexpr bool declares(hook h) {
+  if constexpr (requires { Method::hooks; }) return Method::hooks.has(h);
+  return false;  // check_hooks() refuses it
+}
+/// Whether a method uses a hook that it declares: one that stands for several methods knows it at run time only.
+template <class Method>
+constexpr bool uses(const Method& method, hook h) {
+  if constexpr (requires { method.uses_hook(h); })
+    return method.uses_hook(h);
+  else
+    return declares<Method>(h);
+}
 
 /// Whether a method writes soft tokens.
 template <class Method>
-concept writes_soft_tokens = requires(const Method& m) {
-  m.soft_tokens();
-  m.where();
-};
+concept writes_soft_tokens = declares<Method>(hook::prefix);
 
 /// Number of soft tokens of a method; 0 for one that writes none.
 template <class Method>
@@ -88,6 +124,16 @@ template <class Method>
 bool stands_late(const Method& method) {
   if constexpr (writes_soft_tokens<Method>)
     return method.where() == placement::late && method.soft_tokens() > 0;
+  else
+    return false;
+}
+/// Whether a method's soft tokens are written from states before the layer's norm.
+template <class Method>
+bool reads_raw_states(const Method& method) {
+  if constexpr (requires { method.needs_raw_states(); })  // it stands for several methods
+    return method.needs_raw_states();
+  else if constexpr (requires { Method::reads_raw_states; })
+    return Method::reads_raw_states;
   else
     return false;
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "iapt/nn/hooks.hpp"
 #include "iapt/ops/arithmetic.hpp"
+#include "iapt/ops/cast.hpp"
 #include "iapt/ops/weight_matrix.hpp"
 
 namespace iapt {
@@ -24,24 +25,24 @@ struct linear {
   template <class Context, class Method>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
                                    target_module where, const tensor<T, 2, Backend>& residual = {}) const {
-    constexpr bool scales = requires { method.scale(where); };
-    constexpr bool offsets = requires { method.bias(where); };
-    constexpr bool replaces = requires { method.after(ctx, where.layer, half_of(where.part), residual, x); };
+    const bool scales = uses(method, hook::scale), offsets = uses(method, hook::bias),
+               replaces = uses(method, hook::after);
     const auto product = matmul(x, transposed(weight));
     tensor<T, 2, Backend> y;
-    if constexpr (requires { method.delta(ctx, where, x); })
+    if constexpr (declares<Method>(hook::delta))
       if (auto delta = method.delta(ctx, where, x)) y = ctx(addmm(delta, product));
     if (!y) {
       if (residual && !bias && !scales && !offsets && !replaces) return ctx(residual + product);
       y = ctx(product);
     }
     y = biased(ctx, y);
-    if constexpr (scales)
-      if (auto scale = method.scale(where)) y = ctx(y * scale);
-    if constexpr (offsets)
-      if (auto offset = method.bias(where)) y = ctx(y + offset);
+    if constexpr (declares<Method>(hook::scale))
+      if (auto scale = method.scale(ctx, where)) y = ctx(y * cast<T>(scale));
+    if constexpr (declares<Method>(hook::bias))
+      if (auto offset = method.bias(ctx, where)) y = ctx(y + cast<T>(offset));
     if (!residual) return y;
-    if constexpr (replaces) y = method.after(ctx, where.layer, half_of(where.part), residual, y);
+    if constexpr (declares<Method>(hook::after))
+      if (replaces) y = method.after(ctx, where.layer, half_of(where.part), residual, y);
     return ctx(residual + y);
   }
 

@@ -3,14 +3,16 @@
 #pragma once
 #include <type_traits>
 
+#include "iapt/peft/ia3.hpp"
 #include "iapt/peft/iapt/method.hpp"
 #include "iapt/peft/lora.hpp"
+#include "iapt/peft/method.hpp"
 #include "iapt/peft/p_tuning_v2.hpp"
 
 namespace iapt {
 
 /// Types of methods, and a way to one of them that is known at run time only.
-template <class First, class... Rest>
+template <adaptation_method First, adaptation_method... Rest>
 struct method_list {
   /// f(std::type_identity<Method>) for each.
   template <class F>
@@ -33,6 +35,7 @@ using known_methods = method_list<iapt_method<key_value_generator<T, Backend>>, 
                                   iapt_method<hidden_generator<T, Backend>>,        //
                                   iapt_method<hidden_gains_generator<T, Backend>>,  //
                                   lora_method<T, Backend>,                          //
-                                  p_tuning_v2_method<T, Backend>>;
+                                  p_tuning_v2_method<T, Backend>,                   //
+                                  ia3_method<T, Backend>>;
 
 }  // namespace iapt

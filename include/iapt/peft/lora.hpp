@@ -19,6 +19,7 @@
 #include "iapt/ops/bgmv.hpp"
 #include "iapt/ops/cast.hpp"
 #include "iapt/peft/option.hpp"
+#include "iapt/peft/target_modules.hpp"
 
 namespace iapt {
 
@@ -50,16 +51,10 @@ struct lora_options {
   double scale(target_module where, index_t rank) const {
     return alpha_of(where) / (rank_stabilised ? std::sqrt(double(rank)) : double(rank));
   }
-  /// Whether a target means a module: by its whole name or by the end of it, from a dot on.
-  static bool means(std::string_view target, std::string_view module) {
-    return target == "all-linear" || module == target ||
-           (module.ends_with(target) && module[module.size() - target.size() - 1] == '.');
-  }
   /// The rank at a site; 0 where it is left alone.
   index_t rank_of(target_module where) const {
     const std::string module = name_of(where);
-    if (std::none_of(targets.begin(), targets.end(), [&](const auto& target) { return means(target, module); }))
-      return 0;
+    if (!any_names(targets, module)) return 0;
     return first_fitting(ranks, module, rank);
   }
   /// Whether a pattern of ranks or alphas fits a module: its whole name, or the end of it from a dot on. A pattern is a
@@ -103,6 +98,7 @@ class lora_method {
   using value_type = T;
   using backend_type = Backend;              ///< machine it runs on
   using options_type = lora_options;         ///< what is chosen at run time
+  static constexpr hook_set hooks{hook::delta, hook::low_rank};  ///< what it changes
   static constexpr auto name = "lora";       ///< on command lines
   static constexpr auto peft_type = "LORA";  ///< in PEFT's files
   /// In PEFT's files, and no matter once it is trained.
@@ -141,10 +137,7 @@ class lora_method {
            filled<T>(lm.backend(), extents<2>{out, rank}, 0), options.scale(where, rank)};
       f.down.track(), f.up.track();
     });
-    for (const std::string& target : options.targets)
-      if (std::none_of(modules.begin(), modules.end(), [&](const auto& m) { return lora_options::means(target, m); }))
-        throw shape_error("lora: the model has no linear map \"" + target +
-                          "\"; choose among q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, all-linear");
+    require_modules(name, options.targets, modules);
     auto& targets = method.options.targets;
     if (std::find(targets.begin(), targets.end(), "all-linear") != targets.end())
       targets.assign(projection_names.begin(), projection_names.end());  // in a list PEFT knows names alone

@@ -53,6 +53,7 @@ class p_tuning_v2_method {
   using value_type = T;
   using backend_type = Backend;                       ///< machine it runs on
   using options_type = p_tuning_v2_options;           ///< what is chosen at run time
+  static constexpr hook_set hooks{hook::prefix};      ///< what it changes
   static constexpr auto name = "p-tuning-v2";         ///< on command lines
   static constexpr auto peft_type = "PREFIX_TUNING";  ///< in PEFT's files
   /// In PEFT's files: how it came about, and the model's sizes.

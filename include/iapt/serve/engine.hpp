@@ -164,7 +164,7 @@ class engine {
     remove_ended();
   }
   // Calls f, which computes the chunks. If it throws and all chunks have one method, their requests fail. If there are
-  // several methods, the requests become suspects and are preempted; their methods then run alone.
+  // several methods, the requests become suspects and are preempted; each of their methods then runs alone.
   template <class F>
   void guard(const std::vector<chunk>& chunks, F f) {
     try {
@@ -184,7 +184,7 @@ class engine {
       if (alone) return remove_ended();
     }
     remove_ended();
-    while (std::any_of(running_.begin(), running_.end(), is_suspect)) preempt();
+    while (std::any_of(running_.begin(), running_.end(), [](const auto& r) { return r->suspect; })) preempt();
   }
 
   // ---- scheduling ----
@@ -254,17 +254,17 @@ class engine {
     std::vector<chunk> chunks;
     index_t prefill = long_prefill_ ? options_.max_batched_tokens : 0;
     index_t forks = 0;  // blocks that beams may need when they fork
-    const state_type* const alone = next_suspect();
+    const std::optional<const any_method<T, Backend>*> alone = next_method_alone();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       state_type& r = *running_[i];
       if (is_long_prefill(r)) continue;
-      if (alone ? !r.suspect || r.request.method != alone->request.method : r.suspect) continue;
+      if (alone ? !runs_alone(r) || r.request.method.get() != *alone : runs_alone(r)) continue;
       const index_t budget = options_.max_batched_tokens - prefill;
       if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
       memory_.reuse_prefix(r);  // there may be more cached blocks than when it was admitted
       std::vector<chunk> own;
       for (engine_sequence& s : r.sequences)
-        own.push_back(chunk::next(r, s, budget, options_.cache.store_hidden_states));
+        own.push_back(chunk::next(r, s, budget, options_.cache));
       const index_t tokens = own[0].size();
       if (tokens > 1 && prefill > 0 && tokens > budget) continue;  // it needs one step, and not this one
       index_t needed = 0;
@@ -286,14 +286,25 @@ class engine {
     }
     return chunks;
   }
-  static bool is_suspect(const std::unique_ptr<state_type>& r) { return r->suspect; }
-  // A request whose method has the next step alone, or null. Suspects get every other step, the others the rest.
-  const state_type* next_suspect() {
-    const auto first = std::find_if(running_.begin(), running_.end(), is_suspect);
-    const bool others = !std::all_of(running_.begin(), running_.end(), is_suspect);
-    suspect_step_ = first != running_.end() && !(others && suspect_step_);
-    return suspect_step_ ? first->get() : nullptr;
+  // The method that has the next step alone, if one has; null is the base model. Suspects and methods that cannot be
+  // mixed alternate, and all of them together get every other step while there are other requests.
+  std::optional<const any_method<T, Backend>*> next_method_alone() {
+    std::vector<const any_method<T, Backend>*> methods;  // in the order of their first requests
+    for (const auto& r : running_)
+      if (runs_alone(*r) && std::find(methods.begin(), methods.end(), r->request.method.get()) == methods.end())
+        methods.push_back(r->request.method.get());
+    const bool others = !std::all_of(running_.begin(), running_.end(), [](const auto& r) { return runs_alone(*r); });
+    const bool after_alone = std::exchange(last_step_alone_, false);
+    if (methods.empty() || (others && after_alone)) return {};
+    last_step_alone_ = true;
+    const auto id_of = [](const auto* method) { return method ? method->id() : 0; };
+    const auto last =
+        std::find_if(methods.begin(), methods.end(), [&](const auto* m) { return id_of(m) == last_alone_; });
+    const auto next = last == methods.end() || last + 1 == methods.end() ? methods.begin() : last + 1;
+    last_alone_ = id_of(*next);
+    return *next;
   }
+  static bool runs_alone(const state_type& r) { return r.suspect || r.request.runs_alone(); }
 
   // ---- next tokens ----
 
@@ -376,7 +387,8 @@ class engine {
   std::vector<std::unique_ptr<state_type>> running_;  // in the order in which they came
   std::unique_ptr<step_type> long_prefill_;           // of one of them
   std::set<std::uint64_t> failing_methods_;           // ids
-  bool suspect_step_ = false;                         // whether the last step was a suspect's
+  bool last_step_alone_ = false;                      // whether the last step had one method alone
+  std::uint64_t last_alone_ = 0;                      // the id of that method
   step_tokens last_step_;
   std::size_t preemptions_ = 0;
   token_chooser choose_;

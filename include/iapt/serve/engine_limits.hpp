@@ -32,6 +32,14 @@ struct step_tokens {
   index_t decode = 0;   ///< tokens of answers, one for each sequence that decodes
 };
 
+/// Whether a method changes what the base model computes of a token, other than by soft tokens.
+template <class T, class Backend>
+bool changes_tokens(const any_method<T, Backend>& method) {
+  for (const hook h : {hook::delta, hook::scale, hook::bias, hook::after, hook::input})
+    if (method.uses_hook(h)) return true;
+  return false;
+}
+
 /// Refuses a request that could never be answered.
 /// @throws shape_error if it could not be read even alone, naming what is too long
 /// @throws error naming an option that makes no sense
@@ -50,10 +58,10 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
   if (index_t(request.prompt.size()) < needed)
     throw shape_error("engine: a prompt of " + std::to_string(request.prompt.size()) + " tokens; at least " +
                       std::to_string(needed) + " are needed");
-  if (request.late() && (request.method->has_delta() || request.method->is_static_prompt()))
+  if (request.late() && (changes_tokens(*request.method) || request.method->is_static_prompt()))
     throw error(
-        "engine: late soft tokens in a method that adds to linear maps, too, or has the same for all prompts: rows "
-        "before them are the base model's, and each prompt's have positions of their own");
+        "engine: late soft tokens in a method that has other hooks, too, or a static prompt: the base model computes the "
+        "tokens before them, and each prompt's soft tokens have positions of their own");
   for (const token_id token : request.prompt) check_token(token, config);
   for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, config);
   if (const index_t most = options.max_slots_per_request(); request.options.max_new > most || request.slots() > most)

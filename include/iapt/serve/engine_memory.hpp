@@ -63,7 +63,7 @@ class engine_memory {
   void reuse_prefix(state_type& r) {
     const bool late = r.request.late();
     if (!prefix_caching_ || r.started || r.request.on_prompt_token) return;
-    if (late && !cache_.size().store_hidden_states) return;
+    if (late && !r.request.reads_stored_states(cache_.size())) return;
     const index_t soft = late ? 0 : r.request.soft_tokens();
     engine_sequence& s = r.sequences[0];
     const index_t max_slots = late ? r.prompt_size() - 1 : soft + s.size() - 1;

@@ -45,6 +45,12 @@ struct engine_request {
   bool writes_soft_tokens() const { return soft_tokens() > 0 && !method->is_static_prompt(); }
   /// Whether there are soft tokens and they stand late.
   bool late() const { return soft_tokens() > 0 && method->where() == placement::late; }
+  /// Whether its generator reads states that the cache stores, so that the prompt may be computed in chunks.
+  bool reads_stored_states(const cache_size& cache) const {
+    return late() && cache.store_hidden_states && !method->needs_raw_states();
+  }
+  /// Whether its method needs steps of its own.
+  bool runs_alone() const { return method && !method->is_mixable(); }
   /// KV slots for prompt, soft tokens and answer; the answer's last token needs none.
   index_t slots() const { return index_t(prompt.size()) + soft_tokens() + std::max<index_t>(options.max_new, 1) - 1; }
   /// What its keys and values depend on besides the tokens; with late soft tokens, those of the prompt except the last.

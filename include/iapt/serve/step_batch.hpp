@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "iapt/serve/engine_request.hpp"
+#include "iapt/serve/mixed_method.hpp"
 
 namespace iapt {
 
@@ -25,10 +26,10 @@ struct scheduled_chunk {
   /// tokens, the prompt without its last token. If the cache stores hidden states, a late generator reads them there
   /// when the last token is computed, and the prompt may be chunked.
   static scheduled_chunk next(request_state<T, Backend>& state, engine_sequence& sequence, index_t limit,
-                              bool store_hidden_states) {
+                              const cache_size& cache) {
     const auto& r = state.request;
     const index_t context = r.late() ? state.prompt_size() - 1 : 0, from = sequence.num_computed_tokens;
-    const bool stored = r.late() && store_hidden_states, writes = r.soft_tokens() > 0 && from == (stored ? context : 0);
+    const bool stored = r.reads_stored_states(cache), writes = r.soft_tokens() > 0 && from == (stored ? context : 0);
     index_t to = from < context ? context : sequence.size();
     if (!writes || stored || r.method->is_static_prompt()) to = std::min(to, from + std::max<index_t>(limit, 1));
     return {&state, &sequence, from, to, writes, to == sequence.size()};
@@ -97,7 +98,7 @@ class step_batch {
     attention_segment segment{.begin = begin, .count = c.size(), .past_begin = cache.begin(slot), .past_count = filled};
     index_t position = filled;  // of the first token
     if (c.writes_soft_tokens) {
-      const bool late = request.late(), stored = late && cache.size().store_hidden_states;
+      const bool late = request.late(), stored = request.reads_stored_states(cache.size());
       const index_t before = late && !stored ? c.size() : 0;                // tokens in front of the soft tokens
       if (!request.method->is_static_prompt() || part.soft.count() == 0) {  // a static prompt is there once
         for (index_t p = 0; p < P; ++p) metadata_.soft_positions.push_back(filled + before + p);

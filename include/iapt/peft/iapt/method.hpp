@@ -44,6 +44,7 @@ class iapt_method {
   using matrix = tensor<value_type, 2, backend_type>;                    ///< rows of numbers
   static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
   using options_type = iapt_options;                                     ///< what is chosen at run time
+  static constexpr hook_set hooks{hook::prefix};                         ///< what it changes
   static constexpr auto name = "iapt";                                   ///< on command lines and in files
   /// What its generator's type has chosen.
   static constexpr std::array fixed{fixed_option{"input", "", "", Generator::input_name},
