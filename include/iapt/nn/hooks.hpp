@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a method may reach into the transformer. A hook that its type lacks compiles to nothing.
-// Shapes: N rows, D hidden size, G key/value heads, E numbers in a head, P soft tokens of each of B sequences.
+// Hooks: where a method may change the transformer.
+// Shapes: N tokens, D hidden size, G key/value heads, E elements of a head, P soft tokens of each of B sequences.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace iapt {
 
 /// The linear maps of a transformer layer.
 enum class projection { query, key, value, output, gate, up, down };
-/// Their names within a layer, as Hugging Face's models and adapters have them.
+/// Their names within a layer, as in Hugging Face's models and adapters.
 inline constexpr std::array<std::string_view, 7> projection_names{
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
@@ -29,14 +29,14 @@ constexpr sublayer half_of(projection part) {
 /// One linear map of the model.
 struct target_module {
   int layer;        ///< from 0
-  projection part;  ///< which of the layer's
+  projection part;  ///< which linear map of the layer
 };
-/// The name of a site in Hugging Face's models: "model.layers.3.self_attn.q_proj".
+/// The name of a target module in Hugging Face's models: "model.layers.3.self_attn.q_proj".
 inline std::string name_of(target_module where) {
   return "model.layers." + std::to_string(where.layer) + "." + std::string(projection_names[std::size_t(where.part)]);
 }
 
-/// Where soft tokens stand: before the sequence, or between the instruction and its last token.
+/// Placement of soft tokens: before the sequence, or between the instruction and its last token.
 enum class placement { front, late };
 
 /// The base model: no hook at all. A method may have any of these members instead:
@@ -83,7 +83,7 @@ bool is_static_prompt(const Method& method) {
   else
     return false;
 }
-/// Whether a method's soft tokens stand late.
+/// Whether a method's soft tokens are placed late.
 template <class Method>
 bool stands_late(const Method& method) {
   if constexpr (writes_soft_tokens<Method>)
