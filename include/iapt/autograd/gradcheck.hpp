@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gradients compared with central differences.
+// A check of gradients by central differences.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,9 +10,9 @@
 
 namespace iapt {
 
-/// Largest difference between the tape's gradient of Σ c·f(context) for random c and its central difference, over all
-/// elements of the parameters (double, tracked), relative to the largest entry of each gradient (at least 1e-3 of the
-/// largest of all). f is called as f(context) and must read the parameters themselves. About 1e-8 where f is smooth.
+/// Largest difference between the tape's gradient of Σ c·f(context), for random c, and its central difference, over all
+/// elements of the parameters (double, tracked). It is relative to the largest element of each gradient, but at least
+/// 1e-3 of the largest of all. f must read the parameters themselves. The result is about 1e-8 where f is smooth.
 /// @throws numeric_error if f depends on no parameter
 template <class Backend, class F, class... Parameters>
 double gradcheck(Backend& backend, const F& f, const Parameters&... parameters) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contexts: what evaluates statements. An inference context runs them; a tape runs and records them.
+// Contexts evaluate statements. An inference context runs them; a tape runs and records them.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace iapt {
 
-/// Refuses to compile a statement with a tensor that lives elsewhere.
+/// Refuses to compile a statement with a tensor of another backend.
 template <class Backend, class E>
 void require_backend(const E& e) {
   e.visit([]<class X>(const X&, auto) {
@@ -32,7 +32,7 @@ std::uint64_t versions(const E& e) {
   return sum;
 }
 
-/// Memory for the result of a materialized statement.
+/// Allocates memory for the result of a materialized statement.
 template <class Backend, class Statement>
 auto result_for(Backend& backend, const Statement& statement) {
   return tensor<typename Statement::value_type, Statement::rank, Backend>(backend, statement.shape());
@@ -44,7 +44,7 @@ auto evaluate(Backend& backend, Statement& statement) {
   statement.forward(backend, y);
   return y;
 }
-/// Runs two of them that do not need each other: at once, if they are of a kind that can.
+/// Runs two independent materialized statements: in one call if their operation can.
 template <class Backend, class Statement, class Other>
 auto evaluate(Backend& backend, Statement& statement, Other& other) {
   std::pair results{result_for(backend, statement), result_for(backend, other)};
@@ -55,21 +55,21 @@ auto evaluate(Backend& backend, Statement& statement, Other& other) {
   return results;
 }
 
-/// Runs statements and remembers nothing.
+/// Runs statements and records nothing.
 template <class Backend>
 class inference {
  public:
-  static constexpr bool records = false;  ///< whether gradients can be asked for
+  static constexpr bool records = false;  ///< whether backward() is available
 
   /// Runs on a backend.
-  /// @param backend where
-  /// @param versions_read gets the versions of all that the statements read, added up; may be null
+  /// @param backend runs the statements
+  /// @param versions_read the versions of all tensors that statements read are added to it; may be null
   explicit inference(Backend& backend, std::uint64_t* versions_read = nullptr)
       : backend_(backend), versions_read_(versions_read) {}
-  /// The machine it runs on.
+  /// The backend that runs the statements.
   Backend& backend() const { return backend_; }
 
-  /// A tensor is its own value.
+  /// Returns a tensor as it is.
   template <class T, int Rank>
   tensor<T, Rank, Backend> operator()(const tensor<T, Rank, Backend>& x) const {
     return x;
@@ -83,7 +83,7 @@ class inference {
     count_read(statement);
     return evaluate(backend_, statement);
   }
-  /// Evaluates two statements that do not need each other, which may take one loop for both.
+  /// Evaluates two independent statements, in one call if their operation can.
   /// @throws shape_error if the operands' extents do not fit
   template <expression A, expression B>
   auto operator()(const A& a, const B& b) const {
@@ -107,29 +107,29 @@ class inference {
   std::uint64_t* versions_read_;
 };
 
-/// Runs statements and records them, so that backward() can run through them from last to first. One statement is one
-/// entry, and a statement whose operands are all constants leaves none. An entry holds the statement less the values
-/// that its gradient does not read. A tape ends with its scope; parameters outlive it.
+/// Runs statements and records them, so that backward() can process them from last to first. One statement is one
+/// entry; a statement whose operands are all constants has none. An entry stores the statement without the values that
+/// its gradient does not read. Entries end with the tape; parameters outlive it.
 template <class Backend>
 class tape {
  public:
-  static constexpr bool records = true;  ///< whether gradients can be asked for
+  static constexpr bool records = true;  ///< whether backward() is available
 
-  /// Starts empty.
+  /// Starts without entries.
   explicit tape(Backend& backend) : backend_(backend) {}
   tape(const tape&) = delete;
   tape& operator=(const tape&) = delete;
-  /// The machine it runs on.
+  /// The backend that runs the statements.
   Backend& backend() const { return backend_; }
   /// Number of entries.
   std::size_t size() const { return entries_.size(); }
 
-  /// A tensor is its own value.
+  /// Returns a tensor as it is.
   template <class T, int Rank>
   tensor<T, Rank, Backend> operator()(const tensor<T, Rank, Backend>& x) {
     return x;
   }
-  /// Evaluates one statement and records it if any operand wants an adjoint.
+  /// Evaluates one statement, and records it if any operand is tracked.
   /// @throws shape_error if the operands' extents do not fit
   template <expression E>
   auto operator()(const E& e) {
@@ -140,7 +140,7 @@ class tape {
     record(statement, y);
     return y;
   }
-  /// Evaluates two statements that do not need each other, which may take one loop for both, and records each.
+  /// Evaluates two independent statements, in one call if their operation can, and records each.
   /// @throws shape_error if the operands' extents do not fit
   template <expression A, expression B>
   auto operator()(const A& a, const B& b) {
@@ -152,9 +152,9 @@ class tape {
     record(first, results.first), record(second, results.second);
     return results;
   }
-  /// Runs f(context, x...) without recording its statements, and runs it again, recording, when its gradient is wanted:
-  /// memory for one layer instead of for all. f must give the same result both times: backward() throws if anything
-  /// that its statements read was overwritten in between, be it an x or what f holds.
+  /// Runs f(context, x...) without recording. backward() runs it again and records it then, which needs memory for one
+  /// layer instead of for all (gradient checkpointing). f must return the same result both times: backward() throws if
+  /// a tensor that its statements read, an x or a member of f, was overwritten in between.
   /// @par Source Chen et al. 2016, "Training deep nets with sublinear memory cost"
   template <class F, class... X>
   auto recompute(const F& f, const X&... x) {
@@ -168,12 +168,12 @@ class tape {
       tape again(backend);
       const auto y = f(again, x...);
       if (again.versions_read_ != read) throw_overwritten("recompute", "it read");
-      if (y.tracked()) again.backward(y, result.gradient());  // not if f and x were constants after all
+      if (y.tracked()) again.backward(y, result.gradient());  // false if f and x are constants
     });
     return y;
   }
 
-  /// Adjoints of everything that the scalar `loss` depends on, d loss = 1. Empties the tape.
+  /// Computes the adjoints of everything that the scalar `loss` depends on, with d loss = 1. Empties the tape.
   template <class T>
   void backward(const tensor<T, 0, Backend>& loss) {
     auto one = tensor<T, 0, Backend>(backend_, {});
@@ -181,21 +181,21 @@ class tape {
     backend_.upload(one.write(), &value, 1);
     backward(loss, one);
   }
-  /// Adjoints of everything that y depends on, given the adjoint dy of y. Empties the tape; what an entry held is freed
-  /// as soon as it is used.
-  /// @throws numeric_error if y depends on nothing that wants an adjoint, or a saved value was overwritten
+  /// Computes the adjoints of everything that y depends on, given the adjoint dy of y. Empties the tape: each entry is
+  /// freed as soon as it is used.
+  /// @throws numeric_error if y depends on no tracked tensor, or a saved value was overwritten
   template <class T, int Rank>
   void backward(const tensor<T, Rank, Backend>& y, const tensor<T, Rank, Backend>& dy) {
     if (!y.tracked()) throw numeric_error("backward: the result depends on no tracked tensor, so it has no gradient");
     if (y.shape() != dy.shape())
       throw shape_error("backward: adjoint of " + to_text(dy.shape()) + " for a result of " + to_text(y.shape()));
-    const auto [to, accumulates] = y.adjoint();  // a leaf may hold a sum already
+    const auto [to, accumulates] = y.adjoint();  // a leaf may already have a sum
     backend_.for_each(1, y.size(), fold_chunks<T>{{dy.data()}, {to}, 1, y.size(), accumulates});
     for (; !entries_.empty(); entries_.pop_back()) entries_.back()();
   }
 
  private:
-  // An entry of a statement that any adjoint is wanted of.
+  // Adds an entry if any operand of the statement is tracked.
   template <class Statement, class Y>
   void record(const Statement& statement, Y& y) {
     if (!any_tracked(statement)) return;
@@ -213,7 +213,7 @@ class tape {
                         " was overwritten after it was used; run backward() before changing it");
   }
   Backend& backend_;
-  std::uint64_t versions_read_ = 0;  // of all that the statements read, added up
+  std::uint64_t versions_read_ = 0;  // sum of the versions of all tensors that statements read
   std::vector<std::function<void()>> entries_;
 };
 

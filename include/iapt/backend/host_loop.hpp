@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loop on the host's threads.
+// A parallel loop on host threads.
 #pragma once
 #if defined(_OPENMP)
 #include <omp.h>
@@ -11,14 +11,14 @@
 
 namespace iapt {
 
-/// Calls f(k) for each k from 0 to n - 1, on so many threads: each has a part of them, one behind the other. Without
-/// OpenMP there is one.
-/// @throws whatever f throws, one of them where it throws in several calls
+/// Calls f(k) for each k from 0 to n - 1, on `threads` threads: each thread has a contiguous part. Without OpenMP there
+/// is one thread.
+/// @throws what f throws; if several calls throw, one of their exceptions
 template <class F>
 void host_loop([[maybe_unused]] int threads, index_t n, F f) {
 #if defined(_OPENMP)
   if (threads > 1 && n > 1) {
-    std::exception_ptr failure;  // none may leave the region
+    std::exception_ptr failure;  // no exception may leave the region
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (index_t k = 0; k < n; ++k) {
       try {
@@ -35,8 +35,8 @@ void host_loop([[maybe_unused]] int threads, index_t n, F f) {
   for (index_t k = 0; k < n; ++k) f(k);
 }
 
-/// Threads of the host that what is computed beside a backend may use: its own where it runs on the host, else as many
-/// as OpenMP would take.
+/// Number of host threads for work beside a backend: the backend's own number if it runs on the host, else OpenMP's
+/// default.
 template <class Backend>
 int host_threads([[maybe_unused]] const Backend& backend) {
   if constexpr (requires { backend.threads(); }) {

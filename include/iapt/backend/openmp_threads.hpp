@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many threads OpenMP gives to whoever asks it: a product library, or Thrust.
+// The number of threads that OpenMP gives to a library, such as oneDNN or Thrust.
 #pragma once
 #if defined(_OPENMP)
 #include <omp.h>
@@ -7,10 +7,10 @@
 
 namespace iapt {
 
-/// Sets the number for a scope. Without OpenMP nothing asks.
+/// Sets OpenMP's number of threads for a scope. Without OpenMP it does nothing.
 class openmp_threads {
  public:
-  /// From here to the end of the scope.
+  /// Sets the number until the end of the scope.
   explicit openmp_threads([[maybe_unused]] int threads) {
 #if defined(_OPENMP)
     omp_set_num_threads(threads);

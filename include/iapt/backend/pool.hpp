@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that is used again: a training step allocates the same sizes over and over.
+// A memory pool: a training step allocates the same sizes again and again.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -11,9 +11,9 @@
 
 namespace iapt {
 
-/// Keeps memory that comes back and hands it out again: fresh pages would cost more than the arithmetic. `Self` offers
-/// allocate_raw(bytes) and deallocate_raw(pointer). Several threads may use it: a tenant's adapter is read while others
-/// are served.
+/// Keeps freed memory for later allocations: new pages would cost more time than the arithmetic. `Self` has
+/// allocate_raw(bytes) and deallocate_raw(pointer). Several threads may use the pool: a tenant's adapter is read while
+/// other tenants are served.
 template <class Self>
 class memory_pool {
  public:
@@ -21,7 +21,7 @@ class memory_pool {
   memory_pool(const memory_pool&) = delete;
   memory_pool& operator=(const memory_pool&) = delete;
 
-  /// Uninitialised memory for n numbers.
+  /// Allocates uninitialized memory for n elements.
   /// @throws device_error if there is none
   template <class T>
   T* allocate(index_t n) {
@@ -33,7 +33,7 @@ class memory_pool {
       p = block->second, sizes_[p] = block->first, idle_bytes_ -= block->first;
       idle_.erase(block);
     } else {
-      // Idle blocks that fit nothing must not pile up when shapes vary from step to step.
+      // Idle blocks that fit no request must not accumulate when shapes vary from step to step.
       while (!idle_.empty() && in_use_ + idle_bytes_ + bytes > peak_ + peak_ / 8) drop(idle_.begin());
       p = static_cast<Self*>(this)->allocate_raw(bytes);
       sizes_[p] = bytes;
@@ -42,7 +42,7 @@ class memory_pool {
     peak_ = std::max(peak_, in_use_);
     return static_cast<T*>(p);
   }
-  /// Takes memory back; `n` as it was asked for.
+  /// Frees memory; `n` as in allocate().
   template <class T>
   void deallocate(T* p, index_t) {
     const std::lock_guard lock(mutex_);
@@ -51,25 +51,24 @@ class memory_pool {
     idle_.emplace(block->second, p);
     sizes_.erase(block);
   }
-  /// Bytes handed out now.
+  /// Number of bytes in use.
   std::size_t bytes_in_use() const {
     const std::lock_guard lock(mutex_);
     return in_use_;
   }
-  /// The most bytes that were ever handed out at once.
+  /// The greatest number of bytes that were in use at once.
   std::size_t peak_bytes() const {
     const std::lock_guard lock(mutex_);
     return peak_;
   }
-  /// Gives all idle memory back to the machine.
+  /// Returns all idle memory to the system or the device.
   void trim() {
     const std::lock_guard lock(mutex_);
     while (!idle_.empty()) drop(idle_.begin());
   }
 
  protected:
-  mutable std::recursive_mutex
-      mutex_;  ///< for what `Self` adds to allocate() and deallocate(); allocate_raw() may call trim()
+  mutable std::recursive_mutex mutex_;  ///< recursive: allocate_raw() may call trim(). `Self` locks it, too
 
  private:
   static std::size_t rounded(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64; }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The team that runs a team kernel where one thread does it alone.
+// The team that runs a team kernel with one thread.
 #pragma once
 #include "iapt/expr/scalar_math.hpp"
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
-/// One thread that goes through the columns vec by vec (Vec = T: one by one). Its sums have a fixed order.
+/// A team of one thread, which processes the columns vec by vec (Vec = T: one by one). Sums have a fixed order.
 template <class T, class Vec>
 struct serial_team {
-  T* scratch = nullptr;  ///< memory of the team's own, for a kernel that asks for it (scratch())
+  T* scratch = nullptr;  ///< memory of the team, for a kernel that has scratch()
 
   /// Calls f(j) for every column 0..n-1.
   template <class F>
@@ -37,7 +37,7 @@ struct serial_team {
     for (; j < n; ++j) total = total + f(vec_index<T>{j});
     return total;
   }
-  /// The greatest f(j) over every column, or `start`.
+  /// The greatest f(j) over every column, at least `start`.
   template <class F>
   IAPT_DEVICE T max(index_t n, T start, F f) const {
     index_t j = 0;
@@ -53,20 +53,20 @@ struct serial_team {
     }
     return greatest;
   }
-  /// Σ of what each thread has of its own.
+  /// Sum of `own` over all threads.
   IAPT_DEVICE T total(T own) const { return own; }
-  /// Number of threads of the team, and which of them this is.
+  /// Number of threads of the team.
   IAPT_DEVICE int size() const { return 1; }
-  IAPT_DEVICE int thread_rank() const { return 0; }  ///< from 0 on
-  /// own[i] = Σ of what each of `width` neighbours has there.
+  IAPT_DEVICE int thread_rank() const { return 0; }  ///< index of this thread
+  /// Replaces own[i] by its sum over `width` neighbouring threads.
   template <int N>
   IAPT_DEVICE void subgroup_sums(T (&)[N], int) const {}
-  /// Calls f() in one thread: after all that the team did before, and before all that follows.
+  /// Calls f() in one thread, after everything that the team did before, and before everything that follows.
   template <class F>
   IAPT_DEVICE void single(F f) const {
     f();
   }
-  /// What a thread wrote before is seen by all threads after.
+  /// Makes earlier writes of each thread visible to all threads.
   IAPT_DEVICE void barrier() const {}
 };
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What device code is marked with. A compiler for the host alone sees functions that are always inlined.
+// Markers for device code. Without nvcc, the marked functions are host functions that are always inlined.
 #pragma once
 
-/// Marks a function of a loop body: inlined always, and compiled for the device as well where there is one.
+/// Marks a function that kernels call: always inlined; nvcc compiles it for the device too.
 #if defined(__CUDACC__)
 #define IAPT_DEVICE __host__ __device__ __forceinline__
 #else
 #define IAPT_DEVICE [[gnu::always_inline]] inline
 #endif
-/// Before a loop over an array that a GPU is to keep in registers.
+/// Unrolls the following loop on a GPU, so that the array that it uses stays in registers.
 #if defined(__CUDA_ARCH__)
 #define IAPT_UNROLL _Pragma("unroll")
 #else
@@ -17,7 +17,7 @@
 
 namespace iapt {
 
-/// The same bits as a To. (std::bit_cast is the host's alone.)
+/// The bits of `from` as a To. (std::bit_cast is host code only.)
 template <class To, class From>
 IAPT_DEVICE constexpr To bits_as(const From& from) {
   return __builtin_bit_cast(To, from);

@@ -5,7 +5,7 @@
 
 namespace iapt {
 
-/// Base of everything the library throws. A message says which operation failed, on what, and what to do.
+/// Base of all exceptions of the library. A message says which operation failed, on what, and what to do.
 struct error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -13,7 +13,7 @@ struct error : std::runtime_error {
 struct shape_error : error {
   using error::error;
 };
-/// A device that is missing, busy, or out of memory.
+/// A device that is missing, busy or out of memory.
 struct device_error : error {
   using error::error;
 };
@@ -21,7 +21,7 @@ struct device_error : error {
 struct io_error : error {
   using error::error;
 };
-/// A number that is not finite where it must be, or a gradient that was asked for wrongly.
+/// A value that is not finite where it must be, or an invalid request for a gradient.
 struct numeric_error : error {
   using error::error;
 };

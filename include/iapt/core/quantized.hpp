@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers in few bits, as files store them: the block formats of GGUF (a few bits for each element, a scale and perhaps
-// a minimum for each group of them) and the two 16-bit floats.
+// Quantized element types, as files store them: the block formats of GGUF and the two 16-bit floats. A block format has
+// a few bits for each element, and a scale and perhaps a minimum for each group of elements.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,21 +12,21 @@
 
 namespace iapt {
 
-/// How a type lies in memory: `elements` numbers take `bytes` bytes. Plain types are blocks of one.
+/// Memory layout of a type: `elements` elements take `bytes` bytes. A block of a plain type is one element.
 struct block_layout {
-  int elements;  ///< numbers in a block
+  int elements;  ///< elements in a block
   int bytes;     ///< bytes of a block
 };
 
 /// The layout of each element type.
-/// @par Source for the blocks: ggml, whose files these are
+/// @par Source for the blocks: ggml, which defines these formats
 IAPT_DEVICE constexpr block_layout layout_of(dtype type) {
   constexpr block_layout layouts[] = {{1, 8}, {1, 4}, {1, 2},   {1, 2},   {1, 8},   {1, 4},   {1, 2},   {1, 1},
                                       {1, 1}, {1, 1}, {32, 18}, {32, 20}, {32, 22}, {32, 24}, {32, 34}, {256, 210}};
   return layouts[static_cast<int>(type)];
 }
 
-/// Loads a number from bytes that need not be aligned.
+/// Reads a T from bytes that need not be aligned.
 template <class T>
 IAPT_DEVICE T load(const std::byte* bytes) {
   T value;
@@ -34,35 +34,35 @@ IAPT_DEVICE T load(const std::byte* bytes) {
   return value;
 }
 
-/// Integers for as many neighbours as a V has: one here; backends specialise it for their vectors.
+/// Integers for the elements of a V: one integer for a scalar. Backends specialize it for their vecs.
 template <class V>
 struct integers_for {
-  using type = std::int32_t;       ///< of the integers, with the operators of an integer
-  static constexpr int width = 1;  ///< numbers in a V
+  using type = std::int32_t;       ///< type of the integers; it has the operators of an integer
+  static constexpr int width = 1;  ///< elements in a V
 
-  /// Bytes, 0 to 255.
+  /// Reads unsigned bytes, 0 to 255.
   IAPT_DEVICE static type bytes(const std::byte* p) { return type(*p); }
-  /// Bytes, −128 to 127.
+  /// Reads signed bytes, −128 to 127.
   IAPT_DEVICE static type signed_bytes(const std::byte* p) { return static_cast<std::int8_t>(*p); }
-  /// Pairs of bytes, 0 to 65535.
+  /// Reads unsigned 16-bit integers, 0 to 65535.
   IAPT_DEVICE static type pairs(const std::byte* p) { return load<std::uint16_t>(p); }
-  /// first, first + 1, …
+  /// The integers first, first + 1, …
   IAPT_DEVICE static type counting_from(int first) { return first; }
-  /// As numbers.
+  /// Converts integers to elements.
   IAPT_DEVICE static V number(type i) { return V(i); }
-  /// The floats with these bits, as numbers.
+  /// Reads the integers as the bits of floats, and converts the floats to elements.
   IAPT_DEVICE static V number_of_bits(type i) { return V(bits_as<float>(i)); }
 };
 
-/// Elements that are decoded in one go. A row is whole chunks, or has a rest if its type is plain.
+/// Number of elements that are dequantized at once. A row consists of whole chunks; a row of 16-bit floats may end with
+/// a part of one.
 inline constexpr int chunk_elements = 32;
 
-/// What the block formats share. A block is groups of 16 elements; element j of group g is
-/// factor(block, g) · quant(block, g, j), plus minimum(block) where there is one. V is a number, or a vector of
-/// neighbours.
+/// Base of the block formats. A block consists of groups of 16 elements. Element j of group g is
+/// factor(block, g) · quant(block, g, j), plus minimum(block) if the format has one. V is an element type or a vec.
 template <class Format>
 struct block_format {
-  /// The elements of a row from j on, within one group.
+  /// Elements j, j + 1, … of a row, as many as a V has, all of them in one group.
   template <class T, class V = T>
   IAPT_DEVICE static V number(const std::byte* row, index_t j) {
     constexpr block_layout layout = layout_of(Format::type);
@@ -91,47 +91,47 @@ struct block_format {
   }
 };
 
-/// The half-precision number at p.
+/// The half-precision float at p.
 template <class T>
 IAPT_DEVICE T half_at(const std::byte* p) {
   return T(half_to_float(load<std::uint16_t>(p)));
 }
 
-/// What the blocks of 32 elements share: one scale d (half) in front, with a minimum m (half) after it or without.
+/// Base of the blocks of 32 elements: the scale d (half) comes first, then the minimum m (half) if there is one.
 template <class Format, bool HasMinimum>
 struct scaled_block : block_format<Format> {
-  /// d
+  /// The scale d.
   template <class T>
   IAPT_DEVICE static T factor(const std::byte* block, int) {
     return half_at<T>(block);
   }
-  /// m
+  /// The minimum m.
   template <class T>
   IAPT_DEVICE static T minimum(const std::byte* block) requires HasMinimum {
     return half_at<T>(block + 2);
   }
 };
 
-/// 32 elements: scale d (half), with a minimum m (half) after it or without, then 16 bytes of quants of four bits. Byte
-/// j holds element j in its low half and element j + 16 in its high half; x = d·q + m, or d·(q − 8).
+/// 32 elements: the scale d (half), the minimum m (half) if there is one, then 16 bytes of four-bit quants. Byte j
+/// holds element j in its low four bits and element j + 16 in its high four bits; x = d·q + m, or d·(q − 8).
 template <bool HasMinimum>
 struct four_bit_block : scaled_block<four_bit_block<HasMinimum>, HasMinimum> {
-  static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type it decodes
+  static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type that it dequantizes
 
-  /// q, or q − 8
+  /// q with a minimum, else q − 8.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     return (integers_for<V>::bytes(block + (HasMinimum ? 4 : 2) + j) >> 4 * group & 15) - (HasMinimum ? 0 : 8);
   }
 };
 
-/// As the four-bit blocks with a fifth bit: 32 of them in one word before the quants, bit j for element j; x = d·q + m,
-/// or d·(q − 16).
+/// Like four_bit_block, with a fifth bit for each element. A 32-bit word before the quants holds these: bit j is for
+/// element j; x = d·q + m, or d·(q − 16).
 template <bool HasMinimum>
 struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
-  static constexpr dtype type = HasMinimum ? dtype::q5_1 : dtype::q5_0;  ///< the type it decodes
+  static constexpr dtype type = HasMinimum ? dtype::q5_1 : dtype::q5_0;  ///< the type that it dequantizes
 
-  /// q, or q − 16
+  /// q with a minimum, else q − 16.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
@@ -141,30 +141,30 @@ struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
   }
 };
 
-/// 32 elements: scale d (half), 32 signed bytes q; x = d·q.
+/// 32 elements: the scale d (half), then 32 signed bytes q; x = d·q.
 struct eight_bit_block : scaled_block<eight_bit_block, false> {
-  static constexpr dtype type = dtype::q8_0;  ///< the type it decodes
+  static constexpr dtype type = dtype::q8_0;  ///< the type that it dequantizes
 
-  /// q
+  /// The signed byte q.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     return integers_for<V>::signed_bytes(block + 2 + 16 * group + j);
   }
 };
 
-/// 256 elements: 128 bytes of low halves, 64 bytes of upper bit pairs, 16 signed scales s, scale d (half);
-/// x = d·s·(q − 32), q in 0..63. Each half of the block (128 elements) has four runs of two groups: run r takes its low
-/// halves from 32 bytes (runs 0 and 2 share the first 32, 1 and 3 the second), its upper pairs from bits 2r of 32
-/// bytes.
+/// 256 elements: 128 bytes of low four bits, 64 bytes of high bit pairs, 16 signed scales s, the scale d (half);
+/// x = d·s·(q − 32), q in 0..63. Each half of the block (128 elements) has four runs of two groups. Run r has its low
+/// bits in 32 bytes: runs 0 and 2 share the first 32, runs 1 and 3 the second. Its high pairs are bits 2r and 2r + 1
+/// of 32 bytes.
 struct six_bit_block : block_format<six_bit_block> {
-  static constexpr dtype type = dtype::q6_k;  ///< the type it decodes
+  static constexpr dtype type = dtype::q6_k;  ///< the type that it dequantizes
 
-  /// d·s
+  /// The factor d·s.
   template <class T>
   IAPT_DEVICE static T factor(const std::byte* block, int group) {
     return half_at<T>(block + 208) * T(static_cast<std::int8_t>(block[192 + group]));
   }
-  /// q − 32
+  /// The quant q − 32.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
@@ -174,18 +174,18 @@ struct six_bit_block : block_format<six_bit_block> {
   }
 };
 
-/// Floats of 16 bits, one after the other.
+/// 16-bit floats, contiguous and without blocks.
 template <dtype Type>
 struct short_floats {
-  static constexpr dtype type = Type;  ///< the type it decodes
+  static constexpr dtype type = Type;  ///< the type that it dequantizes
 
-  /// The elements of a row from j on.
+  /// Elements j, j + 1, … of a row, as many as a V has.
   template <class T, class V = T>
   IAPT_DEVICE static V number(const std::byte* row, index_t j) {
     using integers = integers_for<V>;
     const auto bits = integers::pairs(row + 2 * j);
     if constexpr (Type == dtype::bf16) return integers::number_of_bits(bits << 16);
-    // As half_to_float; bit 15 of the sum tells what is not finite.
+    // As in half_to_float. Bit 15 of the sum is set for infinity and NaN.
     const auto sign = (bits & 0x8000) << 16, special = -(((bits & 0x7c00) + 0x400) >> 15) & 0x7f800000;
     return integers::number_of_bits((bits & 0x7fff) << 13 | sign | special) * V(T(0x1p112));
   }
@@ -197,12 +197,12 @@ struct short_floats {
   }
 };
 
-/// Whether a type has one of the formats of this header.
+/// Whether this header has a format for the type.
 constexpr bool is_quantized(dtype type) {
   return layout_of(type).elements > 1 || type == dtype::f16 || type == dtype::bf16;
 }
 
-/// Calls f with the format of a type for which `is_quantized` holds.
+/// Calls f with the format of `type`, for which `is_quantized` holds.
 template <class F>
 IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
   switch (type) {
@@ -225,35 +225,35 @@ IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
   }
 }
 
-/// Rows of numbers in one of these formats, in the memory of some machine.
+/// Rows in one of these formats, in a backend's memory.
 struct quantized_rows {
-  const std::byte* data;  ///< first row
-  dtype type;             ///< format of all of them
-  index_t columns;        ///< numbers in a row, whole blocks
+  const std::byte* data;  ///< the first row
+  dtype type;             ///< format of all rows
+  index_t columns;        ///< elements in a row, whole blocks
 
   /// Bytes from one row to the next.
   IAPT_DEVICE index_t row_bytes() const { return row_bytes(layout_of(type)); }
-  /// The same, of a layout that is known already.
+  /// Bytes from one row to the next, for a layout that the caller already has.
   IAPT_DEVICE index_t row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
-  /// Where row i begins.
+  /// Address of row i.
   IAPT_DEVICE const std::byte* row(index_t i) const { return data + i * row_bytes(); }
-  /// Calls f(element) once, where element(j) is number j of row i.
+  /// Calls f(element) once; element(j) returns element j of row i.
   template <class T, class F>
   IAPT_DEVICE void read(index_t i, const F& f) const {
     with_format(type, [&]<class Format>(Format) {
-      constexpr block_layout layout = layout_of(Format::type);  // a GPU divides slowly by what it learns as it runs
+      constexpr block_layout layout = layout_of(Format::type);  // a constant: a GPU divides slowly by a runtime value
       const std::byte* const from = data + i * row_bytes(layout);
       f([from](index_t j) { return Format::template number<T>(from, j); });
     });
   }
-  /// Element j of row i alone.
+  /// Element j of row i.
   template <class T>
   IAPT_DEVICE T number(index_t i, index_t j) const {
     T found{};
     read<T>(i, [&](auto element) { found = element(j); });
     return found;
   }
-  /// All elements of row i; V is T, or a vector of them.
+  /// Dequantizes row i; V is T, or a vec.
   template <class V, class T>
   IAPT_DEVICE void dequantize(index_t i, T* out) const {
     with_format(type, [&]<class Format>(Format) {

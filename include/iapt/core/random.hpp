@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random numbers by counter: the same on every machine and backend, whoever draws them and in whatever order.
+// Counter-based random numbers: the same on every backend, in any order of the calls.
 #pragma once
 #include <array>
 #include <cmath>
@@ -14,8 +14,8 @@ namespace iapt {
 
 /// Four random words.
 struct random_words {
-  std::uint32_t word[4];  ///< each uniform over all of its values
-  /// Whether they are the same.
+  std::uint32_t word[4];  ///< each uniform over all values of its type
+  /// Whether all words are equal.
   constexpr bool operator==(const random_words&) const = default;
 };
 /// Four random words that are a function of a key and a counter.
@@ -34,24 +34,24 @@ IAPT_DEVICE constexpr random_words philox(std::uint64_t key, std::uint64_t strea
   return all;
 }
 
-/// The number in (0, 1), never an end, that a random word stands for: the middle of one of 2^52 equal parts.
+/// Maps a random word to (0, 1), ends excluded: the middle of one of 2^52 equal intervals.
 constexpr double unit_number(std::uint64_t word) { return (double(word >> 12) + 0.5) * 0x1p-52; }
 
-/// A sequence of random numbers, named by a seed and a stream: two streams of one seed are independent.
+/// A sequence of random numbers for a seed and a stream. Streams of one seed are independent.
 class random_stream {
  public:
-  /// Starts at the beginning of the stream.
+  /// Starts at the first number of the stream.
   explicit constexpr random_stream(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
   /// Uniform over all 64-bit words.
   constexpr std::uint64_t bits() {
     const auto x = philox(seed_, stream_, counter_++);
     return std::uint64_t(x.word[1]) << 32 | x.word[0];
   }
-  /// Uniform in (0, 1), never an end.
+  /// Uniform in (0, 1), ends excluded.
   constexpr double uniform() { return unit_number(bits()); }
   /// Uniform in 0..n-1; n is at least 1.
   constexpr std::uint64_t below(std::uint64_t n) {
-    const std::uint64_t limit = -n % n;  // words under it would favour the small results
+    const std::uint64_t limit = -n % n;  // smaller words are rejected: they would favour small results
     std::uint64_t word = bits();
     while (word < limit) word = bits();
     return word % n;
@@ -67,7 +67,7 @@ class random_stream {
   std::uint64_t seed_, stream_, counter_ = 0;
 };
 
-/// A tensor of normal numbers of mean 0 and the given standard deviation.
+/// A tensor of normally distributed elements with mean 0 and the given standard deviation.
 template <class T, std::size_t Rank, class Backend>
 tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<index_t, Rank>& shape, double deviation,
                                             random_stream stream) {
@@ -76,7 +76,7 @@ tensor<T, int(Rank), Backend> random_normal(Backend& backend, const std::array<i
   return from_host(backend, shape, values);
 }
 
-/// A tensor whose elements are all the same.
+/// A tensor whose elements all have one value.
 template <class T, std::size_t Rank, class Backend>
 tensor<T, int(Rank), Backend> filled(Backend& backend, const std::array<index_t, Rank>& shape, T value) {
   return from_host(backend, shape, std::vector<T>(element_count(shape), value));

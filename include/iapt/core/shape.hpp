@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extents of tensors: static rank, sizes at run time.
+// Extents of tensors: the rank is static, the sizes are known at run time.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace iapt {
 
-/// A count, an index or an id: signed, 64 bits. It is not named `index`: POSIX has a function of that name, and users
-/// write `using namespace iapt`.
+/// A count, an index or an id: signed, 64 bits. It is not named `index`, because POSIX has a function of that name and
+/// users write `using namespace iapt`.
 using index_t = std::int64_t;
 
 /// The extents of a tensor of a static rank, outermost first (row-major).
@@ -23,7 +23,7 @@ constexpr index_t element_count(const std::array<index_t, Rank>& n) {
   return product;
 }
 
-/// "(23, 576)", for messages.
+/// Extents as text for messages, e.g. "(23, 576)".
 template <class Extents>
 std::string to_text(const Extents& n) {
   std::string text = "(";

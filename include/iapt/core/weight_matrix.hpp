@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A matrix of weights, kept as numbers or, where it is frozen, in the few bits that its file has for each of them.
+// A matrix of weights: a tensor or, for frozen weights, rows in the quantized format of their file.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -13,21 +13,21 @@
 
 namespace iapt {
 
-/// A matrix (out, in) whose storage is chosen at run time: a tensor, or quantized rows, which are constants. What is
-/// computed from it is the same for both, up to the order of sums. `gather` and `matmul(x, transposed(w))` of
-/// ops/weight_matrix.hpp read it as it is stored.
+/// A matrix (out, in) whose storage is chosen at run time: a tensor, or quantized rows, which are constants. Results
+/// are the same for both, up to the order of sums. `gather` and `matmul(x, transposed(w))` of ops/weight_matrix.hpp
+/// read both kinds of storage.
 template <class T, class Backend>
 class weight_matrix {
  public:
-  using value_type = T;          ///< type of an expanded number
-  using backend_type = Backend;  ///< where it lives
+  using value_type = T;          ///< type of a dequantized element
+  using backend_type = Backend;  ///< where the matrix lives
 
-  /// Refers to nothing.
+  /// An empty handle.
   weight_matrix() = default;
-  /// A tensor's numbers, and its adjoint where it has one.
+  /// Refers to a tensor, and to its adjoint if it has one.
   weight_matrix(tensor<T, 2, Backend> numbers) : shape_(numbers.shape()), numbers_(std::move(numbers)) {}
   /// Copies rows of a quantized type from the host.
-  /// @throws shape_error if the type is none of them, or these are not the bytes of such a matrix
+  /// @throws shape_error if the type is not quantized, or the number of bytes does not fit the extents
   weight_matrix(Backend& backend, const extents<2>& shape, dtype type, std::span<const std::byte> bytes)
       : shape_(shape), type_(type) {
     const bool whole = is_quantized(type) && shape[0] >= 0 && shape[1] >= 0 &&
@@ -40,26 +40,26 @@ class weight_matrix {
     upload(bytes_, bytes);
   }
 
-  /// Whether it refers to anything.
+  /// Whether the handle refers to a matrix.
   explicit operator bool() const { return bytes_ || numbers_; }
   /// Extents (out, in).
   const extents<2>& shape() const { return shape_; }
-  /// One extent.
+  /// The extent of one axis.
   index_t size(int axis) const { return shape_[axis]; }
-  /// The machine that holds it.
+  /// The backend that holds the matrix.
   Backend& backend() const { return bytes_ ? bytes_.backend() : numbers_.backend(); }
-  /// Whether it is kept as quantized rows.
+  /// Whether the storage is quantized rows.
   bool quantized() const { return bool(bytes_); }
-  /// The tensor; refers to nothing where the matrix is quantized.
+  /// The tensor; an empty handle if the matrix is quantized.
   const tensor<T, 2, Backend>& numbers() const { return numbers_; }
-  /// The quantized rows from one on.
+  /// The quantized rows from row `from` on.
   quantized_rows rows(index_t from = 0) const {
     const quantized_rows all{bytes_.data(), type_, shape_[1]};
     return {all.row(from), type_, shape_[1]};
   }
 
-  /// Rows [from, to) as numbers: the tensor's own, or new ones.
-  /// @throws shape_error if they are not there
+  /// Rows [from, to) as a tensor: a slice of the tensor, or newly dequantized elements.
+  /// @throws shape_error if the range exceeds the extent
   tensor<T, 2, Backend> expanded(index_t from, index_t to) const {
     if (!bytes_) return numbers_.slice(from, to);
     if (from < 0 || to < from || to > shape_[0])
@@ -69,7 +69,7 @@ class weight_matrix {
     backend().template dequantize<T>(rows(from), nullptr, to - from, part.write());
     return part;
   }
-  /// All of it as numbers: its own, or new ones.
+  /// The whole matrix as a tensor: the tensor itself, or newly dequantized elements.
   tensor<T, 2, Backend> expanded() const { return expanded(0, shape_[0]); }
 
  private:

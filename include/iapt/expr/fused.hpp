@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise expressions: lazy trees of operations on tensors, evaluated as one loop and differentiated as one loop.
+// Elementwise expressions: lazy trees of operations on tensors. One loop evaluates a tree, one loop differentiates it.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -13,53 +13,53 @@
 
 namespace iapt {
 
-/// A number in an expression.
+/// A constant in an expression.
 template <class T>
 struct constant : lazy_expression {
-  using value_type = T;  ///< type of the number
+  using value_type = T;
   static constexpr int rank = 0;
-  compute_type<T> c;  ///< the number
-  /// Wraps a number.
+  compute_type<T> c;  ///< the value
+  /// Wraps a value.
   explicit constant(compute_type<T> c) : c(c) {}
-  /// No tensor below.
+  /// Visits nothing: there is no tensor.
   template <class Visitor>
   void visit(Visitor) const {}
-  /// Itself.
+  /// The constant itself.
   template <class Context>
   constant materialize_operand(Context&) const {
     return *this;
   }
-  /// Itself.
+  /// The constant itself.
   constant saved_for_backward(bool) const { return *this; }
 };
 
-/// A tensor of K numbers that every element uses whole, as a table.
+/// A tensor of K coefficients, a table that every element of the result reads as a whole.
 template <int K, class X>
 struct coefficients : lazy_expression {
   using value_type = typename X::value_type;
   static constexpr int rank = 0;
-  X x;  ///< the numbers (K)
-  /// Marks a tensor as a table.
-  /// @throws shape_error if it has not K elements
+  X x;  ///< the coefficients (K)
+  /// Uses a tensor as a table.
+  /// @throws shape_error if it does not have K elements
   explicit coefficients(X table) : x(std::move(table)) {
     if (x.size() != K)
       throw shape_error("coefficients: expected " + std::to_string(K) + ", found " + to_text(x.shape()));
   }
-  /// Visits the table; its extents are not the statement's.
+  /// Visits the table; its extents need not fit the statement's.
   template <class Visitor>
   void visit(Visitor visitor) const {
     visitor(x, std::false_type{});
   }
-  /// Itself.
+  /// The table itself.
   template <class Context>
   coefficients materialize_operand(Context&) const {
     return *this;
   }
-  /// Itself: the gradient reads the table.
+  /// The table itself: the gradient reads it.
   coefficients saved_for_backward(bool) const { return *this; }
 };
 
-/// Whether any tensor of an expression wants an adjoint.
+/// Whether any tensor of an expression is tracked.
 template <class E>
 bool any_tracked(const E& e) {
   bool tracked = false;
@@ -67,8 +67,8 @@ bool any_tracked(const E& e) {
   return tracked;
 }
 
-// Lowering: R is the statement's rank, Read whether the value is wanted; with sums it is for the backward loop.
-/// A tensor as a loop sees it.
+// Lowering: R is the statement's rank. Read is whether a value is read. `sums` is null for the forward loop.
+/// Lowers a tensor to an operand of a loop.
 template <int R, bool Read, class T, int Rank, class Backend, class Sums>
 auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
   if constexpr (Rank < R) {
@@ -78,55 +78,56 @@ auto lower(const tensor<T, Rank, Backend>& x, Sums* sums) {
     return whole_operand<T, Read>{{x.data()}, {dx}, accumulates};
   }
 }
-/// A table as a loop sees it.
+/// Lowers a table to an operand of a loop.
 template <int R, bool Read, int K, class X, class Sums>
 auto lower(const coefficients<K, X>& c, Sums* sums) {
   using T = typename X::value_type;
   return table_operand<T, K>{{c.x.data()}, sums ? sums->partial_for(c.x, K) : row<compute_type<T>>{}};
 }
-/// A number as a loop sees it.
+/// Lowers a constant to an operand of a loop.
 template <int R, bool Read, class T, class Sums>
 auto lower(const constant<T>& c, Sums*) {
   return constant_operand<compute_type<T>>{c.c};
 }
 
-/// An elementwise operation on expressions. Op has a name, forward(x...) and backward(dy, x..., y), which returns
-/// adjoints(dx...), both for any value type; `static constexpr bool linear = true` if backward reads no value.
+/// An elementwise operation on expressions. Op has a name, and two functions of elements or vecs: forward(x...), and
+/// backward(dy, x..., y), which returns adjoints(dx...). `static constexpr bool linear = true` if backward reads no
+/// value.
 template <class Op, class... A>
 struct fused : lazy_expression {
   using value_type = std::common_type_t<typename A::value_type...>;
   static constexpr int rank = std::max({A::rank...});
   static constexpr auto name = Op::name;
-  static constexpr bool reads_result = false;  ///< the backward loop computes it again
+  static constexpr bool reads_result = false;  ///< the backward loop computes the result again
   list<A...> in;                               ///< the operands
   static_assert((std::same_as<typename A::value_type, value_type> && ...),
                 "iapt: the operands of one statement differ in their type of number (float, double)");
 
-  /// Computes nothing.
+  /// Stores the operands; computes nothing.
   explicit fused(A... a) : in{{std::move(a)}...} {}
-  /// Visits every tensor below.
+  /// Visits every tensor of the expression.
   template <class Visitor>
   void visit(Visitor visitor) const {
     in.apply([&](const auto&... a) { (a.visit(visitor), ...); });
   }
-  /// The same expression with every operand that is a statement of its own (a product, a row operation) evaluated.
+  /// The same expression, but operands that are statements of their own (structured operations) are evaluated.
   template <class Context>
   auto materialize(Context& ctx) const {
     return in.apply([&](const auto&... a) {
       return fused<Op, decltype(a.materialize_operand(ctx))...>{a.materialize_operand(ctx)...};
     });
   }
-  /// Inside a statement it stays fused.
+  /// As an operand of another elementwise operation, it stays in the same loop.
   template <class Context>
   auto materialize_operand(Context& ctx) const {
     return materialize(ctx);
   }
-  /// The same without the values that no gradient reads.
+  /// The same expression without the values that no gradient reads.
   fused saved_for_backward(bool read = false) const {
     return in.apply([&](const auto&... a) { return fused{a.saved_for_backward(read || !linear())...}; });
   }
   /// Extents of the result.
-  /// @throws shape_error if those of the operands differ
+  /// @throws shape_error if the extents of the operands differ
   extents<rank> shape() const {
     extents<rank> n{};
     visit([&](const auto& x, auto fits) {
@@ -168,8 +169,8 @@ struct fused : lazy_expression {
   }
 
  private:
-  // Rows and columns of the loop: flat unless an operand is repeated over rows, a sum over rows is wanted, or the
-  // backend asks for rows.
+  // Rows and columns of the loop. It has one row unless an operand is repeated over rows, the adjoint of a table is a
+  // sum over rows, or the backend loops by rows.
   template <class Backend>
   std::pair<index_t, index_t> loop_shape(const Backend& backend, bool backward) const {
     const auto n = shape();
@@ -182,11 +183,11 @@ struct fused : lazy_expression {
       if constexpr (!fits && rank > 0)
         if (backward && x.tracked()) columns = n.back();
     });
-    if (repeated >= 0) columns = repeated;  // even where there are no rows: their sum is zero
+    if (repeated >= 0) columns = repeated;  // also without rows: the sum over them is zero
     return {columns ? size / columns : 0, columns};
   }
 };
-/// An operation as a loop sees it. Braces: operands from left to right, which is the order in which adjoints arrive.
+/// Lowers an operation. Braces lower the operands from left to right, the order in which the loop delivers adjoints.
 template <int R, bool Read, class Op, class... A, class Sums>
 auto lower(const fused<Op, A...>& e, Sums* sums) {
   constexpr bool read = Read || !fused<Op, A...>::linear();
@@ -195,7 +196,7 @@ auto lower(const fused<Op, A...>& e, Sums* sums) {
   });
 }
 
-/// Value type of the first expression among some operands.
+/// Value type of the first expression among the operands.
 template <class X, class... Rest>
 auto value_type_among() {
   if constexpr (expression<X>)
@@ -203,7 +204,7 @@ auto value_type_among() {
   else
     return value_type_among<Rest...>();
 }
-/// An operand as an expression: itself, or a number as a constant of type T.
+/// An operand as an expression: itself, or a scalar as a constant of type T.
 template <class T, class X>
 auto as_expression(const X& x) {
   if constexpr (expression<X>)
@@ -211,17 +212,17 @@ auto as_expression(const X& x) {
   else
     return constant<T>(static_cast<compute_type<T>>(x));
 }
-/// The elementwise operation Op on expressions and numbers, at least one of them an expression.
+/// The elementwise operation Op on expressions and scalars; at least one operand is an expression.
 template <class Op, class... X>
 requires(expression<X> || ...) auto fuse(const X&... x) {
   using T = typename decltype(value_type_among<X...>())::type;
   return fused<Op, decltype(as_expression<T>(x))...>(as_expression<T>(x)...);
 }
 
-/// An elementwise operation as users call it: `inline constexpr elementwise<silu_fn> silu;`.
+/// A function object for an elementwise operation: `inline constexpr elementwise<silu_fn> silu;`.
 template <class Op>
 struct elementwise {
-  /// A lazy expression: y = Op(x...), element by element.
+  /// Returns a lazy expression: y = Op(x...) for each element.
   template <class... X>
   requires(expression<X> || ...) constexpr auto operator()(const X&... x) const { return fuse<Op>(x...); }
 };

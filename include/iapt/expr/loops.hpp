@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of a fused statement, as elementwise kernels, and the folding of row sums.
+// The loops of a fused statement, as elementwise kernels, and the sums over rows.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -9,14 +9,14 @@
 
 namespace iapt {
 
-/// y = e, one row.
+/// Elementwise kernel: y = e.
 template <class E, class T>
 struct forward_loop {
   using value_type = T;
   E e;              ///< the lowered expression
   row<T> y;         ///< the result
   index_t columns;  ///< length of a row
-  /// Column j of row r.
+  /// Computes column j of row r.
   template <class V>
   IAPT_DEVICE void operator()(index_t r, vec_index<V> j) const {
     typename E::template registers<V> w;
@@ -26,8 +26,8 @@ struct forward_loop {
   }
 };
 
-/// Adjoints of all operands of e: one vec of columns through one chunk of rows. The sums over rows stay in registers,
-/// their order is fixed, and neighbouring threads read neighbouring memory.
+/// Elementwise kernel: adjoints of all operands of e, for one vec of columns and one chunk of rows. Sums over rows stay
+/// in registers and have a fixed order, and neighbouring threads read neighbouring memory.
 template <class E, class T>
 struct backward_loop {
   using value_type = T;
@@ -36,7 +36,7 @@ struct backward_loop {
   index_t rows;     ///< number of rows
   index_t columns;  ///< length of a row
   index_t chunk;    ///< rows in a chunk
-  /// Column j of chunk c.
+  /// Computes the adjoints for column j of chunk c.
   template <class V>
   IAPT_DEVICE void operator()(index_t c, vec_index<V> j) const {
     typename E::template registers<V> w;
@@ -59,8 +59,8 @@ struct fold_chunks {
   row<T> y;                    ///< the sum
   index_t chunks;              ///< number of chunks
   index_t columns;             ///< length of a row
-  bool accumulates;            ///< whether it is added to what is there
-  /// Column j.
+  bool accumulates;            ///< whether the sum is added to what is there
+  /// Computes column j.
   template <class V>
   IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     V s(0);
@@ -69,15 +69,15 @@ struct fold_chunks {
   }
 };
 
-/// Team kernel: y[k] (+)= sum over j of partial[k, j], a team for each k.
+/// Team kernel: y[k] (+)= sum over j of partial[k, j]; one team computes one k.
 template <class T, class Partial = T>
 struct fold_columns {
   using value_type = T;
   row<const Partial> partial;  ///< one row for each sum
   T* y;                        ///< the sums
   index_t columns;             ///< length of a row
-  bool accumulates;            ///< whether they are added to what is there
-  /// Sum k.
+  bool accumulates;            ///< whether the sums are added to what is there
+  /// Computes sum k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const compute_type<T> s = team.sum(columns, [&](auto j) {
@@ -88,12 +88,12 @@ struct fold_columns {
   }
 };
 
-/// Rows and columns of one statement's backward loop, and the sums over rows that it leaves to be finished.
+/// Rows and columns of one statement's backward loop, and its sums over rows, which finish() completes.
 template <class T, class Backend>
 class row_sums {
  public:
-  using partial_type = compute_type<T>;  ///< of the partial sums
-  /// For a loop over `rows` rows of `columns` numbers.
+  using partial_type = compute_type<T>;  ///< type of the partial sums
+  /// For a loop over `rows` rows of `columns` elements.
   row_sums(Backend& backend, index_t rows, index_t columns) : backend_(backend), rows_(rows), columns_(columns) {}
   row_sums(const row_sums&) = delete;
   row_sums& operator=(const row_sums&) = delete;
@@ -108,10 +108,10 @@ class row_sums {
   index_t columns() const { return columns_; }
   /// Number of chunks of rows.
   index_t chunks() const { return (rows_ + chunk_rows - 1) / chunk_rows; }
-  /// Whether any sum is wanted.
+  /// Whether there are no sums.
   bool empty() const { return sums_.empty(); }
-  /// Where the adjoint of an operand of the statement's extents goes, and whether it is added to what is there. One
-  /// that overlaps another such in a different place gets memory apart, for threads of the loop would meet there.
+  /// Memory for the adjoint of an operand of the statement's extents, and whether the loop adds to what is there. An
+  /// adjoint that partly overlaps another one gets separate memory, because threads of the loop would race.
   template <class X>
   std::pair<T*, bool> whole_for(const X& x) {
     const auto [y, accumulates] = x.adjoint();
@@ -127,13 +127,13 @@ class row_sums {
   row<partial_type> partial_for(const X& x, index_t terms = 0) {
     const auto [y, accumulates] = x.adjoint();
     if (!y) return {nullptr};
-    if (!accumulates) backend_.zero(y, x.size());  // the loop itself may add to it before the sum is there
+    if (!accumulates) backend_.zero(y, x.size());  // the loop may add to it before finish() does
     sum s{nullptr, y, terms};
     s.partial = backend_.template allocate<partial_type>(chunks() * s.width(columns_));
     sums_.push_back(s);
     return {s.partial};
   }
-  /// Adds what stands apart, and folds the partial sums into the adjoints, chunk by chunk in order.
+  /// Adds the separate adjoints, and folds the partial sums into their adjoints, chunk by chunk in order.
   void finish() {
     for (const auto& [own, y] : apart_)
       backend_.for_each(1, rows_ * columns_, fold_chunks<T>{{own}, {y}, 1, rows_ * columns_, true});
@@ -154,14 +154,14 @@ class row_sums {
   struct sum {
     partial_type* partial;
     T* y;
-    index_t terms;  // coefficients of a table; 0 for a row
+    index_t terms;  // number of coefficients of a table; 0 for a row
     index_t width(index_t columns) const { return std::max<index_t>(terms, 1) * columns; }
   };
   Backend& backend_;
   index_t rows_, columns_;
   std::vector<sum> sums_;
-  std::vector<T*> wholes_;                // adjoints that the loop itself delivers
-  std::vector<std::pair<T*, T*>> apart_;  // own memory, and what it is added to
+  std::vector<T*> wholes_;                // adjoints that the loop itself writes
+  std::vector<std::pair<T*, T*>> apart_;  // separate memory, and the adjoint that it is added to
 };
 
 }  // namespace iapt

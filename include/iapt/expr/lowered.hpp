@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// An expression as a loop sees it: raw pointers and, for each vec of columns, a few registers. What one vec of columns does on
-// its way down the rows is: open, then for each row eval and pull, then close.
+// Expressions in the form that loops evaluate: raw pointers and, for each vec of columns, a few registers. A loop calls
+// open() for a vec of columns, then eval() and pull() for each row, then close().
 #pragma once
 #include "iapt/expr/vec_index.hpp"
 
 namespace iapt {
 
-/// Registers of an operand that sums nothing over rows.
+/// Registers of an operand whose adjoint is no sum over rows.
 struct sums_nothing {
-  /// Nothing to clear.
+  /// Does nothing: there is no sum.
   IAPT_DEVICE void open() {}
-  /// Nothing to write.
+  /// Does nothing: there is no sum.
   template <class... A>
   IAPT_DEVICE void close(A...) const {}
 };
 
-/// An operand of the statement's own extents. Read tells whether its value is wanted.
+/// An operand of the statement's own extents. Read is whether its value is read.
 template <class T, bool Read>
 struct whole_operand {
   row<const T> x;    ///< values
-  row<T> dx;         ///< where its adjoints go, or null
-  bool accumulates;  ///< whether they are added to what is there
+  row<T> dx;         ///< where the adjoints are written, or null
+  bool accumulates;  ///< whether the adjoints are added to what is there
   /// Registers of one vec of columns.
   template <class V>
   struct registers : sums_nothing {
-    V y;  ///< the value here
+    V y;  ///< the value
     /// Reads the value of element i.
     IAPT_DEVICE void eval(const whole_operand& o, vec_index<V> i, vec_index<V>) {
       if constexpr (Read)
@@ -47,9 +47,9 @@ struct spread_operand {
   /// Registers of one vec of columns.
   template <class V>
   struct registers {
-    V y;    ///< the value here
-    V sum;  ///< adjoints of this chunk so far
-    /// Starts a chunk of rows.
+    V y;    ///< the value
+    V sum;  ///< sum of the adjoints in this chunk
+    /// Starts a chunk of rows: clears the sum.
     IAPT_DEVICE void open() { sum = V(0); }
     /// Reads the value of column j.
     IAPT_DEVICE void eval(const spread_operand& o, vec_index<V>, vec_index<V> j) {
@@ -58,7 +58,7 @@ struct spread_operand {
       else
         y = V(0);
     }
-    /// Adds to the chunk's sum.
+    /// Adds an adjoint to the chunk's sum.
     IAPT_DEVICE void pull(const spread_operand& o, vec_index<V>, V d) {
       if (o.partial.p) sum = sum + d;
     }
@@ -74,20 +74,20 @@ template <class T, int K>
 struct table_operand {
   row<const T> x;                ///< the coefficients
   row<compute_type<T>> partial;  ///< K rows of partial sums for each chunk of rows, or null
-  /// One coefficient.
+  /// Coefficient k.
   IAPT_DEVICE compute_type<T> operator[](int k) const { return x.p[k]; }
   /// Registers of one vec of columns.
   template <class V>
   struct registers {
     table_operand y;  ///< the table itself
-    V sum[K];         ///< adjoints of this chunk so far
-    /// Starts a chunk of rows.
+    V sum[K];         ///< sums of the adjoints in this chunk
+    /// Starts a chunk of rows: clears the sums.
     IAPT_DEVICE void open() {
       for (int k = 0; k < K; ++k) sum[k] = V(0);
     }
-    /// Makes the table known.
+    /// Copies the table's pointers.
     IAPT_DEVICE void eval(const table_operand& o, vec_index<V>, vec_index<V>) { y = o; }
-    /// Adds to the chunk's sums.
+    /// Adds adjoints to the chunk's sums.
     IAPT_DEVICE void pull(const table_operand& o, vec_index<V>, const coefficient_adjoints<V, K>& d) {
       if (o.partial.p)
         for (int k = 0; k < K; ++k) sum[k] = sum[k] + d.d[k];
@@ -100,17 +100,17 @@ struct table_operand {
   };
 };
 
-/// A number.
+/// A constant.
 template <class T>
 struct constant_operand {
   T c;  ///< its value
   /// Registers of one vec of columns.
   template <class V>
   struct registers : sums_nothing {
-    V y;  ///< the number in every place
-    /// Spreads the number.
+    V y;  ///< the value in every element
+    /// Broadcasts the value.
     IAPT_DEVICE void eval(const constant_operand& o, vec_index<V>, vec_index<V>) { y = V(o.c); }
-    /// Nobody wants its adjoint.
+    /// Does nothing: a constant has no adjoint.
     IAPT_DEVICE void pull(const constant_operand&, vec_index<V>, V) {}
   };
 };
@@ -119,22 +119,22 @@ struct constant_operand {
 template <class Op, class... Operands>
 struct applied_operation {
   list<Operands...> in;  ///< the operands
-  bool tracked;          ///< whether any of them wants an adjoint
+  bool tracked;          ///< whether any operand is tracked
   /// Registers of one vec of columns.
   template <class V>
   struct registers {
-    using all = std::index_sequence_for<Operands...>;      ///< numbers of the operands
-    V y;                                                   ///< the result here
+    using all = std::index_sequence_for<Operands...>;      ///< indices of the operands
+    V y;                                                   ///< the result
     list<typename Operands::template registers<V>...> in;  ///< registers of the operands
     /// Starts a chunk of rows.
     IAPT_DEVICE void open() { open(all{}); }
     /// Computes the result for element i in column j.
     IAPT_DEVICE void eval(const applied_operation& o, vec_index<V> i, vec_index<V> j) { eval(o, i, j, all{}); }
-    /// Delivers the operands' adjoints, given the result's.
+    /// Delivers the operands' adjoints, given the adjoint of the result.
     IAPT_DEVICE void pull(const applied_operation& o, vec_index<V> i, V dy) {
       if (o.tracked) pull(o, i, dy, all{});
     }
-    /// Ends a chunk of rows.
+    /// Ends a chunk of rows: writes the sums.
     IAPT_DEVICE void close(const applied_operation& o, index_t chunk, index_t columns, vec_index<V> j) const {
       close(o, chunk, columns, j, all{});
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few functions of one number that `<cmath>` lacks and operations need; vecs bring their own.
+// Scalar functions that operations use and `<cmath>` lacks; vecs define their own.
 #pragma once
 #include <concepts>
 
@@ -7,12 +7,12 @@
 
 namespace iapt {
 
-/// The greater of two numbers.
+/// The greater of two values.
 template <std::floating_point T>
 IAPT_DEVICE T maximum(T a, T b) {
   return a > b ? a : b;
 }
-/// −1, 0 or 1.
+/// The sign: −1, 0 or 1.
 template <std::floating_point T>
 IAPT_DEVICE T sign(T a) {
   return T(a > 0) - T(a < 0);

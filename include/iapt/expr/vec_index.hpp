@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a kernel is written with: column indices, rows, and lists of values. For host code and for device code.
+// What kernels use: column indices, rows and lists of values, in host code and in device code.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -13,18 +13,18 @@
 
 namespace iapt {
 
-/// f(0), …, f(N − 1), written out, so that a GPU keeps in registers what there is for each.
+/// Calls f(0), …, f(N − 1); a GPU unrolls the loop, so that arrays indexed by i stay in registers.
 template <int N, class F>
 IAPT_DEVICE void unrolled(F f) {
   IAPT_UNROLL
   for (int i = 0; i < N; ++i) f(i);
 }
 
-/// Rows that are summed in one go when a sum runs over rows. It fixes the order of the additions, so it is part of the
-/// definition of a result and never depends on a machine.
+/// Number of rows in one partial sum over rows. It fixes the order of the additions, so it is a part of a result's
+/// definition and does not depend on a backend.
 inline constexpr index_t chunk_rows = 32;
 
-/// Less than every number: where the search for a greatest begins.
+/// Less than every finite value: the initial value of a maximum.
 template <class T>
 inline constexpr T lowest = -std::numeric_limits<T>::infinity();
 
@@ -51,7 +51,7 @@ IAPT_DEVICE void store(T* p, V v) {
     v.store(p);
 }
 
-/// The indices of all columns that j stands for, as values.
+/// The column indices that j covers, as values.
 template <class V>
 IAPT_DEVICE V column_indices(vec_index<V> j) {
   if constexpr (std::is_arithmetic_v<V>)
@@ -63,14 +63,14 @@ IAPT_DEVICE V column_indices(vec_index<V> j) {
 /// A row in memory: x[j] is a V where j is a vec_index<V>.
 template <class T>
 struct row {
-  T* p;  ///< first number of the row
-  /// What x[j] is where the row may be written.
+  T* p;  ///< first element of the row
+  /// What x[j] returns if the row is not const.
   template <class V>
   struct cell {
-    T* p;  ///< first number of the cell
-    /// Reads it.
+    T* p;  ///< first element of the cell
+    /// Reads the cell.
     IAPT_DEVICE operator V() const { return load<V>(p); }
-    /// Writes it.
+    /// Writes the cell.
     IAPT_DEVICE void operator=(V v) const { store(p, v); }
   };
   /// Reads x[j].
@@ -78,7 +78,7 @@ struct row {
   IAPT_DEVICE V operator()(vec_index<V> j) const {
     return load<V>(p + j.at);
   }
-  /// Reads x[j], or returns the cell to write there.
+  /// Reads x[j]; returns a cell, which can be written, if the row is not const.
   template <class V>
   IAPT_DEVICE auto operator[](vec_index<V> j) const {
     if constexpr (std::is_const_v<T>)
@@ -91,8 +91,8 @@ struct row {
 /// Elements that are `stride` apart in memory, as a row: x[j] reads, store(j, v) writes.
 template <class T>
 struct column {
-  T* p;            ///< first number
-  index_t stride;  ///< from one to the next
+  T* p;            ///< first element
+  index_t stride;  ///< distance in memory from one element to the next
   /// Reads x[j].
   template <class V>
   IAPT_DEVICE V operator[](vec_index<V> j) const {
@@ -111,15 +111,15 @@ struct column {
   }
 };
 
-/// One place of a list.
+/// One value of a list.
 template <std::size_t I, class A>
 struct slot {
-  A value;  ///< what stands there
+  A value;  ///< the value
 };
-/// Places of a list, by number.
+/// The values of a list, by index.
 template <class Indices, class... A>
 struct slots;
-/// A tuple that a kernel can take by value (std::tuple is not trivially copyable).
+/// A tuple that a kernel can receive by value (std::tuple is not trivially copyable).
 template <std::size_t... I, class... A>
 struct slots<std::index_sequence<I...>, A...> : slot<I, A>... {
   /// Calls f with all values.
@@ -128,7 +128,7 @@ struct slots<std::index_sequence<I...>, A...> : slot<I, A>... {
     return f(static_cast<const slot<I, A>&>(*this).value...);
   }
 };
-/// A tuple of the given types that a kernel can take by value.
+/// A tuple of the given types that a kernel can receive by value.
 template <class... A>
 using list = slots<std::index_sequence_for<A...>, A...>;
 /// The I-th value of a list.
@@ -142,7 +142,7 @@ IAPT_DEVICE const A& at(const slot<I, A>& s) {
   return s.value;
 }
 
-/// What the backward of an elementwise operation returns: one adjoint for each operand.
+/// Return value of an elementwise backward: one adjoint for each operand.
 template <class... D>
 IAPT_DEVICE list<D...> adjoints(D... d) {
   return {{d}...};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attention half of a layer.  Shapes: N rows, D hidden size, H heads, G key/value heads, E numbers in a head.
+// The attention half of a layer.  Shapes: N tokens, D hidden size, H heads, G key/value heads, E elements of a head.
 #pragma once
 #include <optional>
 #include <tuple>
@@ -10,22 +10,22 @@
 
 namespace iapt {
 
-/// What an attention needs to know of the rows: where sequences stand, their angles, and what else they see.
+/// Inputs of an attention besides its hidden states.
 template <class T, class Backend>
 struct attention_view {
-  attention_pattern<Backend> pattern;                 ///< which rows see which
-  tensor<T, 2, Backend> cos_sin;                      ///< rotary angles of the rows (N, E)
-  key_values<T, Backend> past = {};                   ///< rows of a cache, or none
-  std::optional<key_values<T, Backend>> prefix = {};  ///< soft tokens, or none
+  attention_pattern<Backend> pattern;                 ///< which tokens attend to which
+  tensor<T, 2, Backend> cos_sin;                      ///< cosines and sines of the tokens (N, E)
+  key_values<T, Backend> past = {};                   ///< keys and values of the past, or none
+  std::optional<key_values<T, Backend>> prefix = {};  ///< keys and values of the soft tokens, or none
 };
-/// What an attention leaves behind for a cache.
+/// Result of an attention, and what a cache stores.
 template <class T, class Backend>
 struct attention_result {
-  tensor<T, 2, Backend> y;     ///< (N, D)
-  key_values<T, Backend> own;  ///< the rows' keys and values (N, G·E)
+  tensor<T, 2, Backend> y;     ///< the result (N, D)
+  key_values<T, Backend> own;  ///< keys and values of the tokens (N, G·E)
 };
 
-/// Causal grouped-query self-attention with rotary positions.
+/// Causal grouped-query self-attention with RoPE.
 template <class T, class Backend>
 struct attention_block {
   head_layout layout;         ///< H, G and E
@@ -34,13 +34,13 @@ struct attention_block {
   linear<T, Backend> value;   ///< (G·E, D)
   linear<T, Backend> output;  ///< (D, H·E)
 
-  /// x (N, D) -> (N, D), added to the residual if there is one, and the rows' keys and values.
+  /// Computes x (N, D) -> (N, D), plus the residual if there is one, and the keys and values of the tokens.
   /// @throws shape_error if the extents do not fit
   template <class Context, class Method>
   attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,
                                           const attention_view<T, Backend>& view,
                                           const tensor<T, 2, Backend>& residual = {}) const {
-    auto q = query(ctx, x, method, {layer, projection::query});  // the products first: a GPU runs them side by side
+    auto q = query(ctx, x, method, {layer, projection::query});  // matmuls first: a GPU overlaps them
     auto k = key(ctx, x, method, {layer, projection::key});
     auto v = value(ctx, x, method, {layer, projection::value});
     std::tie(q, k) = ctx(rope(q, view.cos_sin), rope(k, view.cos_sin));

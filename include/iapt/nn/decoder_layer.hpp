@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One layer of the transformer.  Shapes: N rows, D hidden size.
+// One layer of the transformer.  Shapes: N tokens, D hidden size.
 #pragma once
 #include "iapt/nn/attention.hpp"
 #include "iapt/nn/mlp.hpp"
@@ -7,15 +7,15 @@
 
 namespace iapt {
 
-/// x + attention(norm(x)), then the same with the feed-forward.
+/// y = x + attention(norm(x)), then y + mlp(norm(y)).
 template <class T, class Backend>
 struct decoder_layer {
-  norm_layer<T, Backend> attention_norm;  ///< before the attention
-  attention_block<T, Backend> attention;  ///< first half
-  norm_layer<T, Backend> mlp_norm;        ///< before the feed-forward
-  gated_mlp<T, Backend> mlp;              ///< second half
+  norm_layer<T, Backend> attention_norm;  ///< norm before the attention
+  attention_block<T, Backend> attention;  ///< first half of the layer
+  norm_layer<T, Backend> mlp_norm;        ///< norm before the feed-forward
+  gated_mlp<T, Backend> mlp;              ///< second half of the layer
 
-  /// x (N, D), h = attention_norm(x) -> (N, D), and the rows' keys and values.
+  /// Computes the layer for x (N, D) and h = attention_norm(x): (N, D), and the keys and values of the tokens.
   /// @throws shape_error if the extents do not fit
   template <class Context, class Method>
   attention_result<T, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& h,
@@ -25,12 +25,12 @@ struct decoder_layer {
     return {mlp(ctx, mlp_norm(ctx, middle), method, number, middle), own};
   }
 
-  /// f(projection, map) for each linear map.
+  /// Calls f(projection, map) for each linear map.
   template <class F>
   void each_linear(F f) {
     each_linear_of(*this, f);
   }
-  /// The same where nothing may change.
+  /// The same for a constant layer.
   template <class F>
   void each_linear(F f) const {
     each_linear_of(*this, f);

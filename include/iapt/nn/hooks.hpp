@@ -37,7 +37,7 @@ inline std::string name_of(target_module where) {
   return "model.layers." + std::to_string(where.layer) + "." + std::string(projection_names[std::size_t(where.part)]);
 }
 
-/// Where soft tokens stand: before the sequence, or between the instruction and its last token.
+/// Placement of soft tokens: before the sequence, or between the instruction and its last token.
 enum class placement { front, late };
 
 /// What a method may change. A method declares its hooks, `static constexpr hook_set hooks{...}`, and has a member
@@ -119,7 +119,7 @@ bool is_static_prompt(const Method& method) {
   else
     return false;
 }
-/// Whether a method's soft tokens stand late.
+/// Whether a method's soft tokens are placed late.
 template <class Method>
 bool stands_late(const Method& method) {
   if constexpr (writes_soft_tokens<Method>)

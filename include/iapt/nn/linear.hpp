@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The linear map, with the hook points of a site.
+// The linear map, with the hooks of a target module.
 #pragma once
 #include "iapt/nn/hooks.hpp"
 #include "iapt/ops/arithmetic.hpp"
@@ -14,13 +14,13 @@ struct linear {
   weight_matrix<T, Backend> weight;  ///< (out, in)
   tensor<T, 1, Backend> bias = {};   ///< (out), or empty
 
-  /// Without hooks.
+  /// Computes y without hooks.
   /// @throws shape_error if a row of x is not `in` long
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {
     return biased(ctx, ctx(matmul(x, transposed(weight))));
   }
-  /// With what a method adds to this site. Where a half layer ends, its input is added: the residual.
+  /// Computes y with the hooks of a target module, plus the residual (the input of a half layer) if there is one.
   /// @throws shape_error if a row of x is not `in` long
   template <class Context, class Method>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,

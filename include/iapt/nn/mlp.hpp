@@ -14,7 +14,7 @@ struct gated_mlp {
   linear<T, Backend> up;    ///< (F, D)
   linear<T, Backend> down;  ///< (D, F)
 
-  /// One layer's feed-forward, added to the residual (N, D) if there is one.
+  /// Computes one layer's feed-forward, plus the residual (N, D) if there is one.
   /// @throws shape_error if a row of x is not D long
   template <class Context, class Method>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method, int layer,

@@ -5,13 +5,13 @@
 
 namespace iapt {
 
-/// Rows of unit root mean square, times a weight.   x (N, D) -> (N, D)
+/// Scales each row to a root mean square of 1, and multiplies it by a weight.   x (N, D) -> (N, D)
 template <class T, class Backend>
 struct norm_layer {
   tensor<T, 1, Backend> weight;  ///< (D)
-  double epsilon = 1e-5;         ///< under the root
+  double epsilon = 1e-5;         ///< added to the mean square
 
-  /// Normalises rows.
+  /// Normalizes each row of x.
   /// @throws shape_error if a row is not D long
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x) const {

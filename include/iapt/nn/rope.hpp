@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary angles of positions.  Shapes: N rows, E numbers in a head.
+// Cosines and sines of RoPE.  Shapes: N positions, E elements of a head.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,20 +10,20 @@
 
 namespace iapt {
 
-/// How the angles grow with the position, and how a model stretches them beyond its first training length.
+/// Frequencies of RoPE, and how a model scales them for contexts longer than in its first training.
 struct rope_options {
-  /// Ways of stretching.
+  /// Ways to scale the frequencies.
   enum class kind { plain, linear, llama3 };
   double theta = 10000;               ///< base of the frequencies
-  kind scaling = kind::plain;         ///< way of stretching
-  double factor = 1;                  ///< positions are this much closer (linear, llama3)
-  double low_frequency_factor = 1;    ///< llama3: wavelengths longer than original / this are stretched whole
-  double high_frequency_factor = 4;   ///< llama3: wavelengths shorter than original / this are left alone
-  double original_positions = 8192;   ///< llama3: length of the first training
-  std::vector<double> divisors = {};  ///< one for each frequency, as some files store them; empty: none
+  kind scaling = kind::plain;         ///< how the frequencies are scaled
+  double factor = 1;                  ///< divisor of the frequencies (linear, llama3)
+  double low_frequency_factor = 1;    ///< llama3: wavelengths longer than original_positions / this are scaled fully
+  double high_frequency_factor = 4;   ///< llama3: wavelengths shorter than original_positions / this are not scaled
+  double original_positions = 8192;   ///< llama3: context length of the first training
+  std::vector<double> divisors = {};  ///< one divisor for each frequency, as some files store them; empty: none
 };
 
-/// Angle of position 1 for each pair of a head: θ^(−2j/E), j = 0..E/2−1, stretched as the options say.
+/// Frequencies: the angle of position 1 for each pair of elements, θ^(−2j/E), j = 0..E/2−1, scaled by the options.
 /// @par Source Su et al. 2021; linear: Chen et al. 2023, "position interpolation"; llama3: Llama 3.1's configuration
 inline std::vector<double> rope_frequencies(index_t head_size, const rope_options& options) {
   std::vector<double> frequencies(head_size / 2);
@@ -31,7 +31,7 @@ inline std::vector<double> rope_frequencies(index_t head_size, const rope_option
     double f = std::pow(options.theta, -2.0 * double(j) / double(head_size));
     if (options.scaling == rope_options::kind::linear) f /= options.factor;
     if (options.scaling == rope_options::kind::llama3) {
-      const double waves = options.original_positions * f / (2 * std::numbers::pi);  // within the first training length
+      const double waves = options.original_positions * f / (2 * std::numbers::pi);  // periods within original length
       const double low = options.low_frequency_factor, high = options.high_frequency_factor;
       const double kept = std::clamp((waves - low) / (high - low), 0.0, 1.0);
       f = kept * f + (1 - kept) * f / options.factor;
@@ -41,7 +41,7 @@ inline std::vector<double> rope_frequencies(index_t head_size, const rope_option
   return frequencies;
 }
 
-/// Cosines, then sines of the angles at N positions (N, E), as `rotary` reads them.
+/// Cosines, then sines of the angles at N positions (N, E), as `rope` reads them.
 template <class T>
 std::vector<T> rope_cos_sin_values(const std::vector<double>& frequencies, const std::vector<index_t>& positions) {
   const std::size_t half = frequencies.size();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fixed activation functions, element by element.
+// Fixed elementwise activation functions.
 #pragma once
 #include <cmath>
 #include <numbers>
@@ -90,6 +90,6 @@ struct tanh_fn {
 inline constexpr elementwise<silu_fn> silu;             ///< y = x · σ(x)
 inline constexpr elementwise<gelu_fn> gelu;             ///< y = x · Φ(x)
 inline constexpr elementwise<relu_fn> relu;             ///< y = max(x, 0)
-inline constexpr elementwise<tanh_fn> tanh_activation;  ///< y = tanh(x); not `tanh`, which the C library has
+inline constexpr elementwise<tanh_fn> tanh_activation;  ///< y = tanh(x); the C library has the name `tanh`
 
 }  // namespace iapt

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The place of each row's greatest number.  Shapes: M rows, V columns.
+// The index of each row's greatest element.  Shapes: M rows, V columns.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,15 +12,15 @@
 
 namespace iapt {
 
-/// Team kernel: y[r] = the first column that holds the greatest number of row r; −1 if any is not finite.
+/// Team kernel: y[r] = the first column with the greatest element of row r; −1 if any element is not finite.
 template <class T>
 struct argmax_row {
-  static constexpr int threads = 512;  ///< of a block: there are few rows, and long ones
+  static constexpr int threads = 512;  ///< threads of a block: rows are few and long
   using value_type = T;
   const T* x;       ///< (M, V)
   std::int32_t* y;  ///< (M)
   index_t columns;  ///< V
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     using C = compute_type<T>;
@@ -34,8 +34,8 @@ struct argmax_row {
   }
 };
 
-/// x (M, V) -> for each row, the first column that holds its greatest number; −1 if any of its numbers is not finite.
-/// @throws shape_error if a row has no numbers, or more than a float counts
+/// x (M, V) -> for each row, the first column with its greatest element; −1 if any of its elements is not finite.
+/// @throws shape_error if a row has no elements, or more than 2^24, which a float can count
 template <class T, class Backend>
 std::vector<std::int32_t> row_argmax(const tensor<T, 2, Backend>& x) {
   if (x.size(1) < 1 || x.size(1) > index_t(1) << 24)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums, differences and products, element by element. An operand of lower rank is repeated over the leading extents.
+// Elementwise sums, differences and products. An operand of lower rank is repeated over the leading extents.
 #pragma once
 #include "iapt/expr/fused.hpp"
 
@@ -14,7 +14,7 @@ struct add_fn {
   IAPT_DEVICE static V forward(V a, V b) {
     return a + b;
   }
-  /// Adjoints of both.
+  /// Adjoints of a and b.
   template <class V>
   IAPT_DEVICE static auto backward(V dy, V, V, V) {
     return adjoints(dy, dy);
@@ -29,7 +29,7 @@ struct subtract_fn {
   IAPT_DEVICE static V forward(V a, V b) {
     return a - b;
   }
-  /// Adjoints of both.
+  /// Adjoints of a and b.
   template <class V>
   IAPT_DEVICE static auto backward(V dy, V, V, V) {
     return adjoints(dy, -dy);
@@ -43,7 +43,7 @@ struct multiply_fn {
   IAPT_DEVICE static V forward(V a, V b) {
     return a * b;
   }
-  /// Adjoints of both.
+  /// Adjoints of a and b.
   template <class V>
   IAPT_DEVICE static auto backward(V dy, V a, V b, V) {
     return adjoints(dy * b, dy * a);

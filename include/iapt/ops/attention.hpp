@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causal grouped-query attention over packed sequences, with soft tokens and a past.
-// Shapes: N rows, H query heads, G key/value heads, E numbers in a head, M rows of soft tokens, C rows of the past.
+// Shapes: N tokens, H query heads, G key/value heads, E elements of a head, M soft tokens, C KV slots of the past.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -18,33 +18,33 @@
 
 namespace iapt {
 
-/// Keys and values (rows, G·E) that belong together; empty handles where there are none.
+/// Keys and values (rows, G·E) of the same tokens; empty handles if there are none.
 template <class T, class Backend>
 struct key_values {
-  tensor<T, 2, Backend> keys;    ///< positions are already in them
-  tensor<T, 2, Backend> values;  ///< beside each key
+  tensor<T, 2, Backend> keys;    ///< keys, with positions already applied
+  tensor<T, 2, Backend> values;  ///< the value of each key
 };
 
-/// Which rows see which, and how a backend goes about it. That is planned where it is first asked for and shared by
-/// copies, so that all layers of a pass have one plan.
+/// Which tokens attend to which, and the backend's plan for it. The first use computes the plan. Copies share it, so
+/// that all layers of a step have one plan.
 template <class Backend>
 class attention_pattern {
  public:
-  /// Of the given sequences, and where their past is if it is in blocks.
+  /// The pattern of the given sequences; `table` is for a past that is in blocks.
   attention_pattern(std::vector<attention_segment> segments = {}, block_table table = {})
       : shared_(std::make_shared<shared>(shared{std::move(segments), std::move(table), nullptr, {}, 0, {}})) {}
-  /// Of the given sequences.
+  /// The pattern of the given sequences.
   attention_pattern(std::initializer_list<attention_segment> segments)
       : attention_pattern(std::vector<attention_segment>(segments)) {}
 
-  /// Where the sequences stand.
+  /// Segments of the sequences.
   const std::vector<attention_segment>& segments() const { return shared_->segments; }
-  /// Where their past is.
+  /// Block table of the past.
   const block_table& table() const { return shared_->table; }
-  /// Other sequences, which differ in their past alone. Copies see it, too, and the plan is kept. Not between a
-  /// recorded statement and its backward.
-  /// @throws shape_error if anything else differs, or the blocks are of another size or number, or a sequence that a
-  ///                     fused kernel sees to had no past when it was planned
+  /// Replaces the sequences by others that differ only in their past. Copies change too, and the plan stays valid. Must
+  /// not be called between a recorded statement and its backward.
+  /// @throws shape_error if anything else differs, also the block size or the number of blocks, or if a sequence of a
+  /// fused kernel has a past, but had none when the plan was computed
   void replace(std::vector<attention_segment> segments, block_table table = {}) {
     std::vector<attention_segment> same = segments;
     for (std::size_t s = 0; s < std::min(same.size(), shared_->segments.size()); ++s)
@@ -55,7 +55,7 @@ class attention_pattern {
     if (shared_->plan) shared_->plan->replace(segments, table);
     shared_->segments = std::move(segments), shared_->table = std::move(table);
   }
-  /// How the backend goes about it, for numbers of type T.
+  /// The backend's plan, for elements of type T.
   template <class T>
   const typename Backend::attention_plan_type& plan(Backend& backend, const head_layout& layout) const {
     if (!shared_->plan || shared_->backend != &backend || shared_->layout != layout || shared_->bytes != sizeof(T)) {
@@ -68,18 +68,18 @@ class attention_pattern {
  private:
   struct shared {
     std::vector<attention_segment> segments;
-    block_table table;   // where their past is
-    Backend* backend;    // that there is a plan for
-    head_layout layout;  // that it is for
-    std::size_t bytes;   // of a number that it is for
+    block_table table;   // block table of the past
+    Backend* backend;    // backend of the plan
+    head_layout layout;  // heads of the plan
+    std::size_t bytes;   // size of an element of the plan
     std::optional<typename Backend::attention_plan_type> plan;
   };
   std::shared_ptr<shared> shared_;
 };
 
-/// y = softmax(q kᵀ / √E, over what each query may see) v, head by head. Query i of a sequence sees the whole past, the
-/// sequence's own rows up to i, and the soft tokens from row `prefix_from` on. Rows of no sequence become 0; sequences
-/// share no rows, but may share soft tokens.
+/// y = softmax(q kᵀ / √E, over the visible keys) v, for each head. Query i of a sequence attends to the whole past, to
+/// the tokens of its own sequence up to i and, if i ≥ prefix_from, to the soft tokens. Tokens of no sequence become 0.
+/// Sequences share no tokens, but they may share soft tokens.
 /// @par Gradient with p the softmax and δ_i = Σ dy_i y_i: dv = pᵀ dy, ds = p (dy vᵀ − δ) / √E, dq = ds k, dk = dsᵀ q;
 ///               scores are computed again, tile by tile
 /// @par Source   Vaswani et al. 2017; Ainslie et al. 2023 (grouped queries); Dao et al. 2022 (tiles)
@@ -87,12 +87,12 @@ template <class T, class Backend>
 struct attention_op {
   static constexpr auto name = "attention";
   static constexpr int rank = 2;
-  static constexpr bool reads_result = true;         ///< for δ
-  head_layout layout;                                ///< heads and their size
-  attention_pattern<Backend> pattern;                ///< which rows see which
-  key_values<T, Backend> past;                       ///< constants (C, G·E), or none
+  static constexpr bool reads_result = true;         ///< the gradient computes δ from y
+  head_layout layout;                                ///< number and size of the heads
+  attention_pattern<Backend> pattern;                ///< which tokens attend to which
+  key_values<T, Backend> past;                       ///< past, constants (C, G·E), or none
   bool prefixed;                                     ///< whether the last two operands are soft tokens
-  tensor<compute_type<T>, 2, Backend> log_sum = {};  ///< kept for the backward (N, H)
+  tensor<compute_type<T>, 2, Backend> log_sum = {};  ///< log Σ exp of the scores, saved for backward (N, H)
 
   /// (N, H·E), (N, G·E), (N, G·E), (M, G·E), (M, G·E) -> (N, H·E)
   template <class Q, class K, class V, class... Prefix>
@@ -114,18 +114,18 @@ struct attention_op {
                           ", its past or its soft tokens");
     return q.shape();
   }
-  /// y
+  /// Computes y.
   template <class Y, class... X>
   void forward(Backend& b, const Y& y, const X&... x) {
     log_sum = tensor<compute_type<T>, 2, Backend>(b, {y.size(0), layout.heads});
     index_t rows = 0;
     for (const attention_segment& s : pattern.segments()) rows += s.count;
-    if (rows < y.size(0)) b.zero(y.write(), y.size());  // some rows belong to no sequence
+    if (rows < y.size(0)) b.zero(y.write(), y.size());  // some tokens belong to no sequence
     auto a = arrays(x...);
     a.y = y.write(), a.log_sum = log_sum.write();
     b.attention(a, pattern.template plan<T>(b, layout));
   }
-  /// dq, dk, dv and the soft tokens'
+  /// Computes dq, dk, dv and the adjoints of the soft tokens.
   template <class Y, class... X>
   void backward(Backend& b, const Y& y, const X&... x) const {
     auto a = arrays(x...);
@@ -145,7 +145,7 @@ struct attention_op {
   }
 
  private:
-  // Whether a sequence's past lies within its arrays.
+  // Whether the KV slots of a sequence's past exist.
   bool has_past(const attention_segment& s, index_t rows) const {
     const block_table& table = pattern.table();
     if (s.past_begin < 0 || s.past_count < 0) return false;
@@ -174,15 +174,15 @@ struct attention_op {
   }
 };
 
-/// Attention of q (N, H·E) over k and v (N, G·E), and over a past (C, G·E) if there is one -> (N, H·E). The past is
-/// constant: no adjoint reaches it.
+/// Attention of q (N, H·E) over k and v (N, G·E), and over a past (C, G·E) if there is one -> (N, H·E). The past is a
+/// constant: no adjoint is computed.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
 template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V>
 auto attention(head_layout layout, std::type_identity_t<attention_pattern<Backend>> pattern, const Q& q, const K& k,
                const V& v, key_values<T, Backend> past) {
   return operate(attention_op<T, Backend>{layout, std::move(pattern), std::move(past), false}, q, k, v);
 }
-/// The same with soft tokens' keys and values (M, G·E), which do get adjoints.
+/// The same with keys and values of soft tokens (M, G·E), whose adjoints are computed.
 /// @throws shape_error (when evaluated) if extents, heads or segments do not fit
 template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V,
           expression_of_rank<2> PK, expression_of_rank<2> PV>

@@ -14,13 +14,13 @@ template <class T>
 struct attention_pool_row {
   using value_type = T;
   const T *u,                  ///< rows (N, R)
-      *scores;                 ///< (N, P)
-  const std::int32_t* bounds;  ///< of the segments (2B)
+      *scores;                 ///< scores (N, P)
+  const std::int32_t* bounds;  ///< bounds of the segments (2B)
   T* z;                        ///< result (B·P, R)
   compute_type<T>* weights;    ///< softmax of the scores (N, P)
   index_t columns,             ///< R
       tokens;                  ///< P
-  /// Soft token k.
+  /// Computes soft token k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t begin = bounds[k / tokens * 2], end = bounds[k / tokens * 2 + 1], p = k % tokens;
@@ -51,9 +51,9 @@ struct attention_pool_level {
   using value_type = T;
   const T *z,              ///< result (B·P, R)
       *dz;                 ///< its adjoint (B·P, R)
-  compute_type<T>* level;  ///< (B·P)
+  compute_type<T>* level;  ///< result (B·P)
   index_t columns;         ///< R
-  /// Soft token k.
+  /// Computes soft token k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const row<const T> mean{z + k * columns}, d{dz + k * columns};
@@ -61,7 +61,7 @@ struct attention_pool_level {
     team.single([&] { level[k] = s; });
   }
 };
-/// Team kernel of the adjoints of rows and scores: a team takes one row of a segment.
+/// Team kernel: adjoints of rows and scores; one team computes one row of a segment.
 template <class T>
 struct attention_pool_adjoint {
   using value_type = T;
@@ -69,13 +69,13 @@ struct attention_pool_adjoint {
   const compute_type<T>* weights;  ///< softmax of the scores (N, P)
   const T* dz;                     ///< adjoint of the result (B·P, R)
   const compute_type<T>* level;    ///< ⟨z, dz⟩ (B·P)
-  const std::int32_t* bounds;      ///< of the segments (2B)
+  const std::int32_t* bounds;      ///< bounds of the segments (2B)
   T *du,                           ///< adjoint of the rows (N, R), or null
       *dscores;                    ///< adjoint of the scores (N, P), or null
   index_t columns,                 ///< R
       tokens,                      ///< P
       longest;                     ///< rows of the longest segment
-  /// Row k % longest of segment k / longest, if it has as many. Both adjoints are added to what is there.
+  /// Row k % longest of segment k / longest, if the segment has it. Both adjoints are added to what is there.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const index_t segment = k / longest, i = bounds[segment * 2] + k % longest;
@@ -108,10 +108,10 @@ template <class T, class Backend>
 struct attention_pool_op {
   static constexpr auto name = "attention_pool";
   static constexpr int rank = 2;
-  static constexpr bool reads_result = true;         ///< for ⟨z, dz⟩
+  static constexpr bool reads_result = true;         ///< the gradient computes ⟨z, dz⟩ from z
   std::vector<row_span> segments;                    ///< rows of each sequence (B)
-  tensor<compute_type<T>, 2, Backend> weights = {};  ///< kept for the backward (N, P)
-  tensor<std::int32_t, 1, Backend> bounds = {};      ///< of the segments, on the backend
+  tensor<compute_type<T>, 2, Backend> weights = {};  ///< softmax of the scores, saved for backward (N, P)
+  tensor<std::int32_t, 1, Backend> bounds = {};      ///< bounds of the segments, on the backend
 
   /// (N, R) and (N, P) -> (B·P, R)
   template <class U, class S>
@@ -120,12 +120,12 @@ struct attention_pool_op {
       throw shape_error("attention_pool: rows " + to_text(u.shape()) + " with scores " + to_text(scores.shape()));
     return {index_t(segments.size()) * scores.size(1), u.size(1)};
   }
-  /// Rows are read for the scores' adjoint; the scores themselves never.
+  /// The adjoint of the scores reads the rows; no gradient reads the scores.
   template <class U, class S>
   std::array<bool, 2> reads(const U&, const S&) const {
     return {true, false};
   }
-  /// z
+  /// Computes z.
   template <class Y, class U, class S>
   void forward(Backend& b, const Y& z, const U& u, const S& scores) {
     bounds = span_bounds(b, segments, u.size(0), name);
@@ -134,7 +134,7 @@ struct attention_pool_op {
                     attention_pool_row<T>{u.data(), scores.data(), bounds.data(), z.write(), weights.write(), u.size(1),
                                           scores.size(1)});
   }
-  /// du and dscores
+  /// Computes du and dscores.
   template <class Y, class U, class S>
   void backward(Backend& b, const Y& z, const U& u, const S& scores) const {
     const auto adjoint = [&](const auto& x) {
@@ -155,9 +155,9 @@ struct attention_pool_op {
   }
 };
 
-/// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Segments share no rows; rows outside of all
-/// take no part.
-/// @throws shape_error (when evaluated) if a segment is empty or reaches outside
+/// u (N, R), scores (N, P) -> (B·P, R), P rows for each segment. Segments share no rows; rows outside of all segments
+/// are not read.
+/// @throws shape_error (when evaluated) if a segment is empty or exceeds the rows of u
 template <expression_of_rank<2> U, expression_of_rank<2> S>
 auto attention_pool(const U& u, const S& scores, std::vector<row_span> segments) {
   using tensor_type = decltype(std::declval<U>());

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batched gather matrix-vector products (BGMV): each row of a batch has a low-rank map of its own, as with the LoRA
-// adapters of many tenants. There is no gradient.  Shapes: N rows; a map has rank r, at most R, `in` inputs, `out`
-// outputs.
+// Batched gather matrix-vector products (BGMV): each row of a batch has its own low-rank map, as with the LoRA adapters
+// of many tenants. There is no gradient.  Shapes: N rows; a map has rank r, at most R, `in` inputs, `out` outputs.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -14,12 +13,12 @@ namespace iapt {
 /// A low-rank linear map in device memory: x -> scale · (x · downᵀ) · upᵀ.
 template <class T>
 struct low_rank_map {
-  const T *down = nullptr,  ///< (r, in)
-      *up = nullptr;        ///< (out, r)
+  const T *down = nullptr,  ///< factor (r, in)
+      *up = nullptr;        ///< factor (out, r)
   index_t rank = 0,         ///< r; the result of rank 0 is 0
-      in = 0,               ///< inputs
-      out = 0;              ///< outputs
-  T scale = 0;              ///< of the product
+      in = 0,               ///< number of inputs
+      out = 0;              ///< number of outputs
+  T scale = 0;              ///< factor of the product
 };
 
 /// The maps of a batch's rows, in device memory.
@@ -30,16 +29,16 @@ struct low_rank_batch {
   index_t max_rank;             ///< R
 };
 
-/// Team kernel: shrunk[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; a team for each (i, k).
+/// Team kernel: shrunk[i, k] = scale · Σ_j x[i, j] · down[k, j], with the map of row i; one team computes one (i, k).
 template <class T>
 struct bgmv_shrink {
   using value_type = T;
-  using real = compute_type<T>;  ///< what it is computed in
+  using real = compute_type<T>;  ///< type of the computation
   const T* x;                    ///< rows (N, in)
-  low_rank_batch<real> rows;     ///< their maps
+  low_rank_batch<real> rows;     ///< maps of the rows
   real* shrunk;                  ///< result (N, R)
   index_t columns;               ///< in
-  /// Element i·R + k.
+  /// Computes element i·R + k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t number) const {
     const index_t i = number / rows.max_rank, k = number % rows.max_rank;
@@ -52,16 +51,16 @@ struct bgmv_shrink {
   }
 };
 
-/// Team kernel: y[i, j] = Σ_k shrunk[i, k] · up[j, k], with the map of row i; a team for each row.
+/// Team kernel: y[i, j] = Σ_k shrunk[i, k] · up[j, k], with the map of row i; one team computes one row.
 template <class T>
 struct bgmv_expand {
   using value_type = T;
-  using real = compute_type<T>;  ///< what it is computed in
+  using real = compute_type<T>;  ///< type of the computation
   const real* shrunk;            ///< result of bgmv_shrink (N, R)
-  low_rank_batch<real> rows;     ///< their maps
+  low_rank_batch<real> rows;     ///< maps of the rows
   T* y;                          ///< result (N, out)
   index_t columns;               ///< out
-  /// Row i.
+  /// Computes row i.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t i) const {
     const low_rank_map<real> map = rows.maps[rows.which[i]];

@@ -17,7 +17,7 @@ struct cross_entropy_row {
   compute_type<T>* y;           ///< losses (M)
   compute_type<T>* log_sum;     ///< log Σ exp of the rows (M)
   index_t columns;              ///< V
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> x{logits + r * columns};
@@ -32,7 +32,7 @@ struct cross_entropy_row {
     });
   }
 };
-/// Team kernel: dlogits (+)= dy · (softmax(logits) − one at the target).
+/// Team kernel: dlogits (+)= dy · (softmax(logits) − onehot(target)).
 template <class T>
 struct cross_entropy_adjoint {
   using value_type = T;
@@ -43,7 +43,7 @@ struct cross_entropy_adjoint {
   T* dx;                           ///< (M, V)
   index_t columns;                 ///< V
   bool accumulates;                ///< whether dx is added to what is there
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> x{logits + r * columns};
@@ -53,7 +53,7 @@ struct cross_entropy_adjoint {
       const auto v = exp(x[j] - log_sum[r]) * dy[r];
       d[j] = accumulates ? v + d(j) : v;
     });
-    team.single([&] {  // rounded once, where it can be: near the end of training the two terms are almost equal
+    team.single([&] {  // rounded once if not accumulated: late in training, the two terms are almost equal
       T& target = d.p[targets[r]];
       target = accumulates ? target - dy[r] : (std::exp(x.p[targets[r]] - log_sum[r]) - 1) * dy[r];
     });
@@ -61,15 +61,15 @@ struct cross_entropy_adjoint {
 };
 
 /// y_i = −log softmax(logits_i)[target_i], in nats.
-/// @par Gradient dlogits_i = dy_i · (softmax(logits_i) − one at the target)
+/// @par Gradient dlogits_i = dy_i · (softmax(logits_i) − onehot(target_i))
 template <class Backend>
 struct cross_entropy_op {
   static constexpr auto name = "cross_entropy";
   static constexpr int rank = 1;
   template <class T>
-  using result_type = compute_type<T>;  ///< losses are not rounded as logits are
+  using result_type = compute_type<T>;  ///< losses are not rounded to the type of logits
   row_indices<Backend> targets;         ///< (M)
-  std::shared_ptr<void> saved = {};     ///< log Σ exp of the rows, kept for the backward
+  std::shared_ptr<void> saved = {};     ///< log Σ exp of the rows, saved for backward
 
   /// (M, V) -> (M)
   template <class X>
@@ -82,7 +82,7 @@ struct cross_entropy_op {
         throw shape_error("cross_entropy: target " + std::to_string(t) + " with logits of " + to_text(logits.shape()));
     return extents<1>{logits.size(0)};
   }
-  /// y
+  /// Computes y.
   template <class Y, class X>
   void forward(Backend& b, const Y& y, const X& logits) {
     using T = typename X::value_type;
@@ -92,7 +92,7 @@ struct cross_entropy_op {
         cross_entropy_row<T>{logits.data(), targets.device.data(), y.write(), log_sum->write(), logits.size(1)});
     saved = log_sum;
   }
-  /// dlogits
+  /// Computes dlogits.
   template <class Y, class X>
   void backward(Backend& b, const Y& y, const X& logits) const {
     using T = typename X::value_type;
@@ -105,15 +105,15 @@ struct cross_entropy_op {
 };
 
 /// logits (M, V) and M targets -> (M): −log probability of each row's target, in nats.
-/// @throws shape_error (when evaluated) if a target is not in the vocabulary or their number differs
+/// @throws shape_error (when evaluated) if a target is not in the vocabulary, or the number of targets is not M
 template <class Backend, expression_of_rank<2> X>
 auto token_losses(const X& logits, row_indices<Backend> targets) {
   return operate(cross_entropy_op<Backend>{std::move(targets)}, logits);
 }
-/// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats; `count` is M where it is not given,
-/// and the tokens of all micro-batches where gradients are accumulated. No rows are 0 of a given count.
-/// @throws shape_error if there are no rows and no count, or the count is negative; (when evaluated) if a target is not
-///         in the vocabulary or their number differs
+/// logits (M, V) and M targets -> scalar: Σ of the rows' losses / count, in nats. `count` is M by default; for gradient
+/// accumulation, it is the number of tokens of all micro-batches. With a given count, the result for no rows is 0.
+/// @throws shape_error if there are no rows and no count, or the count is negative; (when evaluated) if a target is
+///         not in the vocabulary, or the number of targets is not M
 template <class Backend, expression_of_rank<2> X>
 auto cross_entropy(const X& logits, row_indices<Backend> targets, index_t count = 0) {
   if (count < 0) throw shape_error("cross_entropy: " + std::to_string(count) + " rows to divide by");

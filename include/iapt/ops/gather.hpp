@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows by number: an embedding table's, or those whose loss is wanted.  Shapes: M table rows, N rows wanted, D columns.
+// Rows by index: of an embedding table, or those whose loss is computed.  Shapes: M table rows, N results, D columns.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,16 +16,16 @@ template <class T>
 struct gather_loop {
   using value_type = T;
   const T* x;                ///< table (M, D)
-  const std::int32_t* rows;  ///< which (N)
+  const std::int32_t* rows;  ///< table row of each result row (N)
   T* y;                      ///< result (N, D)
   index_t columns;           ///< D
-  /// Column j of row i.
+  /// Copies column j of row i.
   template <class Index>
   IAPT_DEVICE void operator()(index_t i, Index j) const {
     row<T>{y + i * columns}[j] = row<const T>{x + rows[i] * columns}[j];
   }
 };
-/// Team kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; a team takes one run of equal rows.
+/// Team kernel: dx[r] += Σ dy[i] over the i with rows[i] = r, in order; one team adds one run of equal rows.
 template <class T>
 struct scatter_add_run {
   using value_type = T;
@@ -35,7 +35,7 @@ struct scatter_add_run {
       *starts;               ///< where runs start in the order (runs + 1)
   T* dx;                     ///< adjoint of the table (M, D)
   index_t columns;           ///< D
-  /// Run k.
+  /// Adds run k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     for (index_t n = starts[k]; n < starts[k + 1]; ++n) {
@@ -47,16 +47,16 @@ struct scatter_add_run {
   }
 };
 
-/// Which rows to gather: their numbers on the host and on the backend.
+/// Indices of the rows to gather, on the host and on the backend.
 template <class Backend>
 struct row_indices {
   std::vector<std::int32_t> host;           ///< for checks and for planning the gradient
   tensor<std::int32_t, 1, Backend> device;  ///< for kernels
-  /// Uploads the numbers.
+  /// Uploads the indices.
   row_indices(Backend& backend, std::vector<std::int32_t> rows)
       : host(std::move(rows)), device(from_host(backend, extents<1>{index_t(host.size())}, host)) {}
-  /// Other numbers in the same place; not between a recorded statement and its backward.
-  /// @throws shape_error if there are not as many
+  /// Replaces the indices in the same memory. Must not be called between a recorded statement and its backward.
+  /// @throws shape_error if the number of indices differs
   void replace(std::vector<std::int32_t> rows) {
     upload(device, rows);
     host = std::move(rows);
@@ -69,7 +69,7 @@ template <class Backend>
 struct gather_op {
   static constexpr auto name = "gather";
   static constexpr int rank = 2;
-  row_indices<Backend> rows;  ///< which
+  row_indices<Backend> rows;  ///< indices of the rows
 
   /// (M, D) -> (N, D)
   template <class X>
@@ -78,18 +78,18 @@ struct gather_op {
       if (r < 0 || r >= x.size(0)) throw shape_error("gather: row " + std::to_string(r) + " of " + to_text(x.shape()));
     return {index_t(rows.host.size()), x.size(1)};
   }
-  /// Nothing is read.
+  /// The gradient reads no value.
   template <class X>
   std::array<bool, 1> reads(const X&) const {
     return {false};
   }
-  /// y
+  /// Computes y.
   template <class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
     b.for_each(y.size(0), y.size(1), gather_loop<T>{x.data(), rows.device.data(), y.write(), y.size(1)});
   }
-  /// dx
+  /// Computes dx.
   template <class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
@@ -111,8 +111,8 @@ struct gather_op {
   }
 };
 
-/// x (M, D) -> (N, D): the rows with the given numbers, each from 0 to M−1.
-/// @throws shape_error (when evaluated) if a row is not there
+/// x (M, D) -> (N, D): the rows with the given indices, each from 0 to M−1.
+/// @throws shape_error (when evaluated) if an index is out of range
 template <class Backend, expression_of_rank<2> X>
 auto gather(const X& x, row_indices<Backend> rows) {
   return operate(gather_op<Backend>{std::move(rows)}, x);

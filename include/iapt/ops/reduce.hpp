@@ -7,14 +7,14 @@
 
 namespace iapt {
 
-/// dx[i] (+)= dy, a scalar in memory.
+/// Elementwise kernel: dx[i] (+)= dy, a scalar in memory.
 template <class T>
 struct spread_scalar {
   using value_type = T;
   const T* dy;       ///< the scalar
-  row<T> dx;         ///< where it goes
-  bool accumulates;  ///< whether it is added to what is there
-  /// Column j, or the columns of a vec.
+  row<T> dx;         ///< where the adjoint is written
+  bool accumulates;  ///< whether dy is added to what is there
+  /// Writes column j, or the columns of a vec.
   template <class V>
   IAPT_DEVICE void operator()(index_t, vec_index<V> j) const {
     const V d(compute_type<T>{*dy});
@@ -23,26 +23,26 @@ struct spread_scalar {
 };
 
 /// y = Σ x over all elements.
-/// @par Gradient dx = dy everywhere
+/// @par Gradient dx = dy for all elements
 struct sum_op {
   static constexpr auto name = "sum";
   static constexpr int rank = 0;
-  /// A scalar.
+  /// The extents of a scalar.
   template <class X>
   extents<0> shape(const X&) const {
     return {};
   }
-  /// Nothing is read.
+  /// The gradient reads no value.
   template <class X>
   std::array<bool, 1> reads(const X&) const {
     return {false};
   }
-  /// y
+  /// Computes y.
   template <class Backend, class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     b.for_each_team(1, x.size(), fold_columns<typename Y::value_type>{{x.data()}, y.write(), x.size(), false});
   }
-  /// dx
+  /// Computes dx.
   template <class Backend, class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     if (const auto [dx, accumulates] = x.adjoint(); dx)

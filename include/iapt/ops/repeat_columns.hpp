@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One number for a run of columns: a head's gain, spread over the head.  Shapes: N rows, G groups of E columns.
+// Repeats columns, e.g. a head's gain for all elements of the head.  Shapes: N rows, G groups of E columns.
 #pragma once
 #include "iapt/expr/operation.hpp"
 
@@ -13,7 +13,7 @@ struct repeat_columns_row {
   T* y;            ///< (N, G·E)
   index_t groups,  ///< G
       times;       ///< E
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     for (index_t g = 0; g < groups; ++g) {
@@ -32,7 +32,7 @@ struct repeat_columns_adjoint {
   index_t groups,    ///< G
       times;         ///< E
   bool accumulates;  ///< whether dx is added to what is there
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     for (index_t g = 0; g < groups; ++g) {
@@ -55,18 +55,18 @@ struct repeat_columns_op {
   extents<2> shape(const X& x) const {
     return {x.size(0), x.size(1) * times};
   }
-  /// Nothing is read.
+  /// The gradient reads no value.
   template <class X>
   std::array<bool, 1> reads(const X&) const {
     return {false};
   }
-  /// y
+  /// Computes y.
   template <class Backend, class Y, class X>
   void forward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
     b.for_each_team(x.size(0), y.size(1), repeat_columns_row<T>{x.data(), y.write(), x.size(1), times});
   }
-  /// dx
+  /// Computes dx.
   template <class Backend, class Y, class X>
   void backward(Backend& b, const Y& y, const X& x) const {
     using T = typename Y::value_type;
@@ -76,7 +76,7 @@ struct repeat_columns_op {
   }
 };
 
-/// x (N, G) -> (N, G·times): every number repeated `times` columns wide.
+/// x (N, G) -> (N, G·times): each element is repeated in `times` columns.
 template <expression_of_rank<2> X>
 auto repeat_columns(const X& x, index_t times) {
   return operate(repeat_columns_op{times}, x);

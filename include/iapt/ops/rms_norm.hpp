@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Root-mean-square normalisation of rows.  Shapes: N rows, D columns.
+// Root-mean-square normalization of rows.  Shapes: N rows, D columns.
 #pragma once
 #include <cmath>
 
@@ -8,17 +8,17 @@
 
 namespace iapt {
 
-/// Team kernel of y = x · w · q, q = 1 / √(mean(x²) + ε): a team takes one row.
+/// Team kernel: y = x · w · q, q = 1 / √(mean(x²) + ε); one team computes one row.
 template <class T>
 struct rms_norm_row {
-  static constexpr int threads = 512;  ///< of a block: where a sequence is decoded there is one row
+  static constexpr int threads = 512;  ///< threads of a block: decode has few rows
   using value_type = T;
   const T *x,               ///< rows (N, D)
       *w;                   ///< weight (D)
   T* y;                     ///< result (N, D)
   index_t columns;          ///< D
   compute_type<T> epsilon;  ///< ε
-  /// Row r.
+  /// Computes row r.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t r) const {
     const row<const T> in{x + r * columns}, weight{w};
@@ -27,7 +27,7 @@ struct rms_norm_row {
     team.for_each(columns, [&](auto j) { out[j] = in[j] * weight[j] * q; });
   }
 };
-/// Team kernel of its adjoints: a team takes one chunk of rows, so that dw is a sum of fixed order.
+/// Team kernel: the adjoints; one team computes one chunk of rows, so that dw is a sum of fixed order.
 template <class T>
 struct rms_norm_adjoint {
   using value_type = T;
@@ -35,13 +35,13 @@ struct rms_norm_adjoint {
       *w,                   ///< weight (D)
       *dy;                  ///< adjoint of the result (N, D)
   T* dx;                    ///< adjoint of the rows, or null
-  compute_type<T>* dw;      ///< one row of partial sums for each chunk, or null
+  compute_type<T>* dw;      ///< one row of partial sums of dw for each chunk, or null
   index_t rows,             ///< N
       columns,              ///< D
       chunk;                ///< rows of a chunk
   compute_type<T> epsilon;  ///< ε
   bool accumulates;         ///< whether dx is added to what is there
-  /// Chunk c.
+  /// Computes chunk c.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t c) const {
     const row<const T> weight{w};
@@ -68,7 +68,7 @@ struct rms_norm_adjoint {
   }
 };
 
-/// y = x · w / √(mean(x²) + ε), row by row.
+/// y = x · w / √(mean(x²) + ε), for each row.
 /// @par Gradient dx = q · w · dy − x · q³/D · Σ(dy · w · x), dw = Σ_rows dy · x · q, with q = 1/√(mean(x²) + ε)
 /// @par Source   Zhang and Sennrich 2019, "Root mean square layer normalization"
 struct rms_norm_op {
@@ -83,14 +83,14 @@ struct rms_norm_op {
       throw shape_error("rms_norm: rows of " + to_text(x.shape()) + " with a weight of " + to_text(w.shape()));
     return x.shape();
   }
-  /// y
+  /// Computes y.
   template <class Backend, class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w) const {
     using T = typename Y::value_type;
     b.for_each_team(x.size(0), x.size(1),
                     rms_norm_row<T>{x.data(), w.data(), y.write(), x.size(1), compute_type<T>(epsilon)});
   }
-  /// dx and dw
+  /// Computes dx and dw.
   template <class Backend, class Y, class X, class W>
   void backward(Backend& b, const Y& y, const X& x, const W& w) const {
     using T = typename Y::value_type;
@@ -105,8 +105,8 @@ struct rms_norm_op {
   }
 };
 
-/// x (N, D), w (D) -> (N, D): rows of unit root mean square, times w.
-/// @throws shape_error (when evaluated) if w is not as long as a row
+/// x (N, D), w (D) -> (N, D): scales each row to a root mean square of 1, and multiplies it by w.
+/// @throws shape_error (when evaluated) if the length of w is not D
 template <expression_of_rank<2> X, expression_of_rank<1> W>
 auto rms_norm(const X& x, const W& w, double epsilon = 1e-5) {
   return operate(rms_norm_op{epsilon}, x, w);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary positions: pairs of numbers of a head are turned by an angle that grows with the position.
-// Shapes: N rows, E numbers in a head, any number of heads side by side.
+// Rotary position embedding (RoPE): rotates pairs of elements of a head by an angle that grows with the position.
+// Shapes: N tokens, E elements of a head, any number of heads side by side.
 #pragma once
 #include <cstdint>
 
@@ -8,19 +8,19 @@
 
 namespace iapt {
 
-/// Elementwise kernel: each head's pairs (j, j + E/2) turn by the row's angles, forwards or back. Its rows are the
-/// heads of all rows, its columns a head's pairs.
+/// Elementwise kernel: rotates each head's pairs (j, j + E/2) by the token's angles, forwards or backwards. Its rows
+/// are the heads of all tokens, its columns the pairs of a head.
 template <class T>
 struct rope_kernel {
   using value_type = T;
   const T *x,           ///< heads (N·heads, E)
-      *cos_sin;         ///< E/2 cosines, then E/2 sines of each row's angles (N, E)
+      *cos_sin;         ///< E/2 cosines, then E/2 sines of each token's angles (N, E)
   T* y;                 ///< result (N·heads, E)
-  std::uint32_t heads;  ///< of a row; 32 bits, because a GPU takes five times as long to divide 64
+  std::uint32_t heads;  ///< heads of a token; 32 bits, because a GPU divides 64 bits five times slower
   index_t head_size;    ///< E
-  bool back;            ///< whether to turn the other way
+  bool back;            ///< whether to rotate backwards
   bool accumulates;     ///< whether y is added to what is there
-  /// Pair j of head r.
+  /// Rotates pair j of head r.
   template <class Index>
   IAPT_DEVICE void operator()(index_t r, Index j) const {
     const index_t half = head_size / 2;
@@ -34,14 +34,14 @@ struct rope_kernel {
   }
 };
 
-/// Elementwise kernel: two of as many columns, one behind the other.
+/// Elementwise kernel: two kernels with the same number of columns; the rows of the second follow those of the first.
 template <class Loop>
 struct both_loops {
   using value_type = typename Loop::value_type;
-  Loop first,    ///< one
-      second;    ///< the other
-  index_t rows;  ///< of the first
-  /// Column j of row r of both.
+  Loop first,    ///< the first kernel
+      second;    ///< the second kernel
+  index_t rows;  ///< number of rows of the first kernel
+  /// Computes column j of row r of both kernels.
   template <class Index>
   IAPT_DEVICE void operator()(index_t r, Index j) const {
     if (r < rows)
@@ -51,8 +51,8 @@ struct both_loops {
   }
 };
 
-/// y = x with every head's pairs (j, j + E/2) turned by the row's angles.
-/// @par Gradient dx = dy turned back
+/// y = x, with each head's pairs (j, j + E/2) rotated by the token's angles.
+/// @par Gradient dx = dy rotated backwards
 /// @par Source   Su et al. 2021, "RoFormer"
 struct rope_op {
   static constexpr auto name = "rope";
@@ -66,17 +66,17 @@ struct rope_op {
       throw shape_error("rope: rows of " + to_text(x.shape()) + " with angles of " + to_text(cos_sin.shape()));
     return x.shape();
   }
-  /// Only the angles are read.
+  /// The gradient reads only the cosines and sines.
   template <class X, class A>
   std::array<bool, 2> reads(const X&, const A&) const {
     return {false, true};
   }
-  /// y
+  /// Computes y.
   template <class Backend, class Y, class X, class A>
   void forward(Backend& b, const Y& y, const X& x, const A& cos_sin) const {
     turn(b, x.size(0), loop(x.data(), cos_sin, y.write(), x.size(1)));
   }
-  /// y and z in one loop: a GPU that decodes takes longer to begin one than to run it.
+  /// Computes y and z in one kernel: in decode, a GPU takes longer to launch a kernel than to run it.
   template <class Backend, class Y, class X, class A>
   void forward_both(Backend& b, const Y& y, const X& x, const A& cos_sin, const Y& z, const X& w,
                     const A& other_cos_sin) const {
@@ -87,7 +87,7 @@ struct rope_op {
     b.for_each(rows + w.size(0) * other.heads, cos_sin.size(1) / 2,
                both_loops<rope_kernel<typename X::value_type>>{one, other, rows});
   }
-  /// dx
+  /// Computes dx.
   template <class Backend, class Y, class X, class A>
   void backward(Backend& b, const Y& y, const X& x, const A& cos_sin) const {
     if (const auto [dx, accumulates] = x.adjoint(); dx)
@@ -107,8 +107,8 @@ struct rope_op {
   }
 };
 
-/// x (N, heads·E), cos_sin (N, E): E/2 cosines, then E/2 sines of each row's angles -> (N, heads·E). The angles are
-/// constants.
+/// x (N, heads·E), cos_sin (N, E): E/2 cosines, then E/2 sines of each token's angles -> (N, heads·E). cos_sin is a
+/// constant.
 /// @throws shape_error (when evaluated) if the extents do not fit
 template <expression_of_rank<2> X, expression_of_rank<2> A>
 auto rope(const X& x, const A& cos_sin) {

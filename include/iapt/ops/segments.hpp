@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs of consecutive rows: what a pooler reduces.
+// Spans of consecutive rows, which poolers reduce.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,8 +17,8 @@ struct row_span {
   index_t count() const { return end - begin; }
 };
 
-/// Spans as kernels read them: begin, end, begin, end, …; none is empty, so no softmax or mean is over nothing.
-/// @throws shape_error if a span is empty or reaches outside of `rows`
+/// Bounds of spans for kernels: begin, end, begin, end, …. No span is empty: a softmax or a mean needs rows.
+/// @throws shape_error if a span is empty or exceeds `rows`
 template <class Backend>
 tensor<std::int32_t, 1, Backend> span_bounds(Backend& backend, const std::vector<row_span>& spans, index_t rows,
                                              const char* name) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products with weights and rows of them, read as they are stored: numbers, or quantized rows.
+// Products with weights, and rows of weights, for both kinds of storage: tensors and quantized rows.
 // Shapes: N rows, K columns of the weights, M rows of the weights.
 #pragma once
 #include <algorithm>
@@ -12,9 +12,9 @@
 
 namespace iapt {
 
-/// y = x · wᵀ. Quantized weights are decoded on their way to the registers for a few rows; for more, a panel of their
-/// rows at a time is expanded for the ordinary product.
-/// @par Gradient dx = dy · w; dw as in matmul_op, where w is a tensor
+/// y = x · wᵀ. Quantized weights are dequantized in registers if x has few rows. Otherwise a panel of weight rows at a
+/// time is dequantized into memory, for a dense product.
+/// @par Gradient dx = dy · w; dw as in matmul_op, if w is a tensor
 template <class T, class Backend>
 struct weight_product_op {
   static constexpr auto name = "matmul";
@@ -27,12 +27,12 @@ struct weight_product_op {
   extents<2> shape(const X& x, const W&) const {
     return dense.shape(x, weight);
   }
-  /// Which values the gradient reads: each other's.
+  /// The gradient of each operand reads the other operand.
   template <class X, class W>
   std::array<bool, 2> reads(const X& x, const W& w) const {
     return dense.reads(x, w);
   }
-  /// y = x · wᵀ, or addend (N, M) + x · wᵀ; with quantized weights the product is rounded before, asked or not
+  /// Computes y = x · wᵀ, or addend (N, M) + x · wᵀ; a product with quantized weights is always rounded before the sum.
   template <class Y, class X, class W>
   void forward(Backend& b, const Y& y, const X& x, const W& w, const T* addend = nullptr, bool once = false) const {
     if (!weight.quantized()) return dense.forward(b, y, x, w, addend, once);
@@ -47,7 +47,7 @@ struct weight_product_op {
       });
     if (addend) dense.add(b, addend, to, n * m);
   }
-  /// dx, and dw where there may be one
+  /// Computes dx, and dw if w is a tensor.
   template <class Y, class X, class W>
   void backward(Backend& b, const Y& y, const X& x, const W& w) const {
     if (!weight.quantized()) return dense.backward(b, y, x, w);
@@ -63,7 +63,7 @@ struct weight_product_op {
 
  private:
   static constexpr matmul_op dense{.by_rows = true};
-  // Calls f(first row, number of rows, their numbers) for as many rows as fit a cache beside the product's operands.
+  // Calls f(first row, number of rows, their elements) for as many rows at a time as fit a cache beside the operands.
   template <class F>
   void each_panel(Backend& b, const F& f) const {
     constexpr index_t numbers = index_t(1) << 20;
@@ -79,12 +79,12 @@ struct weight_product_op {
 };
 
 /// y[i] = w[rows[i]].
-/// @par Gradient as of gather_op, where w is a tensor
+/// @par Gradient as in gather_op, if w is a tensor
 template <class T, class Backend>
 struct weight_rows_op {
   static constexpr auto name = "gather";
   static constexpr int rank = 2;
-  gather_op<Backend> dense;          ///< which rows, and how a tensor's are gathered
+  gather_op<Backend> dense;          ///< indices of the rows; gathers the rows of a tensor
   weight_matrix<T, Backend> weight;  ///< (M, K)
 
   /// (M, K) -> (N, K)
@@ -92,18 +92,18 @@ struct weight_rows_op {
   extents<2> shape(const W&) const {
     return dense.shape(weight);
   }
-  /// Nothing is read.
+  /// The gradient reads no value.
   template <class W>
   std::array<bool, 1> reads(const W&) const {
     return {false};
   }
-  /// y
+  /// Computes y.
   template <class Y, class W>
   void forward(Backend& b, const Y& y, const W& w) const {
     if (!weight.quantized()) return dense.forward(b, y, w);
     b.template dequantize<T>(weight.rows(), dense.rows.device.data(), y.size(0), y.write());
   }
-  /// dw, where there may be one
+  /// Computes dw, if w is a tensor.
   template <class Y, class W>
   void backward(Backend& b, const Y& y, const W& w) const {
     if (!weight.quantized()) dense.backward(b, y, w);
@@ -121,8 +121,8 @@ template <expression_of_rank<2> X, class T, class Backend>
 auto matmul(const X& x, const transposed_matrix<weight_matrix<T, Backend>>& w) {
   return operate(weight_product_op<T, Backend>{w.w}, x, w.w.numbers());
 }
-/// w (M, K) -> (N, K): the rows with the given numbers, each from 0 to M−1.
-/// @throws shape_error (when evaluated) if a row is not there
+/// w (M, K) -> (N, K): the rows with the given indices, each from 0 to M−1.
+/// @throws shape_error (when evaluated) if an index is out of range
 template <class T, class Backend>
 auto gather(const weight_matrix<T, Backend>& w, row_indices<Backend> rows) {
   return operate(weight_rows_op<T, Backend>{{std::move(rows)}, w}, w.numbers());

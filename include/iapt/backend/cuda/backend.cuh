@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An NVIDIA GPU: loops a thread for each vec, team kernels and attention a block of threads for each team, products
-// by cuBLASLt, all in the order of one stream. To be included by what nvcc compiles.
+// The backend for NVIDIA GPUs: elementwise kernels run one thread for each vec, team kernels one block for each team,
+// matmuls run on cuBLASLt, all in the order of one stream. Only code that nvcc compiles may include it.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -30,26 +30,26 @@
 namespace iapt {
 
 #if IAPT_CUDNN
-/// What a GPU shares with other backends, and cuDNN's attention.
+/// The loops of other backends, with cuDNN's attention.
 template <class Self>
 using cuda_loops = cudnn_loops<Self>;
 #else
-/// What a GPU shares with other backends.
+/// The loops of other backends.
 template <class Self>
 using cuda_loops = thrust_loops<Self>;
 #endif
 
-/// A GPU as a backend, for one host thread at a time (make_current()). Everything is enqueued in one stream, so memory
-/// that comes back can be handed out at once; in a step the host waits in download() alone. A result repeats bit for
+/// A GPU as a backend, for one host thread at a time (make_current()). All operations are enqueued in one stream, so
+/// freed memory can be reused at once. During a step, the host waits only in download(). Results are the same in every
 /// bit on one kind of GPU.
 class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
  public:
-  using work_type = cuda_work;  ///< of repeat()
+  using work_type = cuda_work;  ///< work of repeat()
 
   /// Opens the device.
   /// @throws device_error if there is no such device, or no driver
   explicit cuda_backend(cuda_options options = {}) : cuda_device(options), products_(*this), staging_(*this) {
-    // What the pool gives back stays with the process: the driver would unmap it at every wait.
+    // The process keeps memory that the pool frees: otherwise the driver would unmap it at every wait.
     cudaMemPool_t memory;
     std::uint64_t all = UINT64_MAX;
     cuda_check(cudaDeviceGetDefaultMemPool(&memory, options.device), "memory pool");
@@ -57,10 +57,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   }
   ~cuda_backend() { trim(); }
 
-  /// Shared memory that a block may ask for, less what its reductions take.
+  /// Shared memory that a block may use, without that of its reductions.
   index_t scratch_bytes() const { return shared_bytes() - reduction_bytes; }
 
-  /// Uninitialised memory for n numbers.
+  /// Allocates uninitialized memory for n elements.
   /// @throws device_error if there is none
   template <class T>
   T* allocate(index_t n) {
@@ -70,23 +70,23 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     recorded_.emplace(p, recording_);
     return static_cast<T*>(p);
   }
-  /// Takes memory back; `n` as it was asked for.
+  /// Frees memory; `n` as in allocate().
   template <class T>
   void deallocate(T* p, index_t n) {
     const std::lock_guard lock(mutex_);
     const auto found = recorded_.empty() ? recorded_.end() : recorded_.find(p);
     if (found == recorded_.end()) return memory_pool::deallocate(p, n);
-    const auto memory = std::move(found->second);  // until here it may be the last to hold it
+    const auto memory = std::move(found->second);  // keeps it alive: this may be the last owner
     recorded_.erase(found);
     memory->deallocate(p);
   }
-  /// Memory from the device, in stream order.
+  /// Allocates memory from the device, in stream order.
   /// @throws device_error if there is none
   void* allocate_raw(std::size_t bytes) {
     void* p = nullptr;
     if (cudaMallocAsync(&p, bytes, stream()) == cudaSuccess) return p;
     cudaGetLastError();
-    trim();  // what is idle may be in the way
+    trim();  // idle memory may be in the way
     wait("allocation");
     cudaMemPool_t memory;
     if (cudaDeviceGetDefaultMemPool(&memory, options().device) == cudaSuccess) cudaMemPoolTrimTo(memory, 0);
@@ -97,7 +97,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     throw device_error("cuda: out of memory: " + std::to_string(bytes >> 20) + " MiB more were wanted, " +
                        std::to_string(free >> 20) + " MiB are free on " + description());
   }
-  /// Memory back to the device, in stream order.
+  /// Returns memory to the device, in stream order.
   void deallocate_raw(void* p) { cudaFreeAsync(p, stream()); }
 
   /// to[i] = from[i]; both on the device.
@@ -106,15 +106,15 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToDevice, stream()), "copy");
     enqueued("copy");
   }
-  /// From the host, which does not wait.
+  /// Copies from the host, without waiting.
   template <class T>
   void upload(T* to, const T* from, index_t n) {
     if (capturing_) throw device_error("cuda: recorded work must not read from the host");
     staging_.upload(to, from, n * sizeof(T));
     enqueued("upload");
   }
-  /// To the host, which waits for it and all that was enqueued before.
-  /// @throws device_error if anything that was enqueued has failed
+  /// Copies to the host, and waits for the copy and everything that was enqueued before.
+  /// @throws device_error if an enqueued operation has failed
   template <class T>
   void download(T* to, const T* from, index_t n) {
     check(cudaMemcpyAsync(to, from, n * sizeof(T), cudaMemcpyDeviceToHost, stream()), "download");
@@ -126,10 +126,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     check(cudaMemsetAsync(p, 0, n * sizeof(T), stream()), "zero");
     enqueued("zero");
   }
-  /// Runs f, which must enqueue the same work on the same memory each time it is called with the same `work`: twice as
-  /// it stands, then while it is recorded as a CUDA graph; from then on the graph runs in its place, one launch for
-  /// all.
-  /// @throws device_error if f cannot be recorded: it uploads, waits, or needs more memory than it did
+  /// Runs f, which must enqueue the same operations on the same memory in each call with the same `work`. The first two
+  /// calls run f, the third one records it as a CUDA graph. From then on the graph runs instead: one launch for all
+  /// operations.
+  /// @throws device_error if f cannot be recorded: it uploads, waits, or needs more memory than before
   template <class F>
   void repeat(cuda_work& work, const F& f) {
     const auto launch = [&] {
@@ -137,10 +137,10 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       enqueued("recorded work");
     };
     if (work.graph_) return launch();
-    if (options().blocking || work.runs_++ == 0) return f();  // kernels are loaded, algorithms are chosen
+    if (options().blocking || work.runs_++ == 0) return f();  // loads kernels, chooses algorithms
     if (!work.memory_) work.memory_ = std::make_shared<recorded_memory>(*this);
     const recording_scope memory(recording_, work.memory_);
-    if (work.runs_ == 2) return f();  // in the memory that it will have
+    if (work.runs_ == 2) return f();  // allocates the memory of the graph
     check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "recording");
     enqueued("recording");
     cudaGraph_t graph = nullptr;
@@ -180,7 +180,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     std::size_t scratch = 0;
     if constexpr (requires { f.scratch(); }) {
       scratch = f.scratch() * sizeof(compute_type<typename F::value_type>);
-      if (scratch + reduction_bytes > 48 << 10)  // more than that must be asked for
+      if (scratch + reduction_bytes > 48 << 10)  // more than the default must be requested
         check(cudaFuncSetAttribute(team_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize, int(scratch)),
               typeid(F).name());
     }
@@ -199,8 +199,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
       check(cudaMemset2DAsync(c.data, c.stride * sizeof(T), 0, n * sizeof(T), m, stream()), "matmul");
     enqueued("matmul");
   }
-  /// c (m, n) = addend (m, n) + a (m, k) · b (k, n); if it is to be rounded but once, of bfloat16 in float first:
-  /// cuBLASLt rounds a product before it adds what is there.
+  /// c (m, n) = addend (m, n) + a (m, k) · b (k, n). If `once`, a bfloat16 result is rounded only once, from a float
+  /// sum: cuBLASLt rounds a product before it adds the addend.
   template <class T>
   void add_product(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const T* addend, T* c,
                    bool once) {
@@ -222,7 +222,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
 
  private:
   using recorded_memory = recording_memory<cuda_backend>;
-  // Takes memory from a recording until its end.
+  // Takes memory from a recording until the end of the scope.
   struct recording_scope {
     std::shared_ptr<recorded_memory>& current;
     recording_scope(std::shared_ptr<recorded_memory>& place, const std::shared_ptr<recorded_memory>& memory)
@@ -231,8 +231,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     }
     ~recording_scope() { current = nullptr; }
   };
-  // Enqueues a kernel in the name of what it runs. It may start before the one ahead of it has ended, and waits for
-  // that itself (pdl_wait) if it can.
+  // Enqueues a kernel; error messages have the name of what it runs. It may start before the previous one has ended, if
+  // it waits for that one itself (pdl_wait).
   template <class Name, class... A>
   void launch(unsigned blocks, int threads, std::size_t scratch, void (*kernel)(A...), const A&... arguments) {
     cudaLaunchConfig_t how{};
@@ -244,8 +244,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     check(cudaLaunchKernelEx(&how, kernel, arguments...), typeid(Name).name());
     enqueued(typeid(Name).name());
   }
-  // Whether a kernel's code can wait for the kernel ahead: it was made for Hopper or later. On such a GPU it need not
-  // have been, for code for an older one runs there, too.
+  // Whether a kernel's code has pdl_wait(): it was compiled for Hopper or later. On such a GPU it may be code for an
+  // older one.
   bool waits_itself(const void* kernel, const char* name) {
     const auto [place, is_new] = waits_itself_.try_emplace(kernel, false);
     if (is_new) {
@@ -255,7 +255,7 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
     }
     return place->second;
   }
-  // Whether a product is of few rows, with weights stored row by output, all of them aligned.
+  // Whether a product has few rows, and weights that are stored (out, in), all of them aligned.
   template <class T>
   static bool is_skinny(index_t m, index_t k, matrix_ref<const T> a, matrix_ref<const T> b) {
     using V = load_vec<T>;
@@ -283,8 +283,8 @@ class cuda_backend : public cuda_device, public cuda_loops<cuda_backend> {
   independent_gemms independent_gemms_;
   std::unordered_map<const void*, bool> waits_itself_;
   staging_memory staging_;
-  std::shared_ptr<recorded_memory> recording_;  // where memory comes from now, if not the pool
-  std::unordered_map<void*, std::shared_ptr<recorded_memory>> recorded_;  // memory that is out, and where it belongs
+  std::shared_ptr<recorded_memory> recording_;  // where memory is allocated, if not in the pool
+  std::unordered_map<void*, std::shared_ptr<recorded_memory>> recorded_;  // allocated memory, and its recording
   bool capturing_ = false;
 };
 static_assert(backend_like<cuda_backend>);

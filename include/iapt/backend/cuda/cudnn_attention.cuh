@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuDNN's fused attention, for sequences that see their own rows. What is declared here is defined in
-// cudnn_attention_source.cuh, which one translation unit of a program includes: NVIDIA's headers take a compiler half a
-// minute. In CMake that unit comes with iapt::cuda.
+// cuDNN's fused causal self-attention. The definitions are in cudnn_attention_source.cuh, which one translation unit of
+// a program includes: NVIDIA's headers take half a minute to compile. In CMake, iapt::cuda has that unit.
 #pragma once
 #include <compare>
 #include <cstddef>
@@ -15,24 +14,24 @@
 
 namespace iapt {
 
-/// What cuDNN compiles a kernel for, which takes seconds. So there are few of them: sequences are done in parts of
-/// 1, 2, 4, 8..., and are as long as the next power of two.
+/// The shape that cuDNN compiles a kernel for, which takes seconds. To have few shapes, sequences are computed in parts
+/// of 1, 2, 4, 8..., and their length is rounded up to a power of two.
 struct cudnn_shape {
-  index_t sequences,   ///< how many there are, B
-      longest,         ///< rows of a sequence at most, S
-      kv_heads;        ///< key/value heads that are done, with the query heads that share them
-  head_layout layout;  ///< of the rows in memory
-  bool adjoint;        ///< the adjoint, or the forward
-  /// Query heads that are done, H.
+  index_t sequences,   ///< number of sequences, B
+      longest,         ///< greatest number of rows of a sequence, S
+      kv_heads;        ///< key/value heads to compute, with the query heads that share them
+  head_layout layout;  ///< heads of the rows in memory
+  bool adjoint;        ///< whether to compute the adjoint; else the forward
+  /// Query heads to compute, H.
   index_t heads() const { return kv_heads * layout.heads / layout.kv_heads; }
-  /// Rows of the longest sequence that is worth the memory: 2 GiB for the adjoint of one key/value head.
+  /// Rows of the longest sequence: the adjoint of one key/value head then needs at most 2 GiB.
   static index_t most_rows(const head_layout& layout) {
     index_t rows = 128;
     while (layout.heads / layout.kv_heads * (4 * rows * rows) * 2 <= index_t(1) << 31) rows *= 2;
     return rows;
   }
-  /// As many of `count` sequences as fit, or as many heads of one: for its fixed order the adjoint keeps B·H·S²
-  /// numbers, beside a few for each row.
+  /// As many of `count` sequences as fit, or as many heads of one sequence: the deterministic adjoint stores B·H·S²
+  /// elements, and a few for each row.
   static cudnn_shape of(const head_layout& layout, index_t longest, index_t count, bool adjoint) {
     constexpr index_t most = index_t(1) << 28;  // bytes
     cudnn_shape shape{1, 128, layout.kv_heads, layout, adjoint};
@@ -43,38 +42,39 @@ struct cudnn_shape {
     while (shape.sequences * 2 <= count && shape.sequences * 2 * shape.heads() * head <= most) shape.sequences *= 2;
     return shape;
   }
-  /// An order, for a table of them.
+  /// An order, for std::map.
   auto operator<=>(const cudnn_shape&) const = default;
 };
 
-/// Causal attention in bfloat16, scaled by 1/√E, of sequences to their own rows, and its adjoint in a fixed order.
+/// Causal self-attention of sequences in bfloat16, scaled by 1/√E, and its deterministic adjoint.
 /// @par Source Dao 2023, "FlashAttention-2"
 class cudnn_attention {
  public:
-  /// Whether it is for such heads on a device of such a compute capability (90 for Hopper): heads of a multiple of 16,
-  /// at most 128, numbers, on data centres' GPUs from Hopper on. Others lack a fixed order for packed rows.
+  /// Whether cuDNN supports the heads on a device of a compute capability (90 for Hopper): a head size that is a
+  /// multiple of 16 and at most 128, on data-centre GPUs from Hopper on. Other GPUs have no deterministic adjoint for
+  /// packed rows.
   static bool knows(const head_layout& layout, int capability);
 
-  /// Opens cuDNN on a device, the calling thread's current one, which must outlive it.
-  /// @throws device_error if it cannot be
+  /// Opens cuDNN on a device, which must be the calling thread's current one and outlive the object.
+  /// @throws device_error if cuDNN cannot be opened
   explicit cudnn_attention(const cuda_device& device);
   ~cudnn_attention();
   cudnn_attention(const cudnn_attention&) = delete;
   cudnn_attention& operator=(const cudnn_attention&) = delete;
 
-  /// Memory that a run needs, in bytes. Compiles the kernel if it is the first of its shape.
-  /// @throws device_error naming the shape if cuDNN knows no way
+  /// Workspace of a run, in bytes. The first call for a shape compiles the kernel.
+  /// @throws device_error naming the shape if cuDNN does not support it
   std::size_t workspace_bytes(const cudnn_shape& shape);
-  /// y and log_sum of the shape's number of sequences and heads, from `kv_head` on.
+  /// Computes y and log_sum for the shape's number of sequences and heads, from `kv_head` on.
   /// @throws device_error if cuDNN fails
   void forward(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays);
-  /// dq, dk and dv of the same, which are written over.
+  /// Computes dq, dk and dv of the same, which are overwritten.
   /// @throws device_error if cuDNN fails
   void adjoint(const cudnn_shape& shape, const fused_sequences& sequences, index_t kv_head, void* workspace,
                const attention_arrays<bfloat16>& arrays, const attention_adjoints<bfloat16>& adjoints);
-  /// Why cuDNN knows no way on a device that need not be here; empty if it does. The device is cuDNN's own description
-  /// in JSON, and its compute capability (90 for Hopper).
+  /// Why cuDNN does not support a shape on a device; empty if it does. The device need not be present: `device` is
+  /// cuDNN's description of it in JSON, `capability` its compute capability (90 for Hopper).
   static std::string refusal(const cudnn_shape& shape, std::string_view device, int capability);
 
  private:

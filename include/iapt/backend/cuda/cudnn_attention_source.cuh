@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Definitions of cudnn_attention.cuh: one translation unit of a program includes them, any C++ compiler's.
+// Definitions of cudnn_attention.cuh. One translation unit of a program includes them, with any C++ compiler.
 #pragma once
 #if !defined(CUDNN_FRONTEND_SKIP_JSON_LIB)
-#define CUDNN_FRONTEND_SKIP_JSON_LIB  // half of what a compiler would have to read
+#define CUDNN_FRONTEND_SKIP_JSON_LIB  // half of the code that a compiler would read
 #endif
 #include <cudnn.h>
 #include <cudnn_frontend.h>
@@ -23,7 +23,7 @@ namespace fe = cudnn_frontend;
 /// A tensor of a graph.
 using tensor_attributes = std::shared_ptr<fe::graph::Tensor_attributes>;
 
-/// Numbers of a graph's tensors, by which a run finds their memory.
+/// Ids of a graph's tensors; a run finds their memory by id.
 enum tensor_number : std::int64_t {
   lengths = 1,
   query_offsets,
@@ -40,16 +40,16 @@ enum tensor_number : std::int64_t {
   dv
 };
 
-/// A shape in words.
+/// A shape as text, for messages.
 inline std::string to_text(const cudnn_shape& s) {
   return "attention" + std::string(s.adjoint ? "'s adjoint" : "") + " of " + std::to_string(s.sequences) +
          " sequences of up to " + std::to_string(s.longest) + " rows, " + std::to_string(s.heads()) + " heads, " +
          std::to_string(s.kv_heads) + " key/value heads of " + std::to_string(s.layout.head_size);
 }
-/// What to do where cuDNN fails.
+/// What to do if cuDNN fails.
 inline constexpr auto way_out = "; cuda_options{.fused_attention = false} does without";
 
-/// The statement in cuDNN's terms. Rows are packed: where a sequence begins, an array says, in numbers.
+/// Writes the statement as a cuDNN graph. Rows are packed: offsets, in elements, say where a sequence begins.
 inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
   graph.set_io_data_type(fe::DataType_t::BFLOAT16)
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
@@ -65,7 +65,7 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
   const auto length = integers(lengths, s.sequences);
   const auto query_at = integers(query_offsets, s.sequences + 1), key_at = integers(key_offsets, s.sequences + 1),
              sum_at = integers(sum_offsets, s.sequences + 1);
-  // (B, heads, S, size) with the strides of packed rows, which have `all` heads.
+  // (B, heads, S, size), with the strides of packed rows of `all` heads.
   const auto packed = [&](auto& x, tensor_number number, index_t heads, index_t all, index_t size,
                           const tensor_attributes& offsets) {
     x.set_uid(number)
@@ -116,24 +116,24 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
 
 }  // namespace cudnn_detail
 
-/// What is open, and what has been compiled.
+/// The open handle and the compiled graphs.
 struct cudnn_attention::state {
-  /// Of a handle.
+  /// Deleter of a handle.
   struct close {
-    /// Closes it.
+    /// Destroys the handle.
     void operator()(cudnnContext* handle) const { cudnnDestroy(handle); }
   };
-  const cuda_device& device;                                                         ///< that it is open on
-  std::unique_ptr<cudnnContext, close> handle = {};                                  ///< of cuDNN, with our stream
-  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs = {};  ///< compiled
-  std::map<cudnn_shape, std::size_t> workspaces = {};                                ///< bytes that each one needs
+  const cuda_device& device;                                                         ///< device of the handle
+  std::unique_ptr<cudnnContext, close> handle = {};                                  ///< handle on the device's stream
+  std::map<cudnn_shape, std::unique_ptr<cudnn_frontend::graph::Graph>> graphs = {};  ///< compiled graphs
+  std::map<cudnn_shape, std::size_t> workspaces = {};                                ///< bytes of each workspace
 
   /// @throws device_error if a call of cuDNN's frontend failed
   void check(cudnn_frontend::error_t status, const cudnn_shape& shape) const {
     if (status.is_bad())
       device.fail("cuDNN: " + cudnn_detail::to_text(shape), status.get_message() + cudnn_detail::way_out);
   }
-  /// One run; `adjoints` for the adjoint alone.
+  /// Runs a graph; `adjoints` is null for the forward.
   /// @throws device_error if cuDNN fails
   void run(const cudnn_shape& shape, const fused_sequences& s, index_t kv_head, void* workspace,
            const attention_arrays<bfloat16>& a, const attention_adjoints<bfloat16>* adjoints) {
@@ -156,7 +156,7 @@ struct cudnn_attention::state {
 };
 
 bool cudnn_attention::knows(const head_layout& layout, int capability) {
-  // Packed sums came with 9.9; on Blackwell the fixed order of packed rows with 9.18.
+  // Packed sums need cuDNN 9.9; on Blackwell, the deterministic adjoint of packed rows needs 9.18.
   const bool device = capability / 10 == 9 || (capability / 10 == 10 && cudnnGetVersion() >= 91800);
   return device && cudnnGetVersion() >= 90900 && layout.head_size % 16 == 0 && layout.head_size <= 128;
 }
@@ -200,7 +200,7 @@ std::string cudnn_attention::refusal(const cudnn_shape& shape, std::string_view 
   const auto properties = std::make_shared<cudnn_frontend::DeviceProperties>();
   cudnn_frontend::error_t status = properties->deserialize({device.begin(), device.end()});
   cudnn_frontend::graph::Graph graph;
-  graph.set_device_properties(properties).set_sm_version(capability);  // before the statement: it takes them over
+  graph.set_device_properties(properties).set_sm_version(capability);  // before the statement, which reads them
   cudnn_detail::write_statement(graph, shape);
   if (status.is_good()) status = graph.validate();
   if (status.is_good()) status = graph.build_operation_graph();

@@ -12,24 +12,24 @@
 
 namespace iapt {
 
-/// What backends on Thrust share, with cuDNN's attention for bfloat16. `Self` is a cuda_device, too, as a base before
+/// The loops of backends on Thrust, with cuDNN's attention for bfloat16. `Self` also has the base cuda_device, before
 /// this one: cuDNN must not outlive the stream.
 template <class Self>
 class cudnn_loops : public thrust_loops<Self> {
  public:
-  /// Rows of the longest sequence that cuDNN's attention is for; 0 for numbers and heads that it is not for.
+  /// Rows of the longest sequence for cuDNN's attention; 0 for elements and heads that it does not support.
   template <class T>
   index_t most_fused_rows(const head_layout& layout) const {
     const bool wanted = std::same_as<T, bfloat16> && self().options().fused_attention;
     return wanted && cudnn_attention::knows(layout, self().capability()) ? cudnn_shape::most_rows(layout) : 0;
   }
-  /// Lets sequences see their own rows, causally.
+  /// Causal self-attention of sequences.
   template <class T>
   void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
     if constexpr (std::same_as<T, bfloat16>)
       each_part(arrays.layout, sequences, false, [&](const auto&... part) { cudnn_->forward(part..., arrays); });
   }
-  /// Its adjoints.
+  /// The adjoints of fused_attention().
   template <class T>
   void fused_attention_adjoint(const attention_arrays<T>& arrays, attention_adjoints<T> adjoints,
                                const fused_sequences& sequences) {
@@ -46,8 +46,8 @@ class cudnn_loops : public thrust_loops<Self> {
   }
 
  private:
-  // cuDNN writes over what is there, and leaves nothing out: it gets memory of its own in the place of adjoints that
-  // hold something already, or that nobody asks for.
+  // cuDNN overwrites adjoints, and computes all of them: an adjoint that already has a sum, or is null, gets separate
+  // memory.
   struct overwritten {
     Self& backend;
     bfloat16* const wanted;
@@ -56,14 +56,14 @@ class cudnn_loops : public thrust_loops<Self> {
       if (p && zeros) return;
       own.emplace(backend, n);
       p = own->write();
-      backend.zero(p, n);  // rows of no sequence
+      backend.zero(p, n);  // tokens of no sequence
     }
     void add() const {
       if (own && wanted)
         backend.for_each(1, own->size(), fold_chunks<bfloat16>{{own->data()}, {wanted}, 1, own->size(), true});
     }
   };
-  // f(shape, sequences, first key/value head, workspace) for each part that is done at once.
+  // Calls f(shape, sequences, first key/value head, workspace) for each part that is computed at once.
   template <class F>
   void each_part(const head_layout& layout, const fused_sequences& sequences, bool adjoint, F f) {
     if (!cudnn_) cudnn_ = std::make_unique<cudnn_attention>(self());
@@ -79,7 +79,7 @@ class cudnn_loops : public thrust_loops<Self> {
   }
   Self& self() { return *static_cast<Self*>(this); }
   const Self& self() const { return *static_cast<const Self*>(this); }
-  std::unique_ptr<cudnn_attention> cudnn_;  // from the first such attention on
+  std::unique_ptr<cudnn_attention> cudnn_;  // created at the first fused attention
 };
 
 }  // namespace iapt

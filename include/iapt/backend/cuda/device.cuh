@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GPU that is open: the stream that everything is enqueued in, and who is to blame for what fails in it.
+// An open GPU: the stream that all operations are enqueued in, and which operation a failure is attributed to.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -15,15 +15,15 @@ namespace iapt {
 
 /// Which GPU is used, and how.
 struct cuda_options {
-  int device = 0;               ///< its number
-  bool blocking = false;        ///< wait for every operation, so that a fault is blamed on the one that made it
-  bool fused_attention = true;  ///< cuDNN's attention for bfloat16, where the program has it and it is for the heads
+  int device = 0;               ///< index of the GPU
+  bool blocking = false;        ///< wait for every operation, so that a failure is attributed to the right one
+  bool fused_attention = true;  ///< use cuDNN's attention for bfloat16, if the program has it and it supports the heads
 };
 
-/// A GPU and a stream of it. What uses the stream must end before.
+/// A GPU and its stream. Users of the stream must end before the device does.
 class cuda_device {
  public:
-  /// Opens the device, which is the calling thread's current one from here on.
+  /// Opens the device, and makes it the calling thread's current one.
   /// @throws device_error if there is no such device, or no driver
   explicit cuda_device(cuda_options options) : options_(options), properties_(open(options.device)) {
     cudaStream_t stream;
@@ -35,40 +35,40 @@ class cuda_device {
   std::string description() const {
     return std::string(properties_.name) + ", " + std::to_string(properties_.totalGlobalMem >> 20) + " MiB";
   }
-  /// How it is used.
+  /// Options of the device.
   const cuda_options& options() const { return options_; }
-  /// Its compute capability; 90 for Hopper.
+  /// Compute capability; 90 for Hopper.
   int capability() const { return properties_.major * 10 + properties_.minor; }
-  /// Shared memory that a block may have, in bytes.
+  /// Shared memory that a block may use, in bytes.
   index_t shared_bytes() const { return index_t(properties_.sharedMemPerBlockOptin); }
-  /// The stream that everything is enqueued in. Who enqueues work of their own there says so (enqueued()).
+  /// The stream of all operations. Code that enqueues other operations in it calls enqueued().
   cudaStream_t stream() const { return stream_.get(); }
-  /// Makes it the current device of the thread that calls, which is to use it in place of the one that opened it. A
-  /// failure comes up at the next operation.
+  /// Makes it the current device of the calling thread, which uses it instead of the thread that opened it. The next
+  /// operation reports a failure.
   void make_current() const { cudaSetDevice(options_.device); }
 
-  /// Waits for all that was enqueued.
+  /// Waits for everything that was enqueued.
   /// @throws device_error if any of it has failed
   void wait(const char* operation = "wait") { check(cudaStreamSynchronize(stream()), operation); }
-  /// Notes that an operation was enqueued, for the blame of a fault that comes up later.
-  /// @throws device_error if every operation is waited for, and this one has failed
+  /// Records that an operation was enqueued, to name it in the message of a later failure.
+  /// @throws device_error with cuda_options::blocking, if the operation has failed
   void enqueued(const char* operation) {
     last_ = operation, ++count_;
     if (options_.blocking) wait(operation);
   }
-  /// How many operations have been enqueued.
+  /// Number of operations that have been enqueued.
   std::uint64_t enqueued_count() const { return count_; }
-  /// @throws device_error if a call failed, naming its operation, which may be a type's name as compilers write it
+  /// @throws device_error if a call failed, with the name of its operation, which may be a type's mangled name
   void check(cudaError_t status, const char* operation) const {
     if (status != cudaSuccess) fail(readable_name(operation), cudaGetErrorString(status));
   }
-  /// Blames a failed call on its operation, unless one that was enqueued before has failed: that comes up at any later
-  /// call, and at all that follow. Where every operation is waited for, it is the last that was enqueued.
+  /// Reports a failed call with its operation, unless an operation that was enqueued before has failed: that failure
+  /// appears at any later call, and at all that follow. With cuda_options::blocking, it is the last enqueued operation.
   /// @throws device_error
   [[noreturn]] void fail(const std::string& operation, const std::string& why) const {
-    cudaGetLastError();  // it must not be blamed on the next call as well
+    cudaGetLastError();  // clears the error, which the next call would also report
     std::size_t free, total;
-    const cudaError_t fault = cudaMemGetInfo(&free, &total);  // some call that can only fail so
+    const cudaError_t fault = cudaMemGetInfo(&free, &total);  // a call that fails only for that reason
     cudaGetLastError();
     const std::string last = readable_name(last_);
     if (fault == cudaSuccess || (options_.blocking && operation == last))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CUDA's and cuBLASLt's error codes as device_error.
+// Converts the error codes of CUDA and cuBLASLt to device_error.
 #pragma once
 #include <cublasLt.h>
 #include <cuda_runtime.h>
@@ -15,7 +15,7 @@ namespace iapt {
 /// @throws device_error naming the operation if a call of the runtime failed
 inline void cuda_check(cudaError_t status, const std::string& operation) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // it must not be blamed on the next call as well
+  cudaGetLastError();  // clears the error, which the next call would also report
   throw device_error("cuda: " + operation + ": " + cudaGetErrorString(status));
 }
 /// @throws device_error naming the operation if a call of cuBLASLt failed
@@ -24,7 +24,7 @@ inline void cuda_check(cublasStatus_t status, const std::string& operation) {
     throw device_error("cuda: " + operation + ": " + cublasLtGetStatusString(status));
 }
 
-/// A type's name as people write it.
+/// A type's name in readable form.
 inline std::string readable_name(const char* mangled) {
   int status = 0;
   char* const text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);

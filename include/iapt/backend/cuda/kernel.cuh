@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels that run a loop or a team kernel on a GPU. Both may be launched before the kernel ahead of them has
-// ended: their blocks take the places that it leaves, ask for what they will read (fetch()), and wait for it.
+// The kernels that run a loop or a team kernel on a GPU. Both may start before the previous kernel has ended (PDL):
+// their blocks use the multiprocessors that it leaves, prefetch what they will read (fetch()), and wait for it.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -12,7 +12,7 @@
 
 namespace iapt {
 
-/// Threads of a team kernel's blocks: the kernel's own wish, or 128.
+/// Threads of a team kernel's blocks: as the kernel declares, or 128.
 template <class F>
 constexpr int team_threads = [] {
   if constexpr (requires { F::threads; })
@@ -21,7 +21,7 @@ constexpr int team_threads = [] {
     return 128;
 }();
 
-/// Blocks of a team kernel that a multiprocessor is to have room for: the kernel's own wish, or 1.
+/// Blocks of a team kernel for which a multiprocessor must have room: as the kernel declares, or 1.
 template <class F>
 constexpr int team_blocks = [] {
   if constexpr (requires { F::blocks; })
@@ -30,11 +30,11 @@ constexpr int team_blocks = [] {
     return 1;
 }();
 
-/// Threads of a loop's blocks.
+/// Threads of an elementwise kernel's blocks.
 inline constexpr int loop_threads = 128;
 
-/// Runs f(k) for k in 0..n-1, a thread for each. Thrust's for_each_n would do, but for the microseconds that it cannot
-/// overlap with the kernels before and after it.
+/// Runs f(k) for k in 0..n-1, one thread for each k. Thrust's for_each_n would take microseconds more, because it does
+/// not overlap the kernels before and after it.
 template <class F>
 __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constant__ F f, std::uint32_t n) {
   pdl_trigger();
@@ -43,12 +43,12 @@ __global__ void __launch_bounds__(loop_threads) loop_kernel(const __grid_constan
   if (k < n) f(k);
 }
 
-/// Runs a team kernel, a block for each team. What it will read it may ask for before its turn (fetch()), finding it
-/// by what no kernel writes; one that takes its turn itself says so (calls_pdl_wait).
+/// Runs a team kernel, one block for each team. fetch() may prefetch before pdl_wait(); it finds addresses only through
+/// data that no kernel writes. A kernel that calls pdl_wait() itself declares calls_pdl_wait.
 template <class F>
 __global__ void __launch_bounds__(team_threads<F>, team_blocks<F>) team_kernel(const __grid_constant__ F f) {
   using T = compute_type<typename F::value_type>;
-  extern __shared__ double2 scratch[];  // aligned for any type of number
+  extern __shared__ double2 scratch[];  // aligned for any element type
   using team = block_team<T, team_threads<F>, load_vec<typename F::value_type>>;
   const team all{reinterpret_cast<T*>(scratch)};
   const index_t k = blockIdx.x;

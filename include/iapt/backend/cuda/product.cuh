@@ -17,37 +17,37 @@
 
 namespace iapt {
 
-/// How cuBLASLt calls a type of number and what it sums in: float is exact, no TF32.
+/// cuBLASLt's names of an element type and of the type of its sums: float is exact, no TF32.
 template <class T>
 struct cublas_types;
 /// Single precision.
 template <>
 struct cublas_types<float> {
-  static constexpr cudaDataType_t stored = CUDA_R_32F;                ///< of matrices
-  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_32F;                ///< type of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< type of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< type of sums
 };
 /// Double precision.
 template <>
 struct cublas_types<double> {
-  static constexpr cudaDataType_t stored = CUDA_R_64F;                ///< of matrices
-  static constexpr cudaDataType_t scale = CUDA_R_64F;                 ///< of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;  ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_64F;                ///< type of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_64F;                 ///< type of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_64F;  ///< type of sums
 };
 
 /// bfloat16, summed in float.
 template <>
 struct cublas_types<bfloat16> {
-  static constexpr cudaDataType_t stored = CUDA_R_16BF;               ///< of matrices
-  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< of α and β
-  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< of sums
+  static constexpr cudaDataType_t stored = CUDA_R_16BF;               ///< type of matrices
+  static constexpr cudaDataType_t scale = CUDA_R_32F;                 ///< type of α and β
+  static constexpr cublasComputeType_t compute = CUBLAS_COMPUTE_32F;  ///< type of sums
 };
 
-/// Products on one device, which must outlive this.
+/// Matmuls on one device, which must outlive the object.
 class cublas_products {
  public:
-  /// Takes a handle and memory to work in.
-  /// @throws device_error if there is none
+  /// Creates a handle and a workspace.
+  /// @throws device_error if that fails
   explicit cublas_products(const cuda_device& device) : device_(device) {
     cublasLtHandle_t handle;
     cuda_check(cublasLtCreate(&handle), "cuBLASLt");
@@ -57,8 +57,9 @@ class cublas_products {
     workspace_.reset(memory);
   }
 
-  /// c (m, n) = a (m, k) · b (k, n), none of them 0, and the addend, if there is one: it lies as c does, perhaps in c.
-  /// @throws device_error if cuBLASLt knows no way
+  /// c (m, n) = a (m, k) · b (k, n) + addend, with m, n and k > 0. The addend may be null; its layout is that of c, and
+  /// it may be c.
+  /// @throws device_error if cuBLASLt has no algorithm
   template <class T, class Result>
   void run(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
            matrix_ref<Result> c) {
@@ -91,7 +92,7 @@ class cublas_products {
 
  private:
   static constexpr std::size_t workspace_bytes = std::size_t(32) << 20;  // what NVIDIA advises for Hopper
-  static constexpr std::size_t most_plans = 4096;                        // batches of any length come by in a long run
+  static constexpr std::size_t most_plans = 4096;                        // a long run has batches of every length
   using shape = std::array<index_t, 15>;
   template <auto Destroy>
   struct destroy {
@@ -112,7 +113,7 @@ class cublas_products {
     return "(" + std::to_string(m) + ", " + std::to_string(k) + ") × (" + std::to_string(k) + ", " + std::to_string(n) +
            ")";
   }
-  // Bytes that an address is a multiple of, as far as algorithms care.
+  // The alignment of an address, up to the 256 bytes that matter to algorithms.
   static index_t aligned(const void* p) {
     const auto bits = reinterpret_cast<std::uintptr_t>(p);
     return index_t(std::min<std::uintptr_t>(bits & -bits, 256));
@@ -126,7 +127,7 @@ class cublas_products {
   plan make_plan(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, const Result* addend,
                  matrix_ref<Result> c) {
     using types = cublas_types<T>;
-    // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ: b stands on the left, n and m change places.
+    // Row-major c = a · b is column-major cᵀ = bᵀ · aᵀ: b is the left operand, n and m are exchanged.
     plan p;
     cublasLtMatmulDesc_t product;
     cuda_check(cublasLtMatmulDescCreate(&product, types::compute, types::scale), "a product of cuBLASLt");
@@ -151,7 +152,7 @@ class cublas_products {
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(aligned(a.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(aligned(addend ? addend : c.data)));
     wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(aligned(c.data)));
-    // No partial sum is rounded to the stored type.
+    // Partial sums are not rounded to the stored type.
     wish(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     cublasLtMatmulHeuristicResult_t best{};
     int count = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work that a GPU repeats by itself: a CUDA graph, and the memory that it was recorded with.
+// Work that a GPU repeats: a CUDA graph and the memory that it was recorded with.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -15,20 +15,20 @@ namespace iapt {
 
 class cuda_backend;
 
-/// Memory of recorded work. The pool has it back when the recording has ended, and every tensor in it: until then it
-/// stays where it is, for the graph knows its addresses.
+/// Memory of recorded work. It returns to the pool when neither the recording nor a tensor in it exists any more: until
+/// then its addresses stay valid, because the graph has them.
 template <class Backend>
 class recording_memory {
  public:
-  /// Takes none yet.
+  /// Allocates no memory yet.
   explicit recording_memory(memory_pool<Backend>& pool) : pool_(pool) {}
   recording_memory(const recording_memory&) = delete;
   recording_memory& operator=(const recording_memory&) = delete;
   ~recording_memory() {
     for (const auto& [p, bytes] : sizes_) pool_.deallocate(p, bytes);
   }
-  /// Memory of exactly this size, used before if there is any.
-  /// @throws device_error if there is none, and there may not be more
+  /// Memory of exactly this size, reused if possible.
+  /// @throws device_error if there is none to reuse, and `may_grow` is false
   void* allocate(index_t bytes, bool may_grow) {
     if (const auto block = idle_.find(bytes); block != idle_.end()) return idle_.extract(block).mapped();
     if (!may_grow) throw device_error("cuda: recorded work must not need more memory than it did before");
@@ -36,7 +36,7 @@ class recording_memory {
     sizes_[p] = bytes;
     return p;
   }
-  /// Takes memory back.
+  /// Keeps memory for reuse.
   void deallocate(void* p) {
     const auto block = static_cast<std::byte*>(p);
     idle_.emplace(sizes_.at(block), block);
@@ -48,7 +48,7 @@ class recording_memory {
   std::unordered_map<std::byte*, index_t> sizes_;
 };
 
-/// One piece of work that is done again and again; see cuda_backend::repeat. The backend must outlive it.
+/// Work that is repeated; see cuda_backend::repeat. The backend must outlive it.
 class cuda_work {
   friend class cuda_backend;
   struct destroy {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products of few rows (skinny GEMM), as in decoding. They are bound by the memory traffic of the weights.
+// Matrix products of few rows (skinny GEMM), as in decode. They are bound by the memory traffic of the weights.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -19,32 +19,32 @@ namespace iapt {
 /// and all rows are aligned. A row's result does not depend on the number of rows.
 template <class T, int Rows>
 struct skinny_gemm {
-  static constexpr int threads = 128,           ///< of a block
-      blocks = Rows == 1 ? 8 : 4,               ///< that a multiprocessor has room for
+  static constexpr int threads = 128,           ///< threads of a block
+      blocks = Rows == 1 ? 8 : 4,               ///< blocks for which a multiprocessor has room
       outputs = 4,                              ///< columns of a block: each element of a is read once for all of them
       prefetch_depth = 2;                       ///< vecs of each row that a thread loads before it uses the first
   static constexpr index_t early = 512;         ///< weights of each column that are prefetched before pdl_wait()
   static constexpr bool calls_pdl_wait = true;  ///< so the launcher leaves the call to this kernel
   using value_type = T;
-  using C = compute_type<T>;  ///< what it is summed in
-  using V = load_vec<T>;      ///< what is read at once
-  matrix_ref<const T> a,      ///< left side
-      w,                      ///< right side, as it is stored
+  using C = compute_type<T>;  ///< type of the sums
+  using V = load_vec<T>;      ///< elements that are read at once
+  matrix_ref<const T> a,      ///< left operand
+      w,                      ///< right operand, as it is stored
       addend;                 ///< added to the product (M, N); may be null
   matrix_ref<T> c;            ///< result
   index_t rows,               ///< M, at most `Rows`
       columns,                ///< N
       inner;                  ///< K
-  bool overlaps_previous;     ///< whether the previous kernel is a skinny GEMM and none of those that run
-  ///< concurrently writes an operand of this one; then it waits only before it
-  ///< reads the addend and writes
+  /// Whether the previous kernel is a skinny GEMM, and none of those that run concurrently writes an operand of this
+  /// one. Then this one waits only before it reads the addend and writes.
+  bool overlaps_previous;
 
   /// Loads in flight, as the elements are stored.
   struct loads {
-    typename V::template cells<T> a[Rows],  ///< of each row of a
-        w[outputs];                         ///< of each column's weights
+    typename V::template cells<T> a[Rows],  ///< loads of each row of a
+        w[outputs];                         ///< loads of each column's weights
   };
-  /// Columns k·outputs, ….
+  /// Computes columns k·outputs, ….
   template <class Team>
   __device__ __forceinline__ void operator()(Team team, index_t k) const {
     const T *left[Rows], *right[outputs];  // rows and columns out of range are computed and discarded

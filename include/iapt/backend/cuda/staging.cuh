@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uploads that the host does not wait for: page-locked memory that the device reads when its turn comes.
+// Uploads that the host does not wait for: page-locked memory, which the device reads in stream order.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -13,11 +13,11 @@
 
 namespace iapt {
 
-/// Two halves of page-locked memory. One is filled while the device may still read the other; the host waits only
-/// where it is a whole half ahead. The device must outlive it.
+/// Two halves of page-locked memory. The host fills one while the device may still read the other, and waits only if it
+/// is a whole half ahead. The device must outlive the object.
 class staging_memory {
  public:
-  /// Takes the memory.
+  /// Allocates the memory.
   /// @throws device_error if there is none
   explicit staging_memory(const cuda_device& device) : device_(device) {
     void* memory;
@@ -26,7 +26,7 @@ class staging_memory {
     for (cudaEvent_t& read : read_) cuda_check(cudaEventCreateWithFlags(&read, cudaEventDisableTiming), "an event");
   }
   ~staging_memory() {
-    cudaStreamSynchronize(device_.stream());  // it may be read yet
+    cudaStreamSynchronize(device_.stream());  // the device may still read the memory
     for (cudaEvent_t read : read_) cudaEventDestroy(read);
     cudaFreeHost(memory_);
   }
@@ -53,7 +53,7 @@ class staging_memory {
   void change_halves() {
     device_.check(cudaEventRecord(read_[half_], device_.stream()), "upload");
     half_ = 1 - half_, used_ = 0;
-    device_.check(cudaEventSynchronize(read_[half_]), "upload");  // at once where it was never recorded
+    device_.check(cudaEventSynchronize(read_[half_]), "upload");  // returns at once if it was never recorded
   }
   const cuda_device& device_;
   std::byte* memory_ = nullptr;

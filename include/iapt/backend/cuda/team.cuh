@@ -10,16 +10,16 @@
 
 namespace iapt {
 
-/// Shared memory that a team kernel's sums may take beside what it asks for, in bytes.
+/// Shared memory that a team kernel's sums may use, besides what the kernel requests, in bytes.
 inline constexpr std::size_t reduction_bytes = 1024;
 
-/// A block of threads that go through the columns side by side, a vec each; what is left of them, one by one. Its
-/// sums have a fixed order: each thread's own columns from first to last, then CUB's tree over the threads.
+/// A block of threads. Each thread processes one vec of columns at a time; remaining columns are processed one by one.
+/// Sums have a fixed order: each thread's own columns from first to last, then CUB's tree over the threads.
 template <class T, int Threads, class Vec>
 struct block_team {
-  T* scratch = nullptr;  ///< memory of the team's own, for a kernel that asks for it (scratch())
+  T* scratch = nullptr;  ///< memory of the team, for a kernel that has scratch()
 
-  /// Calls f(j) for every column 0..n-1: vecs, if there are enough of them for all threads.
+  /// Calls f(j) for every column 0..n-1, in vecs if there are enough for all threads.
   template <class F>
   __device__ __forceinline__ void for_each(index_t n, F f) const {
     index_t rest = 0;
@@ -29,7 +29,7 @@ struct block_team {
     }
     for (index_t j = rest + threadIdx.x; j < n; j += Threads) f(vec_index<T>{j});
   }
-  /// Calls use(read(j)) for every vec of 0..n-1, which are whole ones; `Ahead` are read before the first is used.
+  /// Calls use(read(j)) for every vec of 0..n-1, a multiple of the width; reads `Ahead` vecs before it uses the first.
   template <int Ahead, class Read, class Use>
   __device__ __forceinline__ void for_each_vec(index_t n, Read read, Use use) const {
     index_t j = own();
@@ -58,39 +58,39 @@ struct block_team {
     });
     return total(lanes.sum() + last);
   }
-  /// The greatest f(j) over every column, or `start`.
+  /// The greatest f(j) over every column, at least `start`.
   template <class F>
   __device__ __forceinline__ T max(index_t n, T start, F f) const {
     Vec lanes(start);
     for_each(n, [&](auto j) { lanes = maximum(lanes, Vec(f(j))); });
     return reduce(lanes.max(), [](T a, T b) { return a > b ? a : b; });
   }
-  /// Σ of what each thread has of its own.
+  /// Sum of `own` over all threads.
   __device__ __forceinline__ T total(T own) const {
     return reduce(own, [](T a, T b) { return a + b; });
   }
-  /// Number of threads of the team, and which of them this is.
+  /// Number of threads of the team.
   __device__ __forceinline__ int size() const { return Threads; }
-  __device__ __forceinline__ int thread_rank() const { return int(threadIdx.x); }  ///< from 0 on
-  /// own[i] = Σ of what each of `width` neighbours has there, a power of two up to 32; called by the whole team.
+  __device__ __forceinline__ int thread_rank() const { return int(threadIdx.x); }  ///< index of this thread
+  /// Replaces own[i] by its sum over `width` neighbouring threads, a power of two up to 32. The whole team calls it.
   template <int N>
   __device__ __forceinline__ void subgroup_sums(T (&own)[N], int width) const {
-    for (int apart = width / 2; apart > 0; apart /= 2)  // all N at each distance, for one alone would wait for itself
+    for (int apart = width / 2; apart > 0; apart /= 2)  // all N at each distance: one alone would wait
       unrolled<N>([&](int i) { own[i] = own[i] + __shfl_xor_sync(0xffffffffu, own[i], apart); });
   }
-  /// Calls f(i, Σ of what each thread has in own[i]) for every i, a thread for each. The order of a sum does not depend
+  /// Calls f(i, the sum of own[i] over all threads) for every i, each in one thread. The order of a sum does not depend
   /// on N, a power of two.
   template <int N, class F>
   __device__ __forceinline__ void for_each_sum(T (&own)[N], F f) const {
     constexpr int warp = 32, warps = Threads / warp;
     static_assert(N <= warp && (N & (N - 1)) == 0 && Threads % warp == 0);
     __shared__ T found[warps][N];
-    // Of two neighbours each gives the other half of what it has, and keeps the sums of its own half: down to one.
+    // Of two neighbours, each adds the other's half of the sums to its own half: down to one sum.
     int kept = 0;
     unrolled<5>([&](int step) {
       const int apart = warp / 2 >> step, half = N / 2 >> step;
       const bool upper = thread_rank() & apart;
-      unrolled<N / 2>([&](int i) {  // not up to `half`, which is not known before this is inlined
+      unrolled<N / 2>([&](int i) {  // `half` is a constant only after inlining
         if (i >= half) return;
         const T low = own[i], high = own[i + half];
         own[i] = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, apart);
@@ -107,32 +107,32 @@ struct block_team {
       for (int w = 1; w < warps; ++w) all = all + found[w][thread_rank()];
       f(thread_rank(), all);
     }
-    __syncthreads();  // the memory is free for the next one
+    __syncthreads();  // before the memory is used again
   }
-  /// Calls f() in one thread: after all that the team did before, and before all that follows.
+  /// Calls f() in one thread, after everything that the team did before, and before everything that follows.
   template <class F>
   __device__ __forceinline__ void single(F f) const {
     __syncthreads();
     if (threadIdx.x == 0) f();
     __syncthreads();
   }
-  /// What a thread wrote before is seen by all threads after.
+  /// Makes earlier writes of each thread visible to all threads.
   __device__ __forceinline__ void barrier() const { __syncthreads(); }
 
  private:
-  static constexpr index_t step = index_t(Threads) * Vec::width;  // columns of a vec for each thread
+  static constexpr index_t step = index_t(Threads) * Vec::width;  // columns that all threads process at once
   __device__ __forceinline__ static index_t own() { return index_t(threadIdx.x) * Vec::width; }
-  // One value of all threads, known to all of them.
+  // Combines the values of all threads; every thread gets the result.
   template <class Combine>
   __device__ __forceinline__ static T reduce(T own, Combine combine) {
     using block = cub::BlockReduce<T, Threads>;
     __shared__ typename block::TempStorage storage;
     __shared__ T all;
-    const T first = block(storage).Reduce(own, combine);  // thread 0 has it
+    const T first = block(storage).Reduce(own, combine);  // only thread 0 has it
     if (threadIdx.x == 0) all = first;
     __syncthreads();
     const T result = all;
-    __syncthreads();  // the memory is free for the next one
+    __syncthreads();  // before the memory is used again
     return result;
   }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal grouped-query attention on the CPU, tile by tile: no more than one tile of scores exists at a time.
-// Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
+// Causal grouped-query attention on the CPU, tile by tile: a thread has only one tile of scores in memory.
+// Shapes: N packed rows, H query heads, G key/value heads, E elements of a head.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -15,8 +15,8 @@
 
 namespace iapt {
 
-/// One piece of work: a tile of queries of some of the heads that share a key/value head. Their products are one, so
-/// keys and values are packed once for all of them.
+/// One task: a tile of queries, for some of the heads that share a key/value head. These heads are one matmul, so keys
+/// and values are packed once for all of them.
 struct attention_task {
   index_t segment;  ///< which sequence
   index_t kv_head;  ///< which key/value head
@@ -24,15 +24,15 @@ struct attention_task {
   index_t heads;    ///< number of query heads
   index_t from;     ///< first query, within the sequence
   index_t count;    ///< number of queries
-  /// Rows of the tile: query i of head h is row i · heads + h.
+  /// Number of rows of the tile: query i of head h is row i · heads + h.
   index_t rows() const { return count * heads; }
 };
-/// Keys of a block.
+/// Number of keys of a block.
 inline constexpr index_t attention_keys = 64;
-/// Rows of a tile at most.
+/// Greatest number of rows of a tile.
 inline constexpr index_t attention_rows = 128;
 
-/// All tiles of one sequence and key/value head, from the first query to the last.
+/// Adds all tiles of one sequence and key/value head, from the first query to the last.
 inline void add_attention_tasks(std::vector<attention_task>& tasks, const head_layout& layout,
                                 const attention_segment& s, index_t segment, index_t kv_head) {
   const index_t shared = layout.heads / layout.kv_heads, heads = std::min<index_t>(shared, 8);
@@ -41,7 +41,7 @@ inline void add_attention_tasks(std::vector<attention_task>& tasks, const head_l
       tasks.push_back(
           {segment, kv_head, kv_head * shared + h, std::min(heads, shared - h), from, std::min(count, s.count - from)});
 }
-/// All tiles.
+/// The tiles of all sequences.
 inline std::vector<attention_task> attention_tasks(const head_layout& layout,
                                                    std::span<const attention_segment> segments) {
   std::vector<attention_task> tasks;
@@ -50,7 +50,7 @@ inline std::vector<attention_task> attention_tasks(const head_layout& layout,
   return tasks;
 }
 
-/// Whether two sequences see the same soft tokens, so that their adjoints meet and must not be computed at once.
+/// Whether two sequences attend to the same soft tokens: their adjoints then must not be computed at the same time.
 inline bool prefixes_overlap(std::span<const attention_segment> segments) {
   std::vector<std::pair<index_t, index_t>> rows;
   for (const attention_segment& s : segments)
@@ -61,19 +61,19 @@ inline bool prefixes_overlap(std::span<const attention_segment> segments) {
   return false;
 }
 
-/// How the CPU goes about an attention.
+/// The CPU's plan for an attention.
 struct eigen_attention_plan {
   std::vector<attention_segment> segments;  ///< the sequences
   std::vector<attention_task> tasks;        ///< tiles of queries
   bool overlap;                             ///< whether sequences share soft tokens
-  block_table table;                        ///< where their past is
-  /// Other sequences, which differ in their past alone.
+  block_table table;                        ///< block table of the past
+  /// Replaces the sequences by others that differ only in their past.
   void replace(const std::vector<attention_segment>& others, const block_table& where) {
     segments = others, table = where;
   }
 };
 
-/// A block of keys that a tile of queries may see.
+/// A block of keys that a tile of queries attends to.
 template <class T>
 struct key_block {
   const T *k,     ///< first key, of one head
@@ -81,11 +81,11 @@ struct key_block {
   T *dk,          ///< adjoint of the first key, or null
       *dv;        ///< adjoint of the first value, or null
   index_t count;  ///< number of keys
-  index_t first;  ///< key j is seen by queries i ≥ first + j · step (own rows: step 1)
-  index_t step;   ///< 0 where all keys of the block are seen by the same queries
+  index_t first;  ///< key j is visible to queries i ≥ first + j · step
+  index_t step;   ///< 1 for own keys; 0 if all keys of the block are visible to the same queries
 };
 
-/// Calls f for each block of keys that queries [from, to) of a sequence may see, in a fixed order.
+/// Calls f for each block of keys that a sequence's queries before `to` attend to, in a fixed order.
 template <class T, class F>
 void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T>& d, const attention_segment& s,
                         index_t kv_head, index_t to, F f) {
@@ -108,21 +108,21 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
   blocks(a.k, a.v, d.dk, d.dv, s.begin, std::min(to, s.count), 0, 1);
 }
 
-/// What the tiles of one sequence and head share: where their rows are.
+/// A tile of queries, and where its rows are in the arrays.
 template <class T>
 struct attention_tile {
-  const attention_arrays<T>& a;       ///< everything
+  const attention_arrays<T>& a;       ///< operands and results
   const attention_segment& s;         ///< the sequence
-  const attention_task& task;         ///< which rows
+  const attention_task& task;         ///< the rows of the tile
   index_t size = a.layout.head_size;  ///< E
 
   /// Offset of row r in the arrays of queries and results.
   index_t at(index_t r) const {
     return ((s.begin + task.from + r / task.heads) * a.layout.heads + task.head + r % task.heads) * size;
   }
-  /// Place of row r in log_sum.
+  /// Index of row r in log_sum.
   index_t sum_at(index_t r) const { return at(r) / size; }
-  /// The tile's rows of an array, one after the other, times a factor (rows, E).
+  /// Copies the tile's rows of an array, times a factor (rows, E).
   std::vector<T> gather(const T* from, T factor = 1) const {
     std::vector<T> rows(std::size_t(task.rows() * size));
     for (index_t r = 0; r < task.rows(); ++r) {
@@ -132,14 +132,14 @@ struct attention_tile {
     }
     return rows;
   }
-  /// Writes a row's result, values that weights of this sum were added up with, and its log_sum.
+  /// Writes a row's y and log_sum, from values = Σ weight · v and sum = Σ weight, with weight = exp(score − top).
   void write(index_t r, const T* values, T top, T sum) const {
     const row<const T> from{values};
     const row<T> to{a.y + at(r)};
     serial_team<T, native_vec<T>>{}.for_each(size, [&](auto e) { to[e] = from(e) * (1 / sum); });
     a.log_sum[sum_at(r)] = top + std::log(sum);
   }
-  /// scores (rows, keys) = q · kᵀ, −∞ where a query may not look. q is a gathered tile, scaled.
+  /// scores (rows, keys) = q · kᵀ, −∞ if the key is not visible to the query. q is a gathered tile, scaled.
   void scores(const T* q, const key_block<T>& block, T* scores) const {
     const index_t k_width = a.layout.kv_heads * size, rows = task.rows();
     const matrix_ref<const T> left{q, size}, right{block.k, k_width, true};
@@ -160,7 +160,7 @@ struct attention_tile {
   }
 };
 
-/// Makes weights of one query's scores, exp(score − top) each; their sum.
+/// Replaces one query's scores by weights, exp(score − top), and returns their sum.
 template <class T>
 T weigh(row<T> scores, index_t keys, T top) {
   return serial_team<T, native_vec<T>>{}.sum(keys, [&](auto j) {
@@ -171,7 +171,7 @@ T weigh(row<T> scores, index_t keys, T top) {
   });
 }
 
-/// One tile: y and log_sum, by a running softmax over blocks of keys.
+/// Computes one tile: y and log_sum, by a running softmax over blocks of keys.
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 void attention_forward(const attention_arrays<T>& a, std::span<const attention_segment> segments,
@@ -189,7 +189,7 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
     for (index_t r = 0; r < rows; ++r) {
       const row<T> score{scores + r * attention_keys}, result{y.data() + r * E};
       const T top = team.max(block.count, greatest[r], [&](auto j) { return score(j); });
-      if (top == lowest<T>) {  // this query sees nothing yet
+      if (top == lowest<T>) {  // no key is visible to this query so far
         std::fill_n(score.p, block.count, T(0));
         continue;
       }
@@ -207,9 +207,9 @@ void attention_forward(const attention_arrays<T>& a, std::span<const attention_s
   for (index_t r = 0; r < rows; ++r) tile.write(r, y.data() + r * E, greatest[r], sum[r]);
 }
 
-/// One tile as attention_forward makes it, query by query: all of a query's scores stand side by side, the softmax is
-/// one over them. So its bits are a function of the query, and of the keys and values that it sees, in their order: not
-/// of where past, prefix, own rows and blocks begin, nor of other queries.
+/// Computes one tile like attention_forward, but query by query: all scores of a query are in memory, with one softmax.
+/// So the bits of its result depend only on the query, and on the keys and values that it attends to, in their order:
+/// not on where past, prefix, own rows and blocks begin, nor on other queries.
 template <class T>
 void attention_forward_by_query(const attention_arrays<T>& a, std::span<const attention_segment> segments,
                                 const attention_task& task) {
@@ -246,7 +246,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
   }
 }
 
-/// Adjoints of one sequence and key/value head; its tiles come one after another, so that every sum has a fixed order.
+/// Adjoints of one sequence and key/value head. Its tiles are computed one after another: every sum has a fixed order.
 /// With p = exp(score − log_sum), δ = Σ_e dy·y:  dv += pᵀ dy,  ds = p (dy vᵀ − δ),  dq += ds k · scale,
 /// dk += dsᵀ q · scale.
 template <class T>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU: native packs for loops, OpenMP over rows, a tuned library or Eigen for products.
+// The CPU backend: native vecs for loops, OpenMP threads, and oneDNN or Eigen for matmuls.
 #pragma once
 #if defined(_OPENMP)
 #include <omp.h>
@@ -21,18 +21,18 @@
 
 namespace iapt {
 
-/// How the CPU is used.
+/// Options of the CPU backend.
 struct eigen_options {
-  int threads = 0;               ///< threads for loops and products; 0: as many as OpenMP would take
-  bool batch_invariant = false;  ///< whether the bits of each row of a forward pass are those of what it reads alone:
-                                 ///< not of how many rows are computed with it, nor of how a text is cut into passes
+  int threads = 0;               ///< threads for loops and matmuls; 0: OpenMP's default
+  bool batch_invariant = false;  ///< whether the bits of a token's result depend only on what it reads: not on how many
+                                 ///< tokens a step computes, nor on how a prompt is divided into steps
 };
 
-/// The CPU as a backend. A result repeats bit for bit at a fixed number of threads and with the same product library;
-/// with another number of threads only the products' rounding differs. Where it is batch invariant, neither matters.
+/// The CPU as a backend. Results are the same in every bit for a fixed number of threads and the same product library;
+/// another number of threads changes only the rounding of matmuls. A batch-invariant backend depends on neither.
 class eigen_backend : public memory_pool<eigen_backend> {
  public:
-  /// Takes no memory yet.
+  /// Allocates no memory yet.
   explicit eigen_backend(eigen_options options = {})
       : threads_(options.threads), batch_invariant_(options.batch_invariant) {
 #if defined(_OPENMP)
@@ -43,30 +43,30 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
   ~eigen_backend() { trim(); }
 
-  using work_type = immediate_work;                  ///< of repeat()
+  using work_type = immediate_work;                  ///< work of repeat()
   using attention_plan_type = eigen_attention_plan;  ///< how an attention is divided
-  static constexpr bool stores_bfloat16 = false;     ///< whether products and attention know the type
-  static constexpr bool streams_quantized = true;    ///< whether quantized rows are no slower than numbers
-  static constexpr index_t skinny_rows = 16;  ///< up to which streaming weights outweighs packing or expanding them
+  static constexpr bool stores_bfloat16 = false;     ///< whether matmul and attention support bfloat16
+  static constexpr bool streams_quantized = true;    ///< whether quantized rows are not slower than dense rows
+  static constexpr index_t skinny_rows = 16;         ///< with more rows, packing or dequantizing the weights is faster
 
-  /// Number of threads in use.
+  /// Number of threads.
   int threads() const { return threads_; }
-  /// Whether rows have bits of their own; see eigen_options.
+  /// Whether results are batch-invariant; see eigen_options.
   bool batch_invariant() const { return batch_invariant_; }
-  /// Whether an elementwise loop over rows of so many columns goes row by row, not flat through all of them: it makes
-  /// the end of what it goes through number by number, and functions of one number round otherwise than those of vecs.
+  /// Whether an elementwise loop over rows of `columns` columns runs row by row instead of flat: it computes the last
+  /// elements one by one, and scalar functions round differently from those of vecs.
   template <class T>
   bool loops_by_rows(index_t columns) const {
     return batch_invariant_ && columns % native_vec<compute_type<T>>::width != 0;
   }
-  /// The machine in words.
+  /// The backend in words.
   std::string description() const {
     return std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads") + ", products by " +
            product_library_version();
   }
-  /// Nothing is ever enqueued.
+  /// Returns immediately: operations run immediately.
   void wait() const {}
-  /// Any thread has it.
+  /// Does nothing: any thread may use the backend.
   void make_current() const {}
   /// Runs f.
   template <class F>
@@ -74,27 +74,27 @@ class eigen_backend : public memory_pool<eigen_backend> {
     f();
   }
 
-  /// Memory from the system.
+  /// Allocates memory from the system.
   /// @throws device_error if there is none
   void* allocate_raw(std::size_t bytes) {
     void* p = std::aligned_alloc(64, bytes);
     if (!p) throw device_error("eigen: out of memory: " + std::to_string(bytes >> 20) + " MiB more were wanted");
     return p;
   }
-  /// Memory back to the system.
+  /// Returns memory to the system.
   void deallocate_raw(void* p) { std::free(p); }
 
-  /// to[i] = from[i]; both here.
+  /// to[i] = from[i]; both in the backend's memory.
   template <class T>
   void copy(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
   }
-  /// From the host.
+  /// Copies from the host.
   template <class T>
   void upload(T* to, const T* from, index_t n) {
     copy(to, from, n);
   }
-  /// To the host.
+  /// Copies to the host.
   template <class T>
   void download(T* to, const T* from, index_t n) {
     copy(to, from, n);
@@ -122,7 +122,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
           k / blocks, k % blocks * block);
     });
   }
-  /// Runs a team kernel: f(team, k) for k in 0..n-1; `work` is about what one of them touches.
+  /// Runs a team kernel: f(team, k) for k in 0..n-1; `work` is about how many elements one call touches.
   template <class F>
   void for_each_team(index_t n, index_t work, const F& f) {
     using T = compute_type<typename F::value_type>;
@@ -142,12 +142,12 @@ class eigen_backend : public memory_pool<eigen_backend> {
       return stream(m, n, k, a, dense_rows<T>{b.data, b.stride}, c, accumulate);
     if (!a.transposed && batch_invariant_) return sum_up(m, n, k, a, b, c, accumulate);
     if (m * n * k < small_product) return eigen_matmul(m, n, k, a, b, c, accumulate);
-    // Each thread makes a strip of c. The longer side is cut: what all threads then pack for themselves is the smaller
-    // operand. (oneDNN's own division was up to a quarter slower, and never faster.)
+    // Each thread computes a strip of c. The longer side is divided: each thread packs the other operand as a whole,
+    // which is the smaller one. (oneDNN's own division was up to a quarter slower, and never faster.)
     const bool by_columns = n >= m;
     const index_t size = by_columns ? n : m, step = by_columns ? 48 : 8, cut = threads_ * step;
     const index_t strip = (size + cut - 1) / cut * step;
-    const openmp_threads one(1);  // the library asks, and would divide each strip again
+    const openmp_threads one(1);  // oneDNN reads this number, and would divide each strip again
     parallel((size + strip - 1) / strip, m * n * k, [&](index_t i) {
       const index_t from = i * strip, count = std::min(strip, size - from);
       if (by_columns) {
@@ -161,8 +161,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
     });
   }
 
-  /// c (m, w.rows) = a (m, k) · wᵀ for at most `skinny_rows` rows: each number is what a product with the expanded
-  /// weights would be, to the bit where a row is whole chunks, and where the backend is batch invariant.
+  /// c (m, w.rows) = a (m, k) · wᵀ for at most `skinny_rows` rows. The result is that of dequantized weights: in every
+  /// bit, if a row is whole chunks or the backend is batch-invariant.
   template <class T>
   void matmul_quantized(index_t m, index_t n, matrix_ref<const T> a, const quantized_rows& w, matrix_ref<T> c) {
     if (m == 0) return;
@@ -182,7 +182,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
              [&](index_t i) { w.dequantize<native_vec<T>>(rows ? rows[i] : i, to + i * w.columns); });
   }
 
-  /// How the attention of some sequences is divided.
+  /// Divides the attention of some sequences into tasks.
   template <class T>
   eigen_attention_plan plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
                                       const block_table& table) {
@@ -199,7 +199,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
         attention_forward<T>(arrays, plan.segments, plan.tasks[k]);
     });
   }
-  /// Its adjoints; see attention_backward.
+  /// The adjoints of attention(); see attention_backward.
   template <class T>
   void attention_adjoint(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                          const eigen_attention_plan& plan) {
@@ -214,7 +214,7 @@ class eigen_backend : public memory_pool<eigen_backend> {
   }
 
  private:
-  static constexpr index_t small_product = 64 * 64 * 64;  // below it, a library's set-up outweighs its speed
+  static constexpr index_t small_product = 64 * 64 * 64;  // below it, a library's set-up costs more than it saves
 
   template <class T>
   static void strip_product(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
@@ -227,8 +227,8 @@ class eigen_backend : public memory_pool<eigen_backend> {
   template <class T, class Weights>
   void stream(index_t m, index_t n, index_t k, matrix_ref<const T> a, const Weights& w, matrix_ref<T> c,
               bool accumulate) {
-    constexpr index_t block = 8;  // their weights stay in the first cache for all rows
-    constexpr index_t rows = 64;  // which stay in the second one for all weights
+    constexpr index_t block = 8;  // rows of w: they stay in the L1 cache for all rows of a
+    constexpr index_t rows = 64;  // rows of a: they stay in the L2 cache for all rows of w
     for (; m > 0; m -= rows, a.data += rows * a.stride, c.data += rows * c.stride)
       parallel((n + block - 1) / block, n * k, [&](index_t i) {
         dot_products(std::min(m, rows), i * block, std::min(n, (i + 1) * block), k, a, w, c, accumulate);
@@ -248,13 +248,13 @@ class eigen_backend : public memory_pool<eigen_backend> {
                       {to, c.stride});
     });
   }
-  // One text of a loop's body, for one thread and for several: where it stands twice, a compiler might join products
-  // and sums in one place and not in the other.
+  // The only copy of a loop's body, for one thread and for several: in two copies, a compiler might contract
+  // multiplications and additions differently.
   template <class F, class... A>
   [[gnu::noinline]] static void call(const F& f, A... a) {
     f(a...);
   }
-  // Entering a parallel region that is switched off still costs 300 ns; a small loop is not worth one.
+  // A parallel region of one thread still costs 300 ns, so a small loop has none.
   template <class F>
   void parallel(index_t n, index_t work, F f) {
     host_loop(work < 8192 ? 1 : threads_, n, f);

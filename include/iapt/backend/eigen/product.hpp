@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products on the CPU: oneDNN for float where the build found it, Eigen otherwise, and a loop of our own for a
-// few rows, where the product only streams the weights.
+// Matrix products on the CPU: oneDNN for float if the build has it, Eigen otherwise, and own loops for few rows, where
+// a matmul only streams the weights.
 #pragma once
 #include <Eigen/Core>
 #include <algorithm>
@@ -18,7 +18,7 @@
 
 namespace iapt {
 
-/// The library that large float products run on.
+/// The library that large float matmuls run on.
 inline constexpr std::string_view product_library =
 #if defined(IAPT_ONEDNN)
     "oneDNN";
@@ -26,7 +26,7 @@ inline constexpr std::string_view product_library =
     "Eigen";
 #endif
 
-/// The same with its version, as it is loaded now: another may round otherwise.
+/// The library and its version, as loaded at run time: another version may round differently.
 inline std::string product_library_version() {
   const auto numbered = [](int major, int minor, int patch) {
     return std::string(product_library) + " " + std::to_string(major) + "." + std::to_string(minor) + "." +
@@ -39,7 +39,7 @@ inline std::string product_library_version() {
 #endif
 }
 
-/// Whether products of this type run on a library other than Eigen.
+/// Whether matmuls of this type run on a library other than Eigen.
 template <class T>
 inline constexpr bool has_product_library =
 #if defined(IAPT_ONEDNN)
@@ -48,7 +48,7 @@ inline constexpr bool has_product_library =
     false;
 #endif
 
-/// c (m, n) = or += a (m, k) · b (k, n), by Eigen, on the calling thread. It calls what Eigen's own BLAS calls: as
+/// c (m, n) = or += a (m, k) · b (k, n), by Eigen, on the calling thread. It calls what Eigen's own BLAS calls: with
 /// expressions, the four combinations of transposes take three times as long to compile.
 template <class T>
 [[gnu::noinline]] void eigen_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b,
@@ -56,7 +56,7 @@ template <class T>
   using namespace Eigen;
   for (index_t i = 0; !accumulate && i < m; ++i) std::fill_n(c.data + i * c.stride, n, T(0));
   internal::gemm_blocking_space<ColMajor, T, T, Dynamic, Dynamic, Dynamic> blocking(n, m, k, 1, true);
-  // Stored by rows, c = a · b is what stored by columns is cᵀ = bᵀ · aᵀ.
+  // Row-major c = a · b is column-major cᵀ = bᵀ · aᵀ.
   const auto run = [&]<int OrderB, int OrderA>() {
     internal::general_matrix_matrix_product<index_t, T, OrderB, false, T, OrderA, false, ColMajor, 1>::run(
         n, m, k, b.data, b.stride, a.data, a.stride, c.data, 1, c.stride, T(1), blocking, nullptr);
@@ -68,7 +68,7 @@ template <class T>
 }
 
 #if defined(IAPT_ONEDNN)
-/// c (m, n) = or += a (m, k) · b (k, n) for large matrices, on as many threads as OpenMP says.
+/// c (m, n) = or += a (m, k) · b (k, n) for large matrices, on OpenMP's number of threads.
 inline void library_matmul(index_t m, index_t n, index_t k, matrix_ref<const float> a, matrix_ref<const float> b,
                            matrix_ref<float> c, bool accumulate) {
   const dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.f, a.data,
@@ -77,50 +77,51 @@ inline void library_matmul(index_t m, index_t n, index_t k, matrix_ref<const flo
 }
 #endif
 
-/// Rows of numbers as they lie in memory, for dot_tile.
+/// Dense rows, for dot_tile.
 template <class T>
 struct dense_rows {
   const T* data;                                      ///< first row
-  index_t stride;                                     ///< numbers from one row to the next
-  static constexpr int chunk = native_vec<T>::width;  ///< numbers read at a time
+  index_t stride;                                     ///< elements from one row to the next
+  static constexpr int chunk = native_vec<T>::width;  ///< elements read at a time
   static constexpr int side_by_side = 4;              ///< rows that are read together, at most
 
-  /// Numbers of row j from l on, a chunk.
+  /// Reads a chunk of row j, from element l on.
   [[gnu::always_inline]] void read(index_t j, index_t l, native_vec<T>* out) const {
     *out = native_vec<T>::load(data + j * stride + l);
   }
-  /// One number.
+  /// Element l of row j.
   T number(index_t j, index_t l) const { return data[j * stride + l]; }
 };
 
-/// Rows in a quantized format, which are decoded on their way to the registers.
+/// Rows in a quantized format, which are dequantized in registers.
 template <class T, class Format>
 struct decoded_rows {
   const std::byte* data;                        ///< first row
   index_t stride;                               ///< bytes from one row to the next
-  static constexpr int chunk = chunk_elements;  ///< numbers read at a time
-  static constexpr int side_by_side = 1;        ///< rows that are read together: of several short ones, each would end
-                                                ///< before the processor has begun to fetch it ahead
+  static constexpr int chunk = chunk_elements;  ///< elements read at a time
+  static constexpr int side_by_side = 1;        ///< rows that are read together: of several short rows, each would
+                                                ///< end before the processor starts to prefetch it
 
-  /// Of these rows, whose format it is.
+  /// Refers to rows of this format.
   explicit decoded_rows(const quantized_rows& rows) : data(rows.data), stride(rows.row_bytes()) {}
-  /// Numbers of row j from l on, a chunk.
+  /// Dequantizes a chunk of row j, from element l on.
   [[gnu::always_inline]] void read(index_t j, index_t l, native_vec<T>* out) const {
     Format::template chunk<T>(data + j * stride, l / chunk, out);
   }
-  /// One number.
+  /// Element l of row j.
   T number(index_t j, index_t l) const { return Format::template number<T>(data + j * stride, l); }
 };
 
-/// A sum and the products of numbers [l, k) of a row and row j of w, one by one.
+/// sum + the products of elements [l, k) of a row with those of row j of w, one by one.
 template <class Weights, class T>
 T add_rest(T sum, index_t j, index_t l, index_t k, const T* a, Weights w) {
   for (; l < k; ++l) sum = multiply_add(w.number(j, l), a[l], sum);
   return sum;
 }
 
-/// A tile of c (m, n) = or += a (m, k) · wᵀ, `Rows` rows from the first and `Columns` columns from j on: each weight is
-/// read once for all rows. A number's sum has the same order in tiles of all sizes, and however weights are stored.
+/// A tile of c (m, n) = or += a (m, k) · wᵀ: the first `Rows` rows, and `Columns` columns from j on. Each weight is
+/// read once for all rows. The order of an element's sum depends neither on the tile's size nor on how weights are
+/// stored.
 template <int Rows, int Columns, class Weights, class T>
 void dot_tile(index_t j, index_t k, matrix_ref<const T> a, Weights w, matrix_ref<T> c, bool accumulate) {
   using P = native_vec<T>;
@@ -128,7 +129,7 @@ void dot_tile(index_t j, index_t k, matrix_ref<const T> a, Weights w, matrix_ref
   P sums[Rows][Columns];
   for (auto& row : sums)
     for (P& sum : row) sum = P(T(0));
-  index_t l = 0;  // what follows is unrolled, or sums and weights would not stay in registers
+  index_t l = 0;  // the loops below are unrolled, so that sums and weights stay in registers
   for (; l + Weights::chunk <= k; l += Weights::chunk) {
     P weights[Columns][vecs];
 #pragma GCC unroll 4
@@ -153,15 +154,15 @@ void dot_tile(index_t j, index_t k, matrix_ref<const T> a, Weights w, matrix_ref
     }
 }
 
-/// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ, best for few rows: number (i, j) is a dot product of row i of
-/// a and row j of w, and does not depend on how many rows there are.
+/// Columns [from, to) of c (m, n) = or += a (m, k) · wᵀ, best for few rows: element (i, j) is a dot product of row i of
+/// a and row j of w, and does not depend on the number of rows.
 template <class T, class Weights>
 void dot_products(index_t m, index_t from, index_t to, index_t k, matrix_ref<const T> a, Weights w, matrix_ref<T> c,
                   bool accumulate) {
   constexpr int rows = 4;
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     constexpr int columns = std::min(Weights::side_by_side,
-                                     Rows > 2 ? 2 : 4);  // as many sums as sixteen registers hold beside what they read
+                                     Rows > 2 ? 2 : 4);  // as many sums as sixteen registers hold beside the operands
     index_t j = from;
     for (; j + columns <= to; j += columns) dot_tile<Rows, columns>(j, k, a, w, c, accumulate);
     for (; j < to; ++j) dot_tile<Rows, 1>(j, k, a, w, c, accumulate);
@@ -173,8 +174,8 @@ void dot_products(index_t m, index_t from, index_t to, index_t k, matrix_ref<con
   if (m == 1) strip(std::integral_constant<int, 1>{});
 }
 
-/// A tile of c (m, n) += a (m, k) · b (k, n), `Rows` rows from the first and `Vecs` vecs of columns from `column` on:
-/// each number of b is read once for all rows. A number's sum has the same order in tiles of all sizes.
+/// A tile of c (m, n) += a (m, k) · b (k, n): the first `Rows` rows, and `Vecs` vecs of columns from `column` on. Each
+/// element of b is read once for all rows. The order of an element's sum does not depend on the tile's size.
 template <int Rows, int Vecs, class T>
 void sum_tile(index_t column, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
   using P = native_vec<T>;
@@ -200,12 +201,12 @@ void add_rest_of_columns(index_t from, index_t n, index_t k, const T* a, matrix_
     for (index_t j = from; j < n; ++j) c[j] = multiply_add(b.data[l * b.stride + j], a[l], c[j]);
 }
 
-/// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on how many rows there
-/// are, nor on how k is cut.
+/// c (m, n) += a (m, k) · b (k, n), neither transposed, best for few rows: row i does not depend on the number of rows,
+/// nor on how k is divided.
 template <class T>
 void sum_products(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c) {
   constexpr int width = native_vec<T>::width;
-  constexpr int rows = 3, vecs = 4;  // as many sums as sixteen registers hold beside what they read
+  constexpr int rows = 3, vecs = 4;  // as many sums as sixteen registers hold beside the operands
   const auto strip = [&]<int Rows>(std::integral_constant<int, Rows>) {
     index_t column = 0;
     for (; column + vecs * width <= n; column += vecs * width) sum_tile<Rows, vecs>(column, k, a, b, c);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal grouped-query attention as team kernels, tile by tile in the memory of a team: the same text runs as one
-// thread on the host and as a block of threads on a GPU.
-// Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
+// Causal grouped-query attention as team kernels, tile by tile in the scratch memory of a team. The same code runs as
+// one thread on the host and as a block of threads on a GPU.
+// Shapes: N packed rows, H query heads, G key/value heads, E elements of a head.
 #pragma once
 #include <cmath>
 
@@ -10,30 +10,30 @@
 
 namespace iapt {
 
-/// Sequences of many rows that see their own rows by a fused kernel of the machine's. Tiles then see to what else there
-/// is, the past and the soft tokens.
+/// Sequences whose causal self-attention a fused kernel of the backend computes. Tiles then compute only the attention
+/// to the past and to the soft tokens.
 struct fused_sequences {
-  index_t count = 0;                      ///< how many
-  index_t longest = 0;                    ///< rows of the longest
-  index_t rows = 0;                       ///< of the packed arrays, up to the last of theirs
-  const std::int32_t *lengths = nullptr,  ///< rows of each
-      *query_offsets = nullptr,           ///< where each one's queries begin, in numbers, and where the last one's end
+  index_t count = 0;                      ///< number of sequences
+  index_t longest = 0;                    ///< number of rows of the longest sequence
+  index_t rows = 0;                       ///< rows of the packed arrays, up to the last one of these sequences
+  const std::int32_t *lengths = nullptr,  ///< number of rows of each sequence
+      *query_offsets = nullptr,           ///< offset in elements of each sequence's queries, and the end of the last
           *key_offsets = nullptr,         ///< the same for keys and values
-              *sum_offsets = nullptr;     ///< the same for the rows' sums
-  /// `more` of them, from number `first` on.
+              *sum_offsets = nullptr;     ///< the same for log_sum
+  /// `more` of these sequences, from index `first` on.
   fused_sequences part(index_t first, index_t more) const {
     return {more, longest, rows, lengths + first, query_offsets + first, key_offsets + first, sum_offsets + first};
   }
 };
-/// Queries of a tile. The rows of a sequence and key/value head are its queries, each with all the heads that share the
-/// key/value head: row r is query r / (H/G), head r % (H/G).
+/// A tile of queries. In a sequence and key/value head, a row is a query with one of the heads that share the key/value
+/// head: row r is query r / (H/G), head r % (H/G).
 struct attention_query_tile {
   index_t segment,  ///< which sequence
       kv_head,      ///< which key/value head
       from;         ///< first row
-  bool own;         ///< whether the sequence's own rows are among the keys, or a fused kernel has seen to them
+  bool own;         ///< whether the own rows are among the keys; else a fused kernel handles them
 };
-/// Keys of a tile, all of them own rows or all of them soft tokens, and the sequences that see them.
+/// A tile of keys, all of them own rows or all of them soft tokens, and the sequences that attend to them.
 struct attention_key_tile {
   index_t begin,       ///< first row in the array of own rows, or of soft tokens
       count,           ///< number of keys
@@ -43,30 +43,30 @@ struct attention_key_tile {
   bool soft;           ///< whether they are soft tokens
 };
 
-/// Numbers of scratch memory for some tiles of `tile_size` rows, the weights of as many keys, and three numbers for
+/// Elements of scratch memory for some tiles of `tile_size` rows, the weights of as many keys, and three elements for
 /// each row.
 IAPT_DEVICE index_t attention_scratch(int tiles, index_t tile_size, index_t head_size) {
   return tiles * tile_size * (head_size + 1) + tile_size * (tile_size + 1) + 3 * tile_size;
 }
 
-/// Keys in a row, and which queries of a sequence see them: query i sees key j if i ≥ first + j · step.
+/// Contiguous keys, and which queries of a sequence attend to them: query i attends to key j if i ≥ first + j · step.
 template <class T>
 struct attention_key_range {
   const T *k,     ///< first key, of one head
       *v;         ///< first value
   index_t count,  ///< number of keys
-      first,      ///< query from which on key 0 is seen
-      step;       ///< 1 for own rows; 0 where all keys are seen by the same queries
+      first,      ///< first query that attends to key 0
+      step;       ///< 1 for own rows; 0 if the same queries attend to all keys
 };
 
-/// Some rows of a sequence and key/value head: what a tile of queries is. Rows are counted with 32 bits, because each
-/// score asks for its row's query, and a GPU takes five times as long to divide 64.
+/// Some rows of a sequence and key/value head, such as a tile of queries. Rows are counted in 32 bits: each score needs
+/// its row's query, and a GPU divides 64 bits five times slower.
 struct attention_rows_of {
   attention_segment s;  ///< the sequence
   index_t kv_head,      ///< the key/value head
-      first;            ///< query that row 0 belongs to
-  std::uint32_t head,   ///< which of the heads that share the key/value head row 0 is of
-      shared;           ///< how many they are, H/G
+      first;            ///< the query of row 0
+  std::uint32_t head,   ///< index of row 0's head among those that share the key/value head
+      shared;           ///< number of heads that share the key/value head, H/G
   int count;            ///< number of rows
   /// Query of row i of the tile, within its sequence.
   IAPT_DEVICE index_t query(int i) const { return first + (head + std::uint32_t(i)) / shared; }
@@ -74,12 +74,12 @@ struct attention_rows_of {
   IAPT_DEVICE index_t query_head(int i) const { return kv_head * shared + (head + std::uint32_t(i)) % shared; }
 };
 
-/// What all tiles of one attention share.
+/// Arguments that all tiles of one attention share.
 template <class T>
 struct attention_tiles {
-  using C = compute_type<T>;                ///< what is computed in
+  using C = compute_type<T>;                ///< type of the computation
   attention_arrays<T> a;                    ///< operands and results
-  attention_adjoints<T> d;                  ///< where adjoints go
+  attention_adjoints<T> d;                  ///< where adjoints are written
   const attention_segment* segments;        ///< the sequences
   const attention_query_tile* queries;      ///< tiles of queries
   const attention_key_tile* keys;           ///< tiles of keys
@@ -90,29 +90,29 @@ struct attention_tiles {
 
   /// E
   IAPT_DEVICE int size() const { return int(a.layout.head_size); }
-  /// From row to row of a tile; one more than E, so that a GPU's banks are hit evenly.
+  /// Distance between rows of a tile: E + 1, so that a GPU's banks are used evenly.
   IAPT_DEVICE int stride() const { return size() + 1; }
-  /// From row to row of a tile of weights.
+  /// Distance between rows of a tile of weights.
   IAPT_DEVICE int row_stride() const { return tile_size + 1; }
-  /// Numbers from one row of keys or values to the next, G·E.
+  /// Elements from one row of keys or values to the next, G·E.
   IAPT_DEVICE index_t key_width() const { return a.layout.kv_heads * size(); }
-  /// The rows of a sequence and key/value head from `from` on, as many as a tile has.
+  /// The rows of a sequence and key/value head from `from` on, at most `tile_size`.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from) const {
     return rows(s, kv_head, from, tile_size);
   }
-  /// The same, `most` of them or fewer.
+  /// The same, at most `most`.
   IAPT_DEVICE attention_rows_of rows(const attention_segment& s, index_t kv_head, index_t from, int most) const {
     const std::uint32_t shared = std::uint32_t(a.layout.heads) / std::uint32_t(a.layout.kv_heads);
     const std::uint32_t begin = std::uint32_t(from);
     const index_t left = s.count * shared - from;
     return {s, kv_head, begin / shared, begin % shared, shared, left < most ? int(left) : most};
   }
-  /// Number of the row in (N, H) that row i of a tile is.
+  /// Index in (N, H) of row i of a tile.
   IAPT_DEVICE index_t place(const attention_rows_of& at, int i) const {
     return (at.s.begin + at.query(i)) * a.layout.heads + at.query_head(i);
   }
-  /// Calls f(keys), `tile_size` of them at a time, for all that a tile of queries may see: the past, the soft tokens,
-  /// and the own rows so far if `own` says so.
+  /// Calls f(keys) for all keys that a tile of queries attends to, at most `tile_size` at a time: the past, the soft
+  /// tokens and, if `own`, the own rows up to the last query.
   template <class F>
   IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int tile_size, F f) const {
     const index_t last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
@@ -135,7 +135,7 @@ struct attention_tiles {
       }
     }
   }
-  /// Copies head-sized rows of a (·, G·E) array into a tile.
+  /// Copies rows of one head from a (·, G·E) array into a tile.
   template <class Team>
   IAPT_DEVICE void load_keys(Team team, C* tile, const T* from, index_t rows) const {
     team.for_each_element(rows * size(), [&](auto n) {
@@ -143,7 +143,7 @@ struct attention_tiles {
       tile[r * stride() + e] = from[r * key_width() + e];
     });
   }
-  /// Copies the rows of a tile of queries of a (N, H·E) array, times a factor.
+  /// Copies the rows of a tile of queries from a (N, H·E) array, times a factor.
   template <class Team>
   IAPT_DEVICE void load_queries(Team team, C* tile, const T* from, const attention_rows_of& at, C factor) const {
     team.for_each_element(at.count * size(), [&](auto n) {
@@ -153,9 +153,9 @@ struct attention_tiles {
   }
 };
 
-/// For every i < m and j < n: c(i, j, Σ_l a(i, l) · b(j, l)) over l < k. A thread of the team takes 4 × 4 of them at a
-/// time, so that a number that is read serves four products. a and b are also called, in vain, up to three rows
-/// further.
+/// For every i < m and j < n: calls c(i, j, Σ_l a(i, l) · b(j, l)), l < k. A thread of the team computes 4 × 4 sums at
+/// a time, so that each element that is read serves four products. It also reads up to three rows of a and b beyond m
+/// and n, and discards the results.
 template <class T, class Team, class A, class B, class C>
 IAPT_DEVICE void tile_product(Team team, int m, int n, int k, A a, B b, C c) {
   const int across = (n + 3) / 4;
@@ -178,27 +178,27 @@ IAPT_DEVICE void tile_product(Team team, int m, int n, int k, A a, B b, C c) {
 /// @par Source Milakov and Gimelshein 2018 (online softmax); Dao et al. 2022, "FlashAttention"
 template <class T>
 struct attention_forward_tile {
-  static constexpr int threads = 256;  ///< of a block
+  static constexpr int threads = 256;  ///< threads of a block
   using value_type = T;
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
-  /// Scratch memory, in numbers.
+  using C = compute_type<T>;  ///< type of the computation
+  attention_tiles<T> tiles;   ///< arguments of all tiles
+  /// Scratch memory, in elements.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(3, tiles.tile_size, tiles.size()); }
-  /// Tile k.
+  /// Computes tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
     const attention_rows_of at = tiles.rows(tiles.segments[t.segment], t.kv_head, t.from);
     const int E = tiles.size(), stride = tiles.stride(), tile_size = tiles.tile_size, row_stride = tiles.row_stride(),
               rows = at.count;
-    // kv stands before p, which nobody writes while kv is read beyond its end (tile_product).
+    // kv is before p: tile_product reads beyond the end of kv, and no thread writes p at that time.
     C *y = team.scratch, *q = y + tile_size * stride, *kv = q + tile_size * stride, *p = kv + tile_size * stride,
       *top = p + tile_size * row_stride, *sum = top + tile_size, *shrink = sum + tile_size;
     tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
     if (t.own) {
       team.for_each_element(tile_size * stride, [&](auto n) { y[n.at] = 0; });
       team.for_each_element(rows, [&](auto r) { top[r.at] = lowest<C>, sum[r.at] = 0; });
-    } else {  // as if the own rows were one key, and had been seen
+    } else {  // starts from the fused kernel's result, as if it were one key
       tiles.load_queries(team, y, tiles.a.y, at, C(1));
       team.for_each_element(rows,
                             [&](auto r) { top[r.at] = tiles.a.log_sum[tiles.place(at, int(r.at))], sum[r.at] = 1; });
@@ -227,7 +227,7 @@ struct attention_forward_tile {
       team.for_each_element(rows * keys, [&](auto n) {
         const int i = int(n.at) / keys, j = int(n.at) % keys;
         C& weight = p[i * row_stride + j];
-        weight = top[i] == lowest<C> ? C(0) : std::exp(weight - top[i]);  // a row may see nothing yet
+        weight = top[i] == lowest<C> ? C(0) : std::exp(weight - top[i]);  // a row may attend to no key so far
       });
       team.barrier();
       team.for_each_element(rows, [&](auto r) {
@@ -241,7 +241,7 @@ struct attention_forward_tile {
           [&](int i, int j, C more) { y[i * stride + j] = y[i * stride + j] * shrink[i] + more; });
       team.barrier();
     });
-    team.barrier();  // for what stood there first, where there are no keys
+    team.barrier();  // without keys, for the initial values
     team.for_each_element(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       tiles.a.y[tiles.place(at, r) * E + e] = y[r * stride + e] / sum[r];

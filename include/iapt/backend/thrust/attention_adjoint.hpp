@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adjoints of attention as team kernels, on the tiles of attention.hpp.
-// Shapes: N packed rows, H query heads, G key/value heads, E numbers in a head.
+// Shapes: N packed rows, H query heads, G key/value heads, E elements of a head.
 #pragma once
 #include "iapt/backend/thrust/attention.hpp"
 
@@ -9,10 +9,10 @@ namespace iapt {
 /// Team kernel: δ = Σ_e dy·y of one row and head.
 template <class T>
 struct attention_delta {
-  static constexpr int threads = 32;  ///< of a block: a head has few numbers
+  static constexpr int threads = 32;  ///< threads of a block: a head has few elements
   using value_type = T;
-  attention_tiles<T> tiles;  ///< everything
-  /// Row and head k, of (N, H).
+  attention_tiles<T> tiles;  ///< arguments of all tiles
+  /// Computes row and head k, of (N, H).
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const row<const T> y{tiles.a.y + k * tiles.size()}, dy{tiles.d.dy + k * tiles.size()};
@@ -21,7 +21,7 @@ struct attention_delta {
   }
 };
 
-/// p(i, j) = exp(score − log_sum), 0 where row i does not see key j: the weights of the forward, once more.
+/// p(i, j) = exp(score − log_sum), or 0 if row i does not attend to key j: the weights of the forward, computed again.
 template <class T, class Team>
 IAPT_DEVICE void attention_weights(Team team, const attention_tiles<T>& tiles, const attention_rows_of& at,
                                    const attention_key_range<T>& range, const compute_type<T>* q,
@@ -36,7 +36,7 @@ IAPT_DEVICE void attention_weights(Team team, const attention_tiles<T>& tiles, c
         p[i * row_stride + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
       });
 }
-/// p becomes ds = p (dy vᵀ − δ), the adjoint of the scores. The same thread of the team has the same i and j as in
+/// Replaces p by ds = p (dy vᵀ − δ), the adjoint of the scores. Each thread of the team has the same i and j as in
 /// attention_weights.
 template <class T, class Team>
 IAPT_DEVICE void attention_score_adjoints(Team team, const attention_tiles<T>& tiles, const attention_rows_of& at,
@@ -53,13 +53,13 @@ IAPT_DEVICE void attention_score_adjoints(Team team, const attention_tiles<T>& t
 /// Team kernel: dq of one tile of queries, dq += ds k · scale.
 template <class T>
 struct attention_query_adjoint_tile {
-  static constexpr int threads = 256;  ///< of a block
+  static constexpr int threads = 256;  ///< threads of a block
   using value_type = T;
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
-  /// Scratch memory, in numbers.
+  using C = compute_type<T>;  ///< type of the computation
+  attention_tiles<T> tiles;   ///< arguments of all tiles
+  /// Scratch memory, in elements.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(5, tiles.tile_size, tiles.size()); }
-  /// Tile k.
+  /// Computes tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_query_tile t = tiles.queries[k];
@@ -83,7 +83,7 @@ struct attention_query_adjoint_tile {
           [&](int j, int l) { return key[l * stride + j]; }, [&](int i, int j, C more) { dq[i * stride + j] += more; });
       team.barrier();
     });
-    team.barrier();  // where there are no keys, for the zeros
+    team.barrier();  // without keys, for the zeros
     team.for_each_element(rows * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       T& to = tiles.d.dq[tiles.place(at, r) * E + e];
@@ -92,17 +92,17 @@ struct attention_query_adjoint_tile {
   }
 };
 
-/// Team kernel: dk and dv of one tile of keys, summed over the sequences that see it and their queries, in order:
+/// Team kernel: dk and dv of one tile of keys, summed over the sequences that attend to it and their queries, in order:
 /// dv += pᵀ dy, dk += dsᵀ q · scale.
 template <class T>
 struct attention_key_adjoint_tile {
-  static constexpr int threads = 256;  ///< of a block
+  static constexpr int threads = 256;  ///< threads of a block
   using value_type = T;
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
-  /// Scratch memory, in numbers.
+  using C = compute_type<T>;  ///< type of the computation
+  attention_tiles<T> tiles;   ///< arguments of all tiles
+  /// Scratch memory, in elements.
   IAPT_DEVICE index_t scratch() const { return attention_scratch(6, tiles.tile_size, tiles.size()); }
-  /// Tile k.
+  /// Computes tile k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_key_tile t = tiles.keys[k];
@@ -143,7 +143,7 @@ struct attention_key_adjoint_tile {
         team.barrier();
       }
     }
-    team.barrier();  // where no query sees these keys, for the zeros
+    team.barrier();  // without queries, for the zeros
     team.for_each_element(keys * E, [&](auto n) {
       const int r = int(n.at) / E, e = int(n.at) % E;
       const index_t at = start + r * width + e;

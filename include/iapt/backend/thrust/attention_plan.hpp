@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How an attention is cut into tiles, in the memory of a backend on Thrust.
+// How an attention is divided into tiles, for backends on Thrust.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -16,12 +16,12 @@
 
 namespace iapt {
 
-/// The tiles of one attention. Two tiles of keys never share a row, so that each writes its adjoints alone.
+/// The tiles of one attention. Two tiles of keys never share a row, so only one team writes an adjoint of a key.
 template <class Backend>
 class attention_plan {
  public:
-  /// Cuts sequences into tiles of `tile_size` rows and as many keys. A fused kernel of the machine's takes over what
-  /// sequences of many rows, but at most `most_fused_rows`, see of themselves.
+  /// Divides sequences into tiles of `tile_size` rows and as many keys. A fused kernel of the backend computes the
+  /// causal self-attention of sequences of more than decode_query_limit and at most `most_fused_rows` rows.
   attention_plan(Backend& backend, const head_layout& layout, std::span<const attention_segment> segments,
                  const block_table& table, int tile_size, index_t most_fused_rows)
       : layout_(layout),
@@ -30,7 +30,7 @@ class attention_plan {
         block_(table.block_size),
         table_(on(backend, table.blocks)) {
     for (const attention_segment& s : segments) rows_ = std::max(rows_, s.begin + s.count);
-    // A fused kernel counts numbers with 32 bits.
+    // A fused kernel counts elements in 32 bits.
     if (rows_ * layout.heads * layout.head_size > INT32_MAX) most_fused_rows_ = 0;
     plan_fused(backend, segments);
     plan_queries(backend, segments);
@@ -38,8 +38,8 @@ class attention_plan {
     segments_ = on(backend, std::vector(segments.begin(), segments.end()));
   }
 
-  /// Other sequences, which differ in their past alone; the table has as many places as before.
-  /// @throws shape_error if a sequence has a past that nothing was planned for
+  /// Replaces the sequences by others that differ only in their past; the table has as many blocks as before.
+  /// @throws shape_error if a sequence of the fused kernel has a past, but had none when the plan was computed
   void replace(const std::vector<attention_segment>& others, const block_table& table) {
     for (std::size_t s = 0; s < others.size(); ++s)
       if (is_fused(others[s]) && others[s].past_count && !has_past_[s])
@@ -48,32 +48,32 @@ class attention_plan {
     if (table_->size()) table_->backend().upload(table_->write(), table.blocks.data(), table_->size());
   }
 
-  /// Sequences whose own rows are a fused kernel's.
+  /// The sequences of the fused kernel.
   const fused_sequences& fused() const { return fused_; }
   /// Number of tiles of queries.
   index_t query_tiles() const { return queries_->size(); }
-  /// Tiles of queries of sequences beyond decode_query_limit. They come first, and attention_forward_tile computes
-  /// them.
+  /// Number of tiles of queries of sequences with more than decode_query_limit queries. They come first, and
+  /// attention_forward_tile computes them.
   index_t prefill_query_tiles() const { return prefill_query_tiles_; }
-  /// The splits of all sequences that decode_attention computes.
+  /// The KV splits of all sequences that decode_attention computes.
   const buffer<attention_kv_split, Backend>& kv_splits() const { return *kv_splits_; }
   /// The rows of these sequences, for decode_merge.
   const buffer<split_row, Backend>& split_rows() const { return *split_rows_; }
-  /// Rows of partial results.
+  /// Number of rows of partial results.
   index_t partial_rows() const { return partial_rows_; }
   /// Number of tiles of keys.
   index_t key_tiles() const { return keys_->size(); }
-  /// Rows of the packed arrays up to the last that belongs to a sequence.
+  /// Number of rows of the packed arrays, up to the last one of a sequence.
   index_t rows() const { return rows_; }
-  /// About how many numbers one tile touches.
+  /// About how many elements one tile touches.
   index_t work() const { return tile_size_ * tile_size_ * layout_.head_size; }
-  /// What the kernels of the forward read.
+  /// Arguments of the forward's kernels.
   template <class T>
   attention_tiles<T> forward_tiles(attention_arrays<T> arrays, compute_type<T>* partial) const {
     arrays.past = {block_, table_->data()};
     return {arrays, {}, segments_->data(), queries_->data(), nullptr, nullptr, nullptr, partial, tile_size_};
   }
-  /// What the kernels of the adjoints read.
+  /// Arguments of the adjoints' kernels.
   template <class T>
   attention_tiles<T> tiles(attention_arrays<T> arrays, const attention_adjoints<T>& adjoints,
                            compute_type<T>* delta) const {
@@ -95,7 +95,7 @@ class attention_plan {
     return s.count > decode_query_limit && s.count <= most_fused_rows_;
   }
   void plan_fused(Backend& backend, std::span<const attention_segment> segments) {
-    std::vector<std::int32_t> lengths, places[3];  // of queries, keys, sums
+    std::vector<std::int32_t> lengths, places[3];  // offsets of queries, keys, sums
     const index_t widths[] = {layout_.heads * layout_.head_size, layout_.kv_heads * layout_.head_size, layout_.heads};
     for (const attention_segment& s : segments) {
       if (!is_fused(s)) continue;
@@ -158,7 +158,7 @@ class attention_plan {
       add_keys(segments[s].begin, segments[s].begin + segments[s].count, index_t(attending_sequences.size()) - 1,
                false);
     }
-    // Soft tokens may be shared: between two neighbouring ends of ranges, all are seen by the same sequences.
+    // Soft tokens may be shared: between two neighbouring ends of ranges, the same sequences attend to all of them.
     std::vector<index_t> ends;
     for (const attention_segment& s : segments)
       if (s.prefix_count) ends.insert(ends.end(), {s.prefix_begin, s.prefix_begin + s.prefix_count});
@@ -173,7 +173,7 @@ class attention_plan {
     }
     keys_ = on(backend, keys), attending_sequences_ = on(backend, attending_sequences);
   }
-  static constexpr index_t decode_query_limit = 4;  // sequences of so many queries or fewer use decode_attention
+  static constexpr index_t decode_query_limit = 4;  // sequences of at most this many queries use decode_attention
   static constexpr index_t rows_per_split = decode_attention<float>::rows,
                            kv_splits_per_sequence = decode_attention<float>::kv_splits;
   head_layout layout_;
@@ -181,7 +181,7 @@ class attention_plan {
   index_t most_fused_rows_, rows_ = 0, partial_rows_ = 0;
   fused_sequences fused_;
   stored<std::int32_t> fused_places_;
-  std::vector<bool> has_past_;  // of each sequence
+  std::vector<bool> has_past_;  // whether each sequence had a past when the plan was computed
   stored<attention_segment> segments_;
   index_t prefill_query_tiles_ = 0;
   stored<attention_query_tile> queries_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The code path of a GPU, run on the host by Thrust: thrust::cpp one thread, thrust::omp several.
+// A GPU's code, run on the host by Thrust: thrust::cpp has one thread, thrust::omp several.
 #pragma once
 #include <thrust/copy.h>
 #include <thrust/fill.h>
@@ -24,21 +24,21 @@
 
 namespace iapt {
 
-/// How a host system of Thrust is used.
+/// Options of a host system of Thrust.
 struct thrust_options {
-  int threads = 0;               ///< threads of thrust::omp; 0: as many as OpenMP would take. thrust::cpp has one
-  bool fused_attention = false;  ///< let Eigen's attention stand in for a GPU's fused kernels
+  int threads = 0;               ///< threads of thrust::omp; 0: OpenMP's default. thrust::cpp has one
+  bool fused_attention = false;  ///< use Eigen's attention in place of a GPU's fused kernels
 };
 
-/// Team kernel k, by one thread.
+/// Runs team k of a team kernel with one thread.
 template <class F>
 struct serial_team_of {
-  using T = compute_type<typename F::value_type>;                 ///< what it computes in
-  using team = serial_team<T, load_vec<typename F::value_type>>;  ///< who does it
+  using T = compute_type<typename F::value_type>;                 ///< type of the computation
+  using team = serial_team<T, load_vec<typename F::value_type>>;  ///< the team
   F f;                                                            ///< the kernel
-  T* scratch;                                                     ///< memory of all threads' teams, or null
-  index_t share;                                                  ///< numbers that each thread has of it
-  /// Team k.
+  T* scratch;                                                     ///< scratch memory of all threads, or null
+  index_t share;                                                  ///< elements of scratch memory for each thread
+  /// Runs team k.
   void operator()(index_t k) const {
 #if defined(_OPENMP)
     f(team{scratch + omp_get_thread_num() * share}, k);
@@ -48,42 +48,42 @@ struct serial_team_of {
   }
 };
 
-/// The host as a GPU's stand-in: its statements, team kernels and attention are those that a GPU runs, its products
-/// Eigen's. A result is the same bits for either system and any number of threads, but for the products' rounding.
+/// The host in place of a GPU: statements, team kernels and attention are those of a GPU, matmuls are Eigen's. Results
+/// are the same in every bit for both systems and any number of threads, except for the rounding of matmuls.
 template <class System>
 class thrust_backend : public thrust_loops<thrust_backend<System>> {
  public:
-  using work_type = immediate_work;  ///< of repeat()
+  using work_type = immediate_work;  ///< work of repeat()
 
-  /// Takes no memory yet.
+  /// Allocates no memory yet.
   explicit thrust_backend(thrust_options options = {})
       : products_({.threads = std::same_as<System, thrust::cpp::tag> ? 1 : options.threads}),
         fused_attention_(options.fused_attention) {}
   ~thrust_backend() { this->trim(); }
 
-  /// Number of threads in use.
+  /// Number of threads.
   int threads() const { return products_.threads(); }
-  /// The machine in words.
+  /// The backend in words.
   std::string description() const { return "Thrust on the host, " + products_.description(); }
-  /// Nothing is ever enqueued.
+  /// Returns immediately: operations run immediately.
   void wait() const {}
-  /// Any thread has it.
+  /// Does nothing: any thread may use the backend.
   void make_current() const {}
   /// Runs f.
   template <class F>
   void repeat(immediate_work&, const F& f) {
     f();
   }
-  /// Where algorithms run.
+  /// The Thrust system that runs algorithms.
   auto policy() const { return System{}; }
-  /// A thread's scratch memory may be of any size.
+  /// Scratch memory of a thread, which may have any size.
   index_t scratch_bytes() const { return index_t(1) << 30; }
-  /// Memory from the system.
+  /// Allocates memory from the system.
   /// @throws device_error if there is none
   void* allocate_raw(std::size_t bytes) { return products_.allocate_raw(bytes); }
-  /// Memory back to the system.
+  /// Returns memory to the system.
   void deallocate_raw(void* p) { products_.deallocate_raw(p); }
-  /// to[i] = from[i]; both here.
+  /// to[i] = from[i]; both in the backend's memory.
   template <class T>
   void copy(T* to, const T* from, index_t n) {
     const openmp_threads limit(threads());
@@ -95,12 +95,12 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
     const openmp_threads limit(threads());
     thrust::fill_n(policy(), p, n, T(0));
   }
-  /// From the host.
+  /// Copies from the host.
   template <class T>
   void upload(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
   }
-  /// To the host.
+  /// Copies to the host.
   template <class T>
   void download(T* to, const T* from, index_t n) {
     std::copy_n(from, n, to);
@@ -130,17 +130,17 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
     else
       widened_matmul(m, n, k, a, b, c, accumulate);
   }
-  /// Rows of the longest sequence that Eigen's attention stands in for; 0 for numbers that it does not know.
+  /// Rows of the longest sequence for Eigen's attention; 0 for elements that it does not support.
   template <class T>
   index_t most_fused_rows(const head_layout&) const {
     return fused_attention_ && std::floating_point<T> ? 100 : 0;  // some limit, as a GPU's kernels have one
   }
-  /// Lets sequences see their own rows, causally.
+  /// Causal self-attention of sequences.
   template <class T>
   void fused_attention(const attention_arrays<T>& arrays, const fused_sequences& sequences) {
     if constexpr (std::floating_point<T>) products_.attention(arrays, own_rows(arrays, sequences));
   }
-  /// Its adjoints.
+  /// The adjoints of fused_attention().
   template <class T>
   void fused_attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                                const fused_sequences& sequences) {
@@ -155,7 +155,7 @@ class thrust_backend : public thrust_loops<thrust_backend<System>> {
       segments[s] = {.begin = sequences.sum_offsets[s] / arrays.layout.heads, .count = sequences.lengths[s]};
     return products_.template plan_attention<T>(arrays.layout, segments, {});
   }
-  // A product of what is stored in fewer bits: summed in float, rounded once.
+  // A matmul of elements with fewer bits: summed in float, rounded once.
   template <class T>
   void widened_matmul(index_t m, index_t n, index_t k, matrix_ref<const T> a, matrix_ref<const T> b, matrix_ref<T> c,
                       bool accumulate) {

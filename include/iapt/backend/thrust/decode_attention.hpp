@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of few queries, as in decoding (split-KV): each of several teams reads one part of a sequence's keys and
+// Attention of few queries, as in decode (split-KV): each of several teams reads one part of a sequence's keys and
 // values once, directly from memory; decode_merge combines their partial results.
 #pragma once
 #include <cmath>
@@ -15,7 +15,7 @@ struct attention_kv_split {
       kv_head,      ///< which key/value head
       from,         ///< first row
       number,       ///< index of the split
-      partial;      ///< where the first row's result goes
+      partial;      ///< index of the first row's partial result
 };
 
 /// All keys that some rows attend to, in one order: the past, the soft tokens, the own rows up to the last query.
@@ -23,10 +23,10 @@ template <class T>
 struct attention_keys_of {
   const attention_arrays<T>& a;  ///< operands
   attention_segment s;           ///< the sequence
-  index_t width,                 ///< numbers from one row of keys or values to the next
+  index_t width,                 ///< elements from one row of keys or values to the next
       column,                    ///< where the head begins in a row
-      own;                       ///< own rows among them
-  /// The keys of these rows.
+      own;                       ///< number of own rows among the keys
+  /// The keys of some rows.
   IAPT_DEVICE attention_keys_of(const attention_tiles<T>& tiles, const attention_rows_of& at)
       : a(tiles.a),
         s(at.s),
@@ -37,10 +37,10 @@ struct attention_keys_of {
   IAPT_DEVICE index_t count() const { return s.past_count + s.prefix_count + own; }
   /// A key and its value.
   struct pair {
-    const T *key,  ///< of the head
-        *value;    ///< beside it
+    const T *key,  ///< the key of the head
+        *value;    ///< the value of the head
   };
-  /// Key j.
+  /// Key j and its value.
   IAPT_DEVICE pair at(index_t j) const {
     if (j < s.past_count) return of(a.past_k, a.past_v, a.past.row(s, j));
     j -= s.past_count;
@@ -61,26 +61,26 @@ struct attention_keys_of {
 };
 
 /// Team kernel: attention of some rows to one split of their keys. The team is divided into subgroups of neighbouring
-/// threads; a thread holds one or a few vecs of a head, a subgroup reads keys of its own, `prefetch_depth` at a time,
-/// and the subgroups' results are merged at the end. Result, E + 2 elements a row: Σ weight·v, the greatest score,
-/// Σ weight, with weight = exp(score − greatest).
+/// threads. A thread holds one or a few vecs of a head; a subgroup reads its own keys, `prefetch_depth` at a time; the
+/// results of the subgroups are merged at the end. The result has E + 2 elements for each row: Σ weight·v, the greatest
+/// score, Σ weight, with weight = exp(score − greatest).
 /// @par Source Dao et al. 2023, "Flash-Decoding"
 template <class T>
 struct decode_attention {
-  static constexpr int rows = 2,  ///< of a team at most
-      kv_splits = 16,             ///< of a sequence's keys; independent of the batch, so that results are, too
+  static constexpr int rows = 2,  ///< rows of a team, at most
+      kv_splits = 16,             ///< splits of a sequence's keys; independent of the batch, as results must be
       prefetch_depth = 5,         ///< keys that a subgroup loads before it uses the first
-      threads = 128,              ///< of a block
-      blocks = 5,                 ///< that a multiprocessor has room for
-      max_width = 32;             ///< threads of a subgroup at most
+      threads = 128,              ///< threads of a block
+      blocks = 5,                 ///< blocks for which a multiprocessor has room
+      max_width = 32;             ///< threads of a subgroup, at most
   using value_type = T;
-  using C = compute_type<T>;                     ///< what it computes in
+  using C = compute_type<T>;                     ///< type of the computation
   using V = load_vec<T>;                         ///< elements of a head that are loaded at once
-  using stored = typename V::template cells<T>;  ///< the same as it is stored
-  attention_tiles<T> tiles;                      ///< everything
+  using stored = typename V::template cells<T>;  ///< these elements as they are stored
+  attention_tiles<T> tiles;                      ///< arguments of all tiles
   const attention_kv_split* which;               ///< all splits
 
-  /// Scratch memory, in numbers.
+  /// Scratch memory, in elements.
   IAPT_DEVICE index_t scratch() const {
     const int subgroups = threads / width(threads);
     return subgroups * rows * (stride() + 2);
@@ -98,14 +98,14 @@ struct decode_attention {
       prefetch(place.key, tiles.size()), prefetch(place.value, tiles.size());
     });
   }
-  /// Share k of all.
+  /// Computes split k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_kv_split& t = which[k];
     const int subgroups = team.size() / width(team.size());
     const range split = range_of(attention_keys_of<T>(tiles, rows_of(t)), t, subgroups);
     if (split.empty())
-      write_empty(team, t);  // few keys: they are all in the first split
+      write_empty(team, t);  // few keys: other splits have all of them
     else if (is_whole() && pieces() <= width(team.size()))
       attend<true>(team, t, split);
     else
@@ -153,7 +153,7 @@ struct decode_attention {
       typename attention_keys_of<T>::pair place[prefetch_depth];
       stored key[prefetch_depth], value[prefetch_depth];
       unrolled<prefetch_depth>([&](int i) { place[i] = all.at(number(i) < split.end ? number(i) : split.end - 1); });
-      if constexpr (Whole) {  // all at once
+      if constexpr (Whole) {  // all loads at once
         const int e = (own < pieces ? own : 0) * V::width;
         unrolled<prefetch_depth>([&](int i) { key[i] = read(place[i].key, e); });
         unrolled<prefetch_depth>([&](int i) { value[i] = read(place[i].value, e); });
@@ -174,7 +174,7 @@ struct decode_attention {
           if (number(i) >= split.end || query < all.seen_from(number(i))) score[r][i] = lowest<C>;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
         });
-        const C least = top[r] == lowest<C> ? C(0) : top[r];  // no key of this row so far
+        const C least = top[r] == lowest<C> ? C(0) : top[r];  // no key is visible to this row so far
         shrink[r] = std::exp(before - least);
         sum[r] = sum[r] * shrink[r];
         unrolled<prefetch_depth>([&](int i) { sum[r] += score[r][i] = std::exp(score[r][i] - least); });
@@ -233,9 +233,9 @@ struct decode_attention {
            V::aligned(tiles.a.past_v) && V::aligned(tiles.a.prefix_k) && V::aligned(tiles.a.prefix_v) &&
            V::aligned(tiles.a.k) && V::aligned(tiles.a.v);
   }
-  // Vecs of a head.
+  // Number of vecs of a head.
   IAPT_DEVICE int pieces() const { return (tiles.size() + V::width - 1) / V::width; }
-  // Distance of two rows of scratch memory.
+  // Distance between rows of scratch memory.
   IAPT_DEVICE int stride() const { return pieces() * V::width; }
   // Threads of a subgroup: a power of two, as subgroup_sums() needs.
   IAPT_DEVICE int width(int threads) const {

@@ -7,26 +7,26 @@
 
 namespace iapt {
 
-/// A row whose keys several teams read.
+/// A row whose keys are divided among several teams.
 struct split_row {
   index_t segment,  ///< which sequence
       kv_head,      ///< which key/value head
-      row,          ///< which row of them
+      row,          ///< index of the row
       partial,      ///< index of the first split's result
-      distance;     ///< distance of two splits' results
+      distance;     ///< distance between the results of two splits
 };
 
 /// Team kernel: y and log_sum of one row, from the partial results of all splits.
 /// @par Source Dao et al. 2023, "Flash-Decoding"
 template <class T>
 struct decode_merge {
-  static constexpr int threads = 64;                                ///< of a block
-  static constexpr int kv_splits = decode_attention<T>::kv_splits;  ///< of a row
+  static constexpr int threads = 64;                                ///< threads of a block
+  static constexpr int kv_splits = decode_attention<T>::kv_splits;  ///< splits of a row
   using value_type = T;
-  using C = compute_type<T>;  ///< what it computes in
-  attention_tiles<T> tiles;   ///< everything
-  const split_row* rows;      ///< which rows
-  /// Row k of them.
+  using C = compute_type<T>;  ///< type of the computation
+  attention_tiles<T> tiles;   ///< arguments of all tiles
+  const split_row* rows;      ///< the rows to merge
+  /// Merges row k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const split_row r = rows[k];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Neighbouring numbers with the manners of one number: what a thread of a GPU takes at once, 16 bytes of memory.
+// A vector of neighbouring elements that behaves as one element: a GPU thread processes 16 bytes of memory at once.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -11,20 +11,20 @@
 
 namespace iapt {
 
-/// `Width` neighbours, one by one: the compiler is to see through the loops. What is stored in memory may be of another
-/// type, and is moved 16 bytes at a time where it lies so.
+/// `Width` neighbouring elements, in loops that a compiler unrolls. Elements in memory may have another type; aligned
+/// ones are moved 16 bytes at a time.
 template <class T, int Width>
 struct fixed_vec {
-  static constexpr int width = Width;  ///< numbers in it
-  T v[Width];                          ///< the numbers
+  static constexpr int width = Width;  ///< elements in a vec
+  T v[Width];                          ///< the elements
 
-  /// Uninitialised.
+  /// Uninitialized.
   fixed_vec() = default;
-  /// The same number everywhere.
+  /// All elements have the value s.
   IAPT_DEVICE fixed_vec(T s) {
     for (T& x : v) x = s;
   }
-  /// f(i) for every place i.
+  /// f(i) for every element's index i.
   template <class F>
   IAPT_DEVICE static fixed_vec of(F f) {
     fixed_vec b;
@@ -32,7 +32,7 @@ struct fixed_vec {
     for (int i = 0; i < Width; ++i) b.v[i] = f(i);
     return b;
   }
-  /// f(x) for every number x of a.
+  /// f(x) for every element x of a.
   template <class F>
   IAPT_DEVICE static fixed_vec map(const fixed_vec& a, F f) {
     return of([&](int i) { return f(a.v[i]); });
@@ -41,22 +41,22 @@ struct fixed_vec {
   IAPT_DEVICE static fixed_vec counting_from(index_t first) {
     return of([&](int i) { return T(first + i); });
   }
-  /// Reads numbers that lie `stride` apart.
+  /// Reads elements that are `stride` apart.
   template <class U>
   IAPT_DEVICE static fixed_vec strided(const U* p, index_t stride) {
     return of([&](int i) { return T(p[i * stride]); });
   }
-  /// Writes numbers that lie `stride` apart.
+  /// Writes elements that are `stride` apart.
   template <class U>
   IAPT_DEVICE void store_strided(U* p, index_t stride) const {
     for (int i = 0; i < Width; ++i) p[i * stride] = U(v[i]);
   }
-  /// As many numbers in memory, and the address that a GPU wants them at.
+  /// Stored elements of a vec, with the alignment that a GPU needs to move them at once.
   template <class U>
   struct alignas(std::min<std::size_t>(16, Width * sizeof(U))) cells {
-    U u[Width];  ///< the numbers
+    U u[Width];  ///< the elements
   };
-  /// Reads neighbours as they are stored.
+  /// Reads neighbouring elements as they are stored.
   template <class U>
   IAPT_DEVICE static cells<U> cells_at(const U* p) {
     if (aligned(p)) return *reinterpret_cast<const cells<U>*>(p);
@@ -64,27 +64,27 @@ struct fixed_vec {
     for (int i = 0; i < Width; ++i) c.u[i] = p[i];
     return c;
   }
-  /// What was stored.
+  /// Converts stored elements.
   template <class U>
   IAPT_DEVICE static fixed_vec of_cells(const cells<U>& c) {
     return of([&](int i) { return T(c.u[i]); });
   }
-  /// Reads neighbours.
+  /// Reads neighbouring elements.
   template <class U>
   IAPT_DEVICE static fixed_vec load(const U* p) {
     return of_cells(cells_at(p));
   }
-  /// Reads neighbours that are known to be aligned, as they are stored.
+  /// Reads neighbouring elements that are known to be aligned, as they are stored.
   template <class U>
   IAPT_DEVICE static cells<U> cells_aligned(const U* p) {
     return *reinterpret_cast<const cells<U>*>(p);
   }
-  /// Whether neighbours lie where a GPU can move them at once.
+  /// Whether elements are aligned, so that a GPU can move them at once.
   template <class U>
   IAPT_DEVICE static bool aligned(const U* p) {
     return reinterpret_cast<std::uintptr_t>(p) % alignof(cells<U>) == 0;
   }
-  /// Writes neighbours.
+  /// Writes neighbouring elements.
   template <class U>
   IAPT_DEVICE void store(U* p) const {
     cells<U> c;
@@ -95,13 +95,13 @@ struct fixed_vec {
     else
       for (int i = 0; i < Width; ++i) p[i] = c.u[i];
   }
-  /// Of all numbers.
+  /// Sum of all elements.
   IAPT_DEVICE T sum() const {
     T s = v[0];
     for (int i = 1; i < Width; ++i) s = s + v[i];
     return s;
   }
-  /// Of all numbers.
+  /// Greatest element.
   IAPT_DEVICE T max() const {
     T m = v[0];
     for (int i = 1; i < Width; ++i) m = v[i] > m ? v[i] : m;
@@ -149,7 +149,7 @@ struct fixed_vec {
   }
 };
 
-/// Asks for neighbours to be brought near, whole and aligned vecs: a hint, for somebody may still be writing them.
+/// Prefetches whole, aligned vecs into the L2 cache: a hint, because another kernel may still write them.
 template <class T>
 IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] index_t count) {
 #if __CUDA_ARCH__ >= 900
@@ -157,7 +157,7 @@ IAPT_DEVICE void prefetch([[maybe_unused]] const T* p, [[maybe_unused]] index_t 
 #endif
 }
 
-/// What a loop whose numbers are stored as T takes at once.
+/// The vec that a loop over elements of type T processes at once.
 template <class T>
 using load_vec = fixed_vec<compute_type<T>, int(16 / sizeof(T))>;
 

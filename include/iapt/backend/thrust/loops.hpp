@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a GPU and Thrust on the host share: statements, team kernels and attention as functions of a number.
+// What a GPU and Thrust on the host share: statements, team kernels and attention as functions of an index.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -18,17 +18,17 @@
 
 namespace iapt {
 
-/// An elementwise kernel as a function of one number, which counts the vecs of some rows.
+/// An elementwise kernel as a function of one index, which counts the vecs of some rows.
 template <class F>
 struct vec_loop {
-  using loop_type = F;                         ///< whose vecs they are
-  using V = load_vec<typename F::value_type>;  ///< what is taken at once
-  F f;                                         ///< the loop
+  using loop_type = F;                         ///< the elementwise kernel's type
+  using V = load_vec<typename F::value_type>;  ///< elements that are processed at once
+  F f;                                         ///< the elementwise kernel
   index_t row,                                 ///< first row
       column,                                  ///< first column
-      columns;                                 ///< where a row ends
-  std::uint32_t across;  ///< vecs of a row; 32 bits, because a GPU takes five times as long to divide 64
-  /// Vec k.
+      columns;                                 ///< number of columns
+  std::uint32_t across;  ///< vecs of a row; 32 bits, because a GPU divides 64 bits five times slower
+  /// Computes vec k.
   IAPT_DEVICE void operator()(std::uint32_t k) const {
     const index_t r = row + k / across, j = column + index_t(k % across) * V::width;
     if (j + V::width <= columns)
@@ -38,20 +38,20 @@ struct vec_loop {
   }
 };
 
-/// Everything that for_each_n(), f(k) for k in 0..n-1, and for_each_team() are enough for. `Self` offers these and what
-/// memory_pool asks for.
+/// Operations that need only for_each_team() and for_each_n(), which calls f(k) for k in 0..n-1. `Self` has both, and
+/// what memory_pool needs.
 template <class Self>
 class thrust_loops : public memory_pool<Self> {
  public:
   using attention_plan_type = attention_plan<Self>;  ///< how an attention is divided
-  static constexpr bool stores_bfloat16 = true;      ///< whether products and attention know the type
-  static constexpr bool streams_quantized = false;   ///< whether quantized rows are no slower than numbers
-  static constexpr index_t skinny_rows = 8;  ///< up to which decoding weights for each row outweighs expanding them
+  static constexpr bool stores_bfloat16 = true;      ///< whether matmul and attention support bfloat16
+  static constexpr bool streams_quantized = false;   ///< whether quantized rows are not slower than dense rows
+  static constexpr index_t skinny_rows = 8;          ///< with more rows, dequantizing the weights to memory is faster
 
-  /// Runs an elementwise kernel: f(r, j) for every row and column, a vec of them at a time.
+  /// Runs an elementwise kernel: f(r, j) for every row and column, a vec of columns at a time.
   template <class F>
   void for_each(index_t rows, index_t columns, const F& f) {
-    constexpr index_t most = index_t(1) << 31, width = vec_loop<F>::V::width;  // vecs that 32 bits count
+    constexpr index_t most = index_t(1) << 31, width = vec_loop<F>::V::width;  // number of vecs that 32 bits count
     for (index_t column = 0; column < columns; column += most * width) {
       const index_t across = std::min((columns - column + width - 1) / width, most), height = most / across;
       for (index_t row = 0; row < rows; row += height)
@@ -69,19 +69,19 @@ class thrust_loops : public memory_pool<Self> {
   void dequantize(const quantized_rows& w, const std::int32_t* rows, index_t count, T* to) {
     self().for_each_team(count, w.columns, dequantize_row<T>{w, rows, to});
   }
-  /// Rows of the longest sequence that the machine has a fused kernel for, to see its own rows; 0: it has none. One
-  /// that has hides these three.
+  /// Rows of the longest sequence for which the backend has a fused kernel of causal self-attention; 0: it has none. A
+  /// backend with such a kernel hides these three members.
   template <class T>
   index_t most_fused_rows(const head_layout&) const {
     return 0;
   }
-  /// Lets sequences see their own rows, causally.
+  /// Causal self-attention of sequences.
   template <class T>
   void fused_attention(const attention_arrays<T>&, const fused_sequences&) {}
-  /// Its adjoints, of the log_sum and the results that there are in the end.
+  /// The adjoints of fused_attention(), with the final log_sum and results.
   template <class T>
   void fused_attention_adjoint(const attention_arrays<T>&, const attention_adjoints<T>&, const fused_sequences&) {}
-  /// How the attention of some sequences is divided.
+  /// Divides the attention of some sequences into tiles.
   template <class T>
   attention_plan<Self> plan_attention(const head_layout& layout, std::span<const attention_segment> segments,
                                       const block_table& table) {
@@ -99,7 +99,7 @@ class thrust_loops : public memory_pool<Self> {
     self().for_each_team(plan.split_rows().size(), arrays.layout.head_size,
                          decode_merge<T>{tiles, plan.split_rows().data()});
   }
-  /// Its adjoints; see attention_query_adjoint_tile and attention_key_adjoint_tile.
+  /// The adjoints of attention(); see attention_query_adjoint_tile and attention_key_adjoint_tile.
   template <class T>
   void attention_adjoint(const attention_arrays<T>& arrays, const attention_adjoints<T>& adjoints,
                          const attention_plan<Self>& plan) {
@@ -114,7 +114,7 @@ class thrust_loops : public memory_pool<Self> {
 
  private:
   Self& self() { return *static_cast<Self*>(this); }
-  // Rows and keys of a tile: as many as the scratch memory of a team takes.
+  // Rows and keys of a tile: as many as fit a team's scratch memory.
   template <class T>
   int attention_tile_size(const head_layout& layout) {
     int tile_size = 64;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// team kernels on quantized rows: their numbers, and products with a few rows.
+// Team kernels on quantized rows: dequantize, and matmuls with few rows.
 #pragma once
 #include <concepts>
 
@@ -13,9 +13,9 @@ template <class T>
 struct dequantize_row {
   using value_type = T;
   quantized_rows w;          ///< the rows (M, K)
-  const std::int32_t* rows;  ///< which (N), or null
+  const std::int32_t* rows;  ///< indices of rows (N), or null
   T* y;                      ///< the result (N, K)
-  /// Row i.
+  /// Dequantizes row i.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t i) const {
     const index_t from = rows ? rows[i] : i;
@@ -25,15 +25,15 @@ struct dequantize_row {
   }
 };
 
-/// Team kernel: column n of c (M, N) = a (M, K) · wᵀ; a team takes one row of w.
+/// Team kernel: column n of c (M, N) = a (M, K) · wᵀ; one team reads one row of w.
 template <class T>
 struct quantized_product_column {
   using value_type = T;
-  matrix_ref<const T> a;  ///< left side
-  quantized_rows w;       ///< right side (N, K)
+  matrix_ref<const T> a;  ///< left operand
+  quantized_rows w;       ///< right operand (N, K)
   matrix_ref<T> c;        ///< the result
   index_t rows;           ///< M
-  /// Column n.
+  /// Computes column n.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t n) const {
     using number = compute_type<T>;
