@@ -16,7 +16,7 @@ import pathlib
 import warnings
 
 import torch
-from peft import (EvaConfig, LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model,
+from peft import (EvaConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model,
                   initialize_lora_eva_weights)
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
@@ -52,6 +52,12 @@ ADAPTERS = {
         alpha_pattern={"q_proj": 3, "model.layers.1.self_attn.q_proj": 9, "layers.0.mlp.up_proj": 7,
                        "^model.layers.1.mlp.up_proj": 1, "^layers.1.mlp.down_proj": 9, "up_proj": 2},
         task_type="CAUSAL_LM")),
+    # PEFT's choice of modules for Llama, biases in the model
+    "ia3": ("qwen2", IA3Config(task_type="CAUSAL_LM")),
+    # every linear map, only outputs; two vectors for the feed-forward's inner activations
+    "ia3_all": ("llama_grouped", IA3Config(
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        feedforward_modules=["down_proj"], task_type="CAUSAL_LM")),
 }
 
 

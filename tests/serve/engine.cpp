@@ -82,6 +82,8 @@ std::vector<expectation> other_tenants(const lm_type& lm) {
   auto scaled_embeddings = hooked<everything>(lm.backend());
   scaled_embeddings.gain = tracked<double>(lm.backend(), random({width}, 300));
   add(scaled_embeddings);
+  add(moved(make_ia3(lm), 0.3));
+  add(moved(make_ia3(lm, {.targets = {"all-linear"}}), 0.3));
   add(alone<all_hooks>{hooked<all_hooks>(lm.backend())});
   using raw_generator =
       prompt_generator<double, test_backend, self_attention_pooler<double, test_backend>,
