@@ -39,9 +39,9 @@ TEST_CASE("(IA)³ starts as the base model, and its vectors multiply the weights
   const auto start = make_ia3(lm);
   CHECK(logits(lm, batch, start) == logits(lm, batch));
   CHECK(parameter_count(start.parameters()) == 3 * (12 + 12 + 20));
-  for (const ia3_options& options :
-       {ia3_options{}, ia3_options{.targets = {"all-linear"}}, ia3_options{.targets = {"all-linear"}, .feed_forward = {}},
-        ia3_options{.targets = {"up_proj", "model.layers.1.mlp.down_proj"}}}) {
+  for (const ia3_options& options : {ia3_options{}, ia3_options{.targets = {"all-linear"}},
+                                     ia3_options{.targets = {"all-linear"}, .feed_forward = {}},
+                                     ia3_options{.targets = {"up_proj", "model.layers.1.mlp.down_proj"}}}) {
     const auto method = moved(make_ia3(lm, options), 0.3);
     const auto found = logits(lm, batch, method);
     CHECK(distance(logits(lm, batch), found) > 0.01);
@@ -76,6 +76,7 @@ TEST_CASE("(IA)³ refuses what makes no method", "[peft]") {
     return message_of<shape_error>([&] { make_ia3(lm, options); });
   };
   CHECK(refused({.targets = {"c_attn"}}).find("ia3: the model has no linear map \"c_attn\"") != std::string::npos);
+  CHECK(refused({.targets = {}}).find("ia3: there is no target module") != std::string::npos);
   CHECK(refused({.targets = {"k_proj", "up_proj"}, .feed_forward = {"up_proj"}})
             .find("the inputs of \"model.layers.0.mlp.up_proj\" cannot be rescaled") != std::string::npos);
   CHECK(refused({.targets = {"k_proj"}, .feed_forward = {"up_proj"}}) == "nothing thrown");  // no target

@@ -85,9 +85,9 @@ std::vector<expectation> other_tenants(const lm_type& lm) {
   add(moved(make_ia3(lm), 0.3));
   add(moved(make_ia3(lm, {.targets = {"all-linear"}}), 0.3));
   add(alone<all_hooks>{hooked<all_hooks>(lm.backend())});
-  using raw_generator =
-      prompt_generator<double, test_backend, self_attention_pooler<double, test_backend>,
-                       rational_activation<double, test_backend>, key_value_space<double, test_backend>, state_input::raw>;
+  using raw_generator = prompt_generator<double, test_backend, self_attention_pooler<double, test_backend>,
+                                         rational_activation<double, test_backend>,
+                                         key_value_space<double, test_backend>, state_input::raw>;
   for (const placement where : {placement::front, placement::late})
     add(moved(make_iapt<raw_generator>(
                   lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 9}),
@@ -320,8 +320,9 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
     CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
   }
   CHECK_THROWS_AS(engine_type(lm, {.max_batched_tokens = 0}), error);
-  CHECK(refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("the base model computes the tokens before them") !=
-        std::string::npos);
+  CHECK(
+      refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("the base model computes the tokens before them") !=
+      std::string::npos);
   CHECK(refused({1, 31}, {}).find("token 31") != std::string::npos);
   CHECK(refused({1}, {.max_new = 21}).find("an answer of 21 take more rows of the cache than the 20 that it has") !=
         std::string::npos);

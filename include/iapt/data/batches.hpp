@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which examples come together in a training step, and how a batch is cut into pieces that fit into memory.
+// The order of examples in training, and batches cut into pieces that fit into memory.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -18,7 +18,7 @@
 
 namespace iapt {
 
-/// The numbers 0..size−1 in an order drawn from a seed; equal on all machines. Different streams are independent.
+/// The indices 0..size−1 in a random order of a seed, the same on all machines. Different streams are independent.
 /// @par Source Durstenfeld 1964, "Algorithm 235: random permutation" (Fisher and Yates 1938)
 inline std::vector<std::size_t> shuffled(std::size_t size, std::uint64_t seed, std::uint64_t stream) {
   std::vector<std::size_t> order(size);
@@ -28,20 +28,20 @@ inline std::vector<std::size_t> shuffled(std::size_t size, std::uint64_t seed, s
   return order;
 }
 
-/// The batches of a run: every epoch has an order of its own, drawn from seed and epoch, so any step can be found
-/// without going through those before it. The last batch of an epoch may be smaller. (Lengths play no part: packed
-/// batches have no padding, so nothing is gained by grouping similar ones.)
+/// The batches of a run. Each epoch has an order of its own, given by seed and epoch, so any step can be computed
+/// without the steps before it. The last batch of an epoch may be smaller. Examples are not grouped by length: packed
+/// batches have no padding, so it would gain nothing.
 class batch_order {
  public:
-  /// Batches of `batch` out of `examples` examples. `purpose` tells orders of one seed apart.
-  /// @throws error if there are none
+  /// Batches of `batch` out of `examples` examples. One seed has a different order for each `purpose`.
+  /// @throws error if there are no examples, or `batch` is 0
   batch_order(std::size_t examples, std::size_t batch, std::uint64_t seed, std::uint32_t purpose = 0)
       : examples_(examples), batch_(batch), seed_(seed), purpose_(purpose) {
     if (!examples || !batch) throw error("batches: there must be at least one example, and one in a batch");
   }
-  /// Batches in an epoch.
+  /// Number of batches in an epoch.
   index_t per_epoch() const { return index_t((examples_ + batch_ - 1) / batch_); }
-  /// Numbers of the examples in the batch of a step; steps count from 0 over all epochs.
+  /// Indices of the examples in the batch of a step; steps count from 0 over all epochs.
   std::vector<std::size_t> operator()(index_t step) {
     const index_t epoch = step / per_epoch();
     if (epoch != epoch_) order_ = shuffled(examples_, seed_, std::uint64_t(purpose_) << 32 | std::uint64_t(epoch));
@@ -58,15 +58,15 @@ class batch_order {
   std::vector<std::size_t> order_;
 };
 
-/// How much may go through the model at once; 0: any number.
+/// Limits of what a model computes at once; 0: no limit.
 struct batch_limits {
-  index_t sequences = 0;  ///< sequences
+  index_t sequences = 0;  ///< number of sequences
   index_t tokens = 0;     ///< tokens of instructions and responses
-  index_t responses = 0;  ///< response tokens: each needs a row of logits as long as the vocabulary
+  index_t responses = 0;  ///< response tokens, because each has a row of logits as long as the vocabulary
 };
 
-/// Cuts a list of examples into pieces within limits, in order; a piece has at least one example, even a large one.
-/// @return where each piece begins, and behind them the end
+/// Cuts a list of examples into pieces within limits, in order. A piece has at least one example, even a larger one.
+/// @return the first index of each piece, then the end
 template <class Sizes>
 std::vector<std::size_t> cut_points(std::size_t count, const batch_limits& limits, Sizes sizes_of) {
   std::vector<std::size_t> cuts{0};
@@ -85,14 +85,14 @@ std::vector<std::size_t> cut_points(std::size_t count, const batch_limits& limit
   return cuts;
 }
 
-/// The examples of the given numbers as one packed batch.
+/// The examples with the given indices as one packed batch.
 inline packed_batch pack_examples(std::span<const example> examples, std::span<const std::size_t> numbers) {
   packed_batch batch;
   for (std::size_t i : numbers) batch.add(examples[i].instruction, examples[i].response);
   return batch;
 }
 
-/// The same cut into micro-batches within limits.
+/// The same, cut into micro-batches within limits.
 inline std::vector<packed_batch> pack_within(std::span<const example> examples, std::span<const std::size_t> numbers,
                                              const batch_limits& limits) {
   const auto cuts = cut_points(numbers.size(), limits, [&](std::size_t i) {
@@ -105,29 +105,29 @@ inline std::vector<packed_batch> pack_within(std::span<const example> examples, 
   return pieces;
 }
 
-/// How `shuffled_batches` goes through examples.
+/// Options of `shuffled_batches`.
 struct shuffle_options {
   std::size_t size = 8;    ///< sequences in a batch
-  index_t epochs = 1;      ///< times each example is seen
-  std::uint64_t seed = 0;  ///< of the order
+  index_t epochs = 1;      ///< passes over the examples
+  std::uint64_t seed = 0;  ///< seed of the order
 };
 
-/// A range of packed batches, for a loop of one's own: `for (const packed_batch& batch : shuffled_batches(...))`.
-/// It refers to the examples.
+/// A range of packed batches for your own loop: `for (const packed_batch& batch : shuffled_batches(...))`. It refers to
+/// the examples.
 class shuffled_batches {
  public:
-  /// Goes through `examples`.
-  /// @throws error if there are none
+  /// Iterates over `examples`.
+  /// @throws error if there are no examples
   shuffled_batches(std::span<const example> examples, shuffle_options options = {})
       : examples_(examples),
         order_(examples.size(), options.size, options.seed),
         steps_(order_.per_epoch() * options.epochs) {}
 
-  /// One pass over the batches.
+  /// An iterator over the batches.
   class iterator {
    public:
-    using value_type = packed_batch;         ///< what it points to
-    using difference_type = std::ptrdiff_t;  ///< as iterators have it
+    using value_type = packed_batch;         ///< a batch
+    using difference_type = std::ptrdiff_t;  ///< difference of two iterators
     /// Starts at a step.
     iterator(shuffled_batches& range, index_t step) : range_(&range), step_(step) {}
     /// The batch of this step.
@@ -136,16 +136,16 @@ class shuffled_batches {
     iterator& operator++() { return ++step_, *this; }
     /// Goes to the next step.
     void operator++(int) { ++step_; }
-    /// Whether all batches have been seen.
+    /// Whether all batches were visited.
     bool operator==(std::default_sentinel_t) const { return step_ >= range_->steps_; }
 
    private:
     shuffled_batches* range_;
     index_t step_;
   };
-  /// The first batch.
+  /// Iterator to the first batch.
   iterator begin() { return {*this, 0}; }
-  /// Behind the last.
+  /// The end of the range.
   std::default_sentinel_t end() const { return {}; }
 
  private:

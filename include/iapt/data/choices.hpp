@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading questions with several answers, for evaluation.
+// Reads questions with several answers, for evaluation.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -10,14 +10,14 @@
 
 namespace iapt {
 
-/// The questions of a file, and what reading it did.
+/// The questions of a file, and the report of reading it.
 struct choice_set {
-  std::vector<choice_example> examples;  ///< in the order of their lines
-  jsonl_report report;                   ///< what was left out or cut
+  std::vector<choice_example> examples;  ///< questions, in the order of their lines
+  jsonl_report report;                   ///< lines that were left out or cut
 };
 
-/// One question: `prompt`, `choices` (at least two) and `answer`, which counts from 0.
-/// @throws io_error saying what is wrong with the line
+/// Reads one question: `prompt`, `choices` (at least two) and `answer`, an index from 0.
+/// @throws io_error with what is wrong in the line
 inline choice_example read_choices(const example_reader& reader, const nlohmann::json& line) {
   choice_example e{.instruction = reader.prompt(json_field::text(line, "prompt")), .choices = {}};
   for (const std::string& choice : json_field::texts(line, "choices"))
@@ -36,11 +36,11 @@ inline choice_example read_choices(const example_reader& reader, const nlohmann:
   return e;
 }
 
-/// Reads a file of questions, all of it or nothing. The length limit is applied to the longest choice.
-/// @param path one JSON object a line, perhaps with `tags` (array of strings)
+/// Reads a file of questions, completely or not at all. The length limit applies to the longest choice.
+/// @param path file of one JSON object a line, optionally with `tags` (array of strings)
 /// @param words the model's tokenizer
 /// @param options length limit
-/// @throws io_error listing every bad line (up to twenty) with its number and what is wrong, or if no example is left
+/// @throws io_error with every bad line (up to twenty), its number and what is wrong, or if no example is left
 inline choice_set load_choices(const std::filesystem::path& path, const tokenizer& words,
                                const jsonl_options& options = {.consequence = "nothing was evaluated"}) {
   choice_set data;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a model learns from or is asked: one line of a data file, as tokens.
+// Examples to learn from or to evaluate: one line of a data file, as tokens.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -12,22 +12,22 @@ namespace iapt {
 
 /// An instruction and the response to learn.
 struct example {
-  std::vector<token_id> instruction;   ///< all tokens before the first of the response, at least one
+  std::vector<token_id> instruction;   ///< all tokens before the response, at least one
   std::vector<token_id> response;      ///< the response, end token included
-  std::size_t line = 0;                ///< where it stands in its file, from 1
-  std::vector<std::string> tags = {};  ///< kinds by which results are counted
+  std::size_t line = 0;                ///< number of its line in the file, from 1
+  std::vector<std::string> tags = {};  ///< categories by which results are counted
 };
 
 /// A question with several answers, one of them right.
 struct choice_example {
   std::vector<token_id> instruction;           ///< all tokens before the answer, at least one
   std::vector<std::vector<token_id>> choices;  ///< the answers, end token included
-  std::size_t answer = 0;                      ///< which is right, from 0
-  std::size_t line = 0;                        ///< where it stands in its file, from 1
-  std::vector<std::string> tags = {};          ///< kinds by which results are counted
+  std::size_t answer = 0;                      ///< index of the right one
+  std::size_t line = 0;                        ///< number of its line in the file, from 1
+  std::vector<std::string> tags = {};          ///< categories by which results are counted
 };
 
-/// Tokens that an example takes of a length limit: instruction and response.
+/// Number of tokens that count for a length limit: instruction and response.
 inline index_t length_of(const example& e) { return index_t(e.instruction.size() + e.response.size()); }
 
 }  // namespace iapt

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of one JSON object a line: all bad lines are collected and reported at once.
+// Files of one JSON object a line. All bad lines are collected and reported together.
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -17,16 +17,16 @@
 
 namespace iapt {
 
-/// What is wrong with the lines of a file.
+/// The bad lines of a file.
 class bad_lines {
  public:
-  /// For messages: the file, and what did not happen because of them ("nothing was trained").
+  /// A file's name, and what did not happen because of its bad lines ("nothing was trained"), for messages.
   bad_lines(std::string file, std::string consequence) : file_(std::move(file)), consequence_(std::move(consequence)) {}
-  /// Remembers a line and its reason.
+  /// Adds a line with the reason why it is bad.
   void add(std::size_t line, std::string_view reason) {
     if (++count_ <= listed) text_ += file_ + ":" + std::to_string(line) + ": " + std::string(reason) + "\n      ";
   }
-  /// Reports them, if there are any.
+  /// Reports the bad lines, if there are any.
   /// @throws io_error with the first twenty of them and the number of the others
   void raise() const {
     if (!count_) return;
@@ -41,28 +41,28 @@ class bad_lines {
   std::size_t count_ = 0;
 };
 
-/// Readers of a line's fields; an io_error of theirs says what was expected and what was found.
+/// Readers of a line's fields. Their io_error says what was expected and what was found.
 namespace json_field {
 
-/// A value's kind, as people say it: "a number".
+/// What was found, for messages: "found number", "found no such field".
 inline std::string found(const nlohmann::json* value) {
   return value ? std::string("found ") + value->type_name() : "found no such field";
 }
-/// A field that is a text.
-/// @throws io_error if it is missing or something else
+/// A field that is a string.
+/// @throws io_error if it is missing or has another type
 inline std::string text(const nlohmann::json& line, const char* name) {
   const auto at = line.find(name);
   if (at == line.end() || !at->is_string())
     throw io_error("expected \"" + std::string(name) + "\" (string), " + found(at == line.end() ? nullptr : &*at));
   return at->get<std::string>();
 }
-/// A field that is a text, or "" where it is missing.
-/// @throws io_error if it is something else
+/// A field that is a string; "" if it is missing.
+/// @throws io_error if it has another type
 inline std::string optional_text(const nlohmann::json& line, const char* name) {
   return line.contains(name) ? text(line, name) : std::string();
 }
-/// A field that is an array of texts.
-/// @throws io_error if it is missing or something else
+/// A field that is an array of strings.
+/// @throws io_error if it is missing or has another type
 inline std::vector<std::string> texts(const nlohmann::json& line, const char* name) {
   const auto at = line.find(name);
   const std::string expected = "expected \"" + std::string(name) + "\" (array of strings), ";
@@ -74,7 +74,7 @@ inline std::vector<std::string> texts(const nlohmann::json& line, const char* na
   }
   return all;
 }
-/// The field "tags", which may be missing.
+/// The field "tags"; empty if it is missing.
 /// @throws io_error if it is not an array of strings
 inline std::vector<std::string> tags(const nlohmann::json& line) {
   return line.contains("tags") ? texts(line, "tags") : std::vector<std::string>();
@@ -82,15 +82,15 @@ inline std::vector<std::string> tags(const nlohmann::json& line) {
 
 }  // namespace json_field
 
-/// Reads a file line by line and calls use(object, line number) for each; blank lines are passed over. An io_error that
-/// `use` throws is the reason why its line is bad. All lines are read before anything is reported.
+/// Reads a file line by line and calls use(object, line number) for each; blank lines are skipped. If `use` throws an
+/// io_error, the line is bad for this reason. All lines are read before bad ones are reported.
 /// @throws io_error if the file cannot be read, or through `bad` if lines are bad
 template <class Use>
 void for_each_json_line(const std::filesystem::path& path, bad_lines& bad, Use use) {
   constexpr std::size_t longest = std::size_t(16) << 20;
   const mapped_file file(path);
   std::string_view rest(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);  // a byte order mark
+  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);  // the byte order mark
   for (std::size_t number = 1; !rest.empty(); ++number) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, end);

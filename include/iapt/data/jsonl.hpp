@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading examples to train on and to be judged by, from files of one JSON object a line.
+// Reads examples for training and evaluation from files of one JSON object a line.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -14,30 +14,30 @@
 
 namespace iapt {
 
-/// What happens to a sequence that is longer than the limit.
+/// What to do with a sequence that is longer than the limit.
 enum class too_long {
-  leave_out,  ///< it is reported and left out
-  cut_left,   ///< the first tokens of its instruction are cut off, and it is reported
+  leave_out,  ///< leave it out, and report it
+  cut_left,   ///< cut off the first tokens of its instruction, and report it
 };
 
-/// How files of examples are read.
+/// Options for reading examples.
 struct jsonl_options {
-  index_t max_length = 0;                           ///< tokens of instruction and response together; 0: any number
-  too_long longer = too_long::leave_out;            ///< what happens to longer ones
-  index_t shortest_instruction = 1;                 ///< fewer tokens make a bad line, and cutting leaves as many
-  std::string consequence = "nothing was trained";  ///< how the message about bad lines ends
+  index_t max_length = 0;                           ///< tokens of instruction and response at most; 0: no limit
+  too_long longer = too_long::leave_out;            ///< what to do with longer sequences
+  index_t shortest_instruction = 1;                 ///< fewer tokens make a bad line; a cut leaves this many
+  std::string consequence = "nothing was trained";  ///< end of the message about bad lines
 };
 
-/// What reading a file did, for the user to see.
+/// The report of reading a file, for the user.
 struct jsonl_report {
-  index_t lines = 0;                  ///< lines that hold an example
+  index_t lines = 0;                  ///< number of lines with an example
   std::vector<std::size_t> left_out;  ///< lines over the length limit that were left out
   std::vector<std::size_t> cut;       ///< lines over the length limit whose instruction was cut
-  index_t longest = 0;                ///< tokens of the longest sequence in the file
-  index_t end_marks = 0;  ///< an assistant's messages that ended with an end-of-turn mark, which was dropped
+  index_t longest = 0;                ///< number of tokens of the longest sequence in the file
+  index_t end_marks = 0;              ///< number of assistant messages whose end-of-turn mark was dropped
 };
 
-/// Some words about sequences over the length limit; empty if there were none.
+/// A text about sequences over the length limit; empty if there were none.
 inline std::string over_limit_text(const jsonl_report& report) {
   const auto list = [](const std::vector<std::size_t>& lines) {
     constexpr std::size_t most = 10;
@@ -56,7 +56,7 @@ inline std::string over_limit_text(const jsonl_report& report) {
   return text;
 }
 
-/// Some words about what a reader of a file changed or left out; empty if there is nothing to tell.
+/// A text about what a reader changed or left out; empty if nothing.
 inline std::string to_text(const jsonl_report& report) {
   std::string text = over_limit_text(report);
   if (report.end_marks)
@@ -66,27 +66,27 @@ inline std::string to_text(const jsonl_report& report) {
   return text;
 }
 
-/// The examples of a file, and what reading it did.
+/// The examples of a file, and the report of reading it.
 struct data_set {
-  std::vector<example> examples;  ///< in the order of their lines
-  jsonl_report report;            ///< what was left out or cut
+  std::vector<example> examples;  ///< examples, in the order of their lines
+  jsonl_report report;            ///< lines that were left out or cut
 };
 
-/// Turns the fields of a line into tokens. Lines of three formats may stand in one file:
-///   - `prompt`, `completion`: both as they stand, tokenised apart, the end token behind the completion. Where a token
-///     that ends an answer stands there already, perhaps with white space behind it, the completion ends with that one;
-///   - `instruction`, `output` and perhaps `input` (behind the instruction, an empty line between): one user message
-///     and its answer, through the chat template;
+/// Converts the fields of a line to tokens. One file may have lines of three formats:
+///   - `prompt`, `completion`: both unchanged, tokenized separately, with the end token after the completion. If the
+///     completion ends with a token that ends an answer, and perhaps white space, it ends with that token instead;
+///   - `instruction`, `output` and optionally `input` (after the instruction and an empty line): one user message and
+///     its answer, through the chat template;
 ///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
-/// The response is the completion or the assistant's last message, with the token that ends it. Where an
-/// assistant's message ends with an end-of-turn mark, the mark is dropped: the template writes one, and the model would
-/// learn the other as letters.
+/// The response is the completion or the assistant's last message, with the token that ends it. If an assistant's
+/// message ends with an end-of-turn mark, the mark is dropped: the template writes one, and the model would learn the
+/// other as plain text.
 class example_reader {
  public:
   /// Reads with a tokenizer, which must outlive the reader.
   explicit example_reader(const tokenizer& words) : words_(words) {}
 
-  /// One example. @throws io_error saying what is wrong with the line
+  /// Reads one example. @throws io_error with what is wrong in the line
   example read(const nlohmann::json& line) {
     const bool plain = line.contains("prompt") || line.contains("completion"), messages = line.contains("messages"),
                instruction = line.contains("instruction") || line.contains("output");
@@ -96,14 +96,15 @@ class example_reader {
     e.tags = json_field::tags(line);
     return e;
   }
-  /// A prompt as it stands. @throws io_error if it has no tokens
+  /// The tokens of an unchanged prompt. @throws io_error if it has no tokens
   std::vector<token_id> prompt(const std::string& text) const {
     auto tokens = words_.encode(text);
     if (tokens.empty()) throw io_error("the prompt has no tokens; a response needs something before it");
     return tokens;
   }
-  /// A completion as it stands, and the end token, unless a token that ends an answer is the last but for white space.
-  /// @throws io_error if it is empty
+  /// The tokens of an unchanged completion, and the end token, unless it ends with a token that ends an answer; white
+  /// space after that is dropped.
+  /// @throws io_error if it is empty, or the tokenizer has no end token
   std::vector<token_id> completion(const std::string& text, const char* field) const {
     if (text.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
     if (!words_.eos())
@@ -114,7 +115,7 @@ class example_reader {
     tokens.push_back(*words_.eos());
     return tokens;
   }
-  /// How many of an assistant's messages ended with an end-of-turn mark so far.
+  /// Number of assistant messages so far that ended with an end-of-turn mark.
   index_t end_marks() const { return end_marks_; }
 
  private:
@@ -126,8 +127,7 @@ class example_reader {
       if (names.size() < 100) names += (names.empty() ? "" : ", ") + in_quotes(name);
     return "expected " + wanted + "; found " + (names.empty() ? "no fields" : names);
   }
-  // How many tokens there are up to one that ends the answer, if nothing but white space is behind it; 0: there is
-  // none.
+  // Number of tokens up to the last one that ends an answer, if only white space follows it; 0: there is none.
   std::size_t size_to_last_end(const std::vector<token_id>& tokens) const {
     for (std::size_t size = tokens.size(); size > 0; --size) {
       if (words_.is_end_of_generation(tokens[size - 1])) return size;
@@ -166,10 +166,10 @@ class example_reader {
     if (messages.empty()) throw io_error("the response has no message before it");
     return chat(messages, last.content, "content");
   }
-  // A text without the marks of a turn's end that it ends with, and without the white space behind them. Only a control
-  // token is a mark: letters may end an answer, too, but a text may end with them.
+  // The text without end-of-turn marks at its end, and without white space after them. Only control tokens are marks:
+  // other tokens may end an answer too, but a text may end with their characters.
   std::string without_end_mark(std::string text) {
-    const auto mark_before = [&](std::size_t end) -> std::size_t {  // where it begins, or npos
+    const auto mark_before = [&](std::size_t end) -> std::size_t {  // index where it begins, or npos
       for (const token_id id : words_.end_of_generation()) {
         const std::string_view mark = words_.bytes(id);
         if (words_.is_special(id) && !mark.empty() && std::string_view(text).substr(0, end).ends_with(mark))
@@ -194,11 +194,11 @@ class example_reader {
   static constexpr const char* space = " \t\r\n";
   const tokenizer& words_;
   index_t end_marks_ = 0;
-  std::optional<chat_template> template_;  // only lines that go through it need one
+  std::optional<chat_template> template_;  // only lines that use it need one
 };
 
 /// Refuses an instruction that is too short.
-/// @throws io_error saying so
+/// @throws io_error with its length
 inline void require_length(const std::vector<token_id>& instruction, const jsonl_options& options) {
   if (const index_t n = index_t(instruction.size()); n < options.shortest_instruction)
     throw io_error("the instruction has " + std::to_string(n) + " token(s), at least " +
@@ -221,11 +221,12 @@ inline bool limit_length(example& e, const jsonl_options& options, jsonl_report&
   return true;
 }
 
-/// Reads a file of examples, all of it or nothing.
-/// @param path one JSON object a line, in the formats of `example_reader`, perhaps with `tags` (array of strings)
+/// Reads a file of examples, completely or not at all.
+/// @param path file of one JSON object a line in the formats of `example_reader`, optionally with `tags` (array of
+/// strings)
 /// @param words the model's tokenizer
 /// @param options length limit
-/// @throws io_error listing every bad line (up to twenty) with its number and what is wrong, or if no example is left
+/// @throws io_error with every bad line (up to twenty), its number and what is wrong, or if no example is left
 inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& words,
                            const jsonl_options& options = {}) {
   data_set data;

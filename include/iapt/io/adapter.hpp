@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adapter folders: adapter_config.json and the tensors beside it, in our own format or in that of Hugging Face's PEFT.
+// Adapter folders: adapter_config.json and the adapter's tensors, in our own format or in that of Hugging Face's PEFT.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -24,33 +24,33 @@ namespace iapt {
 /// Version of the library that writes adapters.
 inline constexpr const char* library_version = "0.1.0";
 
-/// The files of an adapter's folder: the configuration, and tensors in our format or in PEFT's.
+/// The files in an adapter's folder: the configuration, and tensors in our format or in PEFT's.
 inline constexpr std::array adapter_files{"adapter_config.json", "adapter.safetensors", "adapter_model.safetensors"};
 
-/// Whether PEFT has the method, too, and adapters of it are in PEFT's format.
+/// Whether PEFT has the method too; its adapters are then in PEFT's format.
 template <class Method>
 concept known_to_peft = requires {
   Method::peft_type;
 };
 
-/// The folder that holds an adapter, if there is one: the one named, or the best of a run that was saved there.
+/// The folder that has an adapter, if there is one: `folder` itself, or `best` or `last` of a run in it.
 inline std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder) {
   for (const std::filesystem::path& inside : {folder, folder / "best", folder / "last"})
     if (auto found = find_folder(inside, adapter_files[0])) return found;
   return {};
 }
-/// The same, where there must be one.
+/// The same, but there must be one.
 /// @throws io_error if there is none
 inline std::filesystem::path adapter_folder(const std::filesystem::path& folder) {
   if (auto found = find_adapter(folder)) return *std::move(found);
   throw io_error(folder.string() + ": there is no adapter: neither adapter_config.json nor best/adapter_config.json");
 }
 
-/// An adapter's folder, opened. Nothing in it is trusted.
+/// An opened adapter folder. Its files are not trusted: all that is read is checked.
 class adapter_reader {
  public:
-  /// Opens the configuration, and reads of the tensors how large they are.
-  /// @throws io_error if they are missing or damaged
+  /// Reads the configuration and the sizes of the tensors.
+  /// @throws io_error if a file is missing or damaged
   explicit adapter_reader(const std::filesystem::path& path)
       : folder_(complete_folder(path, adapter_files[0])),
         config_(open_config(folder_ / "adapter_config.json")),
@@ -58,14 +58,14 @@ class adapter_reader {
         method_(config_.get<std::string>(peft_ ? "peft_type" : "method")),
         size_(measure(folder_, peft_)) {}
 
-  /// Numbers of all its tensors. No more than these are ever read.
+  /// Number of elements of all tensors; no more than these are ever read.
   std::uint64_t numbers() const { return size_.numbers; }
 
-  /// The method's name, ours or PEFT's.
+  /// The method's name, in our format or in PEFT's.
   const std::string& method() const { return method_; }
   /// The configuration's path, for messages.
   const std::string& place() const { return config_.file(); }
-  /// Whether it is an adapter of this method, whatever its types.
+  /// Whether it is an adapter of this method, whatever its fixed options are.
   template <class Method>
   bool is_of() const {
     if constexpr (known_to_peft<Method>)
@@ -73,7 +73,7 @@ class adapter_reader {
     else
       return !peft_ && method_ == Method::name;
   }
-  /// Whether it is an adapter of this method and its types.
+  /// Whether it is an adapter of this method with the same fixed options.
   template <class Method>
   bool holds() const {
     if (!is_of<Method>()) return false;
@@ -81,8 +81,8 @@ class adapter_reader {
     each_fixed<Method>([&](const fixed_option& o) { same = same && config_.get<std::string>(o.key) == o.value; });
     return same;
   }
-  /// The method, for a backbone.
-  /// @throws io_error if it was made for another backbone, is of another method or types, needs what this library does
+  /// Reads the method, for a base model.
+  /// @throws io_error if it belongs to another base model, is of another method or type, needs what this library does
   /// not have, or its tensors do not fit
   template <class Method, class S, class Backend>
   Method read(const language_model<S, Backend>& lm) const {
@@ -102,17 +102,17 @@ class adapter_reader {
     }
   }
 
-  /// Whether there is a tensor.
+  /// Whether it has a tensor.
   bool has(const std::string& name) const { return tensors().find(name); }
-  /// The rows of a matrix, at least 1.
-  /// @throws io_error if there is none
+  /// The number of rows of a matrix, at least 1.
+  /// @throws io_error if there is no such matrix
   index_t rows(const std::string& name) const {
     const stored_tensor* found = tensors().find(name);
     if (!found || found->shape.size() != 2 || found->shape[0] < 1)
       throw io_error(tensors_->name() + ": there is no matrix \"" + name + "\"");
     return found->shape[0];
   }
-  /// Refuses the configuration if a tensor of this name and shape is missing.
+  /// Refuses the configuration if there is no tensor of this name and shape.
   /// @throws io_error then
   void require(const std::string& name, const std::vector<index_t>& shape) const {
     const stored_tensor* found = tensors().find(name);
@@ -120,7 +120,7 @@ class adapter_reader {
       throw io_error(place() + ": its sizes ask for a tensor \"" + name + "\" of shape " + to_text(shape) +
                      ", which is not in " + tensors_->name());
   }
-  /// The numbers of a tensor.
+  /// The elements of a tensor.
   /// @throws io_error if it is missing or has another shape
   template <class T>
   std::vector<T> read(const std::string& name, const std::vector<index_t>& shape) const {
@@ -148,13 +148,13 @@ class adapter_reader {
                      std::to_string(found.numbers) + " numbers, more than they take");
     return found;
   }
-  // As long as the file was when it was measured.
+  // Reads at most as many bytes as the file had when it was measured.
   void open_tensors() const {
     tensors_ = safetensors_file::open(tensor_file(folder_, peft_), file_bytes::copied, size_.length);
     used_.clear();
   }
   const tensor_table& tensors() const { return tensors_->tensors(); }
-  // The fingerprint of its backbone; PEFT's own files have none.
+  // The fingerprint of its base model; PEFT's own files have none.
   std::optional<std::string> backbone() const {
     if (!peft_) return config_.get<std::string>("backbone");
     const auto found = tensors_->metadata().find("iapt.backbone");
@@ -184,8 +184,8 @@ class adapter_reader {
     throw io_error(place() + ": is of the method " + in_quotes(method_) + ", not " + Method::name + types +
                    "; this program lacks what it is of");
   }
-  // PEFT's configurations have a key for whatever it can do. One that is neither an option of ours, nor off, nor known
-  // to be harmless would change what is computed.
+  // A configuration of PEFT has a key for every feature of PEFT. A key would change the results unless it is an option
+  // of ours, is off, or is known to be harmless.
   template <class Method>
   void refuse_unknown_settings() const {
     std::set<std::string> known{"peft_type", "task_type",   "base_model_name_or_path", "auto_mapping", "inference_mode",
@@ -212,14 +212,14 @@ class adapter_reader {
   mutable std::set<std::string> used_;               // tensors that were read
 };
 
-/// Reads an adapter of a method that is known when compiling.
+/// Reads an adapter of a method that is known at compile time.
 /// @throws io_error as adapter_reader::read does
 template <class Method, class S, class Backend>
 Method load_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path) {
   return adapter_reader(path).template read<Method>(lm);
 }
 /// Reads an adapter of any known method, and calls f(method).
-/// @throws io_error as adapter_reader::read does, or naming the method if it is not known
+/// @throws io_error as adapter_reader::read, or with the method's name if it is not known
 template <class S, class Backend, class F>
 auto with_adapter(const language_model<S, Backend>& lm, const adapter_reader& reader, F f) {
   using methods = known_methods<compute_type<S>, Backend>;
@@ -228,7 +228,7 @@ auto with_adapter(const language_model<S, Backend>& lm, const adapter_reader& re
                         [&] {
                           std::set<std::string> names;
                           methods::each([&]<class Method>(std::type_identity<Method>) {
-                            if (reader.is_of<Method>()) reader.read<Method>(lm);  // which says what it lacks
+                            if (reader.is_of<Method>()) reader.read<Method>(lm);  // throws what is missing
                             names.insert(Method::name);
                           });
                           std::string known;
@@ -237,16 +237,16 @@ auto with_adapter(const language_model<S, Backend>& lm, const adapter_reader& re
                                          " is not known to this program; it knows " + known);
                         });
 }
-/// The same, of a folder.
+/// The same for a folder.
 /// @throws io_error as above
 template <class S, class Backend, class F>
 auto with_adapter(const language_model<S, Backend>& lm, const std::filesystem::path& path, F f) {
   return with_adapter(lm, adapter_reader(path), f);
 }
 
-/// Writes an adapter folder, atomically: the old one or the new one is there, never a part. What else an adapter's
-/// folder holds stays in it.
-/// @throws io_error if the system refuses, or the folder holds files, but no adapter
+/// Writes an adapter folder atomically: it has the old adapter or the new one, never a part. Other files in the folder
+/// stay.
+/// @throws io_error if the system refuses, or the folder has files but no adapter
 template <class Method, class S, class Backend>
 void save_adapter(Method& method, const language_model<S, Backend>& lm, const std::filesystem::path& path) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
@@ -269,7 +269,7 @@ void save_adapter(Method& method, const language_model<S, Backend>& lm, const st
   Method::options_type::visit(method.options, [&](const option& o, const auto& value) {
     if (*o.key) json[o.key] = to_json(value);
   });
-  // A path need not be UTF-8, JSON must; whoever reads it makes nothing of the path but to show it.
+  // A path need not be UTF-8, but JSON must be. The path is only shown to readers.
   write_text_file(folder.partial() / "adapter_config.json",
                   json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   folder.commit();

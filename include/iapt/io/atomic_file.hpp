@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writing a file so that its name always stands for complete contents: the old ones or the new ones.
+// Writes files atomically: a file name always has complete contents, the old ones or the new ones.
 #pragma once
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,22 +17,22 @@
 
 namespace iapt {
 
-/// Makes a file's contents, or the names in a folder, durable: a power failure does not undo what was done before.
+/// Makes a file's contents, or the names in a folder, durable (fsync): a power failure does not undo earlier changes.
 /// @throws io_error if the system cannot
 inline void sync_to_disk(const std::filesystem::path& path) {
   const std::string name = path.empty() ? "." : path.string();
   const descriptor file(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) refuse_call(name, "open");
-  if (::fsync(file.number()) != 0 && errno != EINVAL) refuse_call(name, "flush");  // EINVAL: there is no such need
+  if (::fsync(file.number()) != 0 && errno != EINVAL) refuse_call(name, "flush");  // EINVAL: nothing to flush
 }
 
-/// A file under construction. It is written under a name of its own in the same folder (temporary.hpp), and takes its
-/// name in `commit`. Without commit, nothing remains of it. What a process left that was killed, the next one to write
-/// the file removes.
+/// A file that is being written. It is written under a temporary name in the same folder (temporary.hpp); `commit`
+/// renames it. Without commit, the destructor removes it. The next writer of the file removes what a killed process
+/// left.
 class atomic_file {
  public:
-  /// Begins to write. Behind a symbolic link it is the link's target that is replaced.
-  /// @throws io_error if the folder is missing or not writable, or the name is that of a folder or a device
+  /// Starts to write. If the path is a symbolic link, the link's target is replaced.
+  /// @throws io_error if the folder is missing or not writable, or the path is a folder or a device
   explicit atomic_file(const std::filesystem::path& path) : path_(place_of(path)) {
     if (std::filesystem::exists(path_) && !std::filesystem::is_regular_file(path_))
       throw io_error(path_.string() + ": is not a file that could be replaced");
@@ -45,7 +45,7 @@ class atomic_file {
   atomic_file& operator=(const atomic_file&) = delete;
 
   /// Appends bytes.
-  /// @throws io_error if the disk is full or broken
+  /// @throws io_error if the disk is full or fails
   void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const auto written = ::write(file_.opened.number(), bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
@@ -55,11 +55,11 @@ class atomic_file {
     }
   }
   /// Appends text.
-  /// @throws io_error if the disk is full or broken
+  /// @throws io_error if the disk is full or fails
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-  /// Puts the finished file in place of whatever had its name. Call it once, last.
-  /// @throws io_error if the system cannot; the old file is then untouched
+  /// Replaces the file of this name by the finished one. Call it once, last.
+  /// @throws io_error if the system cannot; the old file is then unchanged
   void commit() {
     keep_permissions(path_, file_.path);
     if (::fsync(file_.opened.number()) != 0) refuse_call(path_.string(), "flush");
@@ -75,8 +75,8 @@ class atomic_file {
   bool committed_ = false;
 };
 
-/// Writes a whole text file in one go, atomically.
-/// @throws io_error if the system cannot; the old file is then untouched
+/// Writes a text file atomically.
+/// @throws io_error if the system cannot; the old file is then unchanged
 inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
   atomic_file file(path);
   file.write(text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the readers and writers of files say what is wrong: path, byte offset, reason, what to do.
+// Error messages of file readers and writers: path, byte offset, reason, what to do.
 #pragma once
 #include <cerrno>
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace iapt {
 
-/// Text from a file, in quotes, fit for a terminal: control characters become '?', long texts are cut. (Not named
-/// `quoted`: the standard library has one, which argument-dependent lookup would find.)
+/// A text from a file in quotes, safe for a terminal: control characters become '?', long texts are cut. (Not named
+/// `quoted`, because argument-dependent lookup would find that of the standard library.)
 inline std::string in_quotes(std::string_view text) {
   constexpr std::size_t longest = 120;
   std::string safe = "\"";
@@ -20,20 +20,20 @@ inline std::string in_quotes(std::string_view text) {
   return safe + (text.size() > longest ? "...\"" : "\"");
 }
 
-/// Gives up on a file whose bytes are not what they must be.
+/// Refuses a file because its bytes are invalid.
 /// @throws io_error always: "file: byte 24: reason"
 [[noreturn]] inline void refuse_file(std::string_view file, std::uint64_t offset, const std::string& reason) {
   throw io_error(std::string(file) + ": byte " + std::to_string(offset) + ": " + reason);
 }
 
-/// The system lacked something when a file was asked for: the file may be sound, and the same call succeed later.
+/// The system lacked a resource for a file: the file may be valid, and the same call may succeed later.
 struct transient_error : io_error {
   using io_error::io_error;
 };
 
-/// Gives up on a file because the system refused a call; reads errno.
+/// Refuses a file because a system call failed; reads errno.
 /// @throws io_error always: "file: cannot open: No such file or directory"
-/// @throws transient_error, which is one, where the system lacks memory or descriptors
+/// @throws transient_error, an io_error, if the system lacks memory or descriptors
 [[noreturn]] inline void refuse_call(std::string_view file, std::string_view call, int reason = errno) {
   const std::string message = std::string(file) + ": cannot " + std::string(call) + ": " + std::strerror(reason);
   for (const int lack : {EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR, EIO})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process at a time in a folder.
+// Lets one process at a time use a folder.
 #pragma once
 #include <fcntl.h>
 #include <unistd.h>
@@ -15,16 +15,16 @@
 
 namespace iapt {
 
-/// Holds a folder against others that ask for the same, in this process or another: by a lock on the file ".iapt.lock"
-/// in it, which says who has it and goes with the object. The lock ends with the process, so a file that a killed one
-/// left holds nobody up.
+/// Locks a folder against other owners of such a lock, in this process or another. It locks the file ".iapt.lock" in
+/// the folder, which names the owner and is removed with this object. The lock ends with the process, so the file of a
+/// killed process blocks nobody.
 class folder_lock {
  public:
-  /// Takes the folder.
-  /// @throws io_error if somebody has it, saying who, or the file cannot be written
+  /// Locks the folder.
+  /// @throws io_error if another owner has it, with its name, or the file cannot be written
   explicit folder_lock(const std::filesystem::path& folder) : path_(folder / ".iapt.lock") {
     lock_state state;
-    do {  // anew where the one that had it removed the file between the two calls
+    do {  // again if the earlier owner removed the file between the two calls
       file_ = descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
       if (!file_) refuse_call(path_.string(), "open");
       state = lock(file_);
@@ -34,21 +34,22 @@ class folder_lock {
     } while (state == lock_state::held && !leads_to(path_, file_));
     certain_ = state == lock_state::held;
     const std::string text = whose();
-    // A disk that is full loses the words, not the lock.
+    // If the disk is full, the text is lost, not the lock.
     if (::ftruncate(file_.number(), 0) == 0) (void)!::write(file_.number(), text.data(), text.size());
   }
-  // Still locked: who waits for it sees that the file is another. A file that somebody else made since is theirs.
+  // Still locked: a process that waits for the lock sees that the file was replaced. A file that another process has
+  // created since is not removed.
   ~folder_lock() {
     if (certain_ && leads_to(path_, file_)) ::unlink(path_.c_str());
   }
   folder_lock(const folder_lock&) = delete;
   folder_lock& operator=(const folder_lock&) = delete;
 
-  /// Whether nobody else can have it. Not so where the file system has no locks.
+  /// Whether nobody else can have the folder. False if the file system has no locks.
   bool certain() const { return certain_; }
 
  private:
-  // "process 123 on host since 2026-01-31 23:59:59 UTC"
+  // The owner: "process 123 on host since 2026-01-31 23:59:59 UTC".
   static std::string whose() {
     std::array<char, 256> host{};
     ::gethostname(host.data(), host.size() - 1);

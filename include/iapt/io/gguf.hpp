@@ -24,7 +24,7 @@
 
 namespace iapt {
 
-/// The tensor types of GGUF by their numbers: what we call them (nothing: not supported) and what ggml calls them.
+/// The tensor type of a number in GGUF: our element type (none: not supported) and ggml's name.
 /// @par Source ggml, whose files these are
 inline std::pair<std::optional<dtype>, std::string> gguf_tensor_type(std::uint32_t number) {
   switch (number) {
@@ -71,22 +71,23 @@ inline std::pair<std::optional<dtype>, std::string> gguf_tensor_type(std::uint32
   }
 }
 
-/// A GGUF file, or a model that is split over several, opened and checked; tensors of types that we cannot read are
-/// listed, and refused only when read. Copies share the mappings.
+/// A GGUF file, or a model that is split into several, opened and checked. Tensors of unsupported types are listed, and
+/// refused only when they are read. Copies have the same mappings.
 class gguf_file {
  public:
-  /// A key and its value.
+  /// A metadata key and its value.
   using entry = std::pair<std::string_view, gguf_value>;
 
-  /// Maps a file and reads its tables. Of a model in several files, opens the first part: its metadata, and the tensors
-  /// of all parts, which lie beside it.
-  /// @throws io_error if a file is missing or damaged, if the parts do not belong together, or the first is another one
+  /// Maps a file and reads its tables. If a model is split into several files, it opens the first: it gives the
+  /// metadata, and the tensors of all parts, which must be in the same folder.
+  /// @throws io_error if a file is missing or damaged, if the parts do not belong together, or `path` is not the first
+  /// part
   static gguf_file open(const std::filesystem::path& path) {
     gguf_file first = open_one(path);
     if (const auto count = first.get_or<std::uint16_t>("split.count", 1); count > 1) first.add_other_parts(path, count);
     return first;
   }
-  /// Reads the tables of a file in memory, which must outlive everything that refers to it.
+  /// Reads the tables of a file in memory, which must outlive all objects that refer to it.
   /// @throws io_error if it is damaged; messages call it `name`
   static gguf_file parse(std::span<const std::byte> bytes, std::string name) {
     return gguf_file(bytes, std::move(name), nullptr);
@@ -101,13 +102,13 @@ class gguf_file {
   /// All tensors, in the file's order.
   const tensor_table& tensors() const { return tensors_; }
 
-  /// A metadata value, or null.
+  /// A metadata value, or null if there is none.
   const gguf_value* find(std::string_view key) const {
     const auto found = positions_.find(key);
     return found == positions_.end() ? nullptr : &metadata_[found->second].second;
   }
-  /// A metadata value as T; see `gguf_value::as` for what T may be. Views refer to the mapping.
-  /// @throws io_error if it is not there, or is of another kind
+  /// A metadata value as T; see `gguf_value::as` for the possible types. Views refer to the mapping.
+  /// @throws io_error if there is no such key, or the value is of another kind
   template <class T>
   T get(std::string_view key) const {
     const gguf_value* value = find(key);
@@ -116,7 +117,7 @@ class gguf_file {
                      "; is this a model of a supported family?");
     return decode<T>(key, *value);
   }
-  /// The same, or a default where the key is missing.
+  /// The same, or a default if the key is missing.
   /// @throws io_error if it is of another kind
   template <class T>
   T get_or(std::string_view key, T otherwise) const {
@@ -145,7 +146,7 @@ class gguf_file {
     const gguf_value* value = find(key);
     refuse_file(name_, value ? value->offset : 0, key + ": " + reason);
   }
-  // Adds the tensors of parts 2 to count; each keeps the mapping of its part.
+  // Adds the tensors of parts 2 to count; each keeps its part mapped.
   void add_other_parts(const std::filesystem::path& path, unsigned count) {
     const std::string of = " of the " + std::to_string(count) + " parts of a model";
     if (const unsigned number = get<std::uint16_t>("split.no") + 1u; number != 1) {
@@ -177,8 +178,8 @@ class gguf_file {
                                               std::to_string(tensors_.all().size()) + " tensors together");
   }
 
-  static constexpr std::uint64_t least_metadata = 8 + 4 + 1;    // length of key, type, one byte
-  static constexpr std::uint64_t least_tensor = 8 + 4 + 4 + 8;  // length of name, rank, type, offset
+  static constexpr std::uint64_t least_metadata = 8 + 4 + 1;    // bytes of a key's length, type, and one byte
+  static constexpr std::uint64_t least_tensor = 8 + 4 + 4 + 8;  // bytes of a name's length, rank, type, offset
 
   void read_start(byte_reader& reader) {
     if (reader.remaining() < 4 || reader.number<std::uint32_t>("magic") != 0x46554747)  // "GGUF"
@@ -208,7 +209,7 @@ class gguf_file {
     const auto rank = reader.number<std::uint32_t>("rank of tensor");
     if (rank > 4) refuse("has " + std::to_string(rank) + " extents, GGUF allows 4");
     tensor.shape.resize(rank);
-    for (std::uint32_t axis = rank; axis-- > 0;) {  // the file has the innermost first
+    for (std::uint32_t axis = rank; axis-- > 0;) {  // the file has the innermost extent first
       const auto size = reader.number<std::uint64_t>("extent of tensor");
       if (!std::in_range<index_t>(size)) refuse("an extent is " + std::to_string(size));
       tensor.shape[axis] = static_cast<index_t>(size);
@@ -216,12 +217,11 @@ class gguf_file {
     std::tie(tensor.type, tensor.type_name) = gguf_tensor_type(reader.number<std::uint32_t>("type of tensor"));
     if (!stored_size(tensor.type.value_or(dtype::u8), tensor.shape))
       refuse("shape " + to_text(tensor.shape) + " is not possible for type " + tensor.type_name);
-    tensor.offset =
-        reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, which follows the header
+    tensor.offset = reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, after the header
     return tensor;
   }
 
-  /// Finds the bytes of the tensors, whose offsets count from the end of the tables, rounded up.
+  /// Finds the bytes of the tensors. Their offsets begin at the end of the tables, rounded up.
   void place(std::vector<stored_tensor> listed, std::uint64_t end_of_tables) {
     const auto alignment = get_or<std::uint32_t>("general.alignment", 32);
     if (!std::has_single_bit(alignment))

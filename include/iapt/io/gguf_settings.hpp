@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a GGUF file may say of its architecture: keys that are read, keys that change nothing, values that mean "off".
+// GGUF keys of the architecture: those that are read, those that change nothing, and values that mean "off".
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,23 +12,23 @@
 
 namespace iapt {
 
-/// Keys `ARCH.name` that the configuration is read from, and those that do not change what a model computes.
+/// Keys `ARCH.name` that the configuration is read from, and keys that do not change what a model computes.
 inline constexpr std::string_view known_gguf_settings[] = {
     "embedding_length", "block_count", "feed_forward_length", "context_length", "attention.head_count",
     "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
     "rope.dimension_count", "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "rope.scale_linear",
-    // From here on not read: the tensors tell it, or nothing that is computed here depends on it.
+    // The next ones are not read: the tensors have the same information, or they do not change the results.
     "vocab_size", "tensor_data_layout", "attention.layer_norm_epsilon", "rope.scaling.original_context_length",
     "rope.scaling.finetuned", "pooling_type"};
 
-/// A value with which a key changes nothing.
+/// A value of a key that changes nothing.
 struct neutral_setting {
   std::string_view key;  ///< `name` of `ARCH.name`
-  double value;          ///< a switch is 0 or 1
+  double value;          ///< the value; a switch is 0 or 1
 };
 
-/// Keys that change what a model computes, with the values that leave it as it is.
-/// @par Source llama.cpp, which takes these values for "off"
+/// Keys that change what a model computes, with the values that do not change it.
+/// @par Source llama.cpp, for which these values mean "off"
 inline constexpr neutral_setting neutral_gguf_settings[] = {{"attention.causal", 1},
                                                             {"attention.clamp_kqv", 0},
                                                             {"attention.max_alibi_bias", 0},
@@ -57,16 +57,16 @@ inline constexpr neutral_setting neutral_gguf_settings[] = {{"attention.causal",
                                                             {"rope.scaling.attn_factor", 1},
                                                             {"use_parallel_residual", 0}};
 
-/// A metadata value as a number, whatever kind of number or switch it is; nothing for texts and arrays.
+/// A metadata value as a number, from any type of number or switch; none for texts and arrays.
 inline std::optional<double> number_of(const gguf_value& value) {
   if (const auto flag = value.as<bool>()) return *flag;
   if (const auto whole = value.as<std::int64_t>()) return static_cast<double>(*whole);
   return value.as<double>();
 }
 
-/// Refuses a key of the architecture that is not known, or that is not off: it may change what the model computes.
-/// @param architecture the keys `architecture.name` are looked at
-/// @throws io_error naming the key, and what to do
+/// Refuses an unknown key of the architecture that is not off: it may change what the model computes.
+/// @param architecture the keys `architecture.name` are checked
+/// @throws io_error with the key, and what to do
 inline void refuse_unknown_settings(const gguf_file& file, const std::string& architecture) {
   for (const auto& [key, value] : file.metadata()) {
     if (!key.starts_with(architecture + ".")) continue;

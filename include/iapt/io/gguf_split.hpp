@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of the files of a model that is split over several GGUF files.
+// File names of a model that is split into several GGUF files.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -7,9 +7,9 @@
 
 namespace iapt {
 
-/// How the file name of a part ends: "-00001-of-00003.gguf".
-/// @param number of the part, from 1
-/// @param count of all parts
+/// The end of a part's file name: "-00001-of-00003.gguf".
+/// @param number number of the part, from 1
+/// @param count number of parts
 /// @par Source llama.cpp, whose tools write such files
 inline std::string gguf_part_ending(unsigned number, unsigned count) {
   const auto digits = [](unsigned n) {
@@ -20,9 +20,9 @@ inline std::string gguf_part_ending(unsigned number, unsigned count) {
 }
 
 /// The path of another part of the same model.
-/// @param path of part `number` of `count`
-/// @param other number of the part that is looked for
-/// @return nothing where `path` does not end as the name of such a part
+/// @param path path of part `number` of `count`
+/// @param other number of the part to find
+/// @return none if `path` does not end like the name of such a part
 inline std::optional<std::filesystem::path> gguf_part_path(const std::filesystem::path& path, unsigned number,
                                                            unsigned count, unsigned other) {
   const std::string text = path.string(), ending = gguf_part_ending(number, count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One metadata value of a GGUF file: checked when the file is opened, decoded when it is asked for.
+// One metadata value of a GGUF file: checked when the file is opened, decoded when it is used.
 #pragma once
 #include <array>
 #include <concepts>
@@ -17,7 +17,7 @@
 
 namespace iapt {
 
-/// The types of metadata values, numbered as in the file.
+/// The types of metadata values, with the numbers of the format.
 enum class gguf_type : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
 
 /// The name of a type, for messages.
@@ -27,19 +27,19 @@ constexpr std::string_view name_of(gguf_type type) {
   return names[static_cast<int>(type)];
 }
 
-/// Bytes of a value of the type; for strings and arrays, the least that one takes.
+/// Number of bytes of a value of the type; for strings and arrays, the smallest number.
 constexpr std::uint64_t least_size(gguf_type type) {
   constexpr std::uint64_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
   return sizes[static_cast<int>(type)];
 }
 
-/// A value where it lies in the file. It refers to the file's bytes, which must outlive it.
+/// A value in a file. It refers to the file's bytes, which must outlive it.
 struct gguf_value {
   gguf_type type = gguf_type::u8;         ///< its type
-  gguf_type element = gguf_type::u8;      ///< of an array, the type of its elements
-  std::uint64_t count = 1;                ///< of an array, the number of its elements
-  std::span<const std::byte> bytes = {};  ///< encoded; of an array, its elements end to end
-  std::uint64_t offset = 0;               ///< where these bytes begin in the file
+  gguf_type element = gguf_type::u8;      ///< type of an array's elements
+  std::uint64_t count = 1;                ///< number of an array's elements
+  std::span<const std::byte> bytes = {};  ///< the encoded value; of an array, its elements end to end
+  std::uint64_t offset = 0;               ///< offset of these bytes in the file
 
   /// "u32", or "array of 3 string", for messages.
   std::string type_text() const {
@@ -49,14 +49,14 @@ struct gguf_value {
 
   /// The value as T: a bool, an integer (any stored integer that fits), a float or double (either stored kind), a
   /// std::string or std::string_view, or a std::vector of one of these.
-  /// @return nothing if it is of another kind or does not fit
+  /// @return none if it is of another kind or does not fit
   template <class T>
   std::optional<T> as() const {
     byte_reader reader(bytes, "");
     if constexpr (requires { typename T::allocator_type; } && !std::is_same_v<T, std::string>) {
       if (type != gguf_type::array) return {};
       T values;
-      values.reserve(count);  // each element takes a byte of the file at least
+      values.reserve(count);  // each element has at least one byte in the file
       for (std::uint64_t i = 0; i < count; ++i) {
         auto value = decode<typename T::value_type>(element, reader);
         if (!value) return {};
@@ -128,7 +128,7 @@ std::string gguf_expectation() {
 }
 
 /// Reads the number of a type.
-/// @throws io_error if there is no such type
+/// @throws io_error if GGUF has no such type
 inline gguf_type read_gguf_type(byte_reader& reader, std::string_view what) {
   const byte_reader start = reader;
   const auto number = reader.number<std::uint32_t>(what);
@@ -137,8 +137,8 @@ inline gguf_type read_gguf_type(byte_reader& reader, std::string_view what) {
   return static_cast<gguf_type>(number);
 }
 
-/// Steps over `count` values of a type and checks everything in them. Arrays of arrays may nest a few levels.
-/// @throws io_error if the file ends before, or they nest deeper
+/// Reads past `count` values of a type and checks everything in them. Arrays of arrays may nest a few levels.
+/// @throws io_error if the file ends before that, or they nest deeper
 inline void check_gguf_values(byte_reader& reader, gguf_type type, std::uint64_t count, int level = 0) {
   constexpr int deepest = 4;
   if (type == gguf_type::string) {

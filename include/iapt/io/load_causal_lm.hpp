@@ -21,13 +21,13 @@
 
 namespace iapt {
 
-/// A causal language model with what it takes to talk to it.
+/// A causal language model with its tokenizer and chat template.
 template <class T, class Backend>
 class language_model : public causal_lm<T, Backend> {
  public:
-  /// Joins a backbone and its tokenizer.
+  /// Combines a base model and its tokenizer.
   /// @param place file or folder, for messages
-  /// @param warn told what is odd in its adapters; see load_options
+  /// @param warn called with problems of its adapters that are no errors; see load_options
   language_model(causal_lm<T, Backend> lm, iapt::tokenizer words, std::string place,
                  std::function<void(const std::string&)> warn = {})
       : causal_lm<T, Backend>(std::move(lm)),
@@ -35,25 +35,25 @@ class language_model : public causal_lm<T, Backend> {
         place_(std::move(place)),
         warn_(std::move(warn)) {}
 
-  /// Text to tokens and back.
+  /// The tokenizer.
   const iapt::tokenizer& tokenizer() const { return words_; }
-  /// File or folder it came from, for messages.
+  /// File or folder of the model, for messages.
   const std::string& place() const { return place_; }
-  /// Tells whoever loaded it what is odd and read all the same.
+  /// Reports a problem that is no error to the caller that loaded the model.
   void warn(const std::string& text) const {
     if (warn_) warn_(text);
   }
-  /// How it wants conversations written.
-  /// @throws io_error if it has no template, or one that is not known
+  /// The model's chat template.
+  /// @throws io_error if it has none, or an unknown one
   chat_template chat() const { return chat_template(words_.spec().chat_template, place_); }
   /// The tokens that end an answer.
-  /// @throws io_error if the model names none
+  /// @throws io_error if the model's files name none
   std::vector<token_id> end_tokens() const {
     const auto ends = words_.end_of_generation();
     if (ends.empty()) throw io_error(place_ + ": the model names no token that ends an answer");
     return {ends.begin(), ends.end()};
   }
-  /// Tells backbones apart; see iapt::fingerprint.
+  /// Tells base models apart; see iapt::fingerprint.
   std::string fingerprint(fingerprint_kind kind = fingerprint_kind::every_tensor) const {
     return iapt::fingerprint<T, Backend>(*this, kind);
   }
@@ -64,8 +64,8 @@ class language_model : public causal_lm<T, Backend> {
   std::function<void(const std::string&)> warn_;
 };
 
-/// The backbone alone, of a `.gguf` file or a folder with config.json and safetensors.
-/// @throws io_error if anything is missing, damaged or not supported, naming file and reason
+/// Loads only the base model of a `.gguf` file or of a folder with config.json and safetensors.
+/// @throws io_error if anything is missing, damaged or not supported, with the file and the reason
 template <class T, class Backend>
 causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& backend, load_options options = {}) {
   if (std::filesystem::is_directory(path)) {
@@ -88,8 +88,8 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
   return weight_loader<T, Backend>(backend, stored, names, c, options).load();
 }
 
-/// Adds the ends of answers that a folder's configurations name. generation_config.json counts first; config.json may
-/// be older than it, so beside its ends an id of config.json that is plain text counts for nothing.
+/// Adds the tokens that end an answer by a folder's configurations. generation_config.json comes first. config.json may
+/// be older: if the first names ids, an id of config.json that is plain text is ignored.
 /// @throws io_error if a file is damaged
 inline void read_end_of_generation(tokenizer_spec& spec, const std::filesystem::path& folder) {
   const auto ids_of = [&](const char* name) -> std::vector<token_id> {
@@ -108,7 +108,7 @@ inline void read_end_of_generation(tokenizer_spec& spec, const std::filesystem::
   if (!spec.eos && !ends.empty()) spec.eos = ends.front();
 }
 
-/// The files beside a folder's tokenizer.json.
+/// Reads the files beside a folder's tokenizer.json.
 /// @throws io_error if one cannot be read
 inline tokenizer_side_files read_tokenizer_side_files(const std::filesystem::path& folder) {
   const auto text_of = [&](const char* name) -> std::optional<std::string> {
@@ -128,10 +128,10 @@ inline tokenizer_side_files read_tokenizer_side_files(const std::filesystem::pat
   return files;
 }
 
-/// The definition of a model's tokenizer.
+/// Reads the definition of a model's tokenizer.
 /// @param path the model
-/// @param warn told what is odd in a file and read all the same
-/// @throws io_error if it is missing, damaged, or of a kind that would not be reproduced exactly
+/// @param warn called with problems of a file that are no errors
+/// @throws io_error if it is missing or damaged, or of a kind that would not be reproduced exactly
 inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path,
                                           const std::function<void(const std::string&)>& warn = {}) {
   if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path), warn);
@@ -142,9 +142,9 @@ inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path,
   return spec;
 }
 
-/// A language model of a `.gguf` file, or of a folder with config.json, safetensors, tokenizer.json and
+/// Loads a language model from a `.gguf` file, or from a folder with config.json, safetensors, tokenizer.json and
 /// tokenizer_config.json.
-/// @throws io_error if anything is missing, damaged or not supported, naming file and reason
+/// @throws io_error if anything is missing, damaged or not supported, with the file and the reason
 template <class T, class Backend>
 language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Backend& backend,
                                           load_options options = {}) {
@@ -157,7 +157,7 @@ language_model<T, Backend> load_causal_lm(const std::filesystem::path& path, Bac
     throw io_error(path.string() + ": the tokenizer has " + std::to_string(words.tokens.size()) +
                    " tokens, the model only " + std::to_string(lm.config.vocabulary));
   std::erase_if(words.end_of_generation, [&](token_id id) { return id >= lm.config.vocabulary; });  // never generated
-  words.tokens.resize(std::size_t(lm.config.vocabulary));  // rows that pad a model's vocabulary are of no text
+  words.tokens.resize(std::size_t(lm.config.vocabulary));  // rows that pad the vocabulary have no text
   return {std::move(lm), tokenizer(std::move(words)), path.string(), options.warn};
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Open files and folders, and the lock that tells whether the process that has one still lives.
+// Open files and folders, and locks that tell whether the process that owns one is alive.
 #pragma once
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,45 +14,45 @@
 
 namespace iapt {
 
-/// An open file or folder, closed with the object.
+/// An open file or folder. The destructor closes it.
 class descriptor {
  public:
-  /// None.
+  /// Nothing is open.
   descriptor() = default;
-  /// Takes what `open` gave; a negative number is none.
+  /// Takes a result of `open`; negative: nothing is open.
   explicit descriptor(int number) : number_(number) {}
   ~descriptor() {
     if (number_ >= 0) ::close(number_);
   }
   descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}  ///< takes it over
-  descriptor& operator=(descriptor&& other) noexcept {                                    ///< swaps them
+  descriptor& operator=(descriptor&& other) noexcept {                                    ///< swaps both
     std::swap(number_, other.number_);
     return *this;
   }
 
-  /// What the system knows it by.
+  /// The file descriptor.
   int number() const { return number_; }
-  /// Whether there is one.
+  /// Whether it is open.
   explicit operator bool() const { return number_ >= 0; }
 
  private:
   int number_ = -1;
 };
 
-/// What became of an attempt to lock.
+/// The result of an attempt to lock.
 enum class lock_state {
-  held,        ///< it is ours until the descriptor is closed, or the process ends in whatever way
-  taken,       ///< somebody else has it, who lives
+  held,        ///< locked, until the descriptor is closed or the process ends in any way
+  taken,       ///< another owner that is alive has it
   unsupported  ///< this file system has no locks (some NFS and FUSE), or none for folders
 };
 
-/// Whom a lock keeps out.
+/// Which other owners a lock excludes.
 enum class lock_kind {
-  exclusive = LOCK_EX,  ///< everybody else
-  shared = LOCK_SH      ///< those that want it for themselves
+  exclusive = LOCK_EX,  ///< all others
+  shared = LOCK_SH      ///< exclusive ones
 };
 
-/// Locks an open file or folder for its descriptor. Does not wait.
+/// Locks an open file or folder for its descriptor, without waiting.
 inline lock_state lock(const descriptor& file, lock_kind kind = lock_kind::exclusive) {
   while (::flock(file.number(), int(kind) | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
@@ -61,7 +61,7 @@ inline lock_state lock(const descriptor& file, lock_kind kind = lock_kind::exclu
   return lock_state::held;
 }
 
-/// Whether a path still leads to what was opened by it: another process may have removed that before it was locked.
+/// Whether a path still leads to the opened file: another process may have removed it before it was locked.
 inline bool leads_to(const std::filesystem::path& path, const descriptor& file) {
   struct stat by_path {
   }, opened{};
@@ -69,9 +69,9 @@ inline bool leads_to(const std::filesystem::path& path, const descriptor& file) 
          by_path.st_dev == opened.st_dev && by_path.st_ino == opened.st_ino;
 }
 
-/// Opens a folder and locks it, waiting for a second at the most: for those that read a folder and those that replace
-/// it, who should not disturb each other, but must not hold each other up for good.
-/// @return the folder, which is open and, where that was possible, locked; none where there is no such folder
+/// Opens a folder and locks it; waits for the lock at most a second. Readers and writers of a folder use it, so that
+/// they do not disturb each other, and do not block each other forever.
+/// @return the open folder, locked if possible; none if there is no such folder
 inline descriptor lock_folder(const std::filesystem::path& folder, lock_kind kind) {
   constexpr std::chrono::milliseconds patience{1000}, pause{1};
   const auto end = std::chrono::steady_clock::now() + patience;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole file as read-only memory: mapped, so that the system reads its pages when they are first touched, or copied.
+// A file as read-only memory: mapped, so that the system reads a page when it is first used, or copied.
 #pragma once
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -19,24 +19,24 @@
 
 namespace iapt {
 
-/// How a file comes into memory.
+/// How a file is read into memory.
 enum class file_bytes {
-  mapped,  ///< the file's own pages: nothing is read that is not asked for, but nobody may shorten the file meanwhile
-  copied   ///< its bytes as they are now: for files that come from others
+  mapped,  ///< the file's own pages: only pages that are used are read, but nobody may shorten the file meanwhile
+  copied   ///< a copy of its present bytes, for files from untrusted sources
 };
 
-/// A file in memory for as long as the object lives. Its length is what it was when opened: a mapped file that another
-/// program cuts shorter meanwhile ends the process with SIGBUS, as with every mapping. Replace files, do not shorten
-/// them (`atomic_file` does so).
+/// A file in memory while the object exists. Its length is that at opening: if another program shortens a mapped file,
+/// the process ends with SIGBUS, as with every mapping. So replace files instead of shortening them (`atomic_file` does
+/// so).
 class mapped_file {
  public:
   /// Maps or copies the file.
-  /// @param first bytes at most, from the start of the file
-  /// @throws io_error if it is missing, unreadable, empty, or not a regular file, or is cut shorter while it is copied
+  /// @param first maximum number of bytes, from the start of the file
+  /// @throws io_error if it is missing, unreadable, empty or not a regular file, or is shortened while it is copied
   explicit mapped_file(const std::filesystem::path& path, file_bytes how = file_bytes::mapped,
                        std::size_t first = SIZE_MAX)
       : path_(path.string()) {
-    const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not blocking: it may be a pipe
+    const int file = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // it may be a pipe, which would block
     if (file < 0) refuse_call(path_, "open");
     try {
       map(file, how, first);
@@ -58,9 +58,9 @@ class mapped_file {
     return *this;
   }
 
-  /// The file, or its first bytes where no more were asked for; never empty.
+  /// The file, or its first bytes if fewer were requested; never empty.
   std::span<const std::byte> bytes() const { return bytes_; }
-  /// Bytes of the whole file.
+  /// Number of bytes of the whole file.
   std::size_t length() const { return length_; }
   /// The path it was opened by, for messages.
   const std::string& path() const { return path_; }
@@ -96,12 +96,12 @@ class mapped_file {
   std::size_t length_ = 0;
 };
 
-/// Bytes that a configuration may have. A parsed one takes many times its length, and who writes it need not be
-/// trusted.
+/// Maximum number of bytes of a configuration. A parsed one takes many times its length, and its writer may be
+/// untrusted.
 inline constexpr std::size_t longest_configuration = 1 << 20;
 
-/// The text of a whole file.
-/// @param longest bytes that it may have; more are not read
+/// Reads a whole text file.
+/// @param longest maximum number of bytes; no more are read
 /// @throws io_error if it cannot be read, or is longer
 inline std::string read_text_file(const std::filesystem::path& path, std::size_t longest = SIZE_MAX) {
   const mapped_file file(path, file_bytes::copied, longest);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A method's options in adapter_config.json.
+// Reads and writes a method's options in adapter_config.json.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -14,7 +14,7 @@
 
 namespace iapt {
 
-/// An option's value as JSON: a whole number where it is one, an enumeration by its name.
+/// An option's value as JSON: an integer if it is one, an enumeration by its name.
 template <class V>
 nlohmann::ordered_json to_json(const V& value) {
   if constexpr (std::is_enum_v<V>)
@@ -36,8 +36,8 @@ std::string choices_of() {
     text += (i == 0 ? "" : i + 1 == names_of<E>.size() ? " or " : ", ") + std::string(names_of<E>[i]);
   return text;
 }
-/// The value of a name.
-/// @throws error naming the option and what there is, where there is no such name
+/// The enumeration's value of a name.
+/// @throws error with the option and the possible names, if there is no such name
 template <class E>
 E value_named(const std::string& name, const std::string& what) {
   const auto found = std::find(names_of<E>.begin(), names_of<E>.end(), name);
@@ -45,9 +45,10 @@ E value_named(const std::string& name, const std::string& what) {
   return E(found - names_of<E>.begin());
 }
 
-/// Options of a method from adapter_config.json: numbers and names must be there, switches and lists may be missing.
+/// Reads a method's options from adapter_config.json. Numbers and names must be there, switches and lists may be
+/// missing.
 /// @throws io_error if a value is missing or of another kind
-/// @throws error if a name is not known, shape_error if a number is out of bounds
+/// @throws error if a name is unknown, shape_error if a number is out of bounds
 template <class Options>
 Options read_options(const config_json& json) {
   Options options;
@@ -65,7 +66,7 @@ Options read_options(const config_json& json) {
                                                                      : json.get_or<V>(o.key, {});
     else if constexpr (is_numbers_by_name<V>) {
       const config_json numbers = json.inside(o.key);
-      std::set<std::string> seen;  // of equal names the last value counts, at the first one's place
+      std::set<std::string> seen;  // of equal names, the last value counts, at the place of the first
       for (const std::string& name : json.keys_of(o.key))
         if (seen.insert(name).second)
           value.emplace_back(name, numbers.get<typename V::value_type::second_type>(name.c_str()));

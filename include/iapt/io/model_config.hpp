@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The model's sizes and switches, from GGUF metadata or from a Hugging Face config.json. What is not known is refused:
-// a model that is computed wrongly answers, too.
+// Reads a model's sizes and switches from GGUF metadata or from a Hugging Face config.json. Unknown settings are
+// refused, because a model that is computed wrongly also gives answers.
 #pragma once
 #include <concepts>
 #include <map>
@@ -17,7 +17,7 @@
 
 namespace iapt {
 
-/// Reads a config.json by typed look-ups whose errors name file and key.
+/// Reads values of a config.json; errors have the file and the key.
 class config_json {
  public:
   /// Parses the text.
@@ -33,10 +33,10 @@ class config_json {
     config.orders_ = std::move(orders);
     return config;
   }
-  /// Whether a key is there and not null.
+  /// Whether there is a key whose value is not null.
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
   /// A value of type T.
-  /// @throws io_error if it is not there or of another kind
+  /// @throws io_error if it is missing or of another kind
   template <class T>
   T get(const char* key) const {
     if (!has(key))
@@ -49,18 +49,18 @@ class config_json {
       throw io_error(file_ + ": \"" + key + "\" has an unexpected type: " + failure.what());
     }
   }
-  /// A value of type T, or a default where it is missing or null.
+  /// A value of type T, or a default if it is missing or null.
   /// @throws io_error if it is of another kind
   template <class T>
   T get_or(const char* key, T otherwise) const {
     return has(key) ? get<T>(key) : otherwise;
   }
-  /// An object inside; empty where it is missing or null.
+  /// An object in it; empty if it is missing or null.
   config_json inside(const char* key) const {
     return has(key) ? config_json(json_.at(key), file_ + ": \"" + key + "\"")
                     : config_json(nlohmann::json::object(), file_ + ": \"" + key + "\"");
   }
-  /// The keys of an object inside, in the file's order; none where it is missing or null.
+  /// The keys of an object in it, in the file's order; none if it is missing or null.
   const std::vector<std::string>& keys_of(const char* key) const {
     static const std::vector<std::string> none;
     const auto found = orders_.find(key);
@@ -78,7 +78,7 @@ class config_json {
   std::string file_;
   nlohmann::json json_;
   std::map<std::string, std::vector<std::string>> orders_ =
-      {};  // of the keys in each object; nlohmann::json sorts them
+      {};  // keys of each object, in the file's order; nlohmann::json sorts them
 };
 
 /// Refuses a rope type.
@@ -89,11 +89,11 @@ class config_json {
                  "positions would be computed wrongly");
 }
 
-/// How positions become angles, from config.json.
+/// Reads the options of RoPE from config.json.
 /// @param max_positions longest sequence of the model; 0: not known
-/// @throws io_error for a rope type that is not supported, or angles that differ from layer to layer
-/// @par Source transformers 5.24: "rope_scaling" counts where it is filled, and nothing of "rope_parameters" then;
-/// "rope_theta" beside them is the base where the one that counts has none
+/// @throws io_error for a rope type that is not supported, or different options for kinds of layers
+/// @par Source transformers 5.24: a filled "rope_scaling" replaces "rope_parameters"; an outer "rope_theta" is the base
+/// if the one that counts has none
 inline rope_options read_rope(const config_json& json, index_t max_positions) {
   const bool older = json.has("rope_scaling") && json.values().at("rope_scaling") != nlohmann::json::object();
   const config_json rope = json.inside(older ? "rope_scaling" : "rope_parameters");
@@ -114,7 +114,7 @@ inline rope_options read_rope(const config_json& json, index_t max_positions) {
     options.low_frequency_factor = rope.get<double>("low_freq_factor");
     options.high_frequency_factor = rope.get<double>("high_freq_factor");
     constexpr auto original = "original_max_position_embeddings";
-    options.original_positions = json.has(original)  ? json.get<double>(original)  // before the one inside
+    options.original_positions = json.has(original)  ? json.get<double>(original)  // comes before the inner one
                                  : max_positions > 0 ? rope.get_or<double>(original, double(max_positions))
                                                      : rope.get<double>(original);
   } else if (type != "default") {
@@ -123,8 +123,8 @@ inline rope_options read_rope(const config_json& json, index_t max_positions) {
   return options;
 }
 
-/// Sizes and switches from config.json.
-/// @throws io_error for an architecture, a rope type or a switch that is not supported, or numbers that make no model
+/// Reads sizes and switches from config.json.
+/// @throws io_error for an architecture, a rope type or a switch that is not supported, or for impossible sizes
 inline transformer_config read_config(const config_json& json) {
   transformer_config c;
   c.family = json.get<std::string>("model_type");
@@ -167,9 +167,9 @@ inline transformer_config read_config(const config_json& json) {
   return c;
 }
 
-/// Sizes and switches from GGUF metadata; which biases there are, and whether the head is tied, the tensors tell.
-/// @throws io_error for an architecture, a rope type or a key that is not supported, or numbers that make no model
-/// @par Source llama.cpp, whose defaults these are
+/// Reads sizes and switches from GGUF metadata. The tensors tell which biases there are, and whether the head is tied.
+/// @throws io_error for an architecture, a rope type or a key that is not supported, or for impossible sizes
+/// @par Source llama.cpp, which has the same defaults
 inline transformer_config read_config(const gguf_file& file) {
   transformer_config c;
   c.family = file.get<std::string>("general.architecture");
@@ -198,7 +198,7 @@ inline transformer_config read_config(const gguf_file& file) {
   const auto type = file.get_or<std::string>(key("rope.scaling.type"), "linear");
   if (type == "linear") {
     const auto older = file.get_or<double>(key("rope.scale_linear"), 0);
-    const auto factor = file.get_or<double>(key("rope.scaling.factor"), older);  // 0: not stretched
+    const auto factor = file.get_or<double>(key("rope.scaling.factor"), older);  // 0: no scaling
     if (factor != 0) c.rope.scaling = rope_options::kind::linear, c.rope.factor = factor;
   } else if (type != "none") {
     refuse_rope(file.name(), type);

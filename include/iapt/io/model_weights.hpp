@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A backbone's tensors, from stored ones: names and row orders of the formats.
+// Reads a base model's tensors from files: the formats' names and orders of rows.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -13,16 +13,16 @@
 
 namespace iapt {
 
-/// How a format names a backbone's tensors.
+/// The names of a base model's tensors in a format.
 struct weight_names {
-  bool gguf;                       ///< names of GGUF, or of Hugging Face
-  bool interleaved_pairs = false;  ///< rotary pairs lie side by side in query and key rows (GGUF's Llama family)
+  bool gguf;                       ///< names of GGUF, otherwise of Hugging Face
+  bool interleaved_pairs = false;  ///< whether RoPE's pairs are adjacent rows of query and key (GGUF's Llama family)
 
   /// The embedding.
   std::string embedding() const { return gguf ? "token_embd.weight" : "model.embed_tokens.weight"; }
   /// The norm before the head.
   std::string final_norm() const { return gguf ? "output_norm.weight" : "model.norm.weight"; }
-  /// The head, where it is not the embedding.
+  /// The head, if it is not the embedding.
   std::string head() const { return gguf ? "output.weight" : "lm_head.weight"; }
   /// A norm of a layer.
   std::string norm(index_t layer, sublayer half) const {
@@ -40,32 +40,32 @@ struct weight_names {
   }
 };
 
-/// How a backbone's matrices are kept.
+/// How a base model's matrices are stored in memory.
 enum class weights_as {
-  expanded,  ///< as numbers of the model's type
-  stored     ///< as the file has them where that takes fewer bytes: quantized, or floats of 16 bits
+  expanded,  ///< dequantized, as elements of the model's type
+  stored     ///< as in the file if that takes fewer bytes: quantized, or floats of 16 bits
 };
 
-/// How a model is loaded.
+/// Options for loading a model.
 struct load_options {
-  weights_as weights = weights_as::expanded;  ///< stored ones take the file's memory and decode faster on a processor;
-                                              ///< training is a little faster on expanded ones
-  std::function<void(const std::string&)> warn = {};  ///< told what is odd in a file and read all the same; also later,
-                                                      ///< of the model's adapters, and then on any thread
+  weights_as weights = weights_as::expanded;  ///< `stored` takes as much memory as the file and decodes faster on a
+                                              ///< CPU; `expanded` trains a little faster
+  std::function<void(const std::string&)> warn = {};  ///< called with problems that are no errors; later also with
+                                                      ///< those of the model's adapters, and then on any thread
 };
 
-/// Reads a backbone's tensors into a backend's memory.
+/// Reads a base model's tensors into a backend's memory.
 template <class T, class Backend>
 class weight_loader {
  public:
-  /// From stored tensors, for a configuration.
+  /// Reads stored tensors, for a configuration.
   weight_loader(Backend& backend, const weights& stored, weight_names names, transformer_config config,
                 load_options options = {})
       : backend_(backend), stored_(stored), names_(names), config_(std::move(config)), options_(std::move(options)) {}
 
-  /// The whole model.
+  /// Loads the whole model.
   /// @throws io_error if a tensor is missing, has another shape or cannot be decoded, or if there are tensors that a
-  /// model of this configuration does not have: it would be computed wrongly without them
+  /// model of this configuration does not have: without them it would be computed wrongly
   causal_lm<T, Backend> load() {
     untie_unequal_head();
     causal_lm<T, Backend> lm;
@@ -96,7 +96,7 @@ class weight_loader {
   }
 
  private:
-  // A head that is not the embedding counts, whatever the configuration says.
+  // If the file has a head that differs from the embedding, it is used, whatever the configuration says.
   // Source: transformers 5.24
   void untie_unequal_head() {
     const stored_tensor *head = stored_.find(names_.head()), *embedding = stored_.find(names_.embedding());
@@ -114,7 +114,7 @@ class weight_loader {
     std::vector<compute_type<T>> read(from.size());
     read_into<compute_type<T>>(from, read);
     used_.insert(name);
-    std::vector<T> values(read.begin(), read.end());  // rounded, where T has fewer bits
+    std::vector<T> values(read.begin(), read.end());  // rounds, if T has fewer bits
     if (paired_heads) values = unpaired(values, paired_heads);
     return from_host(backend_, shape, values);
   }
@@ -134,7 +134,7 @@ class weight_loader {
     if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
     return map;
   }
-  // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order that `rope` rotates.
+  // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order of `rope`.
   template <class V>
   std::vector<V> unpaired(const std::vector<V>& values, index_t heads) const {
     const index_t E = config_.heads.head_size, width = index_t(values.size()) / (heads * E);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors by name, between a backend's memory and a safetensors file.
+// Writes and reads tensors by name, between a backend and a safetensors file.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -12,16 +12,16 @@
 
 namespace iapt {
 
-/// Collects tensors and writes them as one file.
+/// Collects tensors and writes them to one file.
 template <class T>
 class tensor_file_writer {
  public:
-  /// Adds a tensor of numbers on the host.
+  /// Adds a tensor from elements on the host.
   void add(std::string name, std::vector<index_t> shape, std::vector<T> values) {
     kept_.push_back(std::move(values));
     tensors_.push_back(to_store<T>(std::move(name), std::move(shape), kept_.back()));
   }
-  /// Adds a tensor of a backend.
+  /// Adds a tensor from a backend.
   template <int Rank, class Backend>
   void add(std::string name, const tensor<T, Rank, Backend>& x) {
     add(std::move(name), {x.shape().begin(), x.shape().end()}, to_host(x));
@@ -33,11 +33,11 @@ class tensor_file_writer {
   }
 
  private:
-  std::vector<std::vector<T>> kept_;  // moving a vector leaves its numbers where they are
+  std::vector<std::vector<T>> kept_;  // moving a vector does not move its elements
   std::vector<tensor_to_store> tensors_;
 };
 
-/// The numbers of a stored tensor of the expected shape.
+/// The elements of a stored tensor of the expected shape.
 /// @throws io_error if it is missing, has another shape or cannot be decoded
 template <class T>
 std::vector<T> read_stored(const safetensors_file& file, const std::string& name, const std::vector<index_t>& shape) {

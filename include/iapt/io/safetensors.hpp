@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reader of safetensors files: a JSON header, then the bytes of the tensors.
+// Reads safetensors files: a JSON header, then the bytes of the tensors.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +21,7 @@
 
 namespace iapt {
 
-/// Our element type for a safetensors name; nothing: not supported.
+/// The element type of a name in safetensors; none: not supported.
 inline std::optional<dtype> safetensors_type(std::string_view name) {
   for (dtype type : {dtype::f64, dtype::f32, dtype::f16, dtype::bf16, dtype::i64, dtype::i32, dtype::i16, dtype::i8,
                      dtype::u8, dtype::boolean})
@@ -29,34 +29,33 @@ inline std::optional<dtype> safetensors_type(std::string_view name) {
   return {};
 }
 
-/// A safetensors file, opened and checked as the format demands: every tensor has as many bytes as its type and shape
-/// need, and together they fill the file without gap or overlap. Copies of the object share its memory.
+/// A safetensors file, opened and checked as the format requires: each tensor has as many bytes as its type and shape
+/// need, and together they fill the file without gaps or overlaps. Copies of the object use the same memory.
 /// @par Source the format's description at github.com/huggingface/safetensors
 class safetensors_file {
  public:
   /// Maps or copies a file and reads its header.
-  /// @param longest bytes that it may have; more are not copied, and refused
-  /// @throws io_error if it is missing, damaged or longer
+  /// @param longest maximum number of bytes of the file
+  /// @throws io_error if it is missing, damaged or longer; no more bytes are copied
   static safetensors_file open(const std::filesystem::path& path, file_bytes how = file_bytes::mapped,
                                std::size_t longest = SIZE_MAX) {
     auto file = std::make_shared<const mapped_file>(path, how, longest);
     return safetensors_file(file->bytes(), file->path(), file);
   }
-  /// Reads the header of a file in memory, which must outlive everything that refers to it.
+  /// Reads the header of a file in memory, which must outlive all objects that refer to it.
   /// @throws io_error if it is damaged; messages call it `name`
   static safetensors_file parse(std::span<const std::byte> bytes, std::string name) {
     return safetensors_file(bytes, std::move(name), nullptr);
   }
 
-  /// What a file holds, as its header says. Nothing else of it is read.
+  /// Sizes of a file, from its header.
   struct outline {
-    std::uint64_t numbers = 0;  ///< of all tensors
-    std::size_t length = 0;     ///< bytes of the file
+    std::uint64_t numbers = 0;  ///< number of elements of all tensors
+    std::size_t length = 0;     ///< number of bytes of the file
   };
-  /// Reads this of a file that may come from anybody.
-  /// @param longest_header bytes that the header may have
-  /// @throws io_error if the file is missing, or its header is damaged or too long, or does not tell of the file's
-  /// bytes
+  /// Reads only the header of a file, which may come from an untrusted source.
+  /// @param longest_header maximum number of bytes of the header
+  /// @throws io_error if the file is missing, or its header is damaged or too long, or does not fit the file's length
   static outline measure(const std::filesystem::path& path, std::uint64_t longest_header) {
     const mapped_file start(path, file_bytes::copied, length_bytes);
     const std::uint64_t length = header_length(start.bytes(), start.length(), start.path(), longest_header);
@@ -64,7 +63,7 @@ class safetensors_file {
     const auto header = read_header(head.bytes().subspan(length_bytes), length, head.path());
     std::uint64_t numbers = 0, data = 0;
     for (const safetensors_entry& one : header.tensors) {
-      const std::vector<index_t> shape(one.shape.begin(), one.shape.end());  // one that does not fit is negative
+      const std::vector<index_t> shape(one.shape.begin(), one.shape.end());  // negative if it does not fit
       const auto count = stored_size(dtype::u8, shape);
       if (!count || *count > INT64_MAX - numbers)
         refuse_file(head.path(), one.position, "tensor " + in_quotes(one.name) + ": its shape is too large");
@@ -82,20 +81,20 @@ class safetensors_file {
   const std::string& name() const { return name_; }
   /// All tensors, in the order of their bytes.
   const tensor_table& tensors() const { return tensors_; }
-  /// The texts that the writer added.
+  /// The texts that the writer added, by key.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
   safetensors_file(std::span<const std::byte> bytes, std::string name, std::shared_ptr<const mapped_file> owner)
       : name_(std::move(name)) {
-    constexpr std::uint64_t longest = 100'000'000;  // the reference reader's limit
+    constexpr std::uint64_t longest = 100'000'000;  // limit of the reference implementation
     const std::uint64_t length = header_length(bytes, bytes.size(), name_, longest);
     auto header = read_header(bytes.subspan(length_bytes), length, name_);
     metadata_ = std::move(header.metadata);
     place(std::move(header.tensors), bytes.subspan(length_bytes + length), length_bytes + length, owner);
   }
 
-  static constexpr std::size_t length_bytes = sizeof(std::uint64_t);  // in front of the header
+  static constexpr std::size_t length_bytes = sizeof(std::uint64_t);  // bytes of the length before the header
   static std::uint64_t header_length(std::span<const std::byte> bytes, std::size_t file_length, const std::string& name,
                                      std::uint64_t longest) {
     const auto length = byte_reader(bytes, name).number<std::uint64_t>("length of the header");
@@ -149,7 +148,7 @@ class safetensors_file {
         refuse("has " + std::to_string(end - begin) + " bytes, but " + tensor.type_name + " of shape " +
                to_text(tensor.shape) + " takes " + std::to_string(*size));
       if (tensor.type) tensor.bytes = data.subspan(begin, end - begin);
-      tensors_.add(std::move(tensor));  // the header's reader has refused equal names
+      tensors_.add(std::move(tensor));  // read_header has refused equal names
     }
     if (filled != data.size())
       refuse_file(name_, data_start + filled, std::to_string(data.size() - filled) + " bytes belong to no tensor");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON header of a safetensors file, read event by event: nothing but the few forms that the format has gets
-// through.
+// Reads the JSON header of a safetensors file, event by event: it accepts only the forms of the format.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,43 +16,43 @@
 
 namespace iapt {
 
-/// What the header says of one tensor, not yet compared with the file.
+/// The header's entry of one tensor, not yet compared with the file.
 struct safetensors_entry {
-  std::string name;                              ///< its key
-  std::uint64_t position = 0;                    ///< position in the file just behind its key, for messages
-  std::string type = {};                         ///< "F32" and the like
+  std::string name;                              ///< the tensor's name
+  std::uint64_t position = 0;                    ///< offset in the file, after the name, for messages
+  std::string type = {};                         ///< type, such as "F32"
   std::vector<std::uint64_t> shape = {};         ///< outermost first
-  std::vector<std::uint64_t> data_offsets = {};  ///< two: begin and end, from the end of the header
+  std::vector<std::uint64_t> data_offsets = {};  ///< first byte and one past the last, from the end of the header
   bool has_type = false;                         ///< whether "dtype" was there
   bool has_shape = false;                        ///< whether "shape" was there
   bool has_offsets = false;                      ///< whether "data_offsets" was there
 };
 
-/// What the whole header says.
+/// The content of the header.
 struct safetensors_header {
   std::vector<safetensors_entry> tensors = {};       ///< in the header's order
   std::map<std::string, std::string> metadata = {};  ///< `__metadata__`
 };
 
-/// Receiver of nlohmann-json's events. Being no tree, it takes no more memory than the texts and numbers of the header,
-/// it sees a key that comes twice, and it cannot be nested deeper than the format.
+/// Receives the events of nlohmann-json's parser. It builds no tree, so it takes only memory for the texts and numbers
+/// of the header, finds keys that are given twice, and accepts no deeper nesting than the format's.
 class safetensors_events {
  public:
-  /// Walks over the header's bytes and tells how far the parser has come.
+  /// Iterates over the header's bytes and tells how far the parser has read.
   class cursor {
    public:
-    using value_type = char;                            ///< of the iterator
-    using difference_type = std::ptrdiff_t;             ///< of the iterator
-    using pointer = const char*;                        ///< of the iterator
-    using reference = const char&;                      ///< of the iterator
-    using iterator_category = std::input_iterator_tag;  ///< of the iterator
+    using value_type = char;                            ///< a byte
+    using difference_type = std::ptrdiff_t;             ///< iterator trait
+    using pointer = const char*;                        ///< iterator trait
+    using reference = const char&;                      ///< iterator trait
+    using iterator_category = std::input_iterator_tag;  ///< iterator trait
 
-    cursor(const char* at, const char*& reached) : at_(at), reached_(&reached) {}                  ///< stands at a byte
+    cursor(const char* at, const char*& reached) : at_(at), reached_(&reached) {}                  ///< starts at a byte
     reference operator*() const { return *at_; }                                                   ///< the byte
     cursor& operator++() { return *reached_ = ++at_, *this; }                                      ///< next byte
     cursor operator++(int) { return std::exchange(*this, cursor(at_ + 1, *reached_ = at_ + 1)); }  ///< next byte
     friend bool operator==(const cursor& a, const cursor& b) { return a.at_ == b.at_; }            ///< same byte
-    friend bool operator!=(const cursor& a, const cursor& b) { return a.at_ != b.at_; }            ///< another byte
+    friend bool operator!=(const cursor& a, const cursor& b) { return a.at_ != b.at_; }            ///< different bytes
 
    private:
     const char* at_;
@@ -61,31 +60,31 @@ class safetensors_events {
   };
 
   /// Reads a header.
-  /// @param json its text
+  /// @param json text of the header
   /// @param file name of the file, for messages
-  /// @param start the text's position in the file, for messages
-  /// @throws io_error if it is not JSON or not of the format
+  /// @param start offset of the text in the file, for messages
+  /// @throws io_error if it is not JSON or not in the format
   static safetensors_header read(std::string_view json, const std::string& file, std::uint64_t start) {
     const char* reached = json.data();
     safetensors_events events(file, start, json.data(), reached);
     const bool complete =
         nlohmann::json::sax_parse(cursor(json.data(), reached), cursor(json.data() + json.size(), reached), &events);
-    if (!complete || reached != json.data() + json.size())  // the parser takes a zero byte for the end
+    if (!complete || reached != json.data() + json.size())  // the parser treats a zero byte as the end
       events.refuse("the header's text ends here, before its last byte");
     return std::move(events.header_);
   }
 
-  // The events, as nlohmann-json calls them. None returns false; they throw.
+  // The events, with the names of nlohmann-json. None returns false; they throw.
 
-  /// Not in the format.
+  /// Refused: not in the format.
   bool null() { refuse("unexpected null"); }
-  /// Not in the format.
+  /// Refused: not in the format.
   bool boolean(bool) { refuse("unexpected true or false"); }
-  /// Not in the format: below zero.
+  /// Refused: the format has no negative numbers.
   bool number_integer(std::int64_t) { refuse("unexpected negative number"); }
-  /// Not in the format: has a fraction, an exponent, or too many digits.
+  /// Refused: a fraction, an exponent, or too many digits.
   bool number_float(double, const std::string&) { refuse("unexpected number, expected a whole one below 2^64"); }
-  /// Not in JSON, but asked for.
+  /// Refused: JSON has no binary values, but nlohmann-json requires the function.
   template <class Binary>
   bool binary(Binary&) {
     refuse("unexpected binary value");
@@ -108,7 +107,7 @@ class safetensors_events {
       refuse("unexpected string " + in_quotes(value));
     return true;
   }
-  /// The header, a tensor, or the metadata begins.
+  /// Start of the header, a tensor, or the metadata.
   bool start_object(std::size_t) {
     if (++depth_ > 2 || numbers_) refuse("unexpected object");
     return true;
@@ -132,7 +131,7 @@ class safetensors_events {
     field_ = std::move(name);
     return true;
   }
-  /// A tensor, the metadata, or the header ends.
+  /// End of a tensor, the metadata, or the header.
   bool end_object() {
     if (--depth_ == 1 && !in_metadata_) {
       const safetensors_entry& one = tensor();
@@ -141,15 +140,15 @@ class safetensors_events {
     }
     return true;
   }
-  /// The numbers of a shape or of offsets begin.
+  /// Start of a shape or of offsets.
   bool start_array(std::size_t) {
     if (depth_ != 2 || in_metadata_ || numbers_ || field_ == "dtype") refuse("unexpected array");
     numbers_ = field_ == "shape" ? &tensor().shape : &tensor().data_offsets;
     return true;
   }
-  /// The numbers end.
+  /// End of a shape or of offsets.
   bool end_array() { return numbers_ = nullptr, true; }
-  /// The text is not JSON.
+  /// Refused: the text is not JSON.
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& failure) {
     refuse(std::string("the header is not valid JSON: ") + failure.what());
   }
@@ -158,7 +157,7 @@ class safetensors_events {
   safetensors_events(const std::string& file, std::uint64_t start, const char* text, const char*& reached)
       : file_(file), start_(start), text_(text), reached_(reached) {}
 
-  // The parser looks one byte ahead behind numbers; else this is just behind what it has read.
+  // After a number the parser has read one byte more; otherwise this is just after what it has read.
   std::uint64_t position() const { return start_ + static_cast<std::uint64_t>(reached_ - text_); }
   [[noreturn]] void refuse(const std::string& reason) const { refuse_file(file_, position(), reason); }
   safetensors_entry& tensor() { return header_.tensors.back(); }

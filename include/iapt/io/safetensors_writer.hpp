@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writer of safetensors files.
+// Writes safetensors files.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -22,24 +22,24 @@
 
 namespace iapt {
 
-/// A tensor to be written. It refers to its numbers, which must outlive it.
+/// A tensor to write. It refers to its elements, which must outlive it.
 struct tensor_to_store {
-  std::string name;                  ///< its key; "__metadata__" is not possible
-  dtype type;                        ///< any but the block types
+  std::string name;                  ///< name; not "__metadata__"
+  dtype type;                        ///< any type except block types
   std::vector<index_t> shape;        ///< outermost first
-  std::span<const std::byte> bytes;  ///< as many as type and shape need
+  std::span<const std::byte> bytes;  ///< as many bytes as type and shape need
 };
 
-/// A tensor to be written, from an array of numbers.
+/// A tensor to write, from an array of elements.
 template <class T>
 tensor_to_store to_store(std::string name, std::vector<index_t> shape, std::span<const T> values) {
   return {std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)};
 }
 
-/// Writes a file atomically. Equal contents give equal bytes: the tensors are ordered by the size of their elements,
-/// the largest first (so that each is aligned), then by name.
+/// Writes a file atomically. Equal contents give equal bytes: tensors are ordered by the size of their elements, the
+/// largest first (so that each is aligned), then by name.
 /// @throws shape_error if a tensor's bytes do not fit its type and shape
-/// @throws io_error if a name is not possible, or the system refuses; the old file is then untouched
+/// @throws io_error if a name is not possible, or the system refuses; the old file is then unchanged
 inline void write_safetensors(const std::filesystem::path& path, std::vector<tensor_to_store> tensors,
                               const std::map<std::string, std::string>& metadata = {}) {
   const auto refuse = [&](const tensor_to_store& one, const std::string& reason) {

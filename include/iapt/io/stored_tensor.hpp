@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tensor as it lies in a file, of whatever format, and its numbers as float or double.
+// A tensor in a file of any format, and how to read its elements as float or double.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -24,22 +24,22 @@ namespace iapt {
 
 class mapped_file;
 
-/// A tensor in a file. The readers have checked that its bytes are inside the file and as many as type and shape need.
+/// A tensor in a file. The readers have checked that its bytes are in the file, and as many as type and shape need.
 struct stored_tensor {
-  std::string name;                               ///< as the file calls it
-  std::optional<dtype> type = {};                 ///< how its numbers are encoded; empty: a type we cannot read
-  std::string type_name = {};                     ///< the type in the words of the file's format
-  std::vector<index_t> shape = {};                ///< outermost first, whatever the format's own order
-  std::span<const std::byte> bytes = {};          ///< the encoded numbers; empty where the type is unknown
-  std::string file = {};                          ///< path, for messages
-  std::uint64_t offset = 0;                       ///< where its bytes begin in that file
-  std::shared_ptr<const mapped_file> owner = {};  ///< keeps the bytes in memory; empty if somebody else does
+  std::string name;                               ///< name in the file
+  std::optional<dtype> type = {};                 ///< encoding of its elements; empty: not supported
+  std::string type_name = {};                     ///< name of the type in the file's format
+  std::vector<index_t> shape = {};                ///< outermost first, in every format
+  std::span<const std::byte> bytes = {};          ///< encoded elements; empty if the type is not supported
+  std::string file = {};                          ///< path of the file, for messages
+  std::uint64_t offset = 0;                       ///< offset of its bytes in the file
+  std::shared_ptr<const mapped_file> owner = {};  ///< keeps the bytes in memory; null if another object does
 
   /// Number of elements; 1 for rank 0.
   index_t size() const { return row_size() * rows(); }
-  /// Number of slices along the outermost extent; 1 for rank 0.
+  /// Number of rows, the slices along the outermost extent; 1 for rank 0.
   index_t rows() const { return shape.empty() ? 1 : shape[0]; }
-  /// Elements of one such slice.
+  /// Number of elements of a row.
   index_t row_size() const {
     index_t product = 1;
     for (std::size_t i = 1; i < shape.size(); ++i) product *= shape[i];
@@ -47,20 +47,20 @@ struct stored_tensor {
   }
 };
 
-/// Bytes that a tensor of the given type and extents takes.
-/// @return nothing where an extent is negative, the number does not fit, or a row is not a whole number of blocks
+/// Number of bytes of a tensor of the given type and extents.
+/// @return none if an extent is negative, the number does not fit, or a row is not a whole number of blocks
 inline std::optional<std::uint64_t> stored_size(dtype type, std::span<const index_t> shape) {
   const block_layout layout = layout_of(type);
   if (layout.elements > 1 && (shape.empty() || shape.back() % layout.elements != 0)) return {};
   index_t elements = 1, bytes = 0;
-  for (index_t n : shape)  // zero extents go last, so that the others are held to fit in any case
+  for (index_t n : shape)  // ignores zeros, so that the others must fit in any case
     if (n < 0 || (n > 0 && __builtin_mul_overflow(elements, n, &elements))) return {};
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   if (__builtin_mul_overflow(elements / layout.elements, index_t(layout.bytes), &bytes)) return {};
   return static_cast<std::uint64_t>(bytes);
 }
 
-/// The element type whose memory is an array of T.
+/// The element type with the memory layout of T.
 template <class T>
 requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dtype_of() {
   if constexpr (std::is_floating_point_v<T>)
@@ -73,19 +73,19 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dt
   }
 }
 
-/// Gives up on a tensor.
-/// @throws io_error always, naming file, offset and tensor
+/// Refuses a tensor.
+/// @throws io_error always, with file, offset and tensor
 [[noreturn]] inline void refuse_tensor(const stored_tensor& tensor, const std::string& reason) {
   refuse_file(tensor.file, tensor.offset, "tensor " + in_quotes(tensor.name) + ": " + reason);
 }
 
-/// Reads rows [from, from + count), slices along the outermost extent, without expanding the rest.
+/// Reads rows [from, from + count), without dequantizing the rest.
 /// @param tensor shape (rows, ...), of a float or block type
 /// @param from first row
 /// @param count number of rows
-/// @param out receives count · row_size numbers, row-major
-/// @throws io_error if its type is none of floats, @throws shape_error if the rows are not there or `out` has another
-/// size
+/// @param out receives count · row_size elements, row-major
+/// @throws io_error if it has no float or block type, @throws shape_error if there are no such rows or `out` has
+/// another size
 template <std::floating_point T>
 void read_rows_into(const stored_tensor& tensor, index_t from, index_t count, std::type_identity_t<std::span<T>> out) {
   if (!tensor.type)
@@ -116,14 +116,14 @@ void read_rows_into(const stored_tensor& tensor, index_t from, index_t count, st
 
 /// Reads a whole tensor of a float or block type.
 /// @param tensor any shape
-/// @param out receives all its numbers, row-major
-/// @throws io_error if its type is none of floats, @throws shape_error if `out` has another size
+/// @param out receives all elements, row-major
+/// @throws io_error if it has no float or block type, @throws shape_error if `out` has another size
 template <std::floating_point T>
 void read_into(const stored_tensor& tensor, std::span<T> out) {
   read_rows_into<T>(tensor, 0, tensor.rows(), out);
 }
 
-/// Copies a tensor whose stored type is exactly T (integers as well), bit for bit.
+/// Copies the bytes of a tensor whose stored type is exactly T, which may be an integer.
 /// @throws io_error if the file has another type, @throws shape_error if `out` has another size
 template <class T>
 void copy_into(const stored_tensor& tensor, std::span<T> out) {

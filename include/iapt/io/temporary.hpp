@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is under construction: a file or folder under a name that nobody else uses, beside the one that it will become.
+// Files and folders that are being written, under a unique temporary name beside their target.
 #pragma once
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,20 +21,20 @@
 
 namespace iapt {
 
-/// A name of this library's own, ".NAME.0123456789abcdef.iapt", where NAME is that of a file or folder in the same
-/// folder. A writer draws the digits at random, so two never meet.
+/// A temporary name of this library, ".NAME.0123456789abcdef.iapt", where NAME is a file or folder in the same folder.
+/// A writer chooses the digits at random, so two writers never have the same.
 struct temporary_name {
   std::string target;  ///< NAME
-  std::string digits;  ///< the writer's
-  std::string ending;  ///< "iapt": it is being written; "iapt-old": it was replaced by what is being written
+  std::string digits;  ///< random digits of the writer
+  std::string ending;  ///< "iapt": is being written; "iapt-old": was replaced
 
-  /// The whole name.
+  /// The complete name.
   std::string text() const { return "." + target + "." + digits + "." + ending; }
 };
-inline constexpr std::string_view written_ending = "iapt";       ///< of what is being written
-inline constexpr std::string_view replaced_ending = "iapt-old";  ///< of what is being replaced
+inline constexpr std::string_view written_ending = "iapt";       ///< ending of what is being written
+inline constexpr std::string_view replaced_ending = "iapt-old";  ///< ending of what is being replaced
 
-/// The parts of a name, if it is such a one.
+/// The parts of a name, if it is a temporary name.
 inline std::optional<temporary_name> parse_temporary_name(std::string_view name) {
   const std::size_t end = name.rfind('.');
   constexpr std::size_t digits = 16;
@@ -45,9 +45,9 @@ inline std::optional<temporary_name> parse_temporary_name(std::string_view name)
   return temporary_name{std::string(name.substr(1, end - digits - 2)), std::string(number), std::string(ending)};
 }
 
-/// Where a path leads: without a slash at its end, and behind symbolic links, be what they name there or not.
+/// The target of a path: without a slash at the end, with symbolic links followed; it need not exist.
 inline std::filesystem::path place_of(std::filesystem::path path) {
-  constexpr int most_links = 40;  // as the system allows
+  constexpr int most_links = 40;  // the system's limit
   if (!path.has_filename()) path = path.parent_path();
   std::error_code none;
   for (int links = 0; links < most_links && std::filesystem::is_symlink(path, none); ++links)
@@ -55,10 +55,10 @@ inline std::filesystem::path place_of(std::filesystem::path path) {
   return path;
 }
 
-/// All temporary names in the folder of a target that are the target's.
+/// All temporary names of a target.
 inline std::vector<temporary_name> temporary_names(const std::filesystem::path& target) {
   std::vector<temporary_name> found;
-  std::error_code failure;  // then there is none that can be told
+  std::error_code failure;  // on failure there are none
   const auto folder = target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
   for (std::filesystem::directory_iterator at(folder, failure), end; !failure && at != end; at.increment(failure))
     if (auto name = parse_temporary_name(at->path().filename().native()); name && name->target == target.filename())
@@ -66,8 +66,8 @@ inline std::vector<temporary_name> temporary_names(const std::filesystem::path& 
   return found;
 }
 
-/// Gives a file or folder the owner, group and permissions of the one that it will replace, if there is one. Its owner
-/// may write it all the same. Where the system does not let it have the group, the group may do what all others may.
+/// Gives a file or folder the owner, group and permissions of the one that it replaces, if there is one; its owner may
+/// always write it. If the system does not allow the group, the group gets the permissions of all others.
 inline void keep_permissions(const std::filesystem::path& replaced, const std::filesystem::path& by) {
   struct stat old {
   }, now{};
@@ -80,21 +80,21 @@ inline void keep_permissions(const std::filesystem::path& replaced, const std::f
   (void)::chmod(by.c_str(), mode);
 }
 
-/// A file or folder under construction, which other processes see to be so for as long as the object lives: it is
-/// locked. Where it will replace another one, only its owner can read it until `keep_permissions`.
+/// A file or folder that is being written. It is locked while the object exists, so that other processes know it. If it
+/// replaces another one, only its owner can read it until `keep_permissions`.
 struct temporary {
-  std::filesystem::path path = {};  ///< where it is
-  temporary_name name = {};         ///< its parts
-  descriptor opened = {};           ///< the file, to be written to, or the folder
+  std::filesystem::path path = {};  ///< its path
+  temporary_name name = {};         ///< the parts of its name
+  descriptor opened = {};           ///< the file, open for writing, or the folder
 
-  /// An empty file beside its target.
+  /// Creates an empty file beside its target.
   /// @throws io_error if the folder is missing or not writable
   static temporary file(const std::filesystem::path& target) {
     return make(target, [](const char* path, bool replaces) {
       return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
     });
   }
-  /// An empty folder beside its target.
+  /// Creates an empty folder beside its target.
   /// @throws io_error if the folder is missing or not writable
   static temporary folder(const std::filesystem::path& target) {
     return make(target, [](const char* path, bool replaces) {
@@ -113,19 +113,19 @@ struct temporary {
       made.path = target.parent_path() / made.name.text();
       made.opened = descriptor(open(made.path.c_str(), std::filesystem::exists(target)));
       if (!made.opened && tries == 0) refuse_call(target.string(), "create");
-      // Who clears up may have found it between its creation and its lock.
+      // A process that clears up may have found it before it was locked.
       if (made.opened && lock(made.opened) != lock_state::taken && leads_to(made.path, made.opened)) return made;
     }
   }
 };
 
-/// Calls remove(path) for what killed writers of a target left, and nobody else has at work. A file system without
-/// locks does not tell who lives, so there it is left.
+/// Calls remove(path) for what killed writers of a target left. What a live process has locked stays; so does
+/// everything on a file system without locks, which does not tell who is alive.
 template <class Remove>
 void clear_leftovers(const std::filesystem::path& target, const Remove& remove) {
   for (temporary_name name : temporary_names(target)) {
     const auto path = target.parent_path() / name.text();
-    name.ending = written_ending;  // which its writer has locked
+    name.ending = written_ending;  // the one that its writer has locked
     const auto written = target.parent_path() / name.text();
     const descriptor opened(::open(written.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (opened ? lock(opened) == lock_state::held : errno == ENOENT) remove(path);

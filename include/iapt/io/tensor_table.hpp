@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tensors of a file, in its order and by name.
+// The tensors of a file, in order and by name.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -14,25 +14,25 @@
 
 namespace iapt {
 
-/// A list of tensors with different names. (Found by a tree, not by hashing: a hostile file could choose names that
+/// A list of tensors with different names. (It uses a tree, not hashing: an untrusted file could choose names that
 /// collide.)
 class tensor_table {
  public:
   /// Appends a tensor.
-  /// @return false if its name is taken; nothing is changed then
+  /// @return false if there is such a name already; then nothing is changed
   bool add(stored_tensor tensor) {
     if (!positions_.emplace(tensor.name, tensors_.size()).second) return false;
     tensors_.push_back(std::move(tensor));
     return true;
   }
-  /// All of them, in the order they were added.
+  /// All tensors, in the order in which they were added.
   const std::vector<stored_tensor>& all() const { return tensors_; }
-  /// One by its name, or null.
+  /// A tensor by its name, or null.
   const stored_tensor* find(std::string_view name) const {
     const auto found = positions_.find(name);
     return found == positions_.end() ? nullptr : &tensors_[found->second];
   }
-  /// A name that is there and begins as much like the given one as any; empty if the table is.
+  /// A name in the table with the longest common beginning; empty if the table is empty.
   std::string_view nearest(std::string_view name) const {
     const auto agreement = [&](std::string_view other) {
       std::size_t n = 0;

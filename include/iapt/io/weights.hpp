@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tensors of a model by name, whether it is a GGUF file, a safetensors file, or a Hugging Face folder.
+// The tensors of a model by name, from a GGUF file, a safetensors file, or a Hugging Face folder.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -23,8 +23,8 @@
 
 namespace iapt {
 
-/// Which shard file holds which tensor: tensor name to file name, as `model.safetensors.index.json` says.
-/// @param text the JSON
+/// Reads which shard file has which tensor from `model.safetensors.index.json`: tensor name to file name.
+/// @param text text of the index
 /// @param file name of the index, for messages
 /// @throws io_error if it is damaged, or a shard is not a plain file name (so that nothing outside the folder is read)
 inline std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& file) {
@@ -45,12 +45,12 @@ inline std::map<std::string, std::string> parse_shard_index(std::string_view tex
   return shards;
 }
 
-/// The stored tensors of a model. It keeps the files mapped, as does each tensor by itself. Names are the format's own:
-/// "blk.0.attn_q.weight" in GGUF, "model.layers.0.self_attn.q_proj.weight" in a Hugging Face folder. (The two differ in
-/// more than names: GGUF files of the Llama family hold the rows of query and key projections in another order.)
+/// The stored tensors of a model. It keeps the files mapped, and so does each tensor. Names are those of the format:
+/// "blk.0.attn_q.weight" in GGUF, "model.layers.0.self_attn.q_proj.weight" in a Hugging Face folder. (The formats
+/// differ not only in names: GGUF files of the Llama family have another order of rows in query and key projections.)
 class weights {
  public:
-  /// Opens a `.gguf` or `.safetensors` file (told apart by their first bytes), or a folder with `model.safetensors` or
+  /// Opens a `.gguf` or `.safetensors` file (recognised by its first bytes), or a folder with `model.safetensors` or
   /// `model.safetensors.index.json`.
   /// @throws io_error if anything is missing or damaged
   static weights open(const std::filesystem::path& path) {
@@ -64,27 +64,27 @@ class weights {
   /// The tensors of an open safetensors file.
   explicit weights(const safetensors_file& file) : place_(file.name()), tensors_(file.tensors()) {}
 
-  /// File or folder, for messages.
+  /// File or folder of the model, for messages.
   const std::string& place() const { return place_; }
   /// All tensors.
   const std::vector<stored_tensor>& all() const { return tensors_.all(); }
-  /// All names.
+  /// The names of all tensors.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const stored_tensor& tensor : all()) names.push_back(tensor.name);
     return names;
   }
-  /// One tensor, or null.
+  /// A tensor by its name, or null.
   const stored_tensor* find(std::string_view name) const { return tensors_.find(name); }
-  /// One tensor of whatever shape.
-  /// @throws io_error if it is not there
+  /// A tensor of any shape.
+  /// @throws io_error if there is no such tensor
   const stored_tensor& at(std::string_view name) const {
     if (const stored_tensor* tensor = find(name)) return *tensor;
     throw io_error(place_ + ": there is no tensor " + in_quotes(name) + " among its " + std::to_string(all().size()) +
                    (all().empty() ? "" : "; the nearest is " + in_quotes(tensors_.nearest(name))));
   }
-  /// One tensor of the expected shape, outermost extent first.
-  /// @throws io_error if it is not there, or has another shape
+  /// A tensor of the expected shape, outermost extent first.
+  /// @throws io_error if there is no such tensor, or it has another shape
   template <std::size_t Rank>
   const stored_tensor& at(std::string_view name, const std::array<index_t, Rank>& shape) const {
     const stored_tensor& tensor = at(name);

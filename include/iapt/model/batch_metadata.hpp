@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plan of one pass through the layers: which rows run, at which positions, and what they see.
+// The metadata of one forward pass: which tokens run, at which positions, and what they attend to.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,20 +10,20 @@
 
 namespace iapt {
 
-/// Rows of one pass. A sequence's soft tokens take P positions: the rows in front of them keep theirs, the rows behind
-/// are shifted.
+/// The tokens of one forward pass. A sequence's soft tokens take P positions: the tokens before them keep their
+/// positions, the tokens behind them are shifted by P.
 struct batch_metadata {
-  std::vector<token_id> tokens;             ///< of the rows that run
-  std::vector<index_t> positions;           ///< of these rows
-  std::vector<index_t> soft_positions;      ///< of the soft tokens (B·P)
+  std::vector<token_id> tokens;             ///< tokens that run (N)
+  std::vector<index_t> positions;           ///< position of each token (N)
+  std::vector<index_t> soft_positions;      ///< positions of the soft tokens (B·P), or (P) for a static prompt
   std::vector<attention_segment> segments;  ///< one for each sequence
-  std::vector<row_span> instructions;       ///< which rows of the states a generator reads, for each sequence
-  std::vector<std::int32_t> logit_rows;     ///< rows whose logits are wanted
-  std::vector<index_t> sequences = {};      ///< of a cache, one for each segment; empty: the first ones, in order
+  std::vector<row_span> instructions;       ///< rows of the states that each sequence's generator reads
+  std::vector<std::int32_t> logit_rows;     ///< rows whose logits are computed (M)
+  std::vector<index_t> sequences = {};      ///< the cache's sequence of each segment; empty: the first ones, in order
 
   /// The cache's sequence of a segment.
   index_t sequence(std::size_t segment) const { return sequences.empty() ? index_t(segment) : sequences[segment]; }
-  /// Adds rows [from, to) of a sequence, `shift` positions on.
+  /// Appends tokens [from, to) of a sequence as one segment, their positions shifted by `shift`.
   void add_rows(const packed_batch& batch, const packed_sequence& s, index_t from, index_t to, index_t shift) {
     segments.push_back({.begin = index_t(tokens.size()), .count = to - from});
     for (index_t i = from; i < to; ++i) {
@@ -33,16 +33,16 @@ struct batch_metadata {
   }
 };
 
-/// Refuses a token that the model does not have.
-/// @throws shape_error naming it
+/// Refuses a token id that is not in the vocabulary.
+/// @throws shape_error with the id
 inline void check_token(token_id token, const transformer_config& config) {
   if (token < 0 || token >= config.vocabulary)
     throw shape_error("token " + std::to_string(token) + " is not in the vocabulary of " +
                       std::to_string(config.vocabulary));
 }
 
-/// Refuses a batch that cannot be planned.
-/// @throws shape_error naming the sequence
+/// Refuses a batch with an instruction that is too short or too long, or with a token id that is not in the vocabulary.
+/// @throws shape_error with the sequence or the token id
 inline void check(const packed_batch& batch, const transformer_config& config, index_t shortest_instruction) {
   for (std::size_t b = 0; b < batch.sequences.size(); ++b) {
     const packed_sequence& s = batch.sequences[b];
@@ -55,7 +55,7 @@ inline void check(const packed_batch& batch, const transformer_config& config, i
   for (token_id t : batch.tokens) check_token(t, config);
 }
 
-/// All rows in one pass, P soft tokens in front of each sequence: its own, or those that all share.
+/// All tokens in one forward pass, P soft tokens before each sequence: its own, or the same ones for all (`shared`).
 inline batch_metadata plan_front(const packed_batch& batch, index_t soft_tokens, bool shared = false) {
   batch_metadata plan;
   for (const packed_sequence& s : batch.sequences) {
@@ -70,7 +70,7 @@ inline batch_metadata plan_front(const packed_batch& batch, index_t soft_tokens,
   return plan;
 }
 
-/// The instructions without their last tokens, as the base model reads them.
+/// The instructions without their last tokens: the base model computes these.
 inline batch_metadata plan_context(const packed_batch& batch) {
   batch_metadata plan;
   for (const packed_sequence& s : batch.sequences) {
@@ -81,9 +81,9 @@ inline batch_metadata plan_context(const packed_batch& batch) {
   return plan;
 }
 
-/// The rows from each instruction's last token on, behind P soft tokens and the context that `read` planned. Their past
-/// is what a cache holds of each sequence.
-/// @throws shape_error if logits of a context row are wanted
+/// The tokens from each instruction's last one on, behind the context that `read` describes and P soft tokens. Their
+/// past is what the cache has of each sequence.
+/// @throws shape_error if a logit row is in the context
 template <class T, class Backend>
 batch_metadata plan_late(const packed_batch& batch, index_t soft_tokens, const batch_metadata& read,
                          const kv_cache<T, Backend>& cache) {

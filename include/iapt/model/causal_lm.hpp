@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The causal language model: embedding, layers, norm, head.
-// Shapes: N rows of B sequences, M rows whose logits are wanted, D hidden size, V vocabulary, P soft tokens.
+// Shapes: N tokens of B sequences, M logit rows, D hidden size, V vocabulary, P soft tokens.
 #pragma once
 #include <memory>
 #include <optional>
@@ -14,34 +14,34 @@
 
 namespace iapt {
 
-/// A causal transformer of the Llama kind. Its weights are constants: a tape records only what depends on a method's
-/// parameters. The same code trains (with a tape) and serves (with inference).
+/// A causal transformer of the Llama architecture. Its weights are constants: a tape records only what depends on a
+/// method's parameters. The same code trains (with a tape) and serves (with inference).
 template <class T, class Backend>
 class causal_lm {
   struct step;
 
  public:
   using value_type = T;
-  using backend_type = Backend;  ///< machine it runs on
+  using backend_type = Backend;  ///< backend of its tensors
 
-  transformer_config config;                      ///< its sizes
+  transformer_config config;                      ///< sizes and switches
   weight_matrix<T, Backend> embedding;            ///< (V, D)
-  std::vector<decoder_layer<T, Backend>> layers;  ///< L of them
-  norm_layer<T, Backend> final_norm;              ///< before the head
-  weight_matrix<T, Backend> head;                 ///< (V, D); the embedding itself where they are tied
-  bool recompute_layers = false;  ///< whether training keeps only each layer's input and runs the layer twice;
-                                  ///< model and method must then stay where they are until backward()
+  std::vector<decoder_layer<T, Backend>> layers;  ///< L layers
+  norm_layer<T, Backend> final_norm;              ///< norm before the head
+  weight_matrix<T, Backend> head;                 ///< (V, D); the embedding itself if they are tied
+  bool recompute_layers = false;  ///< whether training stores only each layer's input and computes the layer again;
+                                  ///< model and method must then keep their addresses until backward()
 
-  /// The machine its weights are on.
+  /// The backend of its weights.
   Backend& backend() const { return embedding.backend(); }
 
-  /// Logits of the wanted rows (M, V).
+  /// The logits of the logit rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary or an instruction is too short
   template <class Context, class Method = no_method>
   tensor<T, 2, Backend> operator()(Context& ctx, const packed_batch& batch, const Method& method = {}) const {
     return read_batch(ctx, batch, method, nullptr);
   }
-  /// Reads prompts into an empty cache; logits of the wanted rows (M, V).
+  /// Computes prompts (prefill) into an empty cache, and the logits of the logit rows (M, V).
   /// @throws shape_error as above, or if the cache is not empty or has no room
   template <class Method = no_method>
   tensor<T, 2, Backend> prefill(const packed_batch& batch, kv_cache<T, Backend>& cache,
@@ -60,8 +60,8 @@ class causal_lm {
       cache.next_position(b) = batch.sequences[b].count + soft_token_count(method);
     return logits;
   }
-  /// Reads planned rows behind what a cache has of their sequences, which then has them, too, the soft tokens before
-  /// the first row that sees them; logits of the wanted rows (M, V).
+  /// Computes the tokens that `metadata` describes and appends their keys and values to their sequences in the cache.
+  /// Those of soft tokens come before the first token that attends to them. Returns logits (M, V).
   /// @throws shape_error if a token is not in the vocabulary, or the cache has no room
   template <class Method = no_method>
   tensor<T, 2, Backend> forward(batch_metadata metadata, kv_cache<T, Backend>& cache, const Method& method = {}) const {
@@ -70,12 +70,12 @@ class causal_lm {
     const inference<Backend> ctx(backend());
     return logits(ctx, all.states());
   }
-  /// A pass as `read` makes it, of which some layers run at a time: others may read other sequences of the cache
-  /// between two. Model, cache and method must outlive it.
+  /// A forward pass as in `forward`, but some layers at a time: between two of them, other passes may use other
+  /// sequences of the cache. Model, cache and method must outlive it.
   template <class Method>
   class forward_pass {
    public:
-    /// Before the first layer.
+    /// Starts before the first layer.
     /// @throws shape_error if a token is not in the vocabulary
     forward_pass(const causal_lm& lm, batch_metadata metadata, kv_cache<T, Backend>& cache, const Method& method)
         : lm_(lm), cache_(cache), method_(method), step_(std::make_shared<step>()) {
@@ -86,7 +86,7 @@ class causal_lm {
       inference<Backend> ctx(lm.backend());
       x_ = lm.begin(ctx, *step_, method);
     }
-    /// Runs so many layers, or those that are left.
+    /// Runs `layers` layers, or those that are left.
     /// @throws shape_error if the cache has no room
     void advance(index_t layers) {
       inference<Backend> ctx(lm_.backend());
@@ -94,7 +94,7 @@ class causal_lm {
     }
     /// Whether all layers have run.
     bool done() const { return next_ == lm_.config.layers; }
-    /// What the last layer made of the wanted rows (M, D); `causal_lm::logits` makes logits of it.
+    /// The last layer's result for the logit rows (M, D); `causal_lm::logits` computes their logits.
     tensor<T, 2, Backend> states() const { return lm_.logit_states(inference<Backend>(lm_.backend()), *step_, x_); }
 
    private:
@@ -103,9 +103,9 @@ class causal_lm {
     const Method& method_;
     std::shared_ptr<step> step_;
     tensor<T, 2, Backend> x_;  // (N, D)
-    index_t next_ = 0;         // layer
+    index_t next_ = 0;         // index of the next layer
   };
-  /// The states entering each layer (N, D), for the base model; of all rows, in the batch's order.
+  /// The hidden states that enter each layer of the base model (N, D), of all tokens in the batch's order.
   std::vector<tensor<T, 2, Backend>> layer_inputs(const packed_batch& batch) const {
     inference<Backend> ctx(backend());
     const batch_metadata metadata = plan_front(batch, 0);
@@ -119,7 +119,7 @@ class causal_lm {
     return states;
   }
 
-  /// Embeddings of tokens (N, D), and what a method makes of them.
+  /// The embeddings of tokens (N, D), after the method's `input` hook if it has one.
   template <class Context, class Method>
   tensor<T, 2, Backend> embed(Context& ctx, const row_indices<Backend>& tokens, const Method& method) const {
     static_assert(check_hooks<Method, Context, T, Backend>());
@@ -134,18 +134,18 @@ class causal_lm {
     if (x.size(0) == 0) return tensor<T, 2, Backend>(backend(), {0, config.vocabulary});
     return ctx(matmul(final_norm(ctx, x), transposed(head)));
   }
-  /// Angle of position 1 for each pair of a head.
+  /// RoPE frequencies, one for each pair of a head's elements: the angle of position 1.
   std::vector<double> frequencies() const { return rope_frequencies(config.heads.head_size, config.rope); }
 
  private:
-  // One pass through all layers. A layer that is run again needs it, so it is shared with the tape.
+  // One forward pass. A layer that is computed again for the gradient needs it, so it is shared with the tape.
   struct step {
-    batch_metadata metadata;                    // which rows
-    attention_view<T, Backend> view;            // what they see in every layer
-    tensor<T, 2, Backend> soft_cos_sin;         // rotary angles of the soft tokens
-    std::vector<key_values<T, Backend>> past;   // of each layer, or none
-    block_table table;                          // where it is
-    std::vector<tensor<T, 2, Backend>> states;  // what each layer's generator reads if not the rows themselves
+    batch_metadata metadata;                    // tokens, positions, attention segments
+    attention_view<T, Backend> view;            // attention inputs that all layers have in common
+    tensor<T, 2, Backend> soft_cos_sin;         // cosines and sines of the soft tokens
+    std::vector<key_values<T, Backend>> past;   // keys and values of each layer; empty: none
+    block_table table;                          // blocks of the past
+    std::vector<tensor<T, 2, Backend>> states;  // each layer's generator input, if it is not a state of this pass
   };
 
   template <class Context, class Method>
@@ -171,8 +171,8 @@ class causal_lm {
     return run(ctx, p, method, cache);
   }
 
-  // The rows that late soft tokens cannot change: run by the base model, never recorded, so no backward pass goes
-  // through them.
+  // Computes the tokens before late soft tokens, which these cannot change. It is the base model and is never recorded,
+  // so no backward pass goes through these tokens.
   template <class Method>
   std::vector<tensor<T, 2, Backend>> read_context(const batch_metadata& metadata, const Method& method,
                                                   kv_cache<T, Backend>& cache) const {
@@ -191,7 +191,7 @@ class causal_lm {
     return states;
   }
 
-  // All layers, then the head. A cache is filled if there is one.
+  // All layers, then the head. Fills the cache if there is one.
   template <class Context, class Method>
   tensor<T, 2, Backend> run(Context& ctx, const std::shared_ptr<step>& p, const Method& method,
                             kv_cache<T, Backend>* cache) const {
@@ -215,7 +215,7 @@ class causal_lm {
       p.soft_cos_sin = rope_cos_sin<T>(backend(), frequencies(), p.metadata.soft_positions);
     return embed(ctx, row_indices<Backend>(backend(), p.metadata.tokens), method);
   }
-  // x (N, D) -> (N, D)
+  // One layer.   x (N, D) -> (N, D)
   template <class Context, class Method>
   tensor<T, 2, Backend> run_layer(Context& ctx, const step& p, const Method& method, index_t l,
                                   const tensor<T, 2, Backend>& x, kv_cache<T, Backend>* cache) const {
@@ -232,7 +232,7 @@ class causal_lm {
     if (cache) fill(*cache, l, p.metadata, view, result.own);
     return result.y;
   }
-  // The head runs on the wanted rows only.   x (N, D) -> (M, D)
+  // Selects the logit rows: the head is computed for these only.   x (N, D) -> (M, D)
   template <class Context>
   tensor<T, 2, Backend> logit_states(Context&& ctx, const step& p, const tensor<T, 2, Backend>& x) const {
     if (p.metadata.logit_rows.empty()) return tensor<T, 2, Backend>(backend(), {0, config.hidden});
@@ -249,7 +249,8 @@ class causal_lm {
       cache.append(l, metadata.sequence(b), own, s.begin + before, s.count - before);
     }
   }
-  // What a generator may read again: of the rows that no soft token stands before in this pass.
+  // Stores what a late generator may read in a later step: the states of tokens that attend to no soft token of this
+  // pass.
   static void store_hidden_states(kv_cache<T, Backend>& cache, index_t l, const batch_metadata& metadata,
                                   const tensor<T, 2, Backend>& h) {
     for (std::size_t b = 0; b < metadata.segments.size(); ++b)

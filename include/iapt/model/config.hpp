@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers that define a causal transformer of the Llama kind.
+// Sizes and switches that define a causal transformer of the Llama architecture.
 #pragma once
 #include <cmath>
 #include <string>
@@ -10,25 +10,24 @@
 
 namespace iapt {
 
-/// Sizes and switches of a causal transformer: RMS norm, rotary positions, grouped-query attention, gated SiLU
-/// feed-forward.
+/// Sizes and switches of a causal transformer: RMS norm, RoPE, grouped-query attention, gated SiLU feed-forward.
 struct transformer_config {
   std::string family = {};     ///< "llama", "qwen2", …, for messages
-  index_t vocabulary = 0;      ///< V
-  index_t hidden = 0;          ///< D
-  index_t layers = 0;          ///< L
+  index_t vocabulary = 0;      ///< V, number of tokens
+  index_t hidden = 0;          ///< D, hidden size
+  index_t layers = 0;          ///< L, number of layers
   head_layout heads = {};      ///< H, G and E
-  index_t feed_forward = 0;    ///< F
-  double norm_epsilon = 1e-5;  ///< of every norm
-  rope_options rope = {};      ///< angles
-  index_t max_positions = 0;   ///< longest sequence it was made for
-  bool tied_head = false;      ///< whether the embedding is the LM head as well
-  bool qkv_bias = false;       ///< biases of query, key and value
-  bool output_bias = false;    ///< bias of the attention's output
-  bool mlp_bias = false;       ///< biases of the feed-forward
+  index_t feed_forward = 0;    ///< F, hidden size of the feed-forward
+  double norm_epsilon = 1e-5;  ///< ε of every norm
+  rope_options rope = {};      ///< base and scaling of RoPE
+  index_t max_positions = 0;   ///< length of the longest sequence that it is made for; 0: not known
+  bool tied_head = false;      ///< whether the embedding is also the LM head
+  bool qkv_bias = false;       ///< whether query, key and value have biases
+  bool output_bias = false;    ///< whether the attention's output has a bias
+  bool mlp_bias = false;       ///< whether the feed-forward's linear maps have biases
 
-  /// Refuses numbers that make no model.
-  /// @throws shape_error naming the number
+  /// Refuses sizes that are not possible.
+  /// @throws shape_error with the size
   void check() const {
     const auto need = [](bool good, const char* what, auto found) {
       if (!good) throw shape_error(std::string("model configuration: ") + what + ", found " + std::to_string(found));

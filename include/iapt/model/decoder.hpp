@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoding: one more token of some sequences of a cache, again and again.
-// Shapes: B sequences, D hidden size, V vocabulary, E numbers in a head.
+// Decode: computes one token of each of some sequences of a cache in each step.
+// Shapes: B sequences, D hidden size, V vocabulary, E elements of a head.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -11,15 +11,15 @@
 
 namespace iapt {
 
-/// Reads token after token of some of a cache's sequences. A step costs the backbone's work: soft tokens are rows of
-/// the cache by now. What changes from step to step lies in memory of its own, so that a GPU records the work of one
-/// step and then repeats it: there a method's hooks are called in the first three steps only, and in the third may not
-/// upload. Model, cache and method must outlive it.
+/// Computes one token of each of some sequences of a cache in each step. Soft tokens are KV slots by now: a step
+/// computes nothing for them. What changes from step to step is in memory of its own, so that a GPU can record one step
+/// and replay it (a CUDA graph). A method's hooks are then called in the first three steps only, and must not upload in
+/// the third. Model, cache and method must outlive it.
 template <class T, class Backend, class Method = no_method>
 class decoder {
  public:
-  /// For these sequences of the cache.
-  /// @throws shape_error if the cache has no such sequence or no room, or a sequence comes twice
+  /// A decoder for these sequences of the cache.
+  /// @throws shape_error if the cache has no such sequence or no room, or a sequence is given twice
   decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<index_t> sequences,
           const Method& method)
       : lm_(lm),
@@ -32,15 +32,15 @@ class decoder {
               tensor<T, 2, Backend>(lm.backend(), {index_t(sequences_.size()), lm.config.heads.head_size}),
               {},
               {}} {}
-  /// A method must outlive its decoder.
+  /// Deleted, because the method must outlive the decoder.
   decoder(const causal_lm<T, Backend>& lm, kv_cache<T, Backend>& cache, std::vector<index_t> sequences,
           const Method&& method) = delete;
   decoder(const decoder&) = delete;
   decoder& operator=(const decoder&) = delete;
 
-  /// Reads one token of each sequence; logits (B, V), which the next step may overwrite.
+  /// Computes one token of each sequence. Returns logits (B, V), which the next step may overwrite.
   /// @throws shape_error if there is not one token for each sequence, a token is not in the vocabulary, or there is no
-  /// room; the cache is then as it was
+  /// room; the cache is then unchanged
   const tensor<T, 2, Backend>& step(const std::vector<token_id>& tokens) {
     if (tokens.size() != sequences_.size())
       throw shape_error("decode: " + std::to_string(tokens.size()) + " tokens for " +
@@ -53,7 +53,7 @@ class decoder {
     for (const index_t sequence : sequences_) positions.push_back(cache_.next_position(sequence));
     upload(view_.cos_sin, rope_cos_sin_values<T>(lm_.frequencies(), positions));
     lm_.backend().repeat(work_, [&] {
-      logits_ = {};  // their memory serves again: what is recorded takes none that is new
+      logits_ = {};  // frees their memory for reuse: a recorded step must not allocate new memory
       logits_ = compute();
     });
     cache_.advance(sequences_);
@@ -80,7 +80,7 @@ class decoder {
                      .past_count = cache_.filled(0, sequence)});
     return all;
   }
-  // Everything that happens on the machine; it reads no number of the host's.
+  // All work on the device; it reads nothing from the host.
   tensor<T, 2, Backend> compute() {
     inference<Backend> ctx(lm_.backend());
     auto x = lm_.embed(ctx, tokens_, method_);
@@ -104,9 +104,10 @@ class decoder {
   tensor<T, 2, Backend> logits_;
 };
 
-/// Reads one more token of some of the cache's sequences, given as (sequence, token); logits (number of tokens, V).
-/// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence
-/// comes twice; the cache is then as it was
+/// Computes one more token of each of some sequences of the cache, given as (sequence, token). Returns logits (number
+/// of tokens, V).
+/// @throws shape_error if a token is not in the vocabulary, the cache has no such sequence or no room, or a sequence is
+/// given twice; the cache is then unchanged
 template <class T, class Backend, class Method = no_method>
 tensor<T, 2, Backend> decode(const causal_lm<T, Backend>& lm, const std::vector<std::pair<index_t, token_id>>& tokens,
                              kv_cache<T, Backend>& cache, const Method& method = {}) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells backbones apart: a hash of sizes and weights, as text.
+// A hash of a base model's sizes and weights, as text.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -12,14 +12,14 @@
 
 namespace iapt {
 
-/// How backbones are fingerprinted.
+/// What a fingerprint is computed from.
 enum class fingerprint_kind {
-  unknown,       ///< in a way that this version of the library does not know
+  unknown,       ///< of a kind that this version of the library does not know
   some_tensors,  ///< "0123456789abcdef": embedding, last norm, and the layers' query and down projections (version 0.1)
-  every_tensor   ///< "2:0123456789abcdef": rows of each tensor; what is written
+  every_tensor   ///< "2:0123456789abcdef": rows of each tensor; this kind is written
 };
 
-/// How a fingerprint was made.
+/// The kind of a fingerprint.
 inline fingerprint_kind kind_of_fingerprint(std::string_view text) {
   const auto is_hash = [](std::string_view part) {
     return part.size() == 16 && part.find_first_not_of("0123456789abcdef") == part.npos;
@@ -28,10 +28,10 @@ inline fingerprint_kind kind_of_fingerprint(std::string_view text) {
   return text.starts_with("2:") && is_hash(text.substr(2)) ? fingerprint_kind::every_tensor : fingerprint_kind::unknown;
 }
 
-/// Tells backbones apart. An adapter works only with the backbone that it was trained on, quantized alike. Weights are
-/// hashed in bfloat16, as which they may be stored here; how many threads there are, or which machine, is no matter.
-/// @param lm looked at in its memory: four rows of each matrix, from the first to the last, and whole vectors
-/// @param kind how; unknown has no fingerprint, which is empty
+/// Tells base models apart. An adapter works only with the base model that it was trained on, in the same quantization.
+/// Weights are hashed in bfloat16, because they may be stored so here. Backend and number of threads do not matter.
+/// @param lm its weights in memory are read: four rows of each matrix, from the first to the last, and whole vectors
+/// @param kind which fingerprint; that of `unknown` is empty
 template <class T, class Backend>
 std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind = fingerprint_kind::every_tensor) {
   fnv1a hash;

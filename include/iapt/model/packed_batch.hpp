@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sequences of different lengths, end to end: no padding row is ever computed.
-// Shapes: N rows (tokens) of B sequences, M rows whose logits are wanted.
+// Sequences of different lengths, end to end, without padding.
+// Shapes: N tokens of B sequences, M logit rows.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace iapt {
 
-/// Where one sequence stands in a packed batch.
+/// Where one sequence is in a packed batch.
 struct packed_sequence {
-  index_t begin;        ///< its first row
-  index_t count;        ///< its rows: instruction, then response
-  index_t instruction;  ///< rows before the first response token, at least 1
+  index_t begin;        ///< its first token
+  index_t count;        ///< number of its tokens: instruction, then response
+  index_t instruction;  ///< number of tokens before the first response token, at least 1
 };
 
-/// What a causal language model reads: tokens of B sequences, where they stand, and which rows' logits are wanted.
+/// The input of a causal language model: tokens of B sequences, and the rows whose logits are computed.
 struct packed_batch {
-  std::vector<token_id> tokens;            ///< (N)
+  std::vector<token_id> tokens;            ///< tokens of all sequences (N)
   std::vector<packed_sequence> sequences;  ///< (B), in order and without gaps
-  std::vector<std::int32_t> logit_rows;    ///< rows whose logits are wanted (M), ascending
-  std::vector<token_id> targets;           ///< what each of them should predict (M), or empty
+  std::vector<std::int32_t> logit_rows;    ///< rows whose logits are computed (M), ascending
+  std::vector<token_id> targets;           ///< the token that each of these should predict (M), or empty
 
-  /// Appends a sequence. With a response, all its tokens become targets, predicted by the rows from the last
-  /// instruction token on; the last token itself needs no row. Without one, the last row's logits are wanted.
+  /// Appends a sequence. With a response, all its tokens become targets, predicted from the last instruction token on;
+  /// the last response token is no input. Without one, the last instruction token's logits are computed.
   void add(const std::vector<token_id>& instruction, const std::vector<token_id>& response = {}) {
     const index_t begin = index_t(tokens.size()), n = index_t(instruction.size()), m = index_t(response.size());
     tokens.insert(tokens.end(), instruction.begin(), instruction.end());

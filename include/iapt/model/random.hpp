@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A backbone of random weights: the shape of a model without its file, to measure speed and to compare machines.
+// A base model of random weights, to measure speed and compare backends without a model file.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace iapt {
 
-/// Elementwise kernel: y[j] uniform in ±bound, a function of seed, stream and j alone, and so the same on every
+/// Elementwise kernel: y[j] uniform in ±bound. It depends on seed, stream and j alone, so it is the same on every
 /// backend.
 template <class T>
 struct random_uniform {
   using value_type = T;
-  row<T> y;            ///< the numbers
-  std::uint64_t seed,  ///< which sequences
-      stream;          ///< which of them
+  row<T> y;            ///< result
+  std::uint64_t seed,  ///< seed of the random streams
+      stream;          ///< id of the stream
   double bound;        ///< largest magnitude
   /// Column j, or the columns of a vec.
   template <class V>
@@ -27,9 +27,9 @@ struct random_uniform {
   }
 };
 
-/// A causal transformer of random weights, each row of a map of variance 1 / its length; norms are 1. They are made on
-/// the backend, the same numbers on each, so that seven billion of them take no time.
-/// @throws shape_error if the configuration makes no model
+/// A causal transformer of random weights: matrices of variance 1 / columns, norms of 1. The weights are computed on
+/// the backend, the same on each, so that seven billion of them take little time.
+/// @throws shape_error if the sizes are not possible
 template <class T, class Backend>
 causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_config& config, std::uint64_t seed = 1) {
   config.check();
@@ -59,7 +59,7 @@ causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_confi
   return lm;
 }
 
-/// SmolLM2-135M's shape.
+/// The sizes of SmolLM2-135M.
 /// @par Source Allal et al. 2025, "SmolLM2"
 inline transformer_config smollm2_135m_shape() {
   return {.family = "llama",
@@ -71,7 +71,7 @@ inline transformer_config smollm2_135m_shape() {
           .rope = {.theta = 100000},
           .tied_head = true};
 }
-/// Llama 2 7B's shape.
+/// The sizes of Llama 2 7B.
 /// @par Source Touvron et al. 2023, "Llama 2"
 inline transformer_config llama_7b_shape() {
   return {.family = "llama",

@@ -26,13 +26,28 @@ consteval bool has_member() {
     return false;
   } else {
     using both = with_hook_names<Method>;
-    if constexpr (H == hook::delta) return !requires { &both::delta; };
-    if constexpr (H == hook::low_rank) return !requires { &both::low_rank; };
-    if constexpr (H == hook::scale) return !requires { &both::scale; };
-    if constexpr (H == hook::bias) return !requires { &both::bias; };
-    if constexpr (H == hook::after) return !requires { &both::after; };
-    if constexpr (H == hook::prefix) return !requires { &both::prefix; } || !requires { &both::soft_tokens; };
-    if constexpr (H == hook::input) return !requires { &both::input; };
+    if constexpr (H == hook::delta) return !requires {
+        &both::delta;
+      };
+    if constexpr (H == hook::low_rank) return !requires {
+        &both::low_rank;
+      };
+    if constexpr (H == hook::scale) return !requires {
+        &both::scale;
+      };
+    if constexpr (H == hook::bias) return !requires {
+        &both::bias;
+      };
+    if constexpr (H == hook::after) return !requires {
+        &both::after;
+      };
+    if constexpr (H == hook::prefix) return !requires {
+        &both::prefix;
+      }
+    || !requires { &both::soft_tokens; };
+    if constexpr (H == hook::input) return !requires {
+        &both::input;
+      };
   }
 }
 
@@ -84,10 +99,11 @@ consteval bool check_declared_hooks() {
   static_assert(!declares<Method>(hook::after) || calls::after,
                 "iapt: hook::after needs: tensor<T, 2, Backend> after(Context& ctx, int layer, sublayer half, "
                 "const tensor<T, 2, Backend>& x, const tensor<T, 2, Backend>& y) const");
-  static_assert(!declares<Method>(hook::prefix) || calls::prefix,
-                "iapt: hook::prefix needs: index_t soft_tokens() const; placement where() const; key_values<T, Backend> "
-                "prefix(Context& ctx, int layer_index, const decoder_layer<T, Backend>& layer, const tensor<T, 2, "
-                "Backend>& states, const std::vector<row_span>& rows, const tensor<T, 2, Backend>& cos_sin) const");
+  static_assert(
+      !declares<Method>(hook::prefix) || calls::prefix,
+      "iapt: hook::prefix needs: index_t soft_tokens() const; placement where() const; key_values<T, Backend> "
+      "prefix(Context& ctx, int layer_index, const decoder_layer<T, Backend>& layer, const tensor<T, 2, "
+      "Backend>& states, const std::vector<row_span>& rows, const tensor<T, 2, Backend>& cos_sin) const");
   static_assert(!declares<Method>(hook::input) || calls::input,
                 "iapt: hook::input needs: tensor<T, 2, Backend> input(Context& ctx, const tensor<T, 2, Backend>& x) "
                 "const");
@@ -116,7 +132,9 @@ consteval bool check_declared_hooks() {
 /// the signature that is expected.
 template <class Method, class Context, class T, class Backend>
 consteval bool check_hooks() {
-  constexpr bool declared = requires { { Method::hooks } -> std::convertible_to<hook_set>; };
+  constexpr bool declared = requires {
+    { Method::hooks } -> std::convertible_to<hook_set>;
+  };
   static_assert(declared, "iapt: a method declares its hooks: static constexpr iapt::hook_set hooks{iapt::hook::...};");
   if constexpr (declared) return detail::check_declared_hooks<Method, Context, T, Backend>();
   return false;

@@ -49,15 +49,15 @@ enum class hook {
              ///< run in one step by BGMV
   scale,     ///< `scale(ctx, where)`: (out), multiplies the result of a linear map, its bias included
   bias,      ///< `bias(ctx, where)`: (out), added to the result of a linear map
-  after,     ///< `after(ctx, layer, sublayer, x, y)`: (N, D), replaces the result y of a half layer with input x, before
-             ///< the residual sum
-  prefix,    ///< `prefix(ctx, layer index, layer, states, rows, cos_sin)`: keys and values (B·P, G·E) of a layer's soft
-             ///< tokens. `states` (N, D) enter the layer, `rows` are each sequence's instruction among them, `cos_sin`
-             ///< (B·P, E) belong to the soft tokens. `soft_tokens()` is P and `where()` the placement. Optional:
-             ///< `is_static_prompt()`, true if all sequences have the same soft tokens: one set (P, G·E), in front only;
-             ///< `reads_raw_states`, true if `states` are wanted before the layer's norm; `shortest_instruction()`
-  input      ///< `input(ctx, x)`: (N, D), replaces the embedded tokens x. With late soft tokens, the base model
-             ///< computes the instruction except its last token: no other hook acts on those tokens
+  after,   ///< `after(ctx, layer, sublayer, x, y)`: (N, D), replaces the result y of a half layer with input x, before
+           ///< the residual sum
+  prefix,  ///< `prefix(ctx, layer index, layer, states, rows, cos_sin)`: keys and values (B·P, G·E) of a layer's soft
+           ///< tokens. `states` (N, D) enter the layer, `rows` are each sequence's instruction among them, `cos_sin`
+           ///< (B·P, E) belong to the soft tokens. `soft_tokens()` is P and `where()` the placement. Optional:
+           ///< `is_static_prompt()`, true if all sequences have the same soft tokens: one set (P, G·E), in front only;
+           ///< `reads_raw_states`, true if `states` are wanted before the layer's norm; `shortest_instruction()`
+  input    ///< `input(ctx, x)`: (N, D), replaces the embedded tokens x. With late soft tokens, the base model
+           ///< computes the instruction except its last token: no other hook acts on those tokens
 };
 
 /// A set of hooks.

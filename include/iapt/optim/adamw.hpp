@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdamW with clipping, for two groups of parameters that each have settings of their own.
+// AdamW with gradient clipping, for two groups of parameters that each have settings of their own.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -18,52 +18,53 @@
 
 namespace iapt {
 
-/// What a group of parameters can have of its own.
+/// Settings that a parameter group may have of its own.
 struct group_settings {
   double learning_rate = 1e-3;  ///< η, before the schedule's factor
   double weight_decay = 0;      ///< λ, decoupled: times the learning rate
-  double clip_norm = 1;         ///< the gradient of the group is made at most this long; 0: it is left as it is
+  double clip_norm = 1;         ///< largest norm of the group's gradient, to which it is scaled down; 0: no limit
 };
 
-/// Settings of AdamW. The first three are the weights'.
+/// Settings of AdamW. The first three are those of the weights.
 struct adamw_options {
   double learning_rate = 1e-3;                      ///< η, before the schedule's factor
   double weight_decay = 0;                          ///< λ, decoupled: times the learning rate
-  double clip_norm = 1;                             ///< longest gradient of the group; 0: no limit
-  std::optional<group_settings> coefficients = {};  ///< the activations' coefficients; empty: as the weights
-  double beta1 = 0.9;                               ///< how slowly the mean of the gradient moves
-  double beta2 = 0.999;                             ///< how slowly the mean of its square moves
-  double epsilon = 1e-8;                            ///< keeps the quotient finite
+  double clip_norm = 1;                             ///< largest norm of the weights' gradient; 0: no limit
+  std::optional<group_settings> coefficients = {};  ///< those of the coefficients; empty: as the weights
+  double beta1 = 0.9;                               ///< decay of the running mean of the gradient
+  double beta2 = 0.999;                             ///< decay of the running mean of its square
+  double epsilon = 1e-8;                            ///< keeps the denominator above 0
 };
 
-/// One number for each group.
+/// One value for each parameter group.
 template <class Number>
 struct per_group {
-  Number weights{};       ///< of parameter_group::weights
-  Number coefficients{};  ///< of parameter_group::coefficients
-  /// The one of a group.
+  Number weights{};       ///< value of parameter_group::weights
+  Number coefficients{};  ///< value of parameter_group::coefficients
+  /// The value of a group.
   const Number& of(parameter_group group) const { return group == parameter_group::weights ? weights : coefficients; }
-  /// The one of a group, to change it.
+  /// The value of a group, to change it.
   Number& of(parameter_group group) { return group == parameter_group::weights ? weights : coefficients; }
 };
 
-/// What AdamW remembers about one parameter, on the host.
+/// The optimizer state of one parameter, on the host.
 template <class T>
 struct adamw_moments {
   std::vector<T> first;    ///< running mean of the gradient
   std::vector<T> second;   ///< running mean of its square
-  std::int64_t steps = 0;  ///< how often it was updated
+  std::int64_t steps = 0;  ///< number of its updates
 };
 
-/// The optimiser. It changes parameters in place, through the handles in the list.
+/// The optimizer. It changes parameters in place, through the handles in the list.
 /// @par Source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"
 template <class T, class Backend>
 class adamw {
  public:
-  /// Factors of the learning rates for one step; a group without one is left alone and its gradients are discarded.
+  /// Factors of the learning rates for one step. A group without a factor is not updated, and its gradients are
+  /// discarded.
   using factors = per_group<std::optional<double>>;
 
-  /// Begins with means of zero.
+  /// Starts with running means of zero.
   /// @throws error for a setting that is out of its range
   explicit adamw(parameter_list<T, Backend> parameters, adamw_options options = {}) : options_(options) {
     const group_settings weights{options.learning_rate, options.weight_decay, options.clip_norm};
@@ -82,17 +83,16 @@ class adamw {
   }
 
   /// Updates all parameters that have a gradient, with both learning rates times `factor`, and clears the gradients.
-  /// @return each group's gradient norm, before clipping
-  /// @throws numeric_error if a gradient is not finite, or so long after clipping that T does not hold its square; no
-  ///         parameter is changed then, and the gradients are cleared
+  /// @return each group's gradient norm before clipping
+  /// @throws numeric_error if a gradient is not finite, or so large after clipping that T cannot hold its square; then
+  /// no parameter is changed, and the gradients are cleared
   per_group<double> step(double factor = 1) { return step(factors{factor, factor}); }
 
-  /// The same with a factor for each group. A parameter that has no gradient is passed over: its value, its means and
-  /// its count of steps stay, as in PyTorch.
-  /// @return each group's gradient norm, before clipping; 0 for a group without a factor
-  /// @throws numeric_error if a gradient that would be used is not finite, or so long after clipping that T does not
-  /// hold
-  ///         its square; no parameter is changed then, and the gradients are cleared
+  /// The same with a factor for each group. A parameter without a gradient is skipped: its value, its running means and
+  /// its number of updates stay, as in PyTorch.
+  /// @return each group's gradient norm before clipping; 0 for a group without a factor
+  /// @throws numeric_error if a gradient that would be used is not finite, or so large after clipping that T cannot
+  /// hold its square; then no parameter is changed, and the gradients are cleared
   per_group<double> step(factors factor) {
     if (!measuring_) measure(factor);
     per_group<double> norms;
@@ -108,8 +108,8 @@ class adamw {
     clear_gradients();
     return norms;
   }
-  /// Starts what step(factor) begins with, the sums over the gradients, so that a caller who waits for something else
-  /// need not wait for them again. Gradients and factors must not change between the two calls.
+  /// Enqueues what step(factor) begins with, the sums of the squared gradients. A caller that waits for another result
+  /// then waits for both at once. Gradients and factors must not change between the two calls.
   void measure(factors factor) {
     measuring_ = false;
     if (slots_.empty()) return;
@@ -125,7 +125,7 @@ class adamw {
         pieces.push_back(
             {g + from, m + from, v + from, values + from, std::min(p.size() - from, adamw_piece<T>::most), index_t(i)});
     }
-    if (pieces != pieces_) {  // mostly they stay from step to step
+    if (pieces != pieces_) {  // they rarely change from step to step
       const auto table = from_host(backend, extents<1>{index_t(pieces.size())}, pieces);
       const tensor<double, 1, Backend> sums(backend, {table.size()});
       pieces_ = std::move(pieces), table_ = table, sums_ = sums;
@@ -135,27 +135,26 @@ class adamw {
     measuring_ = true;
   }
 
-  /// Forgets all gradients.
+  /// Discards all gradients.
   void clear_gradients() {
     measuring_ = false;
     for (const slot& one : slots_) one.parameter.values.clear_gradient();
   }
 
-  /// The parameters, in their order.
+  /// The parameters, in order.
   parameter_list<T, Backend> parameters() const {
     parameter_list<T, Backend> list;
     for (const slot& one : slots_) list.push_back(one.parameter);
     return list;
   }
-  /// What is remembered about each parameter, in their order: with the parameters, everything that a run needs in
-  /// order to go on.
+  /// The optimizer state of each parameter, in order. With the parameters it is all that a run needs to resume.
   std::vector<adamw_moments<T>> state() const {
     std::vector<adamw_moments<T>> all;
     for (const slot& one : slots_) all.push_back({to_host(one.first), to_host(one.second), one.steps});
     return all;
   }
-  /// Goes on from a state.
-  /// @throws shape_error if it belongs to other parameters; nothing is changed then
+  /// Restores a state.
+  /// @throws shape_error if it belongs to other parameters; then nothing is changed
   void restore(const std::vector<adamw_moments<T>>& state) {
     bool fits = state.size() == slots_.size();
     for (std::size_t i = 0; fits && i < state.size(); ++i)
@@ -185,14 +184,14 @@ class adamw {
                   std::to_string(s.clip_norm));
   }
 
-  // The mean of the squares would be infinite from then on, and the parameter would never move again.
+  // Otherwise the mean of the squares would be infinite, and the parameter would never change again.
   static void require_squarable(double norm, const group_settings& s) {
     const double clipped = s.clip_norm > 0 ? std::min(norm, s.clip_norm) : norm;
     if (clipped > std::sqrt(double(std::numeric_limits<T>::max())))
       throw numeric_error("adamw: a gradient of length " + std::to_string(norm) +
                           " is too long to be squared, so no parameter was changed; set a smaller clip norm");
   }
-  // What measure() started. The few sums of the pieces are added here, in order.
+  // The norms, from the sums that measure() enqueued. The few sums of the pieces are added here, in order.
   per_group<double> gradient_norms() {
     measuring_ = false;
     per_group<double> squares;
@@ -223,7 +222,7 @@ class adamw {
     const parameter_group group = one.parameter.group;
     const group_settings& s = settings_.of(group);
     const double rate = s.learning_rate * *factor.of(group), t = double(++one.steps);
-    // The 1e-6 is PyTorch's, so that runs can be compared.
+    // PyTorch adds 1e-6 as well, so runs can be compared.
     const double scale = s.clip_norm > 0 ? std::min(1.0, s.clip_norm / (norms.of(group) + 1e-6)) : 1;
     return {T(scale),
             T(1 - options_.beta1),
@@ -238,10 +237,10 @@ class adamw {
   adamw_options options_;
   per_group<group_settings> settings_;
   std::vector<slot> slots_;
-  bool measuring_ = false;                    // measure() was called, step() was not
-  std::vector<adamw_piece<T>> pieces_;        // of the parameters that are moved
-  tensor<adamw_piece<T>, 1, Backend> table_;  // the same on the backend
-  tensor<double, 1, Backend> sums_;           // their gradients' squared lengths
+  bool measuring_ = false;                    // whether measure() was called and step() was not
+  std::vector<adamw_piece<T>> pieces_;        // pieces of the parameters that are updated
+  tensor<adamw_piece<T>, 1, Backend> table_;  // the pieces on the backend
+  tensor<double, 1, Backend> sums_;           // sum of squared gradients of each piece
 };
 
 }  // namespace iapt

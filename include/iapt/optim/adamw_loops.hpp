@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two loops of AdamW, as a backend runs them, each over all parameters at once: the gradients' squared length, and
-// the update.
+// The two team kernels of AdamW, each over all parameters at once: the sum of squared gradients, and the update.
 #pragma once
 #include <cmath>
 #include <concepts>
@@ -9,7 +8,7 @@
 
 namespace iapt {
 
-/// √a, for a number or a vec.
+/// √a, of an element or a vec.
 template <class V>
 IAPT_DEVICE V square_root(V a) {
   if constexpr (std::floating_point<V>)
@@ -18,27 +17,27 @@ IAPT_DEVICE V square_root(V a) {
     return V::map(a, [](auto x) { return std::sqrt(x); });
 }
 
-/// Numbers of one parameter, next to each other in all its arrays: what one team works on. The pieces are part of the
-/// definition of a gradient's norm, so that it is the same whatever the machine and its number of threads.
+/// Contiguous elements of one parameter, the same ones in all its arrays: the work of one team. The norm of a gradient
+/// is defined by these pieces, so it does not depend on the backend or its number of threads.
 template <class T>
 struct adamw_piece {
-  static constexpr index_t most = 4096;  ///< numbers of a piece
+  static constexpr index_t most = 4096;  ///< elements of a piece at most
   const T* g;                            ///< gradient
   T *m,                                  ///< running mean of the gradient
       *v,                                ///< running mean of its square
       *p;                                ///< the parameter
-  index_t size,                          ///< how many
-      parameter;                         ///< which parameter they belong to
-  /// Whether it is the same place.
+  index_t size,                          ///< number of elements
+      parameter;                         ///< index of their parameter
+  /// Whether both have the same elements.
   bool operator==(const adamw_piece&) const = default;
 };
 
-/// Team kernel: y[k] = Σ g² over piece k, in double precision: the square of a float fits it, whatever its size.
+/// Team kernel: y[k] = Σ g² over piece k, in double precision, which holds the square of any float.
 template <class T>
 struct square_sum {
   using value_type = double;
-  const adamw_piece<T>* pieces;  ///< of all parameters
-  double* y;                     ///< one sum for each piece
+  const adamw_piece<T>* pieces;  ///< pieces of all parameters
+  double* y;                     ///< sum of each piece
   /// Piece k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
@@ -51,27 +50,27 @@ struct square_sum {
   }
 };
 
-/// The factors of one parameter's step.
+/// The factors of one parameter in a step.
 template <class T>
 struct adamw_factors {
-  T scale,             ///< of the gradient: what clipping leaves of it
+  T scale,             ///< factor of the gradient, from clipping
       one_less_beta1,  ///< 1 − β₁
       beta2,           ///< β₂
       one_less_beta2,  ///< 1 − β₂
-      kept,            ///< 1 − λη, what weight decay leaves of the parameter
+      kept,            ///< 1 − λη, from weight decay
       rate,            ///< η/(1 − β₁ᵗ)
       inverse_root,    ///< 1/√(1 − β₂ᵗ)
       epsilon;         ///< ε
 };
 
-/// Team kernel: one step of AdamW for piece k, clipping included; each number is read and written once.
+/// Team kernel: one step of AdamW for piece k, with clipping. Each element is read and written once.
 ///   m += (1 − β₁)(g − m),  v = β₂·v + (1 − β₂)g²,  p = (1 − λη)p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
 /// @par Source Loshchilov and Hutter 2019, "Decoupled weight decay regularization"
 template <class T>
 struct adamw_update {
   using value_type = T;
-  const adamw_piece<T>* pieces;     ///< of all parameters
-  const adamw_factors<T>* factors;  ///< one for each parameter
+  const adamw_piece<T>* pieces;     ///< pieces of all parameters
+  const adamw_factors<T>* factors;  ///< factors of each parameter
   /// Piece k.
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {

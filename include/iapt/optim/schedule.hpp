@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Learning rates over a run: warm-up, then constant, linear or cosine decay.
+// Learning rate schedules: warm-up, then constant, linear or cosine decay.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,15 +12,15 @@
 
 namespace iapt {
 
-/// How the learning rate goes on after the warm-up.
+/// How the learning rate changes after the warm-up.
 enum class decay {
-  constant,  ///< it stays
-  linear,    ///< a straight line to 0
-  cosine,    ///< half a cosine wave to 0
+  constant,  ///< it stays the same
+  linear,    ///< it falls linearly to 0
+  cosine,    ///< it falls to 0 in half a cosine wave
 };
 
-/// The decay of a name that people write: "constant", "linear" or "cosine".
-/// @throws error for any other
+/// The decay of this name: "constant", "linear" or "cosine".
+/// @throws error for any other name
 inline decay decay_of(std::string_view name) {
   if (name == "constant") return decay::constant;
   if (name == "linear") return decay::linear;
@@ -28,17 +28,17 @@ inline decay decay_of(std::string_view name) {
   throw error("schedule: there is no decay \"" + std::string(name) + "\"; choose constant, linear or cosine");
 }
 
-/// Steps of warm-up that are a fraction of all steps, rounded up.
+/// Number of warm-up steps: a fraction of all steps, rounded up.
 inline index_t warm_up_steps(index_t steps, double fraction) {
   return index_t(std::ceil(std::clamp(fraction, 0.0, 1.0) * double(steps) - 1e-9));
 }
 
-/// The factor of the learning rate at each step. It rises in equal parts to 1 (already the first step moves), then
-/// falls so that it would be 0 at the step after the last.
+/// The factor of the learning rate at each step. It rises to 1 in equal parts and is above 0 at the first step. Then it
+/// falls: it would be 0 at the step after the last.
 struct schedule {
-  decay shape = decay::linear;  ///< after the warm-up
-  index_t steps = 1;            ///< all planned steps
-  index_t warm_up = 0;          ///< steps before the factor is 1
+  decay shape = decay::linear;  ///< decay after the warm-up
+  index_t steps = 1;            ///< number of planned steps
+  index_t warm_up = 0;          ///< number of steps before the factor is 1
 
   /// The factor for step 0..steps−1; 0 beyond them if there is a decay.
   double operator()(index_t step) const {

@@ -38,12 +38,12 @@ template <class T, class Backend>
 class ia3_method {
  public:
   using value_type = T;
-  using backend_type = Backend;                       ///< where its parameters are
-  using options_type = ia3_options;                   ///< what is chosen at run time
-  using row = tensor<T, 1, Backend>;                  ///< an element for each column
-  static constexpr hook_set hooks{hook::scale};       ///< what it changes
+  using backend_type = Backend;                  ///< where its parameters are
+  using options_type = ia3_options;              ///< what is chosen at run time
+  using row = tensor<T, 1, Backend>;             ///< an element for each column
+  static constexpr hook_set hooks{hook::scale};  ///< what it changes
   static constexpr auto name = "ia3";
-  static constexpr auto peft_type = "IA3";            ///< in PEFT's files
+  static constexpr auto peft_type = "IA3";  ///< in PEFT's files
   /// Settings in PEFT's files that do not change what is computed.
   static constexpr std::array harmless{known_setting{"init_ia3_weights"}, known_setting{"exclude_modules"}};
 
@@ -79,8 +79,7 @@ class ia3_method {
     method.options.targets.clear();
     method.for_each_module(lm, [&](const std::string& module, row& l, index_t size, bool inputs) {
       if (!file.has(file_name(module))) return;
-      l = from_host(lm.backend(), extents<1>{size},
-                    file.template read<T>(file_name(module), file_shape(size, inputs)));
+      l = from_host(lm.backend(), extents<1>{size}, file.template read<T>(file_name(module), file_shape(size, inputs)));
       l.track();
       method.options.targets.push_back(module);
     });

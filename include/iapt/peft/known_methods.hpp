@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The methods that adapter folders and the programs know: a new one is a line here.
+// The methods that adapter folders and programs support. A new method is one line here.
 #pragma once
 #include <type_traits>
 
@@ -11,15 +11,16 @@
 
 namespace iapt {
 
-/// Types of methods, and a way to one of them that is known at run time only.
+/// A list of method types. It selects the type of a method that is known at run time only.
 template <adaptation_method First, adaptation_method... Rest>
 struct method_list {
-  /// f(std::type_identity<Method>) for each.
+  /// Calls f(std::type_identity<Method>{}) for each type.
   template <class F>
   static void each(F f) {
     f(std::type_identity<First>{}), (f(std::type_identity<Rest>{}), ...);
   }
-  /// f(std::type_identity<Method>) of the first that suits; none(), which must throw, where no other is left.
+  /// Calls f(std::type_identity<Method>{}) for the first type that suits. If there is none, calls none(), which must
+  /// throw.
   template <class Suits, class F, class None>
   static auto first(Suits suits, F f, None none) {
     if constexpr (sizeof...(Rest) > 0)
@@ -29,7 +30,7 @@ struct method_list {
   }
 };
 
-/// All of them. Where several differ in types alone, the first is the default.
+/// All methods. Of the variants of one method, the first is the default.
 template <class T, class Backend>
 using known_methods = method_list<iapt_method<key_value_generator<T, Backend>>,     //
                                   iapt_method<hidden_generator<T, Backend>>,        //

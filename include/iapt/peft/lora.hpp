@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Low-rank adaptation: a product of two thin matrices beside chosen linear maps.
-// Shapes: N rows, r rank; a site has `in` columns and `out` results.
+// LoRA, low-rank adaptation: adds a product of two low-rank matrices to the results of chosen linear maps.
+// Shapes: N tokens, r rank; a target module has `in` inputs and `out` outputs.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -23,17 +23,17 @@
 
 namespace iapt {
 
-/// Sizes and sites of LoRA, in the terms of PEFT's LoraConfig.
+/// Ranks, scales and target modules of LoRA, named as in PEFT's LoraConfig.
 struct lora_options {
   index_t rank = 8;                                   ///< r
-  double alpha = 16;                                  ///< the product counts alpha / r times
-  bool rank_stabilised = false;                       ///< alpha / √r times instead
-  std::vector<std::string> targets = {"all-linear"};  ///< sites: "q_proj" in every layer, or one by its whole name
-  numbers_by_name<index_t> ranks = {};                ///< of sites whose rank differs, by patterns; the first counts
-  numbers_by_name<double> alphas = {};                ///< of sites whose alpha differs, the same
-  std::uint64_t seed = 0;                             ///< of the starting values
+  double alpha = 16;                                  ///< the product is scaled by alpha / r
+  bool rank_stabilised = false;                       ///< the product is scaled by alpha / √r instead
+  std::vector<std::string> targets = {"all-linear"};  ///< target modules: "q_proj" in every layer, or a full name
+  numbers_by_name<index_t> ranks = {};                ///< other ranks, by pattern of modules; the first match counts
+  numbers_by_name<double> alphas = {};                ///< other alphas, in the same way
+  std::uint64_t seed = 0;                             ///< seed of the initial values
 
-  /// f(option, value) for each that files and command lines know.
+  /// Calls f(option, value) for each option of files and command lines.
   template <class Options, class F>
   static void visit(Options& o, F f) {
     f(option{"r", "rank", "of the products", 1, 65536}, o.rank);
@@ -45,22 +45,22 @@ struct lora_options {
     f(option{"rank_pattern", "", "other ranks", 1, 65536}, o.ranks);
     f(option{"alpha_pattern", "", "other alphas", 1e-6, 1e6}, o.alphas);
   }
-  /// The alpha of a site.
+  /// The alpha of a target module.
   double alpha_of(target_module where) const { return first_fitting(alphas, name_of(where), alpha); }
-  /// Factor of a site's product, which is of this rank.
+  /// Factor of the product at a target module with this rank.
   double scale(target_module where, index_t rank) const {
     return alpha_of(where) / (rank_stabilised ? std::sqrt(double(rank)) : double(rank));
   }
-  /// The rank at a site; 0 where it is left alone.
+  /// The rank at a target module; 0 if it is not adapted.
   index_t rank_of(target_module where) const {
     const std::string module = name_of(where);
     if (!any_names(targets, module)) return 0;
     return first_fitting(ranks, module, rank);
   }
-  /// Whether a pattern of ranks or alphas fits a module: its whole name, or the end of it from a dot on. A pattern is a
-  /// regular expression; those are understood that are names, with "^" before them, "." for any character and "\\." for
-  /// a dot.
-  /// @throws shape_error if it is another one
+  /// Whether a pattern of ranks or alphas matches a module: the full name, or an end of it that begins after a dot. A
+  /// pattern is a regular expression. Supported are names, with "^" before them, "." for any character and "\\." for a
+  /// dot.
+  /// @throws shape_error for any other pattern
   /// @par Source PEFT's get_pattern_key
   static bool fits(std::string_view pattern, std::string_view module) {
     const bool from_start = pattern.starts_with('^');
@@ -90,18 +90,18 @@ struct lora_options {
   }
 };
 
-/// The method: y + scale · (x Aᵀ) Bᵀ at each chosen site.
+/// The method: y + scale · (x Aᵀ) Bᵀ at each target module.
 /// @par Source E. Hu et al. 2021, "LoRA"; scale alpha / √r: D. Kalajdzievski 2023
 template <class T, class Backend>
 class lora_method {
  public:
   using value_type = T;
-  using backend_type = Backend;              ///< machine it runs on
-  using options_type = lora_options;         ///< what is chosen at run time
+  using backend_type = Backend;                                  ///< backend of its tensors
+  using options_type = lora_options;                             ///< its options
   static constexpr hook_set hooks{hook::delta, hook::low_rank};  ///< what it changes
-  static constexpr auto name = "lora";       ///< on command lines
-  static constexpr auto peft_type = "LORA";  ///< in PEFT's files
-  /// In PEFT's files, and no matter once it is trained.
+  static constexpr auto name = "lora";                           ///< name on command lines
+  static constexpr auto peft_type = "LORA";                      ///< name in PEFT's files
+  /// Settings in PEFT's files that change nothing once the adapter is trained.
   static constexpr std::array harmless{
       known_setting{"lora_dropout"},        known_setting{"init_lora_weights", "true"},
       known_setting{"bias", "\"none\""},    known_setting{"init_lora_weights", "\"gaussian\""},
@@ -110,17 +110,17 @@ class lora_method {
       known_setting{"layers_pattern"},      known_setting{"exclude_modules"},
       known_setting{"megatron_core"},       known_setting{"qalora_group_size"}};
 
-  /// The two matrices of a site.
+  /// The two matrices of a target module.
   struct factors {
-    tensor<T, 2, Backend> down = {};  ///< A (r, in); empty where the site is left alone
+    tensor<T, 2, Backend> down = {};  ///< A (r, in); empty if the module is not adapted
     tensor<T, 2, Backend> up = {};    ///< B (out, r)
-    double scale = 0;                 ///< of their product
+    double scale = 0;                 ///< factor of their product
   };
-  lora_options options;                             ///< sizes and sites
-  std::vector<std::array<factors, 7>> layers = {};  ///< by projection
+  lora_options options;                             ///< ranks, scales and target modules
+  std::vector<std::array<factors, 7>> layers = {};  ///< matrices of each layer, by projection
 
-  /// A method at its start: A of variance 1/(3·in), as PEFT's has, B zero, so that the model is the base model.
-  /// @throws shape_error if the options make no method or no site
+  /// The initial method: A has variance 1/(3·in), as in PEFT, and B is zero, so the results are the base model's.
+  /// @throws shape_error if an option is out of bounds or a target names no linear map
   template <class S>
   static lora_method make(const causal_lm<S, Backend>& lm, const lora_options& options) {
     check_bounds(options);
@@ -128,7 +128,7 @@ class lora_method {
     std::uint64_t stream = 0;
     std::vector<std::string> modules;
     method.for_each_target(lm, [&](target_module where, factors& f, index_t out, index_t in) {
-      ++stream;  // of every site, so that a site starts the same whatever the others are
+      ++stream;  // counts all modules, so a module's initial values do not depend on the targets
       modules.push_back(name_of(where));
       const index_t rank = options.rank_of(where);
       if (!rank) return;
@@ -140,15 +140,15 @@ class lora_method {
     require_modules(name, options.targets, modules);
     auto& targets = method.options.targets;
     if (std::find(targets.begin(), targets.end(), "all-linear") != targets.end())
-      targets.assign(projection_names.begin(), projection_names.end());  // in a list PEFT knows names alone
+      targets.assign(projection_names.begin(), projection_names.end());  // PEFT takes only names in a list
     return method;
   }
-  /// The method that a file holds: its sites are those that the file has matrices for.
+  /// Reads the method from a file. Its target modules are those that the file has matrices for.
   /// @throws io_error if the matrices do not fit the model
-  /// @throws shape_error if there are none, or their ranks are not those of the options
+  /// @throws shape_error if there are none, or the options do not have their ranks
   template <class S, class File>
   static lora_method read(const causal_lm<S, Backend>& lm, lora_options options, const File& file) {
-    std::set<index_t> ranks{options.rank};  // patterns say which module has which; the tensors say it, too
+    std::set<index_t> ranks{options.rank};  // the tensors must have one of these ranks
     for (const auto& [pattern, rank] : options.ranks) ranks.insert(rank);
     lora_method method{options};
     method.options.targets.clear(), method.options.ranks.clear(), method.options.alphas.clear();
@@ -171,19 +171,19 @@ class lora_method {
     if (method.options.targets.empty()) throw shape_error("lora: there is no matrix for any linear map of the model");
     return method;
   }
-  /// Adds all that a file must hold.
+  /// Adds all tensors that a file must have.
   template <class File>
   void store(File& file) const {
     visit([&](const std::string& name, const tensor<T, 2, Backend>& x) { file.add(name, x); });
   }
-  /// What is trained.
+  /// The trainable tensors.
   parameter_list<T, Backend> parameters() const {
     parameter_list<T, Backend> list;
     visit([&](const std::string& name, const tensor<T, 2, Backend>& x) { add_parameter(list, name, x); });
     return list;
   }
 
-  /// What it adds at a site.   x (N, in) -> (N, out), or an empty handle
+  /// What it adds to the result of a linear map.   x (N, in) -> (N, out), or an empty handle
   template <class Context, class S>
   tensor<S, 2, Backend> delta(Context& ctx, target_module where, const tensor<S, 2, Backend>& x) const {
     const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
@@ -191,7 +191,7 @@ class lora_method {
     const auto narrow = ctx(matmul(cast<T>(x), transposed(f.down)) * T(f.scale));
     return ctx(cast<S>(matmul(narrow, transposed(f.up))));
   }
-  /// The two matrices of a site, as one pair among others; of rank 0 where it is left alone.
+  /// The two matrices of a target module for BGMV; rank 0 if it is not adapted.
   low_rank_map<T> low_rank(target_module where) const {
     const factors& f = layers[std::size_t(where.layer)][std::size_t(where.part)];
     if (!f.down) return {};
@@ -202,7 +202,7 @@ class lora_method {
   static std::string file_name(target_module where, const char* which) {
     return "base_model.model." + name_of(where) + ".lora_" + which + ".weight";
   }
-  // f(site, factors, out, in) for each linear map of a model.
+  // Calls f(target module, factors, out, in) for each linear map of a model.
   template <class S, class F>
   void for_each_target(const causal_lm<S, Backend>& lm, F f) {
     layers.resize(std::size_t(lm.config.layers));
@@ -211,7 +211,7 @@ class lora_method {
         f(target_module{l, part}, layers[std::size_t(l)][std::size_t(part)], map.weight.size(0), map.weight.size(1));
       });
   }
-  // f(name, tensor) for each matrix.
+  // Calls f(name, tensor) for each matrix.
   template <class F>
   void visit(F f) const {
     for (std::size_t l = 0; l < layers.size(); ++l)
@@ -222,16 +222,17 @@ class lora_method {
   }
 };
 
-/// LoRA at its start, for a backbone.
-/// @throws shape_error if the options make no method or no site
+/// The initial LoRA for a base model.
+/// @throws shape_error if an option is out of bounds or a target names no linear map
 template <class S, class Backend>
 lora_method<compute_type<S>, Backend> make_lora(const causal_lm<S, Backend>& lm, const lora_options& options = {}) {
   return lora_method<compute_type<S>, Backend>::make(lm, options);
 }
 
-/// The model with the products added to its weights: what the unmerged method computes, to rounding, at the base
-/// model's cost, for this one adapter. Weights that an adapter changes take memory of their own; the others are shared.
-/// In bfloat16 a weight loses what is small beside it, which may be much of what was learnt.
+/// The model with the products added to its weights: it computes what the unmerged method computes, except for
+/// rounding, at the base model's cost, for this one adapter. Weights that an adapter changes get memory of their own;
+/// the others are shared. In bfloat16 a weight loses changes that are small beside it, which may be much of what was
+/// learnt.
 template <class Model, class T, class Backend>
 Model merged(Model lm, const lora_method<T, Backend>& method) {
   using S = typename Model::value_type;

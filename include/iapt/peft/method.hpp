@@ -33,7 +33,8 @@ struct tensor_sink {
 /// A method: a class with
 ///   - `value_type`, `backend_type`: of its parameters;
 ///   - `options_type` with `visit(options, f)` (peft/option.hpp), and a member `options`;
-///   - `name`: on command lines, and in files of our own format; with `peft_type` and `harmless`, adapters are in PEFT's
+///   - `name`: on command lines, and in files of our own format; with `peft_type` and `harmless`, adapters are in
+///   PEFT's
 ///     format;
 ///   - `hooks` and the members that nn/hooks.hpp names: what it changes in the model;
 ///   - `make(lm, options)`: the method at its start, on a base model;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a method says about its options, once, for files, command lines and checks alike.
+// Describes the options of a method once, for files, command lines and checks.
 #pragma once
 #include <array>
 #include <concepts>
@@ -15,51 +15,51 @@
 
 namespace iapt {
 
-/// Numbers by name, in a file's order.
+/// Values by name, in a file's order.
 template <class V>
 using numbers_by_name = std::vector<std::pair<std::string, V>>;
-/// Whether a type is numbers_by_name of something.
+/// Whether a type is numbers_by_name of some type.
 template <class V>
 inline constexpr bool is_numbers_by_name = false;
-/// It is.
+/// True for numbers_by_name.
 template <class V>
 inline constexpr bool is_numbers_by_name<numbers_by_name<V>> = true;
 
 /// Names and bounds of one option. A method's options have a static `visit(options, f)` that calls f(option, value) for
-/// each; a value is a number, a bool, an enumeration with names_of, a list of names, or numbers_by_name.
+/// each option. A value is a number, a bool, an enumeration with names_of, a list of names, or numbers_by_name.
 struct option {
-  const char* key;            ///< in adapter_config.json; empty for what matters at the start alone
-  const char* flag;           ///< on command lines, without dashes; empty where it has none
-  const char* help;           ///< for people, a few words
-  double least = 0;           ///< a number's bounds
-  double most = 0;            ///< a number's bounds
-  const char* old_flag = "";  ///< the flag's name in version 0.1, still accepted
+  const char* key;            ///< key in adapter_config.json; empty if it concerns the initial values only
+  const char* flag;           ///< flag on command lines, without dashes; empty if there is none
+  const char* help;           ///< description for users, a few words
+  double least = 0;           ///< smallest value of a number
+  double most = 0;            ///< largest value of a number
+  const char* old_flag = "";  ///< the flag in version 0.1, still accepted
 };
-/// A choice that a method's type has made.
+/// A choice that the type of a method fixes.
 struct fixed_option {
-  const char* key;    ///< in adapter_config.json
-  const char* flag;   ///< on command lines, where it chooses the type; empty where it does not
-  const char* help;   ///< for people, a few words
-  const char* value;  ///< what the type is
+  const char* key;    ///< key in adapter_config.json
+  const char* flag;   ///< flag on command lines that chooses the type; empty if there is none
+  const char* help;   ///< description for users, a few words
+  const char* value;  ///< the fixed value
 };
-/// What else may stand in a file that PEFT wrote: a key with this value, as JSON, or with any where it is empty.
+/// Another setting that a file of PEFT may have: a key with this value.
 struct known_setting {
-  std::string_view key;         ///< in adapter_config.json
-  std::string_view value = "";  ///< what it may be
+  std::string_view key;         ///< key in adapter_config.json
+  std::string_view value = "";  ///< the value as JSON; empty: any value
 };
 
 /// The names of an enumeration's values, in their order.
 template <class E>
 inline constexpr std::array<std::string_view, 0> names_of{};
 
-/// Calls f(fixed_option) for each choice that a method's type has made; a method need not have any.
+/// Calls f(fixed_option) for each choice that a method's type fixes, if any.
 template <class Method, class F>
 void each_fixed(F f) {
   if constexpr (requires { Method::fixed; })
     for (const fixed_option& o : Method::fixed) f(o);
 }
-/// Refuses options whose numbers are out of bounds.
-/// @throws shape_error naming the option
+/// Refuses options with numbers out of bounds.
+/// @throws shape_error with the option
 template <class Options>
 void check_bounds(const Options& options) {
   Options::visit(options, [](const option& o, const auto& value) {
@@ -79,8 +79,8 @@ void check_bounds(const Options& options) {
   });
 }
 
-/// Refuses a text that is too short for soft tokens to start from.
-/// @throws shape_error saying how long it must be
+/// Refuses a text with too few tokens for soft tokens to start from.
+/// @throws shape_error with the number of tokens that are needed
 template <class Options>
 void check_start_text(const Options& options) {
   if (std::int64_t(options.start_text.size()) < options.text_needed())

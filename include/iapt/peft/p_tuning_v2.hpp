@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deep prompt tuning: learned keys and values in front of every sequence, the same for all, in every layer.
-// Shapes: P soft tokens, L layers, G key/value heads, E numbers in a head.
+// P-tuning v2: learned keys and values before every sequence, the same for all sequences, in every layer.
+// Shapes: P soft tokens, L layers, G key/value heads, E elements of a head.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -19,25 +19,25 @@
 
 namespace iapt {
 
-/// How the soft tokens of P-tuning v2 start.
+/// The initial values of P-tuning v2's soft tokens.
 enum class prefix_start {
-  text,   ///< as the base model's keys and values of a text's first tokens
-  random  ///< as normal numbers
+  text,   ///< the base model's keys and values of a text's first tokens
+  random  ///< normal, with deviation 1
 };
-/// Of starts.
+/// Names of prefix_start.
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<prefix_start>{"text", "random"};
 
-/// Size and starting values of P-tuning v2.
+/// Options of P-tuning v2: size and initial values.
 struct p_tuning_v2_options {
   index_t soft_tokens = 4;                  ///< P
-  prefix_start start = prefix_start::text;  ///< how they start
-  std::uint64_t seed = 0;                   ///< of random starting values
-  std::vector<token_id> start_text = {};    ///< tokens of the text
+  prefix_start start = prefix_start::text;  ///< their initial values
+  std::uint64_t seed = 0;                   ///< seed of random initial values
+  std::vector<token_id> start_text = {};    ///< tokens of the text, for `text`
 
-  /// Tokens of a text that the start takes; 0 at random.
+  /// Number of tokens of a text that the start needs; 0 for a random start.
   index_t text_needed() const { return start == prefix_start::text ? soft_tokens : 0; }
-  /// f(option, value) for each that files and command lines know.
+  /// Calls f(option, value) for each option of files and command lines.
   template <class Options, class F>
   static void visit(Options& o, F f) {
     f(option{"num_virtual_tokens", "soft-tokens", "for each layer", 1, 4096}, o.soft_tokens);
@@ -45,18 +45,18 @@ struct p_tuning_v2_options {
   }
 };
 
-/// The method. Keys are as the attention reads them, positions included, so nothing is computed but gradients.
+/// The method. Keys are stored after RoPE, as attention reads them, so a forward pass has nothing to compute.
 /// @par Source X. Liu et al. 2022, "P-tuning v2"; X. Li, P. Liang 2021, "Prefix-tuning"; the start from text is ours
 template <class T, class Backend>
 class p_tuning_v2_method {
  public:
   using value_type = T;
-  using backend_type = Backend;                       ///< machine it runs on
-  using options_type = p_tuning_v2_options;           ///< what is chosen at run time
+  using backend_type = Backend;                       ///< backend of its tensors
+  using options_type = p_tuning_v2_options;           ///< its options
   static constexpr hook_set hooks{hook::prefix};      ///< what it changes
-  static constexpr auto name = "p-tuning-v2";         ///< on command lines
-  static constexpr auto peft_type = "PREFIX_TUNING";  ///< in PEFT's files
-  /// In PEFT's files: how it came about, and the model's sizes.
+  static constexpr auto name = "p-tuning-v2";         ///< name on command lines
+  static constexpr auto peft_type = "PREFIX_TUNING";  ///< name in PEFT's files
+  /// Settings in PEFT's files that change nothing: how the tensors were trained, and the model's sizes.
   static constexpr std::array harmless{
       known_setting{"prefix_projection"}, known_setting{"encoder_hidden_size"},
       known_setting{"init_weights"},      known_setting{"num_attention_heads"},
@@ -64,10 +64,10 @@ class p_tuning_v2_method {
       known_setting{"token_dim"}};
 
   p_tuning_v2_options options;                      ///< size and start
-  std::vector<key_values<T, Backend>> layers = {};  ///< keys and values (P, G·E) of each
+  std::vector<key_values<T, Backend>> layers = {};  ///< keys and values of each layer (P, G·E)
 
-  /// A method at its start.
-  /// @throws shape_error if the options make no method or the text is too short
+  /// The initial method.
+  /// @throws shape_error if an option is out of bounds or the text is too short
   template <class S>
   static p_tuning_v2_method make(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options) {
     check_bounds(options);
@@ -93,7 +93,7 @@ class p_tuning_v2_method {
     }
     return method;
   }
-  /// The method that a file holds: row p has keys, then values, of each layer.
+  /// Reads the method from a file, whose row p has keys, then values, of each layer.
   /// @throws io_error if it does not fit the model
   template <class S, class File>
   static p_tuning_v2_method read(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options,
@@ -111,7 +111,7 @@ class p_tuning_v2_method {
     for (index_t l = 0; l < L; ++l) method.add(part(2 * l), part(2 * l + 1));
     return method;
   }
-  /// Adds all that a file must hold.
+  /// Adds all tensors that a file must have.
   template <class File>
   void store(File& file) const {
     const index_t P = options.soft_tokens, width = layers.at(0).keys.size(1), L = index_t(layers.size());
@@ -124,7 +124,7 @@ class p_tuning_v2_method {
     }
     file.add(file_name, {P, 2 * L * width}, std::move(stored));
   }
-  /// What is trained.
+  /// The trainable tensors.
   parameter_list<T, Backend> parameters() const {
     parameter_list<T, Backend> list;
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -136,9 +136,9 @@ class p_tuning_v2_method {
 
   /// P
   index_t soft_tokens() const { return options.soft_tokens; }
-  /// In front.
+  /// Always front.
   placement where() const { return placement::front; }
-  /// All sequences see the same.
+  /// True: all sequences have the same soft tokens.
   bool is_static_prompt() const { return true; }
   /// Keys and values of a layer's soft tokens (P, G·E).
   template <class Context, class S>
@@ -160,8 +160,8 @@ class p_tuning_v2_method {
   }
 };
 
-/// P-tuning v2 at its start, for a backbone.
-/// @throws shape_error if the options make no method or the text is too short
+/// The initial P-tuning v2 for a base model.
+/// @throws shape_error if an option is out of bounds or the text is too short
 template <class S, class Backend>
 auto make_p_tuning_v2(const causal_lm<S, Backend>& lm, const p_tuning_v2_options& options) {
   return p_tuning_v2_method<compute_type<S>, Backend>::make(lm, options);

@@ -20,10 +20,11 @@ inline bool names_module(std::string_view target, std::string_view module) {
 inline bool any_names(const std::vector<std::string>& targets, std::string_view module) {
   return std::any_of(targets.begin(), targets.end(), [&](const auto& target) { return names_module(target, module); });
 }
-/// Refuses a target that names none of a model's modules.
+/// Refuses a list without targets, and a target that names none of a model's modules.
 /// @throws shape_error with the method's name and the target
 inline void require_modules(const char* method, const std::vector<std::string>& targets,
                             const std::vector<std::string>& modules) {
+  if (targets.empty()) throw shape_error(std::string(method) + ": there is no target module; name one, or all-linear");
   for (const std::string& target : targets)
     if (std::none_of(modules.begin(), modules.end(), [&](const auto& module) { return names_module(target, module); }))
       throw shape_error(std::string(method) + ": the model has no linear map \"" + target +

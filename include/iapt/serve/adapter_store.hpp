@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The adapters of many tenants: read from a folder when they are first asked for, the least recently used dropped.
+// The adapters of many tenants: each is read at its first request; the least recently used are evicted.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -25,53 +25,54 @@
 
 namespace iapt {
 
-/// A tenant that has no adapter.
+/// A tenant without an adapter.
 struct unknown_tenant : io_error {
   using io_error::io_error;
 };
 
-/// An adapter that is refused. what() says all, for those who run the server; `reason` is for whoever asked, and names
-/// no path of this machine.
+/// An adapter that cannot be used. what() is for those who run the server. `reason` is for the client and has no path
+/// of the server.
 struct refused_adapter : io_error {
-  std::string reason;  ///< what is wrong, for the tenant
+  std::string reason;  ///< what is wrong, for the client
 
   /// With both texts.
   refused_adapter(const std::string& all, std::string reason) : io_error(all), reason(std::move(reason)) {}
 };
 
-/// Adapters by tenant. Each folder of a folder is a tenant of its name; it may come, change or go at any time. Any
-/// thread may ask. An adapter is read on the thread that asks for it first, while others that ask for it wait.
+/// Adapters by tenant. Each folder in the store's folder is a tenant of this name; it may be added, changed or removed
+/// at any time. All threads may call `get`. The first thread that asks for an adapter reads it; others that ask for it
+/// wait.
 ///
-/// Requests at work hold their adapters themselves, so one that is dropped frees its memory when the last of them has
-/// ended. At most four are read at a time. How large an adapter is, its files' headers tell: it finds room before it is
-/// read, or is refused unread. A refusal is remembered for as long as the files stay as they are; one by the system,
-/// which may pass, is not.
+/// Running requests own their adapters, so an evicted adapter frees its memory when the last of them has ended. At most
+/// four adapters are read at the same time. The headers of its files tell the size of an adapter: room is made before
+/// it is read, or it is refused unread. A refusal is remembered while the files stay the same; a transient error of the
+/// system is not.
 template <class T, class Backend>
 class adapter_store {
  public:
-  using method_type = method_ptr<T, Backend>;                        ///< an adapter at work
+  using method_type = method_ptr<T, Backend>;                        ///< a loaded adapter
   using runner = std::function<void(const std::function<void()>&)>;  ///< calls a function, and waits for it
-  using listener = std::function<void(const std::string&)>;          ///< hears of something
+  using listener = std::function<void(const std::string&)>;          ///< called with a message
 
-  /// For a model, which must outlive it.
-  /// @param folder that holds the tenants' folders
-  /// @param budget bytes that the adapters' tensors may take together
-  /// @param load how adapters are read, if not simply on the thread that asks: for backends of one thread
-  /// @param refused hears once why an adapter was refused, for a log
+  /// A store for a model, which must outlive it.
+  /// @param folder has the tenants' folders
+  /// @param budget bytes that the tensors of all adapters may take
+  /// @param load runs what reads an adapter, for backends of one thread; empty: the thread that asks runs it
+  /// @param refused called once with the reason when an adapter is refused, for a log
   /// @throws io_error if there is no such folder
   adapter_store(const language_model<T, Backend>& lm, std::filesystem::path folder, std::size_t budget,
                 runner load = {}, listener refused = {})
       : lm_(lm), folders_(std::move(folder)), budget_(budget), run_(std::move(load)), refused_(std::move(refused)) {}
 
-  /// The names of all tenants that are there now, in order.
+  /// The names of the present tenants, sorted.
   std::vector<std::string> tenants() const { return folders_.names(); }
-  /// Whether there is such a tenant now.
+  /// Whether a tenant exists now.
   bool has(const std::string& tenant) const { return folders_.find(tenant).has_value(); }
 
   /// A tenant's adapter, as its folder is now.
   /// @throws unknown_tenant if there is none
-  /// @throws refused_adapter if it cannot be used, saying why
-  /// @throws transient_error if the system does not let it be read now
+  /// @throws refused_adapter if it cannot be used, with the reason
+  /// @throws transient_error if the system cannot read it now, or its files keep changing
   method_type get(const std::string& tenant) {
     const state now = require(tenant);
     std::promise<method_type> ours;
@@ -104,7 +105,7 @@ class adapter_store {
       throw;
     }
   }
-  /// How many adapters it holds.
+  /// Number of loaded adapters.
   std::size_t loaded() const {
     const std::lock_guard lock(mutex_);
     return std::size_t(
@@ -120,12 +121,12 @@ class adapter_store {
   using state = tenant_folders::state;
   struct entry {
     std::shared_future<method_type> adapter = {};
-    state as = {};             // that it was read in
-    std::uint64_t number = 0;  // tells one reading from the next
-    std::uint64_t used = 0;    // greater: later
-    std::size_t bytes = 0;     // 0 while it is read, and where it was refused
+    state as = {};             // state of the folder when it was read
+    std::uint64_t number = 0;  // id of this load
+    std::uint64_t used = 0;    // time of the last use, by clock_
+    std::size_t bytes = 0;     // 0 while it is read, and if it was refused
   };
-  // Bytes of the budget that an adapter has while it is read.
+  // Bytes of the budget that are reserved for an adapter while it is read.
   struct reservation {
     adapter_store& of;
     std::size_t bytes;
@@ -139,7 +140,7 @@ class adapter_store {
     std::unique_ptr<reservation> room = {};
   };
 
-  // As the tenant's folder is now. One that is gone is forgotten.
+  // The present state of a tenant's folder. Forgets the adapter if the folder is gone.
   state require(const std::string& tenant) {
     if (auto now = folders_.look(tenant)) return *std::move(now);
     const std::lock_guard lock(mutex_);
@@ -147,8 +148,8 @@ class adapter_store {
     throw unknown_tenant("there is no adapter \"" + utf8::repair(tenant) + "\"");
   }
 
-  // Reads an adapter, anew if it was changed meanwhile: what was read may be half of one and half of another. Writers
-  // of ours wait until it is read; others may change files at any time.
+  // Reads an adapter, and reads it again if it was changed meanwhile: it may be half of one version and half of
+  // another. Writers of this library wait until it is read; others may change files at any time.
   void load(const std::string& tenant, reading& found) {
     for (int tries = 1;; ++tries) {
       std::exception_ptr failure;
@@ -172,7 +173,7 @@ class adapter_store {
       }
       if (tries == 8) throw transient_error(found.as.folder.string() + ": changes while it is read");
       found.as = now;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1 << tries));  // who writes it may need the time
+      std::this_thread::sleep_for(std::chrono::milliseconds(1 << tries));  // gives the writer time
     }
   }
   void load(reading& found) {
@@ -192,7 +193,7 @@ class adapter_store {
     };
     run_ ? run_(read) : read();
   }
-  // Waits until what others read leaves room for so many bytes, and drops adapters until all fit.
+  // Waits until the reservations of other threads leave room for `bytes`, then evicts adapters until all fit.
   void make_room(std::size_t bytes) {
     std::unique_lock lock(mutex_);
     given_.wait(lock, [&] { return bytes <= budget_ - reserved_; });
@@ -204,7 +205,7 @@ class adapter_store {
     reserved_ -= bytes;
     given_.notify_all();
   }
-  // Throws on what keeps an adapter from being used.
+  // Throws the reason why an adapter cannot be used.
   void refuse(const std::exception_ptr& failure) const {
     try {
       std::rethrow_exception(failure);
@@ -219,7 +220,7 @@ class adapter_store {
       text.replace(at, path.size(), instead);
     return text;
   }
-  // Counts an adapter that was read, or knows that it was refused.
+  // Stores the result of a load: an adapter, or a refusal.
   void keep(const std::string& tenant, std::uint64_t number, const reading& read) {
     const std::lock_guard lock(mutex_);
     entry* own = find(tenant, number);
@@ -229,12 +230,12 @@ class adapter_store {
     own->bytes = std::exchange(read.room->bytes, 0);
     reserved_ -= own->bytes;
   }
-  // The entry of one reading, if it is still there.
+  // The entry of one load, if it still exists.
   entry* find(const std::string& tenant, std::uint64_t number) {
     const auto own = entries_.find(tenant);
     return own == entries_.end() || own->second.number != number ? nullptr : &own->second;
   }
-  // Drops the least recently used adapters until no more than so many bytes are held.
+  // Evicts the least recently used adapters until at most `bytes` are used.
   void drop_to(std::size_t bytes) {
     while (held() > bytes) {
       auto oldest = entries_.end();
@@ -254,8 +255,8 @@ class adapter_store {
   std::size_t budget_;
   runner run_;
   listener refused_;
-  std::counting_semaphore<> readers_{4};  // an adapter that is read takes its file's length, too
-  mutable std::mutex mutex_;              // of what follows
+  std::counting_semaphore<> readers_{4};  // an adapter that is read also takes its file's size
+  mutable std::mutex mutex_;              // protects what follows
   std::condition_variable given_;
   std::map<std::string, entry> entries_;
   std::size_t reserved_ = 0;  // bytes of adapters that are being read

@@ -15,8 +15,8 @@
 
 namespace iapt {
 
-/// A method on a base model of type T, for inference, whatever its type: a method itself, whose hooks are virtual. Those
-/// that the method does not declare change nothing.
+/// A method on a base model of type T, for inference, whatever its type: a method itself, whose hooks are virtual.
+/// Those that the method does not declare change nothing.
 template <class T, class Backend>
 class any_method {
  public:

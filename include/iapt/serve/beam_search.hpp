@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Beam search: several continuations of one prompt, side by side.  Shapes: W beams, H living hypotheses, V vocabulary.
+// Beam search: several continuations of one prompt at once.  Shapes: W beams, H live hypotheses, V vocabulary.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,44 +12,44 @@
 
 namespace iapt {
 
-/// A continuation.
+/// One continuation.
 struct beam_hypothesis {
-  std::vector<token_id> tokens = {};                            ///< of the continuation, without the one that ended it
-  std::vector<token_log_probabilities> log_probabilities = {};  ///< of these, where they are asked for
-  double score = 0;      ///< Σ log p while it lives; then divided by (number of tokens, the last included)^penalty
+  std::vector<token_id> tokens = {};                            ///< tokens of the continuation, without a stop token
+  std::vector<token_log_probabilities> log_probabilities = {};  ///< log-probabilities of these tokens, if requested
+  double score = 0;      ///< Σ log p while it is live; then divided by (number of tokens, the last included)^penalty
   bool stopped = false;  ///< whether a stop token ended it
 };
 
-/// Follows the W likeliest continuations. Those that a stop token ends, if they are among the W best of a step, are
-/// finished, and the W best finished ones are kept. It ends with the last token that is allowed, or when no living
-/// hypothesis, were it finished now, would be among them. Probabilities are those of `sampler::distribution`, so with
-/// penalties; equal scores are ordered by hypothesis, then by token.
-/// @par Source Graves 2012, "Sequence transduction with recurrent neural networks"; dividing by a power of the length
-/// and the ends are those of transformers' beam search (early_stopping=False)
+/// Follows the W likeliest continuations. A hypothesis is finished if a stop token ends it and it is among the W best
+/// of a step; the W best finished ones are kept. The search ends at the largest allowed length, or when no live
+/// hypothesis would be among these if it were finished now. Probabilities are those of `sampler::distribution`, so they
+/// include penalties. Equal scores are ordered by hypothesis, then by token.
+/// @par Source Graves 2012, "Sequence transduction with recurrent neural networks"; division by a power of the length
+/// and the end conditions: transformers' beam search (early_stopping=False)
 class beam_search {
  public:
-  /// One living hypothesis, without a token. The options must outlive it.
+  /// Starts with one live hypothesis without tokens. The options must outlive it.
   explicit beam_search(const generation_options& options) : options_(&options), living_(1) {}
 
-  /// Those that live, the best first.
+  /// The live hypotheses, the best first.
   const std::vector<beam_hypothesis>& living() const { return living_; }
   /// Whether it has ended.
   bool done() const { return done_; }
-  /// The best one that is finished; when the search is done, there is one.
+  /// The best finished hypothesis; there is one when the search is done.
   const beam_hypothesis& best() const { return finished_.front(); }
 
-  /// Goes one token on.
-  /// @param sample of which only memory is used
-  /// @param logits (H, V), a row for each living hypothesis, on the host
-  /// @param prompt what they continue
-  /// @return for each hypothesis that lives then, which of the living it continues
+  /// Appends one token to the hypotheses.
+  /// @param sample computes the distributions; only its memory is used
+  /// @param logits (H, V), a row for each live hypothesis, on the host
+  /// @param prompt tokens of the prompt
+  /// @return for each hypothesis that is live then, the index of the one that it continues
   /// @throws numeric_error if a logit is not finite
   template <class T>
   std::vector<std::size_t> step(sampler& sample, std::span<const T> logits, std::span<const token_id> prompt) {
     const auto width = std::size_t(options_->beams), columns = logits.size() / living_.size();
     std::vector<candidate> all;
     for (std::size_t h = 0; h < living_.size(); ++h) {
-      // As many of a row as could be wanted even if all stop tokens came first.
+      // As many tokens of a row as are needed if all stop tokens come first.
       std::vector<scored_token> row =
           sample.distribution(logits.subspan(h * columns, columns), options_->sampling, {prompt, living_[h].tokens});
       const auto most = std::min(row.size(), width + options_->stop.size());

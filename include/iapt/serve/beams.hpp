@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generation with beams: prompts through an engine of their own.
+// Generation with beam search: runs prompts through an engine of their own.
 #pragma once
 #include <algorithm>
 #include <span>
@@ -11,16 +11,16 @@
 
 namespace iapt {
 
-/// Continues prompts as `generate` does, each with as many beams as its options say; with one beam the tokens are those
-/// of `generate`. All are served at once.
+/// Continues prompts as `generate` does, each with the number of beams of its options; with one beam the tokens are
+/// those of `generate`. All prompts run at the same time.
 /// @param lm the model
-/// @param method what it is adapted with (erase_method), or null
+/// @param method its adapter (erase_method); null: the base model
 /// @param prompts tokens of each prompt, at least one
-/// @param options of each prompt
-/// @param seen hears of each token, if given; with several beams when the answer is there
+/// @param options options of each prompt
+/// @param seen called with each token, if given; with several beams, at the end of the answer
 /// @return the tokens of each answer
-/// @throws shape_error if a prompt is too short, or there are not options for each
-/// @throws error naming an option that makes no sense
+/// @throws shape_error if a prompt is too short, or the numbers of options and prompts differ
+/// @throws error for an invalid option, with its name
 /// @throws numeric_error if the logits are not finite
 template <class T, class Backend>
 std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backend>& lm,
@@ -30,7 +30,7 @@ std::vector<std::vector<token_id>> generate_with_beams(const causal_lm<T, Backen
                                                        const token_callback& seen = {}) {
   check_options("generate_with_beams", prompts, options);
   const index_t soft_tokens = method ? method->soft_tokens() : 0;
-  constexpr index_t block = 16;  // small: a beam that parts from another one copies what it has of its last
+  constexpr index_t block = 16;  // small, because a beam that forks copies its last block
   cache_size size{.sequences = 0, .blocks = 0, .block_size = block, .max_blocks_per_seq = 0};
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const index_t rows = index_t(prompts[i].size()) + soft_tokens + std::max<index_t>(options[i].max_new, 0);

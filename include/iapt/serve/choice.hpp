@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked of a continuation, and the choice of its next token.  Shapes: M rows of logits, V vocabulary.
+// The options of a continuation, and the choice of its next token.  Shapes: M rows of logits, V vocabulary.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -18,17 +18,17 @@ namespace iapt {
 
 /// How a prompt is continued.
 struct generation_options {
-  index_t max_new = 256;                          ///< tokens at most
-  std::vector<token_id> stop = {};                ///< tokens that end it; they are not part of the result
-  sampling_options sampling = {};                 ///< how tokens are chosen; greedily unless it says otherwise
-  std::optional<index_t> log_probabilities = {};  ///< list those of each token and of so many alternatives
-  index_t beams = 1;                              ///< hypotheses that are followed side by side (`beam_search`)
-  double length_penalty = 1;                      ///< of beams: a hypothesis of n tokens is worth log p / n to this
+  index_t max_new = 256;                          ///< largest number of new tokens
+  std::vector<token_id> stop = {};                ///< tokens that end the answer; they are not part of it
+  sampling_options sampling = {};                 ///< how tokens are chosen; greedy by default
+  std::optional<index_t> log_probabilities = {};  ///< log-probabilities of each token and this many alternatives
+  index_t beams = 1;                              ///< number of hypotheses of a beam search
+  double length_penalty = 1;                      ///< beams: the score of n tokens is log p / n^this
 
-  /// Whether a token ends it.
+  /// Whether a token ends the answer.
   bool stops_at(token_id token) const { return std::find(stop.begin(), stop.end(), token) != stop.end(); }
-  /// Refuses what makes no sense.
-  /// @throws error naming the option
+  /// Refuses invalid options.
+  /// @throws error with the option's name
   void check() const {
     sampling.check();
     check_alternatives(log_probabilities.value_or(0));
@@ -38,29 +38,29 @@ struct generation_options {
       throw error("beams: a search follows the likeliest tokens, so the temperature must be 0");
     if (!std::isfinite(length_penalty)) throw error("length_penalty: must be finite");
   }
-  static constexpr index_t most_beams = 64;  ///< of one request
+  static constexpr index_t most_beams = 64;  ///< beams of one request
 };
 
-/// What a row of logits is for.
+/// The request that a row of logits belongs to.
 struct token_choice {
-  const generation_options* options;  ///< of its request
-  token_history so_far;               ///< tokens of its request
-  index_t row;                        ///< of the logits
+  const generation_options* options;  ///< options of the request
+  token_history so_far;               ///< tokens of the request
+  index_t row;                        ///< index of its row of logits
 
-  /// Whether the likeliest token is all that is wanted.
+  /// Whether only the likeliest token is needed.
   bool simple() const { return options->sampling.greedy() && !options->log_probabilities; }
 };
-/// A token, and how likely it was where the options ask.
+/// A token, and its log-probabilities if the options ask for them.
 struct chosen_token {
   token_id token;                                                 ///< the token
-  std::optional<token_log_probabilities> log_probabilities = {};  ///< where they are asked for
+  std::optional<token_log_probabilities> log_probabilities = {};  ///< if requested
 };
 
-/// How likely given tokens were by rows of logits (M, V), one each; nothing where a row is not finite. Threads of the
-/// host share the rows.
-/// @param tokens (M)
-/// @param alternatives how many of the likeliest to list of each row (M)
-/// @throws shape_error if a row has no such token, or not from 0 to `most_alternatives` are asked for
+/// Log-probabilities of given tokens, one for each row of logits (M, V); none for a row that is not finite. The rows
+/// are divided among threads of the host.
+/// @param tokens token of each row (M)
+/// @param alternatives how many of the likeliest tokens to list for each row (M)
+/// @throws shape_error if a row has no such token, or if a number of alternatives is not from 0 to `most_alternatives`
 template <class T, class Backend>
 std::vector<std::optional<token_log_probabilities>> log_probabilities(const tensor<T, 2, Backend>& logits,
                                                                       std::span<const token_id> tokens,
@@ -72,24 +72,24 @@ std::vector<std::optional<token_log_probabilities>> log_probabilities(const tens
     const auto i = std::size_t(row);
     try {
       found[i] = log_probabilities(std::span<const T>(all).subspan(i * width, width), tokens[i], alternatives[i]);
-    } catch (const numeric_error&) {}  // it stays without
+    } catch (const numeric_error&) {}  // there is no result
   });
   return found;
 }
 
-/// Chooses the next tokens of many requests; it keeps memory between calls, no more.
+/// Chooses the next tokens of many requests. Its only state is memory that it uses again.
 class token_chooser {
  public:
-  /// The next token by some rows of logits (M, V); none where a row is not finite. Simply the likeliest ones are found
-  /// where the logits lie; of the others, rows are copied to the host, whose threads share them.
-  /// @throws error naming an option that makes no sense
+  /// The next token of each request, from its row of logits (M, V); none if the row is not finite. If only the
+  /// likeliest token is needed, the backend finds it. Other rows are copied to the host and divided among its threads.
+  /// @throws error for an invalid option, with its name
   template <class T, class Backend>
   std::vector<std::optional<chosen_token>> operator()(const tensor<T, 2, Backend>& logits,
                                                       std::span<const token_choice> wanted) {
     std::vector<std::optional<chosen_token>> chosen(wanted.size());
     std::vector<std::int32_t> likeliest_of_rows;
     std::vector<std::size_t> others;
-    std::vector<std::vector<T>> rows;  // of these
+    std::vector<std::vector<T>> rows;  // rows of logits of `others`
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       const index_t row = wanted[i].row;
       if (wanted[i].simple()) {
@@ -118,7 +118,7 @@ class token_chooser {
       return chosen;
     } catch (const numeric_error&) { return {}; }
   }
-  std::vector<sampler> samplers_;  // of the threads
+  std::vector<sampler> samplers_;  // one for each thread
 };
 
 }  // namespace iapt

@@ -263,8 +263,7 @@ class engine {
       if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
       memory_.reuse_prefix(r);  // there may be more cached blocks than when it was admitted
       std::vector<chunk> own;
-      for (engine_sequence& s : r.sequences)
-        own.push_back(chunk::next(r, s, budget, options_.cache));
+      for (engine_sequence& s : r.sequences) own.push_back(chunk::next(r, s, budget, options_.cache));
       const index_t tokens = own[0].size();
       if (tokens > 1 && prefill > 0 && tokens > budget) continue;  // it needs one step, and not this one
       index_t needed = 0;

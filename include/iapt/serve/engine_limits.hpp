@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an engine takes on, and what it refuses.
+// The options of an engine, and which requests it refuses.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -27,8 +27,8 @@ struct engine_options {
 
 /// What a step computed.
 struct step_tokens {
-  index_t prefill = 0;  ///< tokens of prompts and of preempted answers; of a prompt that is computed layer by layer,
-                        ///< the number that costs as much
+  index_t prefill = 0;  ///< tokens of prompts and of preempted answers; for a prompt that is computed layer by layer,
+                        ///< the number of tokens of the same cost
   index_t decode = 0;   ///< tokens of answers, one for each sequence that decodes
 };
 
@@ -40,9 +40,9 @@ bool changes_tokens(const any_method<T, Backend>& method) {
   return false;
 }
 
-/// Refuses a request that could never be answered.
-/// @throws shape_error if it could not be read even alone, naming what is too long
-/// @throws error naming an option that makes no sense
+/// Refuses a request that can never be answered.
+/// @throws shape_error if it does not fit even alone, with the sizes
+/// @throws error for an invalid option, with its name
 template <class T, class Backend>
 void check_request(const engine_request<T, Backend>& request, const engine_options& options,
                    const transformer_config& config) {
@@ -60,7 +60,8 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
                       std::to_string(needed) + " are needed");
   if (request.late() && (changes_tokens(*request.method) || request.method->is_static_prompt()))
     throw error(
-        "engine: late soft tokens in a method that has other hooks, too, or a static prompt: the base model computes the "
+        "engine: late soft tokens in a method that has other hooks, too, or a static prompt: the base model computes "
+        "the "
         "tokens before them, and each prompt's soft tokens have positions of their own");
   for (const token_id token : request.prompt) check_token(token, config);
   for (const auto& [token, bias] : request.options.sampling.logit_bias) check_token(token, config);
@@ -69,8 +70,7 @@ void check_request(const engine_request<T, Backend>& request, const engine_optio
                       std::to_string(request.soft_tokens()) + " soft tokens and an answer of " +
                       std::to_string(request.options.max_new) + " take more rows of the cache than the " +
                       std::to_string(most) + " that it has for one request");
-  // Blocks that are full with the prompt serve all beams; each has its own of the rest, and one more while it is
-  // made.
+  // Beams share the blocks that the prompt fills. Each has its own blocks for the rest, and one more while it forks.
   const index_t shared = (request.slots() - request.options.max_new) / options.cache.block_size;
   const index_t own = (request.slots() + options.cache.block_size - 1) / options.cache.block_size - shared + 1;
   if (beams > 1 && shared + beams * own > options.cache.blocks)

@@ -32,8 +32,8 @@ struct engine_request {
   std::function<bool(const chosen_token&)> on_token = {};  ///< called with each token; false ends the request
   std::function<void(finish_reason)> on_finish = {};       ///< called once, at the end
   std::function<bool()> is_cancelled = {};                 ///< called before each step; true ends the request
-  /// Called with each token of the prompt and its log-probability (the first token has none), and with a token that ends
-  /// the answer. With it the whole prompt is computed, nothing is taken from the prefix cache.
+  /// Called with each token of the prompt and its log-probability (the first token has none), and with a token that
+  /// ends the answer. With it the whole prompt is computed, nothing is taken from the prefix cache.
   std::function<void(const chosen_token&)> on_prompt_token = {};
   std::uint64_t client = 0;  ///< the client's id, if the engine bounds the sequences of a client
 
@@ -63,10 +63,10 @@ struct engine_request {
 
 /// One sequence of a running request: its only one, or one beam.
 struct engine_sequence {
-  std::vector<token_id> tokens;    ///< the prompt, then the generated tokens
-  index_t seq_slot = -1;           ///< the cache's sequence; -1 while the request waits
-  index_t num_computed_tokens = 0; ///< tokens whose keys and values are in the cache
-  index_t num_indexed_blocks = 0;  ///< blocks that the prefix index has
+  std::vector<token_id> tokens;     ///< the prompt, then the generated tokens
+  index_t seq_slot = -1;            ///< the cache's sequence; -1 while the request waits
+  index_t num_computed_tokens = 0;  ///< tokens whose keys and values are in the cache
+  index_t num_indexed_blocks = 0;   ///< blocks that the prefix index has
 
   /// Number of tokens.
   index_t size() const { return index_t(tokens.size()); }

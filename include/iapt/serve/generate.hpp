@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generation: prompts are read once, then every token costs one row.  Shapes: M rows of logits, V vocabulary.
+// Generation: prefill of all prompts, then decode.  Shapes: M rows of logits, V vocabulary.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -15,20 +15,19 @@
 
 namespace iapt {
 
-/// A token as it is generated.
+/// A generated token.
 struct generated_token {
-  std::size_t prompt;                                        ///< number of its prompt
+  std::size_t prompt;                                        ///< index of its prompt
   token_id token;                                            ///< the token
-  std::optional<token_log_probabilities> log_probabilities;  ///< where its prompt's options ask for them
+  std::optional<token_log_probabilities> log_probabilities;  ///< if its prompt's options ask for them
 };
 
-/// Called with each token as it comes; returns whether its prompt goes on. Stop strings end a prompt by it
-/// (`stop_matcher`).
+/// Called with each new token; false ends its prompt. Use a `stop_matcher` in it to end a prompt at stop strings.
 using token_callback = std::function<bool(const generated_token&)>;
 
-/// Refuses options of prompts that `who` cannot continue.
-/// @throws shape_error if there are not options for each prompt
-/// @throws error naming an option that makes no sense
+/// Refuses options that `who` cannot use.
+/// @throws shape_error if the numbers of options and prompts differ
+/// @throws error for an invalid option, with its name
 inline void check_options(const std::string& who, const std::vector<std::vector<token_id>>& prompts,
                           std::span<const generation_options> options) {
   if (options.size() != prompts.size())
@@ -37,15 +36,16 @@ inline void check_options(const std::string& who, const std::vector<std::vector<
   for (const generation_options& own : options) own.check();
 }
 
-/// Continues prompts, all in one batch. What is drawn for one of them does not depend on the others.
+/// Continues prompts, all in one batch. The tokens sampled for one of them do not depend on the others.
 /// @param lm the model
-/// @param method what it is adapted with, or the base model
+/// @param method its method, or no_method: the base model
 /// @param prompts tokens of each prompt, at least one
-/// @param options of each prompt
-/// @param seen hears of each token, if given
+/// @param options options of each prompt
+/// @param seen called with each token, if given
 /// @return the tokens of each answer
-/// @throws shape_error if a prompt is too short, there are not options for each, or too many alternatives are asked for
-/// @throws error naming an option that makes no sense
+/// @throws shape_error if a prompt is too short, the numbers of options and prompts differ, or too many alternatives
+/// are requested
+/// @throws error for an invalid option, with its name
 /// @throws numeric_error if the logits are not finite
 template <class T, class Backend, class Method>
 std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
@@ -64,12 +64,12 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
     longest = std::max(longest, index_t(prompts[i].size()) + std::max<index_t>(options[i].max_new, 0));
   }
   kv_cache<T, Backend> cache(lm.backend(), lm.config, index_t(prompts.size()), longest + soft_token_count(method));
-  std::vector<index_t> active(prompts.size());  // prompts that go on
+  std::vector<index_t> active(prompts.size());  // prompts that have not ended
   std::iota(active.begin(), active.end(), index_t(0));
-  std::optional<decoder<T, Backend, Method>> reader;  // of these
+  std::optional<decoder<T, Backend, Method>> reader;  // decodes these
   token_chooser next_tokens;
 
-  // The next token of each, by its row of the logits (M, V).
+  // The next token of each, from its row of the logits (M, V).
   const auto choose = [&](const tensor<T, 2, Backend>& logits) {
     std::vector<token_choice> wanted;
     for (const index_t i : active)
@@ -103,8 +103,8 @@ std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, con
   }
 }
 
-/// Continues prompts, all with the same options, so also the same seed: give each its own where their draws should
-/// differ.
+/// Continues prompts, all with the same options and so with the same seed. For different samples give each prompt its
+/// own seed.
 template <class T, class Backend, class Method>
 std::vector<std::vector<token_id>> generate(const causal_lm<T, Backend>& lm, const Method& method,
                                             const std::vector<std::vector<token_id>>& prompts,

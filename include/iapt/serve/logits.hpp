@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a row of logits says: its likeliest token, the log-probabilities of its tokens.  Shapes: M rows, V vocabulary.
+// Rows of logits: the likeliest token, and log-probabilities of tokens.  Shapes: M rows, V vocabulary.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -16,18 +16,18 @@ namespace iapt {
 
 /// A token and the logarithm of its probability, in nats.
 struct scored_token {
-  token_id token;          ///< its number in the vocabulary
+  token_id token;          ///< its id
   double log_probability;  ///< −∞ to 0
 };
 
-/// Order by probability, the first of equals first.
+/// Order by probability, the highest first; equal ones by id.
 constexpr bool likelier(const scored_token& a, const scored_token& b) {
   return a.log_probability > b.log_probability || (a.log_probability == b.log_probability && a.token < b.token);
 }
 
-/// The likeliest token of one row of logits (V) on the host; the first of equals.
+/// The likeliest token of one row of logits (V) on the host; of equal ones the first.
 /// @throws numeric_error if a logit is not finite
-/// @throws shape_error if there is none
+/// @throws shape_error if the row is empty
 template <class T>
 token_id likeliest(std::span<const T> logits) {
   if (logits.empty()) throw shape_error("likeliest: a row without logits");
@@ -39,7 +39,7 @@ token_id likeliest(std::span<const T> logits) {
   return token_id(best);
 }
 
-/// The likeliest token of each row of logits (M, V), found where they lie; the first of equals.
+/// The likeliest token of each row of logits (M, V), found on their backend; of equal ones the first.
 /// @throws numeric_error if a logit is not finite
 template <class T, class Backend>
 std::vector<token_id> likeliest(const tensor<T, 2, Backend>& logits) {
@@ -49,17 +49,17 @@ std::vector<token_id> likeliest(const tensor<T, 2, Backend>& logits) {
   return {best.begin(), best.end()};
 }
 
-/// How likely a token was, and what else would have been.
+/// The log-probability of a token, and the likeliest alternatives.
 struct token_log_probabilities {
-  double chosen = 0;              ///< log-probability of the token itself
-  std::vector<scored_token> top;  ///< the likeliest tokens, likeliest first; the chosen one may be among them
+  double chosen = 0;              ///< log-probability of the chosen token
+  std::vector<scored_token> top;  ///< the likeliest tokens, in order; the chosen one may be among them
 };
 
-/// Most alternatives that `log_probabilities` lists, as in OpenAI's interface.
+/// Largest number of alternatives that `log_probabilities` lists, as in OpenAI's API.
 inline constexpr index_t most_alternatives = 20;
 
 /// Refuses a number of alternatives that is not from 0 to `most_alternatives`.
-/// @throws shape_error naming it
+/// @throws shape_error with the number
 inline void check_alternatives(index_t count) {
   if (count < 0 || count > most_alternatives)
     throw shape_error("log_probabilities: from 0 to " + std::to_string(most_alternatives) +
@@ -67,13 +67,13 @@ inline void check_alternatives(index_t count) {
 }
 
 /// Log-softmax of one row of logits (V) for a token and for the likeliest ones: x − max x − log Σ exp(x − max x), in
-/// double. These are the model's own probabilities, before penalties and temperature, so what is listed does not depend
-/// on how the token was drawn.
+/// double. These are the model's own probabilities, before penalties and temperature, so they do not depend on how the
+/// token was sampled.
 /// @param logits one row (V)
-/// @param chosen the token that was taken
-/// @param alternatives how many of the likeliest to list
+/// @param chosen the chosen token
+/// @param alternatives how many of the likeliest tokens to list
 /// @throws numeric_error if a logit is not finite
-/// @throws shape_error if the row has no such token, or not from 0 to `most_alternatives` are asked for
+/// @throws shape_error if the row has no such token, or `alternatives` is not from 0 to `most_alternatives`
 /// @par Source the "raw_logprobs" of vLLM's engine; OpenAI lists at most 20 and does not say which logits it takes
 template <class T>
 token_log_probabilities log_probabilities(std::span<const T> logits, token_id chosen, index_t alternatives) {

@@ -12,13 +12,14 @@
 
 namespace iapt {
 
-/// The methods of one step, as one method. Sequences of one method are adjacent, so each of its hooks is called once for
-/// all of them, on their rows. It is for inference only.
+/// The methods of one step, as one method. Sequences of one method are adjacent, so each of its hooks is called once
+/// for all of them, on their rows. It is for inference only.
 template <class T, class Backend>
 class mixed_method {
  public:
   using matrix = tensor<T, 2, Backend>;  ///< a row for each token
-  static constexpr hook_set hooks{hook::delta, hook::scale, hook::bias, hook::after, hook::prefix, hook::input};  ///< all
+  static constexpr hook_set hooks{hook::delta, hook::scale,  hook::bias,
+                                  hook::after, hook::prefix, hook::input};  ///< all
 
   /// The sequences of one method.
   struct part {
@@ -89,7 +90,8 @@ class mixed_method {
   }
   /// hook::bias: (N, out), or an empty handle.
   matrix bias(inference<Backend>& ctx, target_module where) const {
-    return combined(ctx, hook::bias, 0, {}, [&](const part& p) { return repeated(ctx, p.method->bias(ctx, where), p); });
+    return combined(ctx, hook::bias, 0, {},
+                    [&](const part& p) { return repeated(ctx, p.method->bias(ctx, where), p); });
   }
   /// hook::after.   x, y (N, D) -> (N, D)
   matrix after(inference<Backend>& ctx, int layer, sublayer half, const matrix& x, const matrix& y) const {
@@ -99,8 +101,7 @@ class mixed_method {
   }
   /// hook::input.   x (N, D) -> (N, D)
   matrix input(inference<Backend>& ctx, const matrix& x) const {
-    return replaced(ctx, hook::input, x,
-                    [&](const part& p, const matrix& own) { return p.method->input(ctx, own); });
+    return replaced(ctx, hook::input, x, [&](const part& p, const matrix& own) { return p.method->input(ctx, own); });
   }
 
  private:

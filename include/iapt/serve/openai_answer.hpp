@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers in OpenAI's interface: from tokens to text up to a stop string, and to JSON, whole or in pieces.
+// Answers of OpenAI's API: from tokens to text up to a stop string, then to JSON, complete or streamed.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -18,11 +18,11 @@ namespace iapt {
 
 /// A piece of an answer.
 struct answer_piece {
-  std::string text = {};                  ///< that can be shown
-  std::vector<chosen_token> tokens = {};  ///< that came with it, where log-probabilities are asked for
-  const char* reason = nullptr;           ///< OpenAI's word for why it is the last, if it is
+  std::string text = {};                  ///< text that can be sent
+  std::vector<chosen_token> tokens = {};  ///< tokens of the text, if log-probabilities are requested
+  const char* reason = nullptr;           ///< OpenAI's finish_reason of the last piece, else null
 
-  /// Joins the piece behind it.
+  /// Appends the next piece.
   void append(answer_piece next) {
     text += next.text;
     std::move(next.tokens.begin(), next.tokens.end(), std::back_inserter(tokens));
@@ -30,32 +30,32 @@ struct answer_piece {
   }
 };
 
-/// The text of an answer, token by token.
+/// Converts the tokens of an answer to text.
 class answer_text {
  public:
-  /// One of those to a request.
+  /// The text of one answer to a request.
   answer_text(const openai_request& request, const tokenizer& words)
       : decoder_(words, request.skip_special_tokens), until_(request.stop), lists_(request.options.log_probabilities) {}
-  /// What a token adds to it.
+  /// What a token adds to the answer.
   answer_piece next(const chosen_token& one) {
     answer_piece piece{until_.next(decoder_.next(one.token))};
     if (lists_) piece.tokens.push_back(one);
     return piece;
   }
-  /// What a token of the prompt adds to it, whose text is there already (`openai_request::opening`).
+  /// What a prompt token adds: no text, since `openai_request::opening` has it.
   answer_piece read(const chosen_token& one) const {
     answer_piece piece;
     if (lists_) piece.tokens.push_back(one);
     return piece;
   }
-  /// What waited at the end.
+  /// The text that was held back.
   answer_piece finish() {
     if (until_.stopped()) return {};
     std::string rest = until_.next(decoder_.finish());
     if (!until_.stopped()) rest += until_.finish();
     return {rest};
   }
-  /// Whether a stop string was met.
+  /// Whether a stop string was found.
   bool stopped() const { return until_.stopped(); }
 
  private:
@@ -64,18 +64,18 @@ class answer_text {
   bool lists_;
 };
 
-/// Tokens that a request took.
+/// Number of tokens of a request.
 struct token_usage {
-  index_t prompt = 0;     ///< of its prompts
-  index_t generated = 0;  ///< of its answers; a token that stopped one is not one of them
+  index_t prompt = 0;     ///< tokens of its prompts
+  index_t generated = 0;  ///< tokens of its answers, without stop tokens
 };
 
-/// The objects that answer a request.
+/// Writes the JSON objects that answer a request.
 class openai_answer {
  public:
-  using json = nlohmann::ordered_json;  ///< in the order in which OpenAI writes it
+  using json = nlohmann::ordered_json;  ///< keeps the order in which OpenAI writes the fields
 
-  /// @param id of the request, without its prefix
+  /// @param id id of the request, without its prefix
   /// @param created seconds since 1970
   openai_answer(const openai_request& request, const tokenizer& words, const std::string& id, std::int64_t created)
       : words_(words),
@@ -89,7 +89,7 @@ class openai_answer {
 
   /// Number of answers.
   std::size_t answers() const { return offsets_.size(); }
-  /// All answers.
+  /// The complete response with all answers.
   std::string whole(const std::vector<answer_piece>& all, const token_usage& took) {
     json choices = json::array();
     for (const answer_piece& one : all) {
@@ -107,21 +107,21 @@ class openai_answer {
     found["usage"] = usage(took);
     return text(found);
   }
-  /// What a stream begins with, perhaps nothing.
+  /// The events that begin a stream; may be empty.
   std::string opening() {
     std::string found;
     for (std::size_t i = 0; chat_ && i < offsets_.size(); ++i)
       found += chunk(i, {{"role", "assistant"}, {"content", ""}}, {}, nullptr);
     return found;
   }
-  /// A piece of one of the answers in a stream, nothing where it has nothing to tell.
+  /// The events for a piece of one answer in a stream; empty if the piece is empty.
   std::string next(std::size_t index, const answer_piece& piece) {
     std::string found;
     if (!piece.text.empty() || !piece.tokens.empty()) found += chunk(index, {{"content", piece.text}}, piece, nullptr);
     if (piece.reason) found += chunk(index, json::object(), {}, piece.reason);
     return found;
   }
-  /// What a stream ends with.
+  /// The events that end a stream.
   std::string ending(const token_usage& took) {
     std::string found;
     if (usage_) {
@@ -159,7 +159,7 @@ class openai_answer {
             {"completion_tokens", took.generated},
             {"total_tokens", took.prompt + took.generated}};
   }
-  // Model names come from folders, which need not be UTF-8.
+  // Model names are names of folders, which need not be UTF-8.
   static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
   std::string word(token_id token) const { return words_.decode({{token}}); }
 
@@ -189,11 +189,12 @@ class openai_answer {
     json names = json::array(), values = json::array(), tops = json::array(), offsets = json::array();
     for (const chosen_token& one : tokens) {
       const std::string name = word(one.token);
-      json value, top;  // null of a prompt's first token, which nothing foretold
+      json value, top;  // null for a prompt's first token, which has no probability
       if (one.log_probabilities) {
         value = one.log_probabilities->chosen;
         top = json::object();
-        // The likeliest come first, and of several with one text the first stays. OpenAI lists the token itself, too.
+        // The likeliest come first; of tokens with the same text the first counts. OpenAI lists the chosen token as
+        // well.
         for (const scored_token& other : one.log_probabilities->top)
           top.emplace(word(other.token), json(other.log_probability));
         top.emplace(name, json(value));
@@ -202,7 +203,7 @@ class openai_answer {
       values.push_back(std::move(value));
       tops.push_back(std::move(top));
       offsets.push_back(offset);
-      for (const char c : name) offset += (c & 0xC0) != 0x80;  // characters
+      for (const char c : name) offset += (c & 0xC0) != 0x80;  // counts characters
     }
     return {{"tokens", names}, {"token_logprobs", values}, {"top_logprobs", tops}, {"text_offset", offsets}};
   }
@@ -210,7 +211,7 @@ class openai_answer {
   const tokenizer& words_;
   bool chat_, lists_, usage_;
   json head_;
-  std::vector<index_t> offsets_;  // of the next token's text in each answer, in characters
+  std::vector<index_t> offsets_;  // where the next token's text begins in each answer, in characters
 };
 
 }  // namespace iapt

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of OpenAI's interface: from JSON to a prompt and options.
+// Requests of OpenAI's API: from JSON to prompts and options.
 #pragma once
 #include <algorithm>
 #include <charconv>
@@ -22,59 +22,60 @@
 
 namespace iapt {
 
-/// A prompt of /v1/completions: text, or tokens.
+/// A prompt of /v1/completions: text, or token ids.
 using openai_prompt = std::variant<std::string, std::vector<token_id>>;
 
-/// What is asked of /v1/completions or /v1/chat/completions.
+/// A request to /v1/completions or /v1/chat/completions.
 /// @par Source OpenAI's API reference; top_k, min_p, repetition_penalty, stop_token_ids, ignore_eos and
-/// skip_special_tokens as in vLLM's server, use_beam_search, whose width is best_of, and length_penalty as in its
-/// versions before 0.6.3
+/// skip_special_tokens as in vLLM's server; use_beam_search (best_of is its width) and length_penalty as in vLLM before
+/// 0.6.3
 struct openai_request {
-  bool chat = false;                                              ///< whether it has messages, or prompts
-  std::string model = {};                                         ///< the tenant
-  std::vector<chat_message> messages = {};                        ///< of a chat
-  std::vector<openai_prompt> prompts = {};                        ///< of completions
-  index_t choices = 1;                                            ///< answers to each prompt
-  generation_options options = {.sampling = {.temperature = 1}};  ///< of the first, but for the model's stop tokens
-  std::optional<index_t> max_tokens = {};                         ///< what options.max_new becomes, where it is given
+  bool chat = false;                                              ///< whether it has messages instead of prompts
+  std::string model = {};                                         ///< name of the tenant
+  std::vector<chat_message> messages = {};                        ///< messages of a chat
+  std::vector<openai_prompt> prompts = {};                        ///< prompts of completions
+  index_t choices = 1;                                            ///< number of answers to each prompt
+  generation_options options = {.sampling = {.temperature = 1}};  ///< the first answer's options; no model stop tokens
+  std::optional<index_t> max_tokens = {};                         ///< replaces options.max_new, if given
   std::vector<std::string> stop = {};                             ///< stop strings
-  bool ignore_eos = false;                                        ///< whether the model's stop tokens end nothing
+  bool ignore_eos = false;                                        ///< whether to ignore the model's stop tokens
   bool skip_special_tokens = true;                                ///< whether control tokens are left out of the text
-  bool stream = false;                                            ///< whether answers come in pieces
-  bool include_usage = false;                                     ///< whether a stream ends with what it took
+  bool stream = false;                                            ///< whether the answers are streamed
+  bool include_usage = false;                                     ///< whether a stream ends with the numbers of tokens
   bool echo = false;                                              ///< whether an answer begins with its prompt
 
-  static constexpr std::size_t most_stop_strings = 4;       ///< as in OpenAI's interface
-  static constexpr index_t most_choices = 128;              ///< as in OpenAI's interface
+  static constexpr std::size_t most_stop_strings = 4;       ///< limit of OpenAI's API
+  static constexpr index_t most_choices = 128;              ///< limit of OpenAI's API
   static constexpr std::size_t longest_stop_string = 4096;  ///< bytes
-  static constexpr std::size_t most_stop_tokens = 256;      ///< in stop_token_ids
-  static constexpr std::size_t most_biases = 1024;          ///< in logit_bias
-  static constexpr std::size_t most_messages = 4096;        ///< of a chat
+  static constexpr std::size_t most_stop_tokens = 256;      ///< ids in stop_token_ids
+  static constexpr std::size_t most_biases = 1024;          ///< entries of logit_bias
+  static constexpr std::size_t most_messages = 4096;        ///< messages of a chat
 
-  /// Reads a body. A parameter that is not known and not off is refused: it would change what is answered.
-  /// @throws openai_error naming the parameter that is wrong
+  /// Parses a body. An unknown parameter is refused unless it is off, because it could change the answer.
+  /// @throws openai_error with the invalid parameter
   static openai_request parse(std::string_view body, bool chat);
 
-  /// Number of answers: those to one prompt stand together.
+  /// Number of answers; those to one prompt are adjacent.
   index_t answers() const { return (chat ? 1 : index_t(prompts.size())) * choices; }
-  /// The options of one of them: each to a prompt has a seed of its own.
+  /// The options of an answer; answers to the same prompt have different seeds.
   generation_options options_of(index_t answer) const {
     generation_options own = options;
     own.sampling.seed += std::uint64_t(answer % choices);
     return own;
   }
-  /// Whether the probabilities of its prompts' tokens are wanted.
+  /// Whether log-probabilities of the prompts' tokens are requested.
   bool scores_prompts() const { return echo && options.log_probabilities; }
-  /// What one of the answers begins with: its prompt's text, where it is wanted.
+  /// The beginning of an answer: its prompt's text, if requested.
   std::string opening(index_t answer, const tokenizer& words) const {
     if (!echo) return "";
     const openai_prompt& prompt = prompts[std::size_t(answer / choices)];
     const auto* tokens = std::get_if<std::vector<token_id>>(&prompt);
     return tokens ? words.decode(*tokens) : std::get<std::string>(prompt);
   }
-  /// The tokens of each prompt. Special tokens in a message are plain text: only the template writes control tokens.
+  /// The tokens of each prompt. Special tokens in a message are plain text: only the chat template writes control
+  /// tokens.
   /// @param lm a `language_model`
-  /// @throws openai_error if one cannot be encoded, or has no tokens, or a token is not the model's
+  /// @throws openai_error if a prompt cannot be encoded or has no tokens, or a token id is not in the vocabulary
   template <class Model>
   std::vector<std::vector<token_id>> encode(const Model& lm) const {
     const char* param = chat ? "messages" : "prompt";
@@ -102,7 +103,7 @@ struct openai_request {
   }
 };
 
-/// The text of a message: a string, or parts of type text.
+/// The text of a message, given as a string or as parts of type text.
 inline std::string openai_content(const nlohmann::json& content, const std::string& name) {
   if (content.is_string()) return content;
   openai_reader::need(content.is_array(), name, "a string, or an array of parts of type text");
@@ -116,7 +117,7 @@ inline std::string openai_content(const nlohmann::json& content, const std::stri
   return text;
 }
 
-/// A chat's messages.
+/// The messages of a chat.
 inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
   const auto need = openai_reader::need;
   need(given.is_array() && !given.empty(), "messages", "an array of at least one message");
@@ -127,7 +128,7 @@ inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
     need(one.is_object() && one.contains("role") && one["role"].is_string() && one.contains("content"), name,
          "an object with role and content");
     std::string role = one["role"];
-    if (role == "developer") role = "system";  // its newer name
+    if (role == "developer") role = "system";  // a newer name of it
     need(role == "system" || role == "user" || role == "assistant", name + ".role", "system, user or assistant");
     messages.push_back({role, openai_content(one["content"], name + ".content")});
     for (const auto& [key, value] : one.items())
@@ -137,10 +138,10 @@ inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
   return messages;
 }
 
-/// Tokens of an array, perhaps empty.
-/// @param name of the parameter
-/// @param path of the array within it
-/// @throws openai_error naming the entry that is none
+/// The token ids in an array, which may be empty.
+/// @param name name of the parameter
+/// @param path the array's path within it
+/// @throws openai_error with the entry that is not a token id
 inline std::vector<token_id> openai_tokens(const nlohmann::json& given, const std::string& name,
                                            const std::string& path) {
   std::vector<token_id> tokens;
@@ -153,7 +154,7 @@ inline std::vector<token_id> openai_tokens(const nlohmann::json& given, const st
   return tokens;
 }
 
-/// Prompts of completions: a string, an array of tokens, or an array of these.
+/// The prompts of completions, given as a string, an array of tokens, or an array of these.
 inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
   const auto prompt = [&](const nlohmann::json& one, const std::string& path) -> openai_prompt {
     if (one.is_string()) return one.get<std::string>();
@@ -167,8 +168,8 @@ inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
   return all;
 }
 
-/// What is added to logits: an object from tokens, as texts, to numbers.
-/// @throws openai_error naming the entry that is wrong
+/// The biases of logits, given as an object from token ids, as strings, to numbers.
+/// @throws openai_error with the invalid entry
 inline std::map<token_id, double> openai_bias(const nlohmann::json& given) {
   const std::string name = "logit_bias";
   std::map<token_id, double> bias;
@@ -187,7 +188,7 @@ inline std::map<token_id, double> openai_bias(const nlohmann::json& given) {
   return bias;
 }
 
-/// How tokens are chosen, and how many choices there are.
+/// Reads how tokens are chosen, and the number of choices.
 inline void openai_choice(openai_reader& from, openai_request& r) {
   const auto need = openai_reader::need;
   generation_options& o = r.options;
@@ -207,7 +208,7 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
     from.only("best_of", r.choices);
   }
 
-  // Each is judged where it has just been read: so the message's parameter is the one that is wrong.
+  // Each parameter is checked when it is read, so that the error names the invalid one.
   const auto sampling = [&](const char* name, double& to) {
     from.into(name, to);
     try {
@@ -226,7 +227,7 @@ inline void openai_choice(openai_reader& from, openai_request& r) {
       seed.is_null() ? std::uint64_t(std::random_device()()) << 32 | std::random_device()() : seed.get<std::uint64_t>();
 }
 
-/// Where answers end.
+/// Reads where answers end.
 inline void openai_end(openai_reader& from, openai_request& r) {
   const auto need = openai_reader::need;
   if (!r.chat) from.into("echo", r.echo);
@@ -257,7 +258,7 @@ inline void openai_end(openai_reader& from, openai_request& r) {
   from.into("ignore_eos", r.ignore_eos);
 }
 
-/// What is told beside the text, and in which pieces.
+/// Reads what is returned besides the text, and whether it is streamed.
 inline void openai_shape(openai_reader& from, openai_request& r) {
   const auto need = openai_reader::need;
   auto& alternatives = r.options.log_probabilities;
@@ -292,7 +293,7 @@ inline openai_request openai_request::parse(std::string_view body, bool chat) {
   else
     r.prompts = openai_prompts(from.take("prompt"));
   openai_choice(from, r), openai_end(from, r), openai_shape(from, r);
-  // What changes no answer here.
+  // These change no answer here.
   for (const char* name :
        {"user", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "parallel_tool_calls"})
     from.take(name);

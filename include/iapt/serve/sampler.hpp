@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sampling: from a row of logits to a token.  Shapes: V vocabulary.
+// Sampling: chooses a token from a row of logits.  Shapes: V vocabulary.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -20,26 +20,25 @@ namespace iapt {
 
 /// How the tokens of one request are chosen. The default is greedy.
 struct sampling_options {
-  double temperature = 0;  ///< divides the logits; 0: the likeliest token, and of the rest only penalties count
-  index_t top_k = 0;       ///< keeps the k likeliest tokens, and what equals the last of them; 0: all
-  double top_p = 1;        ///< keeps the fewest likeliest tokens that have this probability together; 1: all
-  double min_p = 0;        ///< keeps tokens of at least this fraction of the likeliest one's probability; 0: all
-  double repetition_penalty =
-      1;                         ///< of tokens in prompt or answer: divides positive logits, multiplies others; 1: none
-  double frequency_penalty = 0;  ///< subtracted from a token's logit for each time that it was generated
-  double presence_penalty = 0;   ///< subtracted from a token's logit if it was generated
-  std::map<token_id, double> logit_bias = {};  ///< added to logits before anything else is made of them
-  std::uint64_t seed = 0;                      ///< of the draws
+  double temperature = 0;         ///< divides the logits; 0: the likeliest token after bias and penalties
+  index_t top_k = 0;              ///< keeps the k likeliest tokens, and those equal to the last of them; 0: all
+  double top_p = 1;               ///< keeps the fewest likeliest tokens whose probabilities add up to this; 1: all
+  double min_p = 0;               ///< keeps tokens of at least this fraction of the likeliest one's probability; 0: all
+  double repetition_penalty = 1;  ///< divides positive logits of tokens in prompt or answer, multiplies others; 1: none
+  double frequency_penalty = 0;   ///< subtracted from a token's logit for each time it was generated
+  double presence_penalty = 0;    ///< subtracted from a token's logit if it was generated
+  std::map<token_id, double> logit_bias = {};  ///< added to logits before all other changes
+  std::uint64_t seed = 0;                      ///< seed of the samples
 
   /// Whether the tokens so far change the logits.
   bool penalises() const { return repetition_penalty != 1 || frequency_penalty != 0 || presence_penalty != 0; }
-  /// Whether the token is simply the likeliest one.
+  /// Whether the likeliest token is chosen, without bias or penalties.
   bool greedy() const { return temperature == 0 && !penalises() && logit_bias.empty(); }
 
-  static constexpr double greatest_bias = 100;  ///< as in OpenAI's interface
+  static constexpr double greatest_bias = 100;  ///< limit of OpenAI's API
 
-  /// Refuses what makes no sense.
-  /// @throws error naming the option
+  /// Refuses invalid options.
+  /// @throws error with the option's name
   void check() const {
     const auto need = [](const char* name, auto found, bool good, const char* rule) {
       if (good) return;
@@ -63,27 +62,27 @@ struct sampling_options {
 
 /// The tokens of a request so far.
 struct token_history {
-  std::span<const token_id> prompt;     ///< that were given
-  std::span<const token_id> generated;  ///< that came since
+  std::span<const token_id> prompt;     ///< tokens of the prompt
+  std::span<const token_id> generated;  ///< tokens that were generated
 };
 
-/// Chooses tokens. What it returns is a function of a request's options, its logits and its history alone: not of other
-/// requests, of threads, or of the calls before; it only keeps memory between them. The draw comes from the stream
-/// (seed, number of generated tokens), so a request that is interrupted and read again goes on with the same tokens.
+/// Chooses tokens. The result depends only on a request's options, logits and history: not on other requests, on
+/// threads or on earlier calls; only memory is kept between calls. The random number is that of the stream (seed,
+/// number of generated tokens), so a preempted request continues with the same tokens.
 ///
 /// The order is that of transformers: logit bias, repetition penalty, then temperature, top-k, top-p, min-p. OpenAI's
-/// penalties come before the temperature, and the bias before the penalties, as in vLLM. Everything is computed in
-/// double.
+/// penalties are applied before the temperature, and the bias before the penalties, as in vLLM. Everything is computed
+/// in double.
 /// @par Source  repetition penalty: Keskar et al. 2019, "CTRL", with negative logits multiplied; top-k: Fan et al.
 /// 2018, "Hierarchical neural story generation"; top-p: Holtzman et al. 2020, "The curious case of neural text
 /// degeneration"; min-p: Nguyen et al. 2024, "Turning up the heat"; frequency and presence penalty: OpenAI's API
 /// reference
 class sampler {
  public:
-  /// The next token, by one row of logits (V) on the host; greedily the first of equals.
-  /// @throws error naming an option that makes no sense
-  /// @throws numeric_error if a logit, or one with its penalties, is not finite
-  /// @throws shape_error if the row is empty, or a penalised or biased token is not in it
+  /// The next token, from one row of logits (V) on the host; if greedy, the first of equal ones.
+  /// @throws error for an invalid option, with its name
+  /// @throws numeric_error if a logit is not finite, before or after penalties
+  /// @throws shape_error if the row is empty, or does not have a penalised or biased token
   template <class T>
   token_id operator()(std::span<const T> logits, const sampling_options& options, const token_history& so_far) {
     options.check();
@@ -93,18 +92,18 @@ class sampler {
     token_id drawn = 0;
     for (const scored_token& one : distribution(logits, options, so_far)) {
       const double probability = std::exp(one.log_probability);
-      if (probability > 0) drawn = one.token;  // rounding may leave a rest behind the last of them
+      if (probability > 0) drawn = one.token;  // rounding may leave a remainder after the last of them
       if ((left -= probability) < 0) break;
     }
     return drawn;
   }
 
-  /// What the next token is drawn from: the tokens that options and history leave, in order of their numbers, with
-  /// probabilities that add up to 1. At temperature 0 it is the softmax of the penalised logits, as a beam search
-  /// wants. Valid until the next call.
-  /// @throws error naming an option that makes no sense
-  /// @throws numeric_error if a logit, or one with its penalties, is not finite
-  /// @throws shape_error if the row is empty, or a penalised or biased token is not in it
+  /// The distribution of the next token: the tokens that the options keep, by increasing id, with probabilities that
+  /// add up to 1. At temperature 0 it is the softmax of the logits after penalties, for beam search. Valid until the
+  /// next call.
+  /// @throws error for an invalid option, with its name
+  /// @throws numeric_error if a logit is not finite, before or after penalties
+  /// @throws shape_error if the row is empty, or does not have a penalised or biased token
   template <class T>
   const std::vector<scored_token>& distribution(std::span<const T> logits, const sampling_options& options,
                                                 const token_history& so_far) & {
@@ -125,7 +124,7 @@ class sampler {
   }
 
  private:
-  // The logits with all penalties.
+  // The logits after bias and penalties.
   template <class T>
   std::span<const double> penalised(std::span<const T> logits, const sampling_options& options,
                                     const token_history& so_far) {
@@ -144,7 +143,7 @@ class sampler {
     });
     return scores_;
   }
-  // Calls f(score, times) for each token that was seen.
+  // Calls f(score, times) for each token in seen_.
   template <class F>
   void each_seen(F f) {
     std::sort(seen_.begin(), seen_.end());
@@ -167,9 +166,9 @@ class sampler {
     std::partial_sort_copy(kept_.begin(), kept_.end(), ranked_.begin(), ranked_.end(), likelier);
     keep_at_least(ranked_.back().log_probability);
   }
-  // Searches the last token that is needed among ever fewer, of which the likelier half is told from the other; those
-  // before them weigh less than what is wanted. So nothing is sorted. Tokens so unlikely that all could go if all were
-  // like them, which most are, are left out from the start.
+  // Finds the last token to keep without sorting: it splits the candidates into a likelier and an unlikelier half, and
+  // continues in the half that has this token. Tokens below (1 − p) / V of the weight, which are most, are no
+  // candidates: together they have less than 1 − p of it.
   void keep_top_p(double p) {
     if (p == 1) return;
     const double all = weight(kept_), least = std::log((1 - p) * all / double(kept_.size()));
@@ -199,8 +198,8 @@ class sampler {
   }
 
   std::vector<double> scores_;               // (V)
-  std::vector<token_id> seen_;               // sorted
-  std::vector<scored_token> kept_, ranked_;  // until the end of distribution(), log-weights: 0 for the likeliest
+  std::vector<token_id> seen_;               // sorted ids
+  std::vector<scored_token> kept_, ranked_;  // log-weights until the end of distribution(): 0 for the likeliest
 };
 
 }  // namespace iapt

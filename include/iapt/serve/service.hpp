@@ -22,17 +22,17 @@
 
 namespace iapt {
 
-/// A request that came while as many waited as may: try again later.
+/// The queue is full: try again later.
 struct queue_full : error {
   using error::error;
 };
-/// A request that came after `service::drain`.
+/// The service accepts no requests after `service::drain`.
 struct service_draining : error {
   using error::error;
 };
 
-/// A cache of blocks of 64 rows within so many bytes, of which one sequence has at most what the model's positions
-/// take. Where it keeps states, a row takes D numbers more in each layer.
+/// The size of a cache in blocks of 64 slots that takes at most `bytes`. One sequence has at most the slots that the
+/// model's positions need. If hidden states are stored, a slot takes D more elements in each layer.
 /// @throws error if not even one block fits
 template <class T>
 cache_size cache_within(const transformer_config& config, std::size_t bytes, index_t sequences,
@@ -52,40 +52,40 @@ cache_size cache_within(const transformer_config& config, std::size_t bytes, ind
           .store_hidden_states = store_hidden_states};
 }
 
-/// What a service takes on.
+/// The options of a service.
 struct service_options {
-  engine_options engine = {};                               ///< memory, and rows of a pass
-  std::size_t max_queue = 64;                               ///< requests beyond those that there are places for
-  std::size_t max_queue_per_client = 0;                     ///< of one client beyond its places; 0: all of the queue
-  std::function<void(const std::string&)> on_failure = {};  ///< hears why requests failed
+  engine_options engine = {};                               ///< options of its engine
+  std::size_t max_queue = 64;                               ///< requests besides those that have sequence slots
+  std::size_t max_queue_per_client = 0;                     ///< the same number for one client; 0: max_queue
+  std::function<void(const std::string&)> on_failure = {};  ///< called with the reason when requests fail
 };
 
-/// What a service does at a moment, and has done.
+/// The present load of a service, and its counters.
 struct service_load {
-  std::size_t running = 0;             ///< requests that are being read or answered, as of the last pass
-  std::size_t waiting = 0;             ///< the others that were taken and have not ended
+  std::size_t running = 0;             ///< admitted requests, as of the last step
+  std::size_t waiting = 0;             ///< other accepted requests that have not ended
   std::size_t preemptions = 0;         ///< see `engine::preemptions`
-  index_t blocks = 0;                  ///< of the cache
-  index_t free_blocks = 0;             ///< of them: no request has them, though some hold what may be shared
-  std::uint64_t prompt_tokens = 0;     ///< of the requests that were taken
-  std::uint64_t reused_tokens = 0;     ///< of them: not read, because others had read them
-  std::uint64_t generated_tokens = 0;  ///< so far
+  index_t blocks = 0;                  ///< blocks of the cache
+  index_t free_blocks = 0;             ///< blocks that no request uses; some may be cached
+  std::uint64_t prompt_tokens = 0;     ///< prompt tokens of the accepted requests
+  std::uint64_t reused_tokens = 0;     ///< prompt tokens taken from the prefix cache
+  std::uint64_t generated_tokens = 0;  ///< tokens generated so far
 };
 
-/// Answers requests of any thread. Listeners are called from the service's own thread and should be quick; one that
-/// throws fails its own request.
+/// Answers requests from any thread. Callbacks run on the service's own thread and should be quick; one that throws
+/// fails its own request.
 template <class T, class Backend>
 class service {
  public:
-  using request_type = engine_request<T, Backend>;  ///< what it takes
+  using request_type = engine_request<T, Backend>;  ///< a request
 
-  /// Starts the thread, for a model, which must outlive it and whose backend the calling thread uses.
+  /// Starts the thread. The model must outlive the service, and its backend must be the calling thread's current one.
   service(const causal_lm<T, Backend>& lm, service_options options)
       : options_(std::move(options)), engine_(lm, with_listener(options_)), thread_([this, &backend = lm.backend()] {
           backend.make_current();
           work();
         }) {}
-  /// Ends what is still at work as cancelled.
+  /// Cancels all requests that have not ended.
   ~service() {
     {
       const std::lock_guard lock(mutex_);
@@ -97,10 +97,10 @@ class service {
   service(const service&) = delete;
   service& operator=(const service&) = delete;
 
-  /// Takes requests, all or none, whose listeners will hear of them.
-  /// @throws queue_full if too many wait, or too many of one client
+  /// Accepts requests, all or none, and calls their callbacks later.
+  /// @throws queue_full if too many requests wait, in total or of one client
   /// @throws service_draining after `drain`
-  /// @throws shape_error, error if one could never be answered, as `engine::check` says
+  /// @throws shape_error, error as `engine::check`
   void submit(std::vector<request_type> requests) {
     std::size_t tokens = 0;
     for (request_type& request : requests) {
@@ -108,7 +108,7 @@ class service {
       tokens += request.prompt.size();
       listen(request);
     }
-    std::map<std::uint64_t, std::size_t> more;  // of each client
+    std::map<std::uint64_t, std::size_t> more;  // new requests of each client
     for (const request_type& request : requests) ++more[request.client];
     const std::lock_guard lock(mutex_);
     if (draining_) throw service_draining("service: no more requests are taken");
@@ -128,31 +128,31 @@ class service {
     std::move(requests.begin(), requests.end(), std::back_inserter(arrived_));
     changed_.notify_all();
   }
-  /// Takes one request, as above.
+  /// Accepts one request, as above.
   void submit(request_type request) {
     std::vector<request_type> one;
     one.push_back(std::move(request));
     submit(std::move(one));
   }
-  /// Most requests that there may be at a time.
+  /// Largest number of requests at the same time.
   std::size_t max_requests() const { return std::size_t(options_.engine.cache.sequences) + options_.max_queue; }
-  /// Most of them that one client may have.
+  /// Largest number of requests of one client at the same time.
   std::size_t max_requests_per_client() const {
     const std::size_t queue = options_.max_queue_per_client ? options_.max_queue_per_client : options_.max_queue;
     return std::size_t(engine_.max_seqs_per_client()) + std::min(queue, options_.max_queue);
   }
-  /// Takes no more requests, and waits until all have ended.
+  /// Accepts no more requests, and waits until all have ended.
   void drain() {
     std::unique_lock lock(mutex_);
     draining_ = true;
     changed_.wait(lock, [&] { return taken_ == 0; });
   }
-  /// Whether requests are no longer taken.
+  /// Whether it accepts no more requests.
   bool draining() const {
     const std::lock_guard lock(mutex_);
     return draining_;
   }
-  /// Runs f on the service's thread, between two passes, and waits for it: for what a backend of one thread must do.
+  /// Runs f on the service's thread between two steps, and waits for it. A backend of one thread needs this.
   /// @throws whatever f throws
   void between_steps(std::function<void()> f) {
     std::packaged_task<void()> task(std::move(f));
@@ -164,16 +164,16 @@ class service {
     changed_.notify_all();
     done.get();
   }
-  /// What it does.
+  /// The present load.
   service_load load() const {
     const std::lock_guard lock(mutex_);
     service_load now = load_;
-    now.running = std::min(now.running, taken_);  // some may have ended in the pass that goes on
+    now.running = std::min(now.running, taken_);  // some may have ended in the present step
     now.waiting = taken_ - now.running;
     now.blocks = options_.engine.cache.blocks, now.generated_tokens = generated_tokens_;
     return now;
   }
-  /// Rows of the cache that one request may have: prompt, soft tokens and answer.
+  /// KV slots that one request may have: prompt, soft tokens and answer.
   index_t max_slots_per_request() const { return engine_.max_slots_per_request(); }
 
  private:
@@ -182,7 +182,7 @@ class service {
     own.on_failure = options.on_failure;
     return own;
   }
-  // Puts what the service itself must hear before a request's own listeners.
+  // Wraps a request's callbacks, to count its tokens and its end and to catch exceptions.
   void listen(request_type& request) {
     const auto thrown = std::make_shared<bool>(false);
     if (request.on_prompt_token)
@@ -206,7 +206,7 @@ class service {
     request.on_finish = [this, thrown, client = request.client, own = std::move(request.on_finish)](finish_reason why) {
       try {
         if (own) own(*thrown ? finish_reason::failed : why);
-      } catch (...) {}  // it has ended anyway
+      } catch (...) {}  // the request has ended anyway
       const std::lock_guard lock(mutex_);
       --taken_;
       if (--taken_by_client_[client] == 0) taken_by_client_.erase(client);
@@ -231,7 +231,8 @@ class service {
       lock.lock();
     }
   }
-  // Whether there may be more to do. What fails here is nobody's fault, and fails for all.
+  // One step. Returns whether there may be more to do. An exception here has no request as its cause, and fails them
+  // all.
   bool pass(std::vector<request_type> requests, bool stop) {
     try {
       for (auto& request : requests) engine_.submit(std::move(request));
@@ -246,17 +247,17 @@ class service {
   }
 
   service_options options_;
-  engine<T, Backend> engine_;  // of thread_, but for what is const
-  mutable std::mutex mutex_;   // of all that follows
+  engine<T, Backend> engine_;  // only thread_ uses it, except for const members
+  mutable std::mutex mutex_;   // protects what follows
   std::condition_variable changed_;
   std::vector<request_type> arrived_;
   std::vector<std::packaged_task<void()>> between_;
-  std::size_t taken_ = 0;                                      // and not ended
-  std::map<std::uint64_t, std::size_t> taken_by_client_ = {};  // of each client that has some
+  std::size_t taken_ = 0;                                      // accepted requests that have not ended
+  std::map<std::uint64_t, std::size_t> taken_by_client_ = {};  // the same number by client
   bool draining_ = false, stopping_ = false;
   service_load load_;
   std::atomic<std::uint64_t> generated_tokens_ = 0;
-  std::thread thread_;  // the last: it uses all others
+  std::thread thread_;  // the last member, because it uses all others
 };
 
 }  // namespace iapt

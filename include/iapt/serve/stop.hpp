@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stop strings: ends a streamed text where one of them occurs, and shows no part of it.
+// Stop strings: they end a streamed text, and no part of them is shown.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -13,14 +13,14 @@
 
 namespace iapt {
 
-/// Looks for stop strings in a text that comes in pieces, such as those of a `stream_decoder`. The text ends where the
-/// first stop string is complete, and before it begins; if several are complete at the same byte, before the longest.
-/// So how the text was cut into pieces changes nothing. Text that may be the beginning of a stop string waits until it
-/// is known not to be.
+/// Finds stop strings in a text that comes in pieces, such as those of a `stream_decoder`. The text ends before the
+/// stop string that is complete first; if several are complete at the same byte, before the longest. So the result does
+/// not depend on how the text is cut into pieces. Text that may begin a stop string is held back until it is known not
+/// to.
 /// @par Source Knuth, Morris and Pratt 1977, "Fast pattern matching in strings": time is linear in the text
 class stop_matcher {
  public:
-  /// Looks for these strings; with none, all text passes.
+  /// Searches for these strings; if there are none, all text passes.
   /// @throws error if one is empty
   /// @throws io_error if one is not valid UTF-8
   explicit stop_matcher(const std::vector<std::string>& strings) {
@@ -31,7 +31,7 @@ class stop_matcher {
     }
   }
 
-  /// Takes a piece of text and returns what can be shown by now, perhaps nothing; nothing once a stop string was met.
+  /// Adds a piece of text. Returns what can be shown now, which may be empty; empty after a stop string.
   std::string next(std::string_view piece) {
     for (const char byte : piece) {
       if (stopped_) break;
@@ -49,10 +49,10 @@ class stop_matcher {
     return shown;
   }
 
-  /// Whether a stop string was met.
+  /// Whether a stop string was found.
   bool stopped() const { return stopped_; }
 
-  /// Ends the text: what waited, for it has become no stop string. Begins anew.
+  /// Ends the text and returns what was held back, which is no stop string. Resets the matcher.
   std::string finish() {
     stopped_ = false;
     for (pattern& p : patterns_) p.restart();
@@ -60,27 +60,27 @@ class stop_matcher {
   }
 
  private:
-  // One stop string, and how much of it the text ends with.
+  // One stop string, and how many of its bytes the text ends with.
   class pattern {
    public:
     explicit pattern(const std::string& text) : text_(text), border_(text.size()) {
       for (std::size_t i = 1, k = 0; i < text.size(); ++i) border_[i] = k = longer(k, text[i]);
     }
-    // Whether the text that ends with this byte ends with all of the string.
+    // Adds a byte. Returns whether the text now ends with the whole string.
     bool read(char byte) { return (matched_ = longer(matched_, byte)) == text_.size(); }
     std::size_t matched() const { return matched_; }
     std::size_t size() const { return text_.size(); }
     void restart() { matched_ = 0; }
 
    private:
-    // The longest beginning of the string that a text ends with, if it was k bytes before this one.
+    // Size of the longest prefix of the string that the text ends with after `byte`, if it was k before.
     std::size_t longer(std::size_t k, char byte) const {
       while (k && text_[k] != byte) k = border_[k - 1];
       return text_[k] == byte ? k + 1 : 0;
     }
     std::string text_;
     std::vector<std::size_t>
-        border_;  // of the first i + 1 bytes: their longest proper beginning that is also their end
+        border_;  // size of the longest proper prefix of the first i + 1 bytes that is also a suffix
     std::size_t matched_ = 0;
   };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folders of tenants' adapters: which there are now, and what tells one writing of an adapter from the next.
+// The folders of tenants' adapters: which exist now, and in which version.
 #pragma once
 #include <sys/stat.h>
 
@@ -18,34 +18,34 @@
 
 namespace iapt {
 
-/// A folder whose folders are tenants' adapters, by their names. They may come, change or go at any time. A tenant's
-/// name comes from outside, so only a plain name of a folder leads anywhere.
+/// A folder whose folders are tenants' adapters, by their names. They may be added, changed or removed at any time. A
+/// tenant's name comes from a client, so only a plain name of a folder is accepted.
 class tenant_folders {
  public:
-  /// What tells one writing of an adapter from another.
+  /// Identifies a version of an adapter.
   struct state {
-    std::filesystem::path folder;  ///< where it is
-    /// Of each of its files identity, length and time; 0 of one that is not there.
+    std::filesystem::path folder;  ///< folder of the adapter
+    /// Inode, size and time of each of its files; 0 for a file that does not exist.
     std::array<std::array<std::int64_t, 4>, adapter_files.size()> files = {};
 
-    /// Whether both are of one writing.
+    /// Whether both are the same version.
     bool operator==(const state&) const = default;
   };
 
-  /// The folders of a folder.
+  /// The tenants in a folder.
   /// @throws io_error if there is no such folder
   explicit tenant_folders(std::filesystem::path path) : path_(std::move(path)) {
     if (!std::filesystem::is_directory(path_)) throw io_error(path_.string() + ": there is no such folder");
   }
 
-  /// The folder that holds them.
+  /// The folder that has the tenants' folders.
   const std::filesystem::path& path() const { return path_; }
-  /// The names of all tenants that are there now, in order.
+  /// The names of the present tenants, sorted.
   std::vector<std::string> names() const {
     namespace fs = std::filesystem;
     std::set<std::string> found;
     std::error_code none;
-    // A folder that is renamed while they are listed may be passed over, so they are listed again then.
+    // A folder that is renamed meanwhile may be missed; then the names are listed again.
     fs::file_time_type before, after = fs::last_write_time(path_, none);
     int tries = 4;
     do {
@@ -56,11 +56,11 @@ class tenant_folders {
     } while (after != before && --tries > 0);
     return {found.begin(), found.end()};
   }
-  /// Where a tenant's adapter is now, if there is such a tenant.
+  /// The folder of a tenant's adapter now, if there is such a tenant.
   std::optional<std::filesystem::path> find(const std::string& tenant) const {
     return is_name(tenant) ? find_adapter(path_ / tenant) : std::nullopt;
   }
-  /// The state of a tenant's adapter now, if there is such a tenant.
+  /// The present state of a tenant's adapter, if there is such a tenant.
   std::optional<state> look(const std::string& tenant) const {
     auto found = find(tenant);
     if (!found) return {};
@@ -72,7 +72,7 @@ class tenant_folders {
   }
 
  private:
-  // One part of a path, which leads neither up nor to what is hidden, nor to what is being written.
+  // Whether a name is one part of a path, not hidden, and not one of a folder that is being written.
   static bool is_name(const std::string& name) {
     return !name.empty() && name[0] != '.' && !is_unfinished_name(name) &&
            std::none_of(name.begin(), name.end(),

@@ -16,29 +16,30 @@
 
 namespace iapt {
 
-/// A set of texts of which the leftmost and then longest one is found, as Hugging Face's tokenizers do.
+/// Finds the added tokens in a text: the leftmost one, and of those that begin there the longest, as Hugging Face's
+/// tokenizers do.
 class added_token_finder {
  public:
   /// Searches for those of `tokens` whose `normalized` flag is `normalized`.
   /// @param tokens all added tokens
   /// @param normalized which of them
-  /// @param nfc the text to search is in NFC, and so what is looked for has to be
+  /// @param nfc whether the searched text is in NFC; then the tokens' texts are converted to NFC too
   added_token_finder(const std::vector<added_token>& tokens, bool normalized, bool nfc) {
     for (const auto& t : tokens) {
       if (t.normalized != normalized || t.text.empty()) continue;
       tokens_.push_back(t);
       if (nfc) tokens_.back().text = to_nfc(t.text);
     }
-    // A stable order, so that of two entries with the same text the later one counts.
+    // A stable order, so that the later of two entries with the same text counts.
     std::stable_sort(tokens_.begin(), tokens_.end(), [](auto& a, auto& b) { return a.text < b.text; });
     for (const auto& t : tokens_) starts_[static_cast<unsigned char>(t.text[0])] = true;
   }
 
-  /// Cuts `text` (valid UTF-8): calls `plain(piece)` for text without tokens and `token(added)` for each token found,
-  /// in order. With `special` false, special tokens are found but stay plain text.
+  /// Splits `text` (valid UTF-8): calls `plain(piece)` for text without tokens and `token(added)` for each token found,
+  /// in order. If `special` is false, special tokens are found but stay plain text.
   template <class Plain, class Token>
   void split(std::string_view text, bool special, Plain&& plain, Token&& token) const {
-    std::size_t done = 0;  // everything before it was handed out
+    std::size_t done = 0;  // end of what the callbacks have received
     for (std::size_t at = 0; at < text.size();) {
       const added_token* found = longest(text.substr(at));
       if (!found) {
@@ -59,13 +60,13 @@ class added_token_finder {
   }
 
  private:
-  // Narrows the sorted range of candidates byte by byte; the last complete candidate on the way is the longest.
+  // Narrows the sorted range of candidates byte by byte. The last complete candidate is the longest.
   const added_token* longest(std::string_view text) const {
     if (!starts_[static_cast<unsigned char>(text[0])]) return nullptr;
     const added_token* found = nullptr;
     auto low = tokens_.begin(), high = tokens_.end();
     for (std::size_t depth = 0; depth < text.size() && low != high; ++depth) {
-      auto key = [&](const added_token& t) {  // -1 for texts that ended before
+      auto key = [&](const added_token& t) {  // -1: the text has ended before
         return depth < t.text.size() ? static_cast<unsigned char>(t.text[depth]) : -1;
       };
       const int byte = static_cast<unsigned char>(text[depth]);
@@ -76,7 +77,7 @@ class added_token_finder {
     return found;
   }
 
-  // Rust's \w, spelled out because PCRE2's differs.
+  // Rust's \w as a PCRE2 class, because PCRE2's \w differs.
   static bool is_word(std::string_view character) {
     static const regex word(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])");
     return regex::matcher(word).find(character, 0).has_value();
@@ -86,7 +87,7 @@ class added_token_finder {
     return !text.empty() && is_word(text.substr(0, utf8::next(text).size));
   }
 
-  // The bytes of white space, Rust's \s, at an end of a text.
+  // Number of bytes of white space (Rust's \s) at an end of a text.
   static std::size_t space_at_end(std::string_view text) {
     std::size_t begin = text.size();
     while (begin > 0) {

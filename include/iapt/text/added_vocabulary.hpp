@@ -12,12 +12,12 @@
 
 namespace iapt {
 
-/// The added tokens of a definition from Hugging Face's files. A token that the vocabulary has keeps its id there, each
-/// other one gets the next number behind the count of tokens, whatever ids the files name.
+/// The added tokens of a definition from Hugging Face's files. A token that is in the vocabulary keeps its id there.
+/// Each other one gets the next id, counted from the number of tokens; ids in the files are ignored.
 /// @par Source tokenizers 0.23
 class added_vocabulary {
  public:
-  /// Begins with `spec.tokens` as the model's vocabulary, and no added token.
+  /// Starts with `spec.tokens` as the model's vocabulary, without added tokens.
   explicit added_vocabulary(tokenizer_spec& spec) : spec_(spec) {
     spec.added.clear();
     for (std::size_t id = 0; id < spec.tokens.size(); ++id)
@@ -26,8 +26,8 @@ class added_vocabulary {
     next_ = static_cast<token_id>(vocabulary_);
   }
 
-  /// Adds a token, or changes the flags of one that is there: all but `special`, which stays. Its id is not read.
-  /// @throws io_error for a new token if the vocabulary leaves out ids: the number may be another token's
+  /// Adds a token, or changes the flags of an existing one, but never clears `special`. Its id is ignored.
+  /// @throws io_error for a new token if the vocabulary leaves out ids: its id could belong to another token
   void add(added_token token) {
     if (token.text.empty()) return;
     const auto [found, is_new] = ids_.emplace(token.text, next_);
@@ -58,9 +58,9 @@ class added_vocabulary {
 
   tokenizer_spec& spec_;
   std::unordered_map<std::string, token_id> ids_;
-  std::unordered_map<token_id, std::size_t> places_;  // in spec_.added
+  std::unordered_map<token_id, std::size_t> places_;  // index in spec_.added
   std::unordered_set<std::string> special_;
-  std::size_t vocabulary_ = 0, last_ = 0;  // its tokens; the id behind its last one
+  std::size_t vocabulary_ = 0, last_ = 0;  // number of its tokens; the id after its last one
   token_id next_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte-pair encoding of one word: its bytes as tokens, then the merges of the vocabulary, best rank first.
+// Byte-pair encoding of one word: its bytes as tokens, then the merges of the vocabulary, lowest rank first.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -24,8 +24,8 @@ namespace iapt {
 /// @par Source Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"
 class bpe {
  public:
-  /// Reads vocabulary and merges of `spec`.
-  /// @throws io_error when a merge names or makes a token that is not in the vocabulary
+  /// Reads vocabulary and merges from `spec`.
+  /// @throws io_error if a merge uses or gives a token that is not in the vocabulary, or if no token is a single byte
   explicit bpe(const tokenizer_spec& spec) : unknown_(spec.unknown), fuse_unknown_(spec.fuse_unknown) {
     std::unordered_map<std::string_view, token_id> ids;
     ids.reserve(spec.tokens.size());
@@ -52,18 +52,18 @@ class bpe {
                          "\") needs the token \"" + token + "\", which is not in the vocabulary; the file is damaged");
         return found->second;
       };
-      // A pair that is listed twice counts with its last rank, as in Hugging Face's tokenizers.
+      // If a pair is listed twice, its last rank counts, as in Hugging Face's tokenizers.
       const token_id l = id_of(left), r = id_of(right);
       merges_[pair_key(l, r)] = {static_cast<std::uint32_t>(rank), id_of(left + right)};
     }
 
     if (!spec.ignore_merges) return;
-    for (const added_token& token : spec.added) ids.erase(token.text);  // text that was not taken for one stays text
+    for (const added_token& token : spec.added) ids.erase(token.text);  // unrecognised ones stay text
     for (const auto& [token, id] : ids)
       if (auto word = byte_alphabet::to_bytes(token)) words_[*word] = id;
   }
 
-  /// Working memory of `encode`, kept from word to word; not shared between threads.
+  /// Memory of `encode`, used again for each word; for one thread.
   class workspace {
     friend class bpe;
     struct symbol {
@@ -71,11 +71,11 @@ class bpe {
       std::int32_t previous, next;
     };
     std::vector<symbol> symbols_;
-    std::vector<std::uint64_t> heap_;  // proposed merges: rank in the upper half, position in the lower
+    std::vector<std::uint64_t> heap_;  // proposed merges: rank in the upper half, index of the symbol in the lower
   };
 
-  /// Appends the tokens of `word` (bytes) to `out`. The leftmost pair of the lowest rank is merged until no pair is
-  /// left. Bytes that the vocabulary lacks become the unknown token, or are left out where the vocabulary has none.
+  /// Appends the tokens of `word` (bytes) to `out`. It merges the leftmost pair of the lowest rank until no pair can be
+  /// merged. Bytes that are not in the vocabulary become the unknown token; without one they are left out.
   /// @throws io_error for a word of 2 GiB or more
   void encode(std::string_view word, std::vector<token_id>& out, workspace& work) const {
     if (!words_.empty())
@@ -99,7 +99,7 @@ class bpe {
     if (symbols.empty()) return;
     symbols.back().next = -1;
 
-    // What may be merged with its right neighbour, lowest rank first and of equal ranks the leftmost.
+    // Merges of a symbol with its right neighbour, the lowest rank first, then the leftmost.
     auto rule_at = [&](std::int32_t at) {
       const auto& left = symbols[static_cast<std::size_t>(at)];
       if (left.id == none || left.next < 0) return merges_.end();
@@ -121,7 +121,7 @@ class bpe {
       heap.pop_back();
       const auto at = static_cast<std::int32_t>(best & 0xFFFFFFFFu);
       const auto rule = rule_at(at);
-      if (rule == merges_.end() || rule->second.rank != best >> 32) continue;  // merged away since it was proposed
+      if (rule == merges_.end() || rule->second.rank != best >> 32) continue;  // a symbol was merged meanwhile
       auto& left = symbols[static_cast<std::size_t>(at)];
       auto& right = symbols[static_cast<std::size_t>(left.next)];
       left.id = rule->second.merged;
@@ -144,7 +144,7 @@ class bpe {
   static std::uint64_t pair_key(token_id left, token_id right) {
     return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
   }
-  // Keys are consecutive small numbers in two halves: mixing spreads them over the buckets.
+  // Keys are two small ids in two halves: mixing spreads them over the buckets.
   struct mix {
     std::size_t operator()(std::uint64_t key) const {
       key *= 0x9E3779B97F4A7C15u;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The printable alphabet in which byte-level vocabularies are written: one character for each of the 256 bytes.
+// The printable characters in which byte-level vocabularies are written, one for each of the 256 bytes.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace iapt::byte_alphabet {
 
-/// The character that stands for each byte. Printable Latin-1 bytes stand for themselves; the other 68, in order, are
-/// written U+0100 to U+0143, so that a vocabulary file holds no control characters and no spaces.
+/// The character of each byte. Printable Latin-1 bytes are written as themselves; the other 68, in order, as U+0100 to
+/// U+0143, so that a vocabulary file has no control characters and no spaces.
 /// @par Source Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2)
 inline constexpr std::array<char32_t, 256> characters = [] {
   std::array<char32_t, 256> out{};
@@ -24,7 +24,7 @@ inline constexpr std::array<char32_t, 256> characters = [] {
   return out;
 }();
 
-/// The byte that each character below U+0144 stands for, -1 where it stands for none.
+/// The byte of each character below U+0144; -1 if it has none.
 inline constexpr std::array<int, 0x144> bytes = [] {
   std::array<int, 0x144> out{};
   for (auto& b : out) b = -1;
@@ -32,7 +32,7 @@ inline constexpr std::array<int, 0x144> bytes = [] {
   return out;
 }();
 
-/// The bytes that a vocabulary entry stands for; nothing when a character is outside the alphabet. `entry` is UTF-8.
+/// The bytes of a vocabulary entry; none if a character is outside the alphabet. `entry` is UTF-8.
 inline std::optional<std::string> to_bytes(std::string_view entry) {
   std::string out;
   for (std::size_t at = 0; at < entry.size();) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chat templates: from messages to token ids, in a way that no message can forge a turn.
+// Chat templates: from messages to token ids, so that no message can forge a turn.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -18,28 +18,27 @@
 
 namespace iapt {
 
-/// One turn of a conversation.
+/// One message of a conversation.
 struct chat_message {
   std::string role;     ///< "system", "user" or "assistant"
-  std::string content;  ///< plain text, whatever it looks like
+  std::string content;  ///< plain text, even if it looks like a special token
 };
 
-/// The way a model wants conversations written. Model files carry it as a Jinja program; instead of running programs
-/// from files, this class recognises the known ones by their shape: ChatML with or without a default system message
-/// (SmolLM2, Qwen2) and Llama 3's. Only the template writes special tokens: those in a message's content are plain
-/// text.
+/// How a model expects conversations. Model files have it as a Jinja program. This class does not run programs from
+/// files but recognises the known ones by their shape: ChatML with or without a default system message (SmolLM2, Qwen2)
+/// and Llama 3's. Only the template writes special tokens: those in a message's content are plain text.
 class chat_template {
  public:
   /// Recognises Jinja source.
-  /// @param jinja the template as the model's file has it
+  /// @param jinja the template in the model's file
   /// @param source the file's name, for messages
-  /// @throws io_error for a template that is missing or not known
+  /// @throws io_error if the template is missing or unknown
   chat_template(std::string_view jinja, std::string source) : source_(std::move(source)) {
     if (jinja.empty())
       throw io_error(source_ + ": the model has no chat template, so it is no chat model or its file lacks it; use " +
                      "raw prompts (\"prompt\"/\"completion\" data, no --chat)");
     auto shape = jinja_shape::of(jinja);
-    // Some templates first give add_generation_prompt a value where the caller passes none. We always pass one.
+    // Some templates first set add_generation_prompt if the caller does not pass it. We always pass it.
     const auto preamble = jinja_shape::of(
         "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}");
     if (shape.size() > preamble.size() && std::equal(preamble.begin(), preamble.end(), shape.begin()))
@@ -63,11 +62,11 @@ class chat_template {
     }
   }
 
-  /// The tokens of a conversation, as transformers' `apply_chat_template` gives them when no content holds the text of
+  /// The tokens of a conversation, equal to those of transformers' `apply_chat_template` if no content has the text of
   /// a special token.
   /// @param words the model's tokenizer
   /// @param messages the conversation, at least one message
-  /// @param add_generation_prompt end with the opening of the assistant's next turn
+  /// @param add_generation_prompt whether to end with the beginning of the assistant's next turn
   /// @throws io_error for an unknown role, content that is not UTF-8, or a vocabulary without the template's tokens
   std::vector<token_id> encode(const tokenizer& words, std::span<const chat_message> messages,
                                bool add_generation_prompt) const {
@@ -87,8 +86,8 @@ class chat_template {
     return out.finish();
   }
 
-  /// The tokens of the assistant's answer behind a conversation that was encoded with `add_generation_prompt`: its
-  /// content and the token that ends the turn.
+  /// The tokens of the assistant's answer after a conversation encoded with `add_generation_prompt`: its content and
+  /// the token that ends the turn.
   /// @throws io_error as `encode`
   std::vector<token_id> encode_reply(const tokenizer& words, std::string_view content) const {
     utf8::require_valid(content, "chat: the assistant's answer");
@@ -99,10 +98,10 @@ class chat_template {
   }
 
   /// The token that ends each turn: generation stops there.
-  /// @throws io_error when the vocabulary lacks it
+  /// @throws io_error if it is not in the vocabulary
   token_id end_of_turn(const tokenizer& words) const { return writer(words, source_).id_of(end_marker()); }
 
-  /// The system message that the template adds where a conversation has none.
+  /// The system message that the template adds to a conversation without one.
   const std::optional<std::string>& default_system() const { return default_system_; }
 
  private:
@@ -121,7 +120,7 @@ class chat_template {
            "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}" +
            (asks ? "{% if add_generation_prompt %}" + prompt + "{% endif %}" : prompt);
   }
-  // The default system message, if the shape is that of ChatML with one.
+  // The default system message, if the shape is ChatML with one.
   static std::optional<std::string> chatml_default(const std::vector<jinja_symbol>& shape) {
     const std::string open = "<|im_start|>system\n", close = "<|im_end|>\n";
     const auto known =
@@ -140,7 +139,7 @@ class chat_template {
     return found;
   }
 
-  // Collects tokens. Neighbouring text is encoded in one piece, as it would be in a string with the special tokens.
+  // Collects tokens. Adjacent texts are encoded together, as in one string with the special tokens.
   class writer {
    public:
     writer(const tokenizer& words, const std::string& source) : words_(words), source_(source) {}
@@ -192,7 +191,7 @@ class chat_template {
   }
   const char* end_marker() const { return style_ == style::llama3 ? "<|eot_id|>" : "<|im_end|>"; }
 
-  // Python's str.strip: Unicode's white space and the four ASCII separators. `text` is valid UTF-8.
+  // Python's str.strip: removes Unicode's white space and the four ASCII separators. `text` is valid UTF-8.
   static std::string_view trimmed(std::string_view text) {
     std::size_t begin = text.size(), end = 0;
     for (std::size_t at = 0; at < text.size();) {
@@ -210,7 +209,7 @@ class chat_template {
 
   std::string source_;
   style style_ = style::chatml;
-  bool always_prompts_ = false;  // the template ends with the assistant's opening whether asked or not
+  bool always_prompts_ = false;  // whether the template always ends with the beginning of the assistant's turn
   std::optional<std::string> default_system_;
 };
 

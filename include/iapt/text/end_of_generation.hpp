@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokens that end an answer: those that a model's files name, and those that are known by their text.
+// Tokens that end an answer: those that a model's files name, and those with a known text.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -13,9 +13,9 @@
 
 namespace iapt {
 
-/// Texts of tokens that end a turn or an answer in whatever vocabulary has them. Many files name only one of theirs.
-/// @par Source the list of llama.cpp's vocabulary reader, but for tokens that fill in the middle of code: these are no
-/// ends of messages
+/// Texts of tokens that end a turn or an answer, in any vocabulary. Many files name only one of their own.
+/// @par Source the list of llama.cpp's vocabulary reader, without the tokens for fill-in-the-middle, which do not end
+/// messages
 inline constexpr std::array<std::string_view, 21> end_of_generation_texts{
     "<|im_end|>",        // ChatML: Qwen, SmolLM
     "<|eot_id|>",        // Llama 3, the end of a turn
@@ -40,9 +40,9 @@ inline constexpr std::array<std::string_view, 21> end_of_generation_texts{
     "<｜end▁of▁sentence｜>",  // DeepSeek
 };
 
-/// Completes `spec.end_of_generation`: the end token, and every control token of a known text. A token of a known text
-/// that a file gives out as text becomes a control token, unless merges make it: then it is a word, such as HTML's
-/// `</s>`.
+/// Completes `spec.end_of_generation` with the end token, and with every control token of a known text. If a file has a
+/// token of a known text as plain text, it becomes a control token, unless merges give it: then it is a word, such as
+/// HTML's `</s>`.
 inline void complete_end_of_generation(tokenizer_spec& spec) {
   const auto known = [](std::string_view text) {
     return std::find(end_of_generation_texts.begin(), end_of_generation_texts.end(), text) !=
@@ -70,7 +70,7 @@ inline void complete_end_of_generation(tokenizer_spec& spec) {
     ends.push_back(static_cast<token_id>(id));
   }
 
-  // gpt-oss and Solar end each message with <|end|>, and an answer has several of them.
+  // gpt-oss and Solar end each message with <|end|>, but an answer has several messages.
   const auto id_of = [&](std::string_view text) -> std::optional<token_id> {
     for (const added_token& token : spec.added)
       if (token.text == text) return token.id;

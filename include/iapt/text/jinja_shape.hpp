@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Jinja source reduced to its shape, so that templates which differ only in spelling compare equal.
+// Reduces Jinja source to its shape, so that templates that differ only in spelling compare equal.
 #pragma once
 #include <cctype>
 #include <cstddef>
@@ -10,18 +10,18 @@
 
 namespace iapt {
 
-/// A piece of a template: text that is copied out, a string literal (its value), or any other symbol of the language.
+/// A symbol of a template: plain text, a string literal (its value), or any other symbol of the language.
 struct jinja_symbol {
-  /// Text that is copied out, a string literal, any other symbol.
+  /// Plain text, a string literal, any other symbol.
   enum class kind_type { text, literal, code };
-  kind_type kind = kind_type::code;                      ///< which of them it is
-  std::string value;                                     ///< text, value of the literal, or the symbol itself
-  bool operator==(const jinja_symbol&) const = default;  ///< same kind and value
+  kind_type kind = kind_type::code;                      ///< which of these it is
+  std::string value;                                     ///< plain text, value of the literal, or the symbol itself
+  bool operator==(const jinja_symbol&) const = default;  ///< whether kind and value are equal
 };
 
-/// Splits Jinja source into symbols. White space that the language ignores is dropped, with Hugging Face's settings
-/// (`trim_blocks` and `lstrip_blocks`) and the marks `{%-` and `-%}`; `a.b` becomes `a['b']`; literals joined by `+`
-/// become one. Nothing is evaluated. Source that is not Jinja gives symbols that equal no known template's.
+/// Splits Jinja source into symbols. White space that Jinja ignores is dropped, with Hugging Face's settings
+/// (`trim_blocks` and `lstrip_blocks`) and at `{%-` and `-%}`; `a.b` becomes `a['b']`; literals joined by `+` become
+/// one. Nothing is evaluated. Source that is not Jinja gives symbols that equal no known template.
 class jinja_shape {
  public:
   /// The symbols of `source`.
@@ -80,7 +80,7 @@ class jinja_shape {
   }
   static bool is_opening(char c) { return c == '{' || c == '%' || c == '#'; }
 
-  // Reads up to the end of the tag; true if it ends with a minus.
+  // Reads up to the end of the tag. Returns whether it ends with a minus.
   bool read_tag(char opening) {
     const std::string close = opening == '{' ? "}}" : "%}";
     out_.push_back({kind::code, opening == '{' ? "{{" : "{%"});
@@ -142,7 +142,7 @@ class jinja_shape {
       } else if (escaped == 't') {
         value += '\t';
       } else {
-        if (escaped != '\\' && escaped != '\'' && escaped != '"') value += '\\';  // as Python keeps it
+        if (escaped != '\\' && escaped != '\'' && escaped != '"') value += '\\';  // as in Python
         value += escaped;
       }
     }
@@ -150,7 +150,7 @@ class jinja_shape {
     return value;
   }
 
-  // 'a' + 'b' is 'ab', and so is the end of x + 'a' + 'b'.
+  // 'a' + 'b' becomes 'ab', also at the end of x + 'a' + 'b'.
   void add_literal(std::string value) {
     const std::size_t n = out_.size();
     if (n >= 2 && out_[n - 1] == jinja_symbol{kind::code, "+"} && out_[n - 2].kind == kind::literal) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON from outside.
+// Parses JSON from untrusted sources.
 #pragma once
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -10,15 +10,15 @@
 
 namespace iapt {
 
-/// How deep JSON may nest: whatever copies, compares or prints a value goes down into it, on the stack.
+/// Largest depth of JSON. Code that copies, compares or prints a value is recursive and needs stack for each level.
 inline constexpr int deepest_json = 64;
 
-/// Told of each key where it stands, which a parsed object does not remember: how deep (1: of the outermost object) and
-/// which.
+/// Called with each key in the order of the text, which a parsed object does not keep: the depth (1: the outermost
+/// object) and the key.
 using json_key_callback = std::function<void(int depth, const std::string& key)>;
 
-/// Parses JSON that may come from anybody.
-/// @throws nlohmann::json::exception if it is none
+/// Parses JSON that may come from an untrusted source.
+/// @throws nlohmann::json::exception if it is not JSON
 /// @throws error if it nests deeper than `deepest_json`
 inline nlohmann::json parse_json(std::string_view text, const json_key_callback& on_key = {}) {
   const auto event = [&](int depth, nlohmann::json::parse_event_t what, const nlohmann::json& value) {
@@ -31,8 +31,8 @@ inline nlohmann::json parse_json(std::string_view text, const json_key_callback&
 /// Parses the JSON of a file.
 /// @param text the JSON
 /// @param file name of the file, for messages
-/// @param what what it is, for messages: "the configuration"
-/// @throws io_error if it is none, naming file and byte, or nests deeper than `deepest_json`
+/// @param what name of the content, for messages: "the configuration"
+/// @throws io_error if it is not JSON, with the file and the byte, or if it nests deeper than `deepest_json`
 inline nlohmann::json parse_json(std::string_view text, const std::string& file, const std::string& what,
                                  const json_key_callback& on_key = {}) {
   try {

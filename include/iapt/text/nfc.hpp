@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unicode's composed form (NFC), as Hugging Face's tokenizers compose it.
+// Unicode's composed form (NFC), equal to that of Hugging Face's tokenizers.
 #pragma once
 #include <utf8proc.h>
 
@@ -15,10 +15,11 @@
 
 namespace iapt {
 
-/// Ranges of characters that stay as they are: no mark moves past them and nothing composes with them. Hugging Face's
-/// `tokenizers` 0.23 composes by the tables of Unicode 9, so these are the combining marks, the characters with a
-/// decomposition and the first characters of those that Unicode 10 to 18 added. U+11A7 is here because utf8proc 2.8
-/// takes it for a final consonant of a Hangul syllable. tests/reference/make_nfc.py finds them.
+/// Ranges of characters that do not change: no mark moves past them and nothing composes with them. Hugging Face's
+/// `tokenizers` 0.23 uses the tables of Unicode 9. So these are, of the characters that Unicode 10 to 18 added, the
+/// combining marks, those with a decomposition, and the first characters of these decompositions. U+11A7 is here
+/// because utf8proc 2.8 treats it as a final consonant of a Hangul syllable. tests/reference/make_nfc.py computes the
+/// ranges.
 // clang-format off
 inline constexpr std::array<std::array<char32_t, 2>, 70> nfc_barriers = {{
     {0x5C8, 0x5C9}, {0x7FD, 0x7FD}, {0x897, 0x89F}, {0x8CA, 0x8D3}, {0x9FE, 0x9FE}, {0xC3C, 0xC3C}, {0xD3B, 0xD3C},
@@ -38,14 +39,14 @@ inline constexpr std::array<std::array<char32_t, 2>, 70> nfc_barriers = {{
 }};
 // clang-format on
 
-/// Puts text into NFC. Made for one text, used through `to_nfc`.
+/// Converts one text to NFC; use it through `to_nfc`.
 class nfc_composer {
  public:
   /// `text` (valid UTF-8) in NFC.
   std::string compose(std::string_view text) {
     out_.reserve(text.size());
     while (!text.empty()) {
-      // Characters below U+0300 stay as they are, but for the last one: a mark may stand behind it.
+      // Characters below U+0300 do not change, except the last one: a mark may follow it.
       auto low = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), is_high) - text.begin());
       if (low < text.size()) low = utf8::last_begin(text.substr(0, low));
       out_ += text.substr(0, low);
@@ -56,10 +57,10 @@ class nfc_composer {
   }
 
  private:
-  // The first byte of a character from U+0300 on. Those below have no combining class and compose with none before.
+  // The first byte of a character from U+0300 on. Lower ones have no combining class and compose with none before them.
   static bool is_high(char byte) { return static_cast<unsigned char>(byte) >= 0xCC; }
 
-  // Composes the first character of `text` and those behind it that are not below U+0300. Returns their bytes.
+  // Composes the first character of `text` and those after it that are not below U+0300. Returns their number of bytes.
   std::size_t compose_run(std::string_view text) {
     std::size_t at = 0;
     while (at < text.size() && (at == 0 || is_high(text[at]))) {
@@ -89,9 +90,9 @@ class nfc_composer {
     run_.insert(run_.end(), parts.begin(), parts.begin() + count);
   }
 
-  // Orders the marks behind each letter, then composes.
+  // Sorts the marks after each letter, then composes.
   void flush() {
-    // By a sort, so that a run of any length takes n log n time.
+    // It is a sort, so that a run of any length takes n log n time.
     const auto combining_class = [](utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; };
     const auto is_mark = [&](utf8proc_int32_t c) { return combining_class(c) != 0; };
     for (auto mark = run_.begin(); (mark = std::find_if(mark, run_.end(), is_mark)) != run_.end();) {
@@ -111,7 +112,7 @@ class nfc_composer {
   std::vector<utf8proc_int32_t> run_;
 };
 
-/// `text` (valid UTF-8) in Unicode's composed form, the same as Hugging Face's `NFC` normalizer gives.
+/// `text` (valid UTF-8) in Unicode's composed form, equal to the result of Hugging Face's `NFC` normalizer.
 /// @par Source Unicode Standard Annex 15, "Unicode Normalization Forms"
 inline std::string to_nfc(std::string_view text) { return nfc_composer().compose(text); }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regular expressions over UTF-8: PCRE2 with the meaning that Oniguruma, which Hugging Face uses, gives the pattern.
+// Regular expressions over UTF-8: PCRE2 with the semantics of Oniguruma, which Hugging Face uses.
 #pragma once
 #ifndef PCRE2_CODE_UNIT_WIDTH
-/// Bits of a code unit in what `<pcre2.h>` declares: 8, for UTF-8.
+/// Bits of a code unit for `<pcre2.h>`: 8, for UTF-8.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #endif
 #include <pcre2.h>
@@ -24,9 +24,10 @@
 
 namespace iapt {
 
-/// Rewrites a pattern of a tokenizer file so that PCRE2 matches what Oniguruma would. `\s` becomes the Unicode property
-/// White_Space (PCRE2's own `\s` also has U+180E), `\p{L}` and `\p{N}` gain the characters of newer Unicode versions.
-/// @throws io_error for constructs whose meaning differs between the two and that no known tokenizer uses
+/// Rewrites a pattern of a tokenizer file so that PCRE2 matches as Oniguruma does. `\s` becomes the Unicode property
+/// White_Space (PCRE2's own `\s` also matches U+180E); `\p{L}` and `\p{N}` also match the characters of newer Unicode
+/// versions.
+/// @throws io_error for constructs that differ between the two and that no known tokenizer uses
 inline std::string to_pcre2(std::string_view pattern) {
   std::string out;
   bool in_class = false;
@@ -80,10 +81,10 @@ inline std::string to_pcre2(std::string_view pattern) {
   return out;
 }
 
-/// A compiled pattern. Copies share the compiled form; matching is safe from several threads.
+/// A compiled pattern. Copies have the same compiled form. Several threads may match at the same time.
 class regex {
  public:
-  /// Compiles a PCRE2 pattern (UTF-8, just-in-time where the machine has it).
+  /// Compiles a PCRE2 pattern (UTF-8, just-in-time if the CPU is supported).
   /// @throws io_error with the position and PCRE2's reason
   explicit regex(std::string pattern) : pattern_(std::move(pattern)) {
     int code = 0;
@@ -92,17 +93,17 @@ class regex {
                            PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &code, &offset, nullptr),
              pcre2_code_free};
     if (!code_) throw io_error(complaint(code, "byte " + std::to_string(offset)));
-    // Without it the interpreter matches, only slower.
+    // If this fails, the interpreter matches more slowly.
     pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
   }
 
-  /// Finds matches in one text after the other without allocating for each. Not shared between threads.
+  /// Finds matches in one text after another without an allocation for each. For one thread.
   ///
-  /// Its time is linear in the text, whatever the pattern: a match is looked for in a window of the text, which grows
-  /// only when an attempt reaches its end. Steps are bounded by the window, and windows that grew by the text.
+  /// Its time is linear in the text for every pattern: it searches in a window of the text, which grows only if an
+  /// attempt reaches its end. The window limits the steps of an attempt, and the text limits how much windows grow.
   class matcher {
    public:
-    /// Works on `expression`, which it keeps alive.
+    /// Uses `expression`, and keeps it alive.
     explicit matcher(const regex& expression)
         : code_(expression.code_),
           data_(pcre2_match_data_create(1, nullptr), pcre2_match_data_free),
@@ -112,11 +113,11 @@ class regex {
       pcre2_set_match_limit(quick_.get(), steps(quick_window));
     }
 
-    /// Begins a text of `size` bytes, which may be handed over in pieces.
+    /// Starts a text of `size` bytes, which may be passed in pieces.
     void begin(std::size_t size) { allowance_ = 16 * (size + quick_window); }
 
     /// The first match at or after `from`, as [begin, end) in `text`. `text` is valid UTF-8.
-    /// @throws io_error when the pattern needs too many steps on this text
+    /// @throws io_error if the pattern needs too many steps on this text
     std::optional<std::array<std::size_t, 2>> find(std::string_view text, std::size_t from) {
       while (true) {
         const std::size_t end = window_end(text, from, quick_window);
@@ -147,7 +148,7 @@ class regex {
       return {ends[0], ends[1]};
     }
 
-    // The end of a window of at least `size` bytes, and of whole characters.
+    // The end of a window of at least `size` bytes that ends with a whole character.
     static std::size_t window_end(std::string_view text, std::size_t from, std::size_t size) {
       if (text.size() - from <= size) return text.size();
       std::size_t end = from + size;
@@ -155,7 +156,7 @@ class regex {
       return end;
     }
 
-    // Looks for a match that begins at `from`, in a window that grows until it is large enough.
+    // Searches for a match that begins at `from`, in a window that grows until it is large enough.
     int match_at(std::string_view text, std::size_t from) {
       for (std::size_t window = 4 * quick_window;; window *= 4) {
         const std::size_t end = window_end(text, from, window);
@@ -167,13 +168,13 @@ class regex {
       }
     }
 
-    // Steps that an attempt may take in a window.
+    // Number of steps that an attempt may take in a window.
     static std::uint32_t steps(std::size_t window) {
       constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
       return static_cast<std::uint32_t>(std::min(8 * window, most));
     }
 
-    // Looks for a match in [from, end). A partial match is one that the text from `end` on decides.
+    // Searches for a match in [from, end). A match is partial if it depends on the text from `end` on.
     int match(std::string_view text, std::size_t from, std::size_t end, pcre2_match_context& context) {
       const std::uint32_t partial = end == text.size() ? 0 : PCRE2_PARTIAL_HARD;
       return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), end, from,
@@ -183,7 +184,7 @@ class regex {
     std::shared_ptr<pcre2_code> code_;
     std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data_;
     std::unique_ptr<pcre2_match_context, void (*)(pcre2_match_context*)> quick_, patient_;
-    std::size_t allowance_ = 0;  // bytes of grown windows that this text may still take
+    std::size_t allowance_ = 0;  // bytes that larger windows may still use for this text
   };
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text from tokens as they are generated, in whole characters.
+// Converts tokens to text while they are generated, in whole characters.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -11,15 +11,15 @@
 
 namespace iapt {
 
-/// Decodes one token after the other. A token may end within a character: its bytes wait until the rest has come.
-/// All returned strings together are what `tokenizer::decode` makes of the same tokens.
+/// Decodes tokens one by one. If a token ends inside a character, its bytes are held back until the rest arrives. All
+/// returned strings together equal the result of `tokenizer::decode`.
 class stream_decoder {
  public:
-  /// Decodes tokens of `source`, which must live as long as this object.
+  /// Decodes tokens of `source`, which must outlive this object.
   explicit stream_decoder(const tokenizer& source, bool skip_special = false)
       : source_(&source), skip_special_(skip_special) {}
 
-  /// Takes a token and returns the text that is complete with it, perhaps empty.
+  /// Adds a token and returns the text that is now complete, which may be empty.
   /// @throws error for an id that is not in the vocabulary
   std::string next(token_id id) {
     const std::string_view bytes = source_->bytes(id);
@@ -35,7 +35,7 @@ class stream_decoder {
     return out;
   }
 
-  /// Ends the text: U+FFFD when the last character never became complete, else nothing. Begins anew.
+  /// Ends the text: returns U+FFFD if the last character is incomplete, otherwise nothing. Resets the decoder.
   std::string finish() { return utf8::repair(std::exchange(waiting_, {})); }
 
  private:

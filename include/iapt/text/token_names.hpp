@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names that tokenizer_config.json and special_tokens_map.json give to tokens.
+// The names of tokens in tokenizer_config.json and special_tokens_map.json.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -33,7 +33,7 @@ class token_names {
         more_.set(key, given_token(value, file, key, false));
       }
     }
-    // An empty list leaves the place to the older name.
+    // If the list is empty, the older name is used.
     const nlohmann::json *extra = file.find("extra_special_tokens"), *old = file.find("additional_special_tokens");
     if (old && (!extra || extra->empty())) {
       read_extra(*old, file, "additional_special_tokens", false);
@@ -41,7 +41,7 @@ class token_names {
       if (extra) read_extra(*extra, file, "extra_special_tokens", false);
       if (old) old_extra_ = list(*old, file, "additional_special_tokens", false);
     }
-    constexpr const char* specific = "model_specific_special_tokens";  // names that the file gives itself come instead
+    constexpr const char* specific = "model_specific_special_tokens";  // ignored if the file has names of its own
     if (const nlohmann::json* named = file.find(specific); named && !named->is_null() && own_.begin() == own_.end()) {
       if (!named->is_object())
         file.refuse("\"" + std::string(specific) + "\" should be an object with names of tokens");
@@ -66,8 +66,8 @@ class token_names {
   }
 
   /// The names with their tokens, the standard ones first.
-  /// @param defaults the tokens of names that the files leave out
-  /// @param listed tokens by their text, whose flags count for standard names
+  /// @param defaults tokens of names that the files do not have
+  /// @param listed tokens by their text; standard names take their flags
   named_tokens names(const std::vector<std::pair<std::string_view, std::string_view>>& defaults,
                      const std::unordered_map<std::string, given_token>& listed) const {
     named_tokens all;
@@ -83,7 +83,7 @@ class token_names {
   }
   /// The special tokens without a name.
   const given_tokens& extra() const { return extra_ ? *extra_ : old_extra_; }
-  /// The texts of which added_tokens.json's tokens are special.
+  /// The texts of the tokens in added_tokens.json that are special.
   std::unordered_set<std::string> special_texts() const {
     std::unordered_set<std::string> out;
     for (const auto& [name, token] : standard_)
@@ -118,7 +118,7 @@ class token_names {
     append(values, file, key, is_map, out);
     return out;
   }
-  // A list, or an object with names.
+  // Reads a list, or an object with names.
   void read_extra(const nlohmann::json& value, const json_object_file& file, const std::string& key, bool is_map) {
     if (!value.is_object()) {
       if (!extra_ || value.is_null()) extra_.emplace();
@@ -133,10 +133,10 @@ class token_names {
   }
 
   named_tokens standard_;
-  named_tokens more_;  // names of the model's own that are found late, and so come first
-  named_tokens own_;   // the others, whose tokens count where both have a name
+  named_tokens more_;  // the model's own names that transformers finds late and puts first
+  named_tokens own_;   // its other own names; they override more_
   std::optional<given_tokens> extra_;
-  given_tokens old_extra_;  // additional_special_tokens, where nothing has the newer name
+  given_tokens old_extra_;  // additional_special_tokens, if the newer name has none
 };
 
 }  // namespace iapt

@@ -26,23 +26,23 @@
 
 namespace iapt {
 
-/// What the text of a special token, written out in a text, means.
+/// What the text of a special token means in a text.
 enum class special_tokens {
-  recognised,  ///< the token: for raw prompts
-  as_text,     ///< the characters it is written with: for text from outside, which must not forge a token
+  recognised,  ///< the special token: for raw prompts
+  as_text,     ///< plain text: for text from outside, which must not forge a token
 };
 
-/// How `tokenizer::encode` reads a text.
+/// Options of `tokenizer::encode`.
 struct encode_options {
   special_tokens special = special_tokens::recognised;  ///< whether special tokens are recognised
-  bool bos = true;  ///< begin with the beginning-of-text token, if the tokenizer's file asks for it
+  bool bos = true;  ///< whether to start with the beginning-of-text token, if the tokenizer's file requires it
 };
 
-/// A byte-level BPE tokenizer. `const` members may run in several threads at a time.
+/// A byte-level BPE tokenizer. Several threads may call its `const` members at the same time.
 class tokenizer {
  public:
   /// Builds a tokenizer.
-  /// @throws io_error when the parts of `spec` do not fit together; the message begins with `spec.source`
+  /// @throws io_error if the parts of `spec` do not fit together; the message begins with `spec.source`
   explicit tokenizer(tokenizer_spec spec)
       : spec_(checked(std::move(spec))),
         bpe_(spec_),
@@ -53,19 +53,19 @@ class tokenizer {
     for (const auto& token : spec_.tokens) bytes_.push_back(byte_alphabet::to_bytes(token).value_or(token));
     special_.resize(spec_.tokens.size());
     for (const auto& token : spec_.added) {
-      bytes_[static_cast<std::size_t>(token.id)] = token.text;  // not in the byte alphabet
+      bytes_[static_cast<std::size_t>(token.id)] = token.text;  // it is not in the byte alphabet
       special_[static_cast<std::size_t>(token.id)] = token.special;
     }
     shared_ = std::make_shared<guarded_workspace>(splits_);
   }
 
   /// Token ids of `text`.
-  /// @throws io_error when `text` is not valid UTF-8 (with the offset of the first bad byte)
+  /// @throws io_error if `text` is not valid UTF-8 (with the offset of the first bad byte)
   std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
     utf8::require_valid(text, "tokenizer: text to encode");
     std::vector<token_id> out;
     if (options.bos && spec_.first) out.push_back(*spec_.first);
-    // One encode at a time has the shared workspace with its cache of words; others make do with a fresh one.
+    // One call at a time uses the shared workspace with its cache of words; the others create their own.
     std::unique_lock lock(shared_->mutex, std::try_to_lock);
     std::optional<workspace> own;
     workspace& work = lock ? shared_->work : own.emplace(splits_);
@@ -85,7 +85,7 @@ class tokenizer {
 
   /// The text of `ids`. Bytes that are not valid UTF-8 become U+FFFD, one for each maximal invalid sequence.
   /// @param ids token ids
-  /// @param skip_special leave special tokens out
+  /// @param skip_special whether to leave out special tokens
   /// @throws error for an id that is not in the vocabulary
   std::string decode(std::span<const token_id> ids, bool skip_special = false) const {
     std::string out;
@@ -94,7 +94,7 @@ class tokenizer {
     return utf8::repair(out);
   }
 
-  /// The bytes that a token stands for; they need not be whole characters.
+  /// The bytes of a token; they need not be whole characters.
   /// @throws error for an id that is not in the vocabulary
   std::string_view bytes(token_id id) const {
     if (id < 0 || static_cast<std::size_t>(id) >= bytes_.size())
@@ -103,10 +103,10 @@ class tokenizer {
     return bytes_[static_cast<std::size_t>(id)];
   }
 
-  /// Whether a token is a control token rather than text. @throws error for an id that is not in the vocabulary
+  /// Whether a token is a control token, not text. @throws error for an id that is not in the vocabulary
   bool is_special(token_id id) const { return bytes(id), special_[static_cast<std::size_t>(id)]; }
 
-  /// The special token that is written like this, if there is one.
+  /// The special token with this text, if there is one.
   std::optional<token_id> find_special(std::string_view text) const {
     for (const auto& token : spec_.added)
       if (token.special && token.text == text) return token.id;
@@ -115,17 +115,17 @@ class tokenizer {
 
   /// The number of token ids, gaps included.
   std::size_t size() const { return bytes_.size(); }
-  /// Beginning of text, where the file names one.
+  /// The beginning-of-text token, if the file names one.
   std::optional<token_id> bos() const { return spec_.bos; }
-  /// End of text (or of a turn), where the file names one.
+  /// The end token (of a text or of a turn), if the file names one.
   std::optional<token_id> eos() const { return spec_.eos; }
-  /// The tokens that end an answer, `eos()` and known ones of a turn's end among them, in ascending order.
+  /// The tokens that end an answer, in ascending order: `eos()` and others, such as known ends of turns.
   std::span<const token_id> end_of_generation() const { return spec_.end_of_generation; }
-  /// Whether a token is one of them.
+  /// Whether a token ends an answer.
   bool is_end_of_generation(token_id id) const {
     return std::binary_search(spec_.end_of_generation.begin(), spec_.end_of_generation.end(), id);
   }
-  /// What the tokenizer was built from.
+  /// The definition of the tokenizer.
   const tokenizer_spec& spec() const { return spec_; }
 
  private:
@@ -133,7 +133,7 @@ class tokenizer {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  // Everything that encoding changes. The cache stops growing at a fixed size: about 2 MB.
+  // All that encoding changes. The cache has a maximum size of about 2 MB.
   struct workspace {
     explicit workspace(const std::vector<regex>& splits) {
       for (const auto& split : splits) matchers.emplace_back(split);
@@ -160,7 +160,7 @@ class tokenizer {
     in_range(spec.eos, "the end token");
     in_range(spec.unknown, "the unknown token");
     for (const auto& token : spec.added) {
-      // It would cut characters in two, which the splits' matchers take for granted not to happen.
+      // Invalid UTF-8 would split characters, but the matchers of the splits need whole ones.
       utf8::require_valid(token.text, spec.source + ": the added token of id " + std::to_string(token.id));
       in_range(token.id, "the added token \"" + token.text + "\"");
     }
@@ -169,7 +169,7 @@ class tokenizer {
     return spec;
   }
 
-  // Applies the splits from number `stage` on, then encodes each word.
+  // Applies the splits from index `stage` on, then encodes each word.
   void split_words(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
     if (piece.empty()) return;
     if (stage == spec_.prefix_space && !piece.starts_with(' ')) [[unlikely]]
@@ -180,7 +180,7 @@ class tokenizer {
       const auto match = work.matchers[stage].find(piece, from);
       if (!match) break;
       const auto [begin, end] = *match;
-      if (end <= begin) {  // an empty match cuts nothing; go on behind the next character
+      if (end <= begin) {  // an empty match splits nothing; continue after the next character
         from = std::max(from, end);
         if (from < piece.size()) from += utf8::next(piece.substr(from)).size;
         continue;
@@ -192,7 +192,7 @@ class tokenizer {
     split_words(piece.substr(done), stage + 1, work, out);
   }
 
-  // Apart from `split_words`, which runs for each word, so that this one stays small.
+  // Separate from `split_words`, which runs for each word, to keep that small.
   void split_with_space(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
     split_words(std::string(" ").append(piece), stage, work, out);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of transformers' classes reads a folder's tokenizer, and what it adds to the files.
+// Which class of transformers reads a folder's tokenizer, and what it adds to the files.
 #pragma once
 #include <string>
 #include <string_view>
@@ -12,12 +12,12 @@ namespace iapt {
 
 /// The classes that differ for byte-level tokenizers.
 enum class tokenizer_class {
-  general,  ///< takes tokenizer.json as it is
-  gpt2,     ///< GPT2Tokenizer: takes the vocabulary and merges, and makes the rest
-  qwen2     ///< Qwen2Tokenizer, likewise
+  general,  ///< uses tokenizer.json unchanged
+  gpt2,     ///< GPT2Tokenizer: uses vocabulary and merges, and creates the rest itself
+  qwen2     ///< Qwen2Tokenizer: the same
 };
 
-/// The class for a folder: some families have their own, for others the files name it.
+/// The class for a folder. Some model families have their own; for others the files name it.
 /// @param config tokenizer_config.json
 /// @param model config.json
 /// @par Source AutoTokenizer of transformers 5.24, without mistral-common
@@ -38,7 +38,7 @@ inline tokenizer_class tokenizer_class_of(const json_object_file& config, const 
   return tokenizer_class::general;
 }
 
-/// The names of tokens that a class gives where the files leave them out.
+/// The token names that a class uses if the files do not have them.
 inline std::vector<std::pair<std::string_view, std::string_view>> default_token_names(tokenizer_class kind) {
   constexpr std::string_view end = "<|endoftext|>";
   switch (kind) {

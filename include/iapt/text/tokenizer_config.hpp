@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the files that may stand beside a tokenizer.json: names of tokens, more tokens, chat templates.
+// Reads the optional files beside a tokenizer.json: names of tokens, more tokens, chat templates.
 #pragma once
 #include <cstdint>
 #include <cstdlib>
@@ -25,17 +25,17 @@
 
 namespace iapt {
 
-/// The texts of the files beside tokenizer.json, and nothing for a file that is not there.
+/// The contents of the files beside tokenizer.json; none for a missing file.
 struct tokenizer_side_files {
-  std::string folder = {};                             ///< where they stand, for messages
+  std::string folder = {};                             ///< path of the folder, for messages
   std::optional<std::string> model = {};               ///< config.json
   std::optional<std::string> config = {};              ///< tokenizer_config.json
   std::optional<std::string> special_tokens_map = {};  ///< special_tokens_map.json
   std::optional<std::string> added_tokens = {};        ///< added_tokens.json
-  std::map<std::string, std::string> templates = {};   ///< chat_template.jinja as "default", others by their name
+  std::map<std::string, std::string> templates = {};   ///< chat_template.jinja as "default", others by name
 };
 
-/// Completes a definition from tokenizer.json by the files beside it. Made for one definition, used through
+/// Completes a definition from tokenizer.json with the files beside it. For one definition; use it through
 /// `read_tokenizer_config`.
 class tokenizer_config_reader {
  public:
@@ -49,7 +49,7 @@ class tokenizer_config_reader {
     names_.read_config(config);
     if (const json* listed = config.find("added_tokens_decoder"); listed && !listed->is_null()) {
       read_added_tokens_decoder(*listed, config);
-    } else {  // the files of older versions count
+    } else {  // older versions have these files instead
       names_.read_map({files.folder + "/special_tokens_map.json", files.special_tokens_map});
       read_added_tokens({files.folder + "/added_tokens.json", files.added_tokens});
       for (const added_token& token : spec_.listed) list(token.id, given_token(token));
@@ -86,7 +86,7 @@ class tokenizer_config_reader {
     }
   }
 
-  // Ids that files name are but an order.
+  // The ids in the files give only an order.
   void add_tokens() {
     const named_tokens names = names_.names(default_token_names(class_), listed_texts_);
     std::unordered_set<std::string> named, known;
@@ -111,7 +111,7 @@ class tokenizer_config_reader {
       if (token) miss(*token);
     for (const given_token& token : names_.extra()) miss(token);
     for (const given_token& token : missing) add(token);
-    if (class_ == tokenizer_class::qwen2) {  // it adds them anew, without flags
+    if (class_ == tokenizer_class::qwen2) {  // it adds them again, without flags
       for (const auto& [name, token] : names)
         if (token) words.add(given_token(token->text));
       for (const given_token& token : names_.extra()) words.add(given_token(token.text));
@@ -124,7 +124,7 @@ class tokenizer_config_reader {
     id_of("eos_token", spec_.eos);
   }
 
-  // A class that makes the pre-tokenizer itself has it from tokenizer_config.json.
+  // A class that creates the pre-tokenizer itself takes this from tokenizer_config.json.
   void read_prefix_space(const json_object_file& config) {
     if (class_ == tokenizer_class::general) return;
     const json* found = config.find("add_prefix_space");
@@ -150,13 +150,13 @@ class tokenizer_config_reader {
   tokenizer_spec& spec_;
   tokenizer_class class_ = tokenizer_class::general;
   token_names names_;
-  std::map<token_id, given_token> listed_;                     // by the ids that files name
-  std::unordered_map<std::string, given_token> listed_texts_;  // also tokens whose id another one has taken
+  std::map<token_id, given_token> listed_;                     // tokens by their ids in the files
+  std::unordered_map<std::string, given_token> listed_texts_;  // also tokens whose id another one uses
 };
 
-/// Completes a definition from tokenizer.json by what stands beside it, as transformers 5.24 does: the beginning and
-/// end tokens, tokens that tokenizer.json lacks, the chat template. `add_bos_token` is not read: tokenizer.json says
-/// what a prompt begins with.
+/// Completes a definition from tokenizer.json with the files beside it, as transformers 5.24 does: the beginning and
+/// end tokens, tokens that tokenizer.json lacks, the chat template. `add_bos_token` is not read, because tokenizer.json
+/// says how a prompt begins.
 /// @param spec the definition, changed in place
 /// @param files the files' contents
 /// @throws io_error for a damaged file
@@ -164,8 +164,8 @@ inline void read_tokenizer_config(tokenizer_spec& spec, const tokenizer_side_fil
   tokenizer_config_reader(spec).read(files);
 }
 
-/// The ids of `eos_token_id`, a number or a list of them, in generation_config.json or config.json. Configurations also
-/// write null, or a number that is no id, where there is none: these are left out.
+/// The ids of `eos_token_id`, one id or a list, in generation_config.json or config.json. Some configurations have null
+/// or an impossible id for none: these are ignored.
 /// @param text the file's content
 /// @param name the file's name, for messages
 /// @throws io_error for a damaged file, or a value of another type

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tokenizer that a GGUF file's metadata describes.
+// Reads the tokenizer of a GGUF file's metadata.
 #pragma once
 #include <algorithm>
 #include <concepts>
@@ -17,7 +17,7 @@
 
 namespace iapt {
 
-/// A reader of GGUF metadata: `gguf_file` is one. A concept rather than an include, so that text does not need files.
+/// A reader of GGUF metadata, such as `gguf_file`. A concept instead of an include, so that text/ does not need io/.
 template <class File>
 concept gguf_metadata = requires(const File& file, const char* key) {
   file.name();
@@ -26,8 +26,8 @@ concept gguf_metadata = requires(const File& file, const char* key) {
   { file.template get_or<std::string>(key, std::string()) } -> std::convertible_to<std::string>;
 };
 
-/// The metadata of a GGUF file that concern the tokenizer. Each member has the key that it is read from; a key that the
-/// file lacks leaves the member as it is here.
+/// The GGUF metadata of a tokenizer. Each member names its key. If the file does not have the key, the member keeps its
+/// default.
 struct gguf_tokenizer {
   std::string source = {};                        ///< the file's path, for messages
   std::string model = {};                         ///< tokenizer.ggml.model
@@ -43,17 +43,17 @@ struct gguf_tokenizer {
   std::string chat_template = {};                 ///< tokenizer.chat_template
 };
 
-/// What a name in tokenizer.ggml.pre stands for.
+/// The meaning of a name in tokenizer.ggml.pre.
 struct gguf_pre_tokenizer {
-  std::vector<std::string_view> names;  ///< the names, all of one meaning
+  std::vector<std::string_view> names;  ///< all names with this meaning
   std::vector<std::string> splits;      ///< as in `tokenizer_spec`
   bool nfc = false;                     ///< as in `tokenizer_spec`
   bool ignore_merges = false;           ///< as in `tokenizer_spec`
-  bool add_bos = false;                 ///< where the file does not say
+  bool add_bos = false;                 ///< whether to add the beginning-of-text token if the file does not say
 };
 
-/// The known names.
-/// @par Source llama.cpp's llama-vocab.cpp; NFC, which it leaves out, is the model's own tokenizer.json's
+/// The known names in tokenizer.ggml.pre.
+/// @par Source llama.cpp's llama-vocab.cpp; NFC, which it leaves out: the tokenizer.json of the models
 inline const std::vector<gguf_pre_tokenizer>& gguf_pre_tokenizers() {
   using namespace split_patterns;
   static const std::vector<gguf_pre_tokenizer> table = {
@@ -75,11 +75,11 @@ inline const std::vector<gguf_pre_tokenizer>& gguf_pre_tokenizers() {
   return table;
 }
 
-/// Turns GGUF metadata into a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
-/// tokenizers name one in their configuration but leave out the bytes that the vocabulary lacks.
+/// Converts GGUF metadata to a tokenizer's definition. `tokenizer.ggml.unknown_token_id` is not read: byte-level
+/// tokenizers name one in their configuration but leave out the bytes that are not in the vocabulary.
 /// @param gguf the metadata
-/// @param warn told that the file does not say how words are cut; "default" is taken then, as llama.cpp does
-/// @throws io_error for a tokenizer of another kind and for metadata that contradict each other
+/// @param warn called if the file does not say how words are split; then "default" is used, as in llama.cpp
+/// @throws io_error for a tokenizer of another kind and for contradictory metadata
 inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf,
                                           const std::function<void(const std::string&)>& warn = {}) {
   auto refuse = [&](const std::string& what) -> io_error { return io_error(gguf.source + ": " + what); };
@@ -119,7 +119,7 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf,
                  std::to_string(gguf.tokens.size()) + " tokens; the file is damaged");
   spec.tokens = std::move(gguf.tokens);
   for (std::size_t id = 0; id < gguf.token_types.size(); ++id) {
-    constexpr std::int32_t unknown = 2, control = 3, user_defined = 4;  // llama.cpp's numbers for the kinds of token
+    constexpr std::int32_t unknown = 2, control = 3, user_defined = 4;  // llama.cpp's numbers for kinds of tokens
     const std::int32_t type = gguf.token_types[id];
     if (type == unknown || type == control || type == user_defined)
       spec.added.push_back({.id = static_cast<token_id>(id), .text = spec.tokens[id], .special = type != user_defined});
@@ -148,7 +148,7 @@ inline tokenizer_spec make_tokenizer_spec(gguf_tokenizer gguf,
   for (const auto end :
        {id(gguf.eot_token_id, "tokenizer.ggml.eot_token_id"), id(gguf.eom_token_id, "tokenizer.ggml.eom_token_id")})
     if (end) spec.end_of_generation.push_back(*end);
-  // Llama 3's files leave the key out although the model wants the token.
+  // Llama 3's files do not have the key although the model needs the token.
   if (gguf.add_bos_token.value_or(pre->add_bos)) {
     if (!spec.bos) throw refuse("tokenizer.ggml.bos_token_id is missing, but a prompt should begin with this token");
     spec.first = spec.bos;

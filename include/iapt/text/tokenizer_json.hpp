@@ -18,14 +18,14 @@
 
 namespace iapt {
 
-/// Reads one tokenizer.json into a definition; a part of it whose effect this library does not reproduce is an error,
-/// never left out. Made for one file, used through `parse_tokenizer_json`.
+/// Reads one tokenizer.json into a definition. A part whose effect this library does not reproduce is an error, never
+/// ignored. For one file; use it through `parse_tokenizer_json`.
 class tokenizer_json_reader {
  public:
-  /// Reads for the file `name`, which begins each message.
+  /// Reads the file `name`, with which each message begins.
   explicit tokenizer_json_reader(std::string_view name) { spec_.source = name; }
 
-  /// Parses the whole file. @throws io_error
+  /// Reads the whole file. @throws io_error
   tokenizer_spec read(std::string_view text) {
     const json root = parse_json(text, spec_.source, "the tokenizer");
     if (!root.is_object()) refuse("the file", "is not a JSON object");
@@ -41,14 +41,14 @@ class tokenizer_json_reader {
 
  private:
   using json = nlohmann::json;
-  static constexpr token_id max_id = 1 << 22;  // bounds what a hostile id can make us allocate
+  static constexpr token_id max_id = 1 << 22;  // limits the memory that an untrusted id can allocate
 
   [[noreturn]] void refuse(const std::string& where, const std::string& what) const {
     throw io_error(spec_.source + ": \"" + where + "\" " + what +
                    "; this library reads byte-level BPE tokenizers as SmolLM2, Llama 3, Qwen2 and GPT-2 have them");
   }
 
-  // The member, or null where it is absent.
+  // The member, or null if there is none.
   static const json& part(const json& object, const char* key) {
     static const json nothing;
     const auto found = object.find(key);
@@ -99,7 +99,7 @@ class tokenizer_json_reader {
   }
 
   void read_model(const json& model) {
-    // Files from before the type was written have a vocabulary and merges all the same.
+    // Old files have no type, but a vocabulary and merges.
     if (!model.is_object()) refuse("model", std::string("should be an object, found ") + model.type_name());
     if (const json& type = part(model, "type"); !type.is_null() && text(type, "model.type") != "BPE")
       refuse("model.type", "is " + excerpt(type) + ", not \"BPE\"");
@@ -188,14 +188,14 @@ class tokenizer_json_reader {
       if (!pattern.is_object() || !pattern.contains("Regex")) refuse("pre_tokenizer.pattern", "is not a Regex");
       const std::string behavior = text(part(pre, "behavior"), "pre_tokenizer.behavior");
       if (behavior != "Isolated") refuse("pre_tokenizer.behavior", "is \"" + behavior + "\", not \"Isolated\"");
-      // Matches and gaps are kept alike, so `invert` changes nothing.
+      // Matches and gaps are treated alike, so `invert` changes nothing.
       spec_.splits.push_back(text(pattern["Regex"], "pre_tokenizer.pattern.Regex"));
     } else {
       refuse("pre_tokenizer", "of type " + type + " is not supported (Split, Digits and ByteLevel are)");
     }
   }
 
-  // Only what it does to the ids of a single text counts: nothing, or a beginning-of-text token.
+  // Only its effect on the ids of a single text counts: none, or a beginning-of-text token.
   void read_post_processor(const json& post) {
     if (post.is_null()) return;
     const std::string type = type_of(post, "post_processor");
@@ -228,10 +228,10 @@ class tokenizer_json_reader {
   bool found_byte_level_ = false;
 };
 
-/// Reads the text of a tokenizer.json.
+/// Reads a tokenizer.json.
 /// @param text the file's content
 /// @param name the file's name, for messages
-/// @throws io_error for a damaged file, or a kind of tokenizer that this library would not reproduce exactly
+/// @throws io_error for a damaged file, or a kind of tokenizer that this library does not reproduce exactly
 inline tokenizer_spec parse_tokenizer_json(std::string_view text, std::string_view name) {
   return tokenizer_json_reader(name).read(text);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What defines a byte-level BPE tokenizer, whatever file it came from.
+// The definition of a byte-level BPE tokenizer, from any file format.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,42 +13,42 @@
 
 namespace iapt {
 
-/// The number of a token in the vocabulary.
+/// The id of a token in the vocabulary.
 using token_id = std::int32_t;
 
-/// A token that is found in the raw text before anything else happens, with Hugging Face's flags.
+/// A token that is searched for in the raw text before all other steps, with Hugging Face's flags.
 struct added_token {
-  token_id id = 0;           ///< its number
-  std::string text;          ///< what is looked for, as it stands
-  bool special = true;       ///< a control token: not recognised in plain text, left out of decoded text on request
-  bool normalized = false;   ///< looked for in a second pass, between the tokens that are not normalized
-  bool lstrip = false;       ///< swallows the white space before it
-  bool rstrip = false;       ///< swallows the white space behind it
-  bool single_word = false;  ///< only where no word character stands next to it
+  token_id id = 0;           ///< its id
+  std::string text;          ///< text to search for, unchanged
+  bool special = true;       ///< control token: not recognised in plain text, left out of decoded text on request
+  bool normalized = false;   ///< searched for in a second pass, between the tokens that are not normalized
+  bool lstrip = false;       ///< includes the white space before it
+  bool rstrip = false;       ///< includes the white space after it
+  bool single_word = false;  ///< found only if no word character is adjacent
 
-  bool operator==(const added_token&) const = default;  ///< In every member.
+  bool operator==(const added_token&) const = default;  ///< Equal in every member.
 };
 
-/// Everything a `tokenizer` is built from. Readers fill it, nothing else knows their file formats.
+/// The definition of a `tokenizer`. Only the readers know the file formats.
 struct tokenizer_spec {
-  std::string source;               ///< file name or the like, for messages
-  std::vector<std::string> tokens;  ///< by id, in the byte alphabet; an empty entry is an id without a token, or of an
-                                    ///< added one
-  std::vector<std::pair<std::string, std::string>> merges;  ///< in the byte alphabet, first is merged first
+  std::string source;               ///< name of the file, for messages
+  std::vector<std::string> tokens;  ///< tokens by id, in the byte alphabet; empty for an id without a token, and for an
+                                    ///< added token's
+  std::vector<std::pair<std::string, std::string>> merges;  ///< pairs of tokens in the byte alphabet, by rank
   std::vector<added_token> added;                           ///< special and user-defined tokens
-  std::vector<added_token> listed;          ///< those of tokenizer.json as it lists them, with the ids that stand there
-  std::vector<std::string> splits;          ///< patterns as in tokenizer.json; each cuts what the one before left
-  bool nfc = false;                         ///< the text is put into Unicode's composed form first
-  bool ignore_merges = false;               ///< a word that is in the vocabulary is one token, whatever the merges say
-  std::optional<token_id> unknown;          ///< stands for bytes the vocabulary lacks; without it they are left out
-  bool fuse_unknown = false;                ///< a run of such bytes is one unknown token
-  std::optional<std::size_t> prefix_space;  ///< what the split of this number gets to cut begins with a space, if
-                                            ///< need be with one more
-  std::optional<token_id> first;            ///< what a raw prompt starts with
-  std::optional<token_id> bos;              ///< beginning of text
-  std::optional<token_id> eos;              ///< end of text (or of a turn): what is put behind a completion
-  std::vector<token_id> end_of_generation;  ///< tokens that end an answer, beside `eos` and those of a known text
-  std::string chat_template;                ///< Jinja source, empty where there is none
+  std::vector<added_token> listed;          ///< the tokens that tokenizer.json lists, with their ids there
+  std::vector<std::string> splits;          ///< patterns as in tokenizer.json; each splits the pieces of the one before
+  bool nfc = false;                         ///< whether the text is converted to NFC first
+  bool ignore_merges = false;               ///< whether a word that is in the vocabulary is one token, without merges
+  std::optional<token_id> unknown;          ///< token for bytes that are not in the vocabulary; none: they are left out
+  bool fuse_unknown = false;                ///< whether a run of such bytes is one unknown token
+  std::optional<std::size_t> prefix_space;  ///< index of the split before which a piece gets a space at its beginning,
+                                            ///< if it has none
+  std::optional<token_id> first;            ///< token that a raw prompt starts with
+  std::optional<token_id> bos;              ///< beginning-of-text token
+  std::optional<token_id> eos;              ///< end token (of a text or of a turn), which is added after a completion
+  std::vector<token_id> end_of_generation;  ///< tokens that end an answer, besides `eos` and those with a known text
+  std::string chat_template;                ///< Jinja source; empty if there is none
 };
 
 /// Pre-tokenizer patterns of the known families, in the syntax of tokenizer.json.
@@ -59,19 +59,19 @@ inline std::string digits() {
   return "[\\p{N}" + std::string(unicode_ranges::numbers) + std::string(unicode_ranges::numbers_17) + "]";
 }
 
-/// Runs of them: Hugging Face's Digits(individual_digits=false).
+/// Runs of number characters: Hugging Face's Digits(individual_digits=false).
 inline std::string digit_runs() { return digits() + "+"; }
 
-/// GPT-2's: contractions, letters, numbers and other characters with at most one space before, white space.
+/// GPT-2's pattern: contractions, letters, numbers and other characters with at most one space before, white space.
 inline constexpr std::string_view gpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// Llama 3's: numbers in groups of three, line ends kept with what is before them.
+/// Llama 3's pattern: numbers in groups of three, line ends together with what is before them.
 inline constexpr std::string_view llama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
     R"(\s+(?!\S)|\s+)";
 
-/// Qwen2's: Llama 3's with single numbers.
+/// Qwen2's pattern: Llama 3's with single numbers.
 inline constexpr std::string_view qwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
     R"(\s+(?!\S)|\s+)";

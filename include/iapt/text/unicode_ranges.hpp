@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// White space, and letters and numbers that Unicode gained after version 14, for regular expression libraries that do
-// not know them yet.
+// White space, and letters and numbers that Unicode added after version 14, for regular expression libraries that do
+// not have them yet.
 #pragma once
 #include <string_view>
 
 namespace iapt::unicode_ranges {
 
-// Hugging Face's `tokenizers` 0.23 matches \p{..} by Unicode 16 (Oniguruma) and Digits by Unicode 17 (Rust's `char`).
-// PCRE2 10.42 knows Unicode 14. Written as the inside of a PCRE2 class; a newer PCRE2 has these characters anyway.
-// tests/text/tokenizer.cpp proves the union right for every code point.
+// Hugging Face's `tokenizers` 0.23 matches \p{..} with Unicode 16 (Oniguruma) and Digits with Unicode 17 (Rust's
+// `char`). PCRE2 10.42 has Unicode 14. Each string is the inside of a PCRE2 class; a newer PCRE2 has these characters
+// anyway. tests/text/tokenizer.cpp checks the union for every code point.
 
 /// Letters (L) of Unicode 15 and 16.
 inline constexpr std::string_view letters =
@@ -27,7 +27,7 @@ inline constexpr std::string_view numbers =
 /// Numbers (N) of Unicode 17 that version 16 lacks.
 inline constexpr std::string_view numbers_17 = R"(\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6})";
 
-/// Whether a character is Unicode's White_Space.
+/// Whether a character has Unicode's property White_Space.
 constexpr bool is_white_space(char32_t c) {
   return (c >= 0x9 && c <= 0xD) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
          c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;

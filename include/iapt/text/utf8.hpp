@@ -11,32 +11,33 @@
 
 namespace iapt::utf8 {
 
-/// U+FFFD, what a decoder writes in place of bytes that are not UTF-8.
+/// U+FFFD, which replaces bytes that are not UTF-8.
 inline constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
-/// What stands at the start of some bytes.
+/// What bytes begin with.
 enum class step_kind {
   complete,    ///< a whole code point
   invalid,     ///< bytes that no continuation can make valid
   incomplete,  ///< the start of a code point whose rest is missing at the end of the input
 };
 
-/// One step through bytes: how many of them, what they are, and the code point if they are one.
+/// One step through bytes: their kind and number, and the code point if they are one.
 struct step {
-  step_kind kind = step_kind::invalid;  ///< what the bytes are
-  std::size_t size = 1;                 ///< bytes of this step, at least 1; for invalid bytes the maximal subpart
+  step_kind kind = step_kind::invalid;  ///< kind of the bytes
+  std::size_t size = 1;                 ///< number of bytes, at least 1; for invalid bytes the maximal subpart
   char32_t code_point = 0;              ///< only for step_kind::complete
 };
 
 /// Reads the step at the start of `text`, which is not empty. Surrogates, overlong forms and values over U+10FFFF are
-/// invalid. Invalid bytes are grouped as the Unicode standard's "maximal subparts", so that one group gives one U+FFFD.
+/// invalid. Invalid bytes are grouped into the Unicode standard's "maximal subparts", so that each group gives one
+/// U+FFFD.
 constexpr step next(std::string_view text) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return {step_kind::complete, 1, lead};
   if (lead < 0xC2 || lead > 0xF4) return {};
   const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  // Only the second byte has a range of its own: it is what excludes overlong forms, surrogates and large values.
+  // Only the second byte has a range of its own. It excludes overlong forms, surrogates and too large values.
   const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
   const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
   char32_t code_point = lead & (0x7Fu >> length);
@@ -48,7 +49,7 @@ constexpr step next(std::string_view text) {
   return {step_kind::complete, length, code_point};
 }
 
-/// Where the last character of `text` (valid UTF-8) begins; 0 for no text.
+/// Index of the first byte of the last character of `text` (valid UTF-8); 0 for an empty text.
 constexpr std::size_t last_begin(std::string_view text) {
   std::size_t at = text.size();
   while (at > 0 && (static_cast<unsigned char>(text[--at]) & 0xC0) == 0x80) continue;
@@ -73,7 +74,7 @@ inline void append(std::string& out, char32_t code_point) {
 /// The offset of the first byte that is not valid UTF-8, or `npos`.
 inline std::size_t find_invalid(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
-    std::uint64_t bytes = 0;  // eight ASCII characters are one step, because most text is ASCII
+    std::uint64_t bytes = 0;  // eight ASCII characters are checked at once, because most text is ASCII
     if (text.size() - at >= sizeof bytes) {
       std::memcpy(&bytes, text.data() + at, sizeof bytes);
       if ((bytes & 0x8080808080808080u) == 0) {
@@ -88,8 +89,8 @@ inline std::size_t find_invalid(std::string_view text) {
   return std::string_view::npos;
 }
 
-/// Checks that `text` is UTF-8.
-/// @throws io_error with the byte offset and `what`, a few words that name the text
+/// Refuses a `text` that is not UTF-8.
+/// @throws io_error with the byte offset and `what`, which names the text
 inline void require_valid(std::string_view text, std::string_view what) {
   const std::size_t at = find_invalid(text);
   if (at == std::string_view::npos) return;
@@ -99,7 +100,7 @@ inline void require_valid(std::string_view text, std::string_view what) {
                  ") is not valid UTF-8; convert the text to UTF-8 first");
 }
 
-/// `bytes` as valid UTF-8: each maximal subpart of invalid bytes becomes one U+FFFD, a cut-off end too.
+/// `bytes` as valid UTF-8: each maximal subpart of invalid bytes becomes one U+FFFD, and so does an incomplete end.
 inline std::string repair(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that a run needs in order to go on as if it had never stopped, in a folder that is replaced as a whole.
+// Checkpoints: all that a run needs to resume as if it had never stopped, in a folder that is replaced as a whole.
 #pragma once
 #include <array>
 #include <filesystem>
@@ -23,27 +23,26 @@
 
 namespace iapt {
 
-/// Where a run stands. Random numbers are drawn by counter, so they need no state of their own: seed, step and the
-/// settings tell everything.
+/// The progress of a run. Random numbers are drawn by counter and have no state: seed, step and settings define them.
 struct run_position {
   index_t step = 0;                          ///< steps done
   index_t tokens = 0;                        ///< tokens trained on
-  double loss = 0;                           ///< of the last batch
-  std::optional<double> dev_loss = {};       ///< of the last evaluation
-  std::optional<double> best_dev_loss = {};  ///< the best so far
-  index_t best_step = 0;                     ///< its step
-  index_t without_gain = 0;                  ///< evaluations since then
+  double loss = 0;                           ///< loss of the last batch
+  std::optional<double> dev_loss = {};       ///< loss of the last evaluation
+  std::optional<double> best_dev_loss = {};  ///< lowest dev loss so far
+  index_t best_step = 0;                     ///< step of best_dev_loss
+  index_t without_gain = 0;                  ///< evaluations since best_step
 };
 
-/// The files of a checkpoint's folder.
+/// The files in a checkpoint's folder.
 inline constexpr std::array checkpoint_files{"run.json", "state.safetensors"};
 
-/// Writes a checkpoint atomically: `state.safetensors` holds each parameter and what AdamW remembers about it, exactly;
-/// `run.json` the position and the settings.
-/// @param folder its name; whatever is there is replaced
-/// @param settings what the run was started with, an object of plain values
-/// @param machines what has computed steps of it, an array of such objects
-/// @throws io_error if the system refuses; the old checkpoint is then whole
+/// Writes a checkpoint atomically: `state.safetensors` has each parameter and its optimizer state, exactly; `run.json`
+/// has the progress and the settings.
+/// @param folder path of the checkpoint; an old checkpoint there is replaced
+/// @param settings settings that the run was started with, an object of plain values
+/// @param machines what has computed its steps, an array of such objects (run_machine)
+/// @throws io_error if the system refuses; the old checkpoint is then unchanged
 template <class T, class Backend>
 void save_checkpoint(const std::filesystem::path& folder, const run_position& at,
                      const nlohmann::ordered_json& settings, const nlohmann::json& machines,
@@ -82,16 +81,16 @@ void save_checkpoint(const std::filesystem::path& folder, const run_position& at
   writer.commit();
 }
 
-/// What a checkpoint's `run.json` holds.
+/// The content of a checkpoint's `run.json`.
 struct stored_run {
-  run_position at;               ///< where the run stands
-  nlohmann::json settings;       ///< what it was started with
-  nlohmann::json machines;       ///< what computed steps of it; null in a checkpoint of version 0.1
-  nlohmann::json updates;        ///< how often each parameter was updated, by name
-  std::filesystem::path folder;  ///< where it was found
+  run_position at;               ///< progress of the run
+  nlohmann::json settings;       ///< settings that it was started with
+  nlohmann::json machines;       ///< what has computed its steps; null in a checkpoint of version 0.1
+  nlohmann::json updates;        ///< number of updates of each parameter, by name
+  std::filesystem::path folder;  ///< folder of the checkpoint
 };
 
-/// Reads where a run stands.
+/// Reads the progress of a run.
 /// @throws io_error if there is no checkpoint, or it is damaged
 inline stored_run read_run(const std::filesystem::path& folder) {
   stored_run run{
@@ -122,9 +121,9 @@ inline stored_run read_run(const std::filesystem::path& folder) {
   return run;
 }
 
-/// What differs between two objects of plain values, a line for each name that the second has.
+/// The differences between two objects of plain values: one line for each name whose value in the second differs.
 inline std::string differences(const nlohmann::json& before, const nlohmann::ordered_json& given) {
-  const nlohmann::json now = parse_json(given.dump());  // as it would be read again
+  const nlohmann::json now = parse_json(given.dump());  // as a reader parses it
   std::string lines;
   for (const auto& [name, value] : now.items()) {
     const auto old = before.find(name);
@@ -135,8 +134,8 @@ inline std::string differences(const nlohmann::json& before, const nlohmann::ord
   return lines;
 }
 
-/// Fails if a run was started with other settings: it could not go on as if never stopped.
-/// @throws error naming each setting that differs
+/// Refuses to resume a run that was started with other settings: it would not be the same run.
+/// @throws error with each setting that differs
 inline void require_equal_settings(const stored_run& run, const nlohmann::ordered_json& given) {
   if (const std::string found = differences(run.settings, given); !found.empty())
     throw error(run.folder.string() +
@@ -145,9 +144,9 @@ inline void require_equal_settings(const stored_run& run, const nlohmann::ordere
                 found);
 }
 
-/// How exactly a run goes on, for the user, behind "resumed at step 6 of 21".
-/// @param run what it goes on from
-/// @param machine what computes it now
+/// Says how exactly a run resumes, for the user; it follows "resumed at step 6 of 21".
+/// @param run the checkpoint
+/// @param machine what computes the run now (run_machine)
 inline std::string to_text(const stored_run& run, const nlohmann::json& machine) {
   if (!run.machines.is_array())
     return "\nnote: the checkpoint does not say what computed it, so the run may not go on bit for bit";
@@ -158,8 +157,8 @@ inline std::string to_text(const stored_run& run, const nlohmann::json& machine)
          found;
 }
 
-/// Puts the numbers of a checkpoint into the parameters and the optimiser.
-/// @throws io_error if it belongs to other parameters; nothing is changed then
+/// Loads a checkpoint into the parameters and the optimizer.
+/// @throws io_error if it belongs to other parameters; then nothing is changed
 template <class T, class Backend>
 void load_checkpoint(const stored_run& run, adamw<T, Backend>& optimizer) {
   const auto file = safetensors_file::open(run.folder / "state.safetensors");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How well a model predicts responses.
+// Evaluation: how well a model predicts responses.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -19,14 +19,14 @@ namespace iapt {
 /// Loss of one response.
 struct response_loss {
   double sum = 0;      ///< −log probability of the response, end token included, in nats
-  index_t tokens = 0;  ///< its tokens, end token included
+  index_t tokens = 0;  ///< number of its tokens, end token included
 };
 
-/// What an evaluation found.
+/// The result of an evaluation.
 struct evaluation {
   double loss = 0;                      ///< mean over all response tokens, in nats
-  index_t tokens = 0;                   ///< response tokens
-  std::vector<response_loss> examples;  ///< each response, in order
+  index_t tokens = 0;                   ///< number of response tokens
+  std::vector<response_loss> examples;  ///< loss of each response, in order
 };
 
 /// Losses of the responses of one batch, in the batch's order.
@@ -46,12 +46,12 @@ std::vector<response_loss> response_losses(Backend& backend, const Model& model,
   return found;
 }
 
-/// Losses of a list of examples.
-/// @param backend the machine of the model
-/// @param model called as model(context, batch, method), gives the logits of the wanted rows
-/// @param method what it is adapted with, or the base model
-/// @param examples what it should answer
-/// @param limits how much goes through the model at once
+/// The losses of examples.
+/// @param backend backend of the model
+/// @param model called as model(context, batch, method); returns the logits of the logit rows
+/// @param method its method, or no_method: the base model
+/// @param examples instructions with their responses
+/// @param limits largest batch of a forward pass
 /// @throws numeric_error if the loss is not finite
 template <class Model, class Method, class Backend>
 evaluation evaluate(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
@@ -68,20 +68,20 @@ evaluation evaluate(Backend& backend, const Model& model, const Method& method, 
   return result;
 }
 
-/// What an evaluation by choices found.
+/// The result of an evaluation by choices.
 struct choice_evaluation {
-  double accuracy = 0;              ///< fraction of right choices
+  double accuracy = 0;              ///< fraction of questions with the right choice
   double loss = 0;                  ///< mean over all tokens of the right choices, in nats
-  index_t tokens = 0;               ///< tokens of the right choices
-  std::vector<std::size_t> chosen;  ///< the likeliest choice of each question, the first of equals
+  index_t tokens = 0;               ///< number of tokens of the right choices
+  std::vector<std::size_t> chosen;  ///< likeliest choice of each question; of equal ones the first
 };
 
-/// Which choice the model finds likeliest, by the summed log-likelihood of its tokens, end token included.
-/// @param backend the machine of the model
-/// @param model called as model(context, batch, method), gives the logits of the wanted rows
-/// @param method what it is adapted with, or the base model
-/// @param questions what it should answer
-/// @param limits how much goes through the model at once
+/// Finds the choice that the model rates likeliest, by the sum of its tokens' log-likelihoods, end token included.
+/// @param backend backend of the model
+/// @param model called as model(context, batch, method); returns the logits of the logit rows
+/// @param method its method, or no_method: the base model
+/// @param questions questions with their choices
+/// @param limits largest batch of a forward pass
 /// @throws numeric_error if a loss is not finite
 template <class Model, class Method, class Backend>
 choice_evaluation evaluate_choices(Backend& backend, const Model& model, const Method& method,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gradient of one batch, computed piece by piece.
+// The gradient of one batch, computed in micro-batches.
 #pragma once
 #include <cstddef>
 #include <span>
@@ -12,12 +12,12 @@
 
 namespace iapt {
 
-/// What a batch gives, while the machine may still be at work on it.
+/// The loss of a batch, which the device may still be computing.
 template <class T, class Backend>
 struct batch_loss {
-  std::vector<tensor<T, 0, Backend>> parts;  ///< their sum is the mean over all its response tokens, in nats
-  index_t tokens = 0;                        ///< its tokens that go through the model, instructions included
-  /// Waits for the mean over all its response tokens, in nats.
+  std::vector<tensor<T, 0, Backend>> parts;  ///< their sum is the mean over all response tokens of the batch, in nats
+  index_t tokens = 0;                        ///< number of computed tokens of the batch, instructions included
+  /// Waits for the mean loss over all response tokens of the batch, in nats.
   double wait() const {
     double loss = 0;
     for (const auto& part : parts) loss += double(to_host(part)[0]);
@@ -25,14 +25,14 @@ struct batch_loss {
   }
 };
 
-/// Adds to the parameters' adjoints the gradient of the mean loss over all response tokens of a batch. The mean is over
-/// the whole batch however it is cut into micro-batches, so the cut changes nothing but rounding and memory.
-/// @param backend the machine of the model
-/// @param model called as model(context, batch, method), gives the logits of the wanted rows
+/// Adds the gradient of a batch to the parameters' adjoints: that of the mean loss over all response tokens of the
+/// whole batch. So the cut into micro-batches changes only rounding and memory.
+/// @param backend backend of the model
+/// @param model called as model(context, batch, method); returns the logits of the logit rows
 /// @param method owns the parameters
-/// @param examples the data
-/// @param numbers which of them
-/// @param limits how much goes through the model at once
+/// @param examples the data set
+/// @param numbers indices of the batch's examples
+/// @param limits largest micro-batch
 template <class Model, class Method, class Backend>
 auto add_gradient(Backend& backend, const Model& model, const Method& method, std::span<const example> examples,
                   std::span<const std::size_t> numbers, const batch_limits& limits) {

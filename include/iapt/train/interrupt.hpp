@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C asks a run to end; a second one ends the program.
+// The first SIGINT (Ctrl-C) or SIGTERM asks a run to end; a second one ends the program.
 #pragma once
 #include <csignal>
 #include <vector>
 
 namespace iapt {
 
-/// While it lives, the first SIGINT or SIGTERM only leaves a mark, which a loop asks for between two steps. The second
-/// does what it would have done without it. There may be one at a time, because a process has one handler for a signal,
-/// and the thread that makes it must end it.
+/// While it exists, the first SIGINT or SIGTERM only sets a flag, which a loop reads between two steps. The second one
+/// has its default action. Only one guard may exist at a time, because a process has one handler for a signal. The
+/// thread that creates it must destroy it.
 ///
-/// The handler has a stack of its own. oneDNN's products (before 3.12) keep their stack pointer inside of memory from
-/// the heap, where a handler on the ordinary stack would write over their neighbours (oneDNN, issue 4845). The system
-/// gives a process's signals to its first thread where it can, so make the guard there.
+/// The handler has a stack of its own. oneDNN's matmuls (before 3.12) keep their stack pointer inside heap memory; a
+/// handler on the ordinary stack would overwrite neighbouring memory there (oneDNN, issue 4845). The system sends a
+/// process's signals to its first thread if it can, so create the guard there.
 class interrupt_guard {
  public:
-  /// Puts the handlers in place.
+  /// Installs the handlers.
   interrupt_guard() : stack_(1 << 16) {
     raised_ = 0;
     stack_t own{};
@@ -24,12 +24,12 @@ class interrupt_guard {
     struct sigaction action {};
     action.sa_handler = [](int) { raised_ = 1; };
     sigemptyset(&action.sa_mask);
-    // RESETHAND: the second signal finds the default again.
+    // RESETHAND: the second signal has its default action.
     action.sa_flags = SA_RESETHAND | SA_RESTART | SA_ONSTACK;
     ::sigaction(SIGINT, &action, &before_int_);
     ::sigaction(SIGTERM, &action, &before_term_);
   }
-  /// Puts back the handlers that were there.
+  /// Restores the earlier handlers.
   ~interrupt_guard() {
     ::sigaction(SIGINT, &before_int_, nullptr);
     ::sigaction(SIGTERM, &before_term_, nullptr);
@@ -38,7 +38,7 @@ class interrupt_guard {
   interrupt_guard(const interrupt_guard&) = delete;
   interrupt_guard& operator=(const interrupt_guard&) = delete;
 
-  /// Whether a signal has come.
+  /// Whether a signal has arrived.
   bool raised() const { return raised_ != 0; }
 
  private:

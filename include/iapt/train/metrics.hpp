@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// metrics.jsonl: what a run did, one JSON object a line. Nothing in it depends on the clock, so equal runs give equal
-// files.
+// metrics.jsonl: the log of a run, one JSON object a line. It contains no times, so equal runs write equal files.
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -16,8 +15,8 @@
 
 namespace iapt {
 
-/// The lines of a metrics file up to a step: the first ones that are whole and whose "step" is not greater. A line that
-/// a killed run left unfinished ends them.
+/// The lines of a metrics file up to a step: the first ones that are complete and whose "step" is not greater. An
+/// incomplete line of a killed run ends them.
 inline std::string metrics_until(const std::filesystem::path& path, index_t step) {
   std::ifstream file(path, std::ios::binary);
   std::string kept, line;
@@ -34,12 +33,12 @@ inline std::string metrics_until(const std::filesystem::path& path, index_t step
   return kept;
 }
 
-/// Appends lines to a file, each written out at once.
+/// Appends lines to a file and flushes each.
 class metrics_log {
  public:
-  /// Writes nowhere.
+  /// Writes nothing.
   metrics_log() = default;
-  /// Continues behind the lines of the steps up to `step`; later ones are dropped. With step −1 it starts anew.
+  /// Continues after the lines of steps up to `step`; later lines are dropped. With step −1 it starts a new file.
   /// @throws io_error if the file cannot be written
   metrics_log(const std::filesystem::path& path, index_t step) : path_(path.string()) {
     write_text_file(path, step < 0 ? std::string() : metrics_until(path, step));
@@ -47,7 +46,7 @@ class metrics_log {
     if (!file_) refuse_call(path_, "open");
   }
   /// Appends one line.
-  /// @throws io_error if the disk is full or broken
+  /// @throws io_error if the disk is full or fails
   void write(const nlohmann::ordered_json& line) {
     if (path_.empty()) return;
     file_ << line.dump() << '\n' << std::flush;

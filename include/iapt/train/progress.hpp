@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The progress of a run: a bar that is drawn again in place on a terminal, a plain line now and then elsewhere.
+// The progress of a run: a progress bar on a terminal, otherwise a plain line every few seconds.
 #pragma once
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -18,17 +18,17 @@
 
 namespace iapt {
 
-/// Where a run is.
+/// The progress of a run.
 struct progress_state {
   index_t step = 0;                ///< steps done
   index_t steps = 0;               ///< steps planned
-  double loss = 0;                 ///< of the last batch, in nats per response token
-  std::optional<double> dev_loss;  ///< of the last evaluation
-  double tokens_per_second = 0;    ///< tokens trained on, in a second
-  double seconds_left = 0;         ///< until all steps are done, at this speed
+  double loss = 0;                 ///< loss of the last batch, in nats per response token
+  std::optional<double> dev_loss;  ///< loss of the last evaluation
+  double tokens_per_second = 0;    ///< tokens trained on per second
+  double seconds_left = 0;         ///< time until all steps are done, at this speed
 };
 
-/// "1:02:03" or "2:03".
+/// A duration as text: "1:02:03" or "2:03".
 inline std::string clock_text(double seconds) {
   if (!(seconds >= 0 && seconds < 1e9)) return "?";
   const long all = std::lround(seconds), hours = all / 3600;
@@ -40,7 +40,7 @@ inline std::string clock_text(double seconds) {
   return text;
 }
 
-/// "12/400  loss 0.532  dev 0.611  186 tokens/s  1:23 left"
+/// The progress as text: "12/400  loss 0.532  dev 0.611  186 tokens/s  1:23 left".
 inline std::string to_text(const progress_state& state) {
   char numbers[120];
   std::snprintf(numbers, sizeof numbers, "  loss %.4g", state.loss);
@@ -50,17 +50,17 @@ inline std::string to_text(const progress_state& state) {
   return text + numbers + clock_text(state.seconds_left) + " left";
 }
 
-/// Shows where a run is.
+/// Shows the progress of a run.
 class progress_bar {
  public:
-  /// Seconds since whenever.
+  /// Returns seconds since any fixed time.
   using clock = std::function<double()>;
-  /// On a terminal.
+  /// A terminal.
   struct terminal {
-    std::function<int()> columns;  ///< its width now
+    std::function<int()> columns;  ///< returns its present width
   };
 
-  /// Draws on a stream: in place on a terminal; without one, a line every `seconds`.
+  /// Writes to a stream: in place on a terminal; without one, a line every `seconds`.
   explicit progress_bar(std::ostream& out, std::optional<terminal> screen = {}, double seconds = 10,
                         clock now = steady_seconds)
       : out_(out), screen_(std::move(screen)), seconds_(seconds), now_(std::move(now)) {}
@@ -68,7 +68,7 @@ class progress_bar {
   progress_bar& operator=(const progress_bar&) = delete;
   ~progress_bar() { clear(); }
 
-  /// The standard error stream as a terminal, if it is one.
+  /// The standard error stream, if it is a terminal.
   static std::optional<terminal> standard_error() {
     if (!::isatty(STDERR_FILENO)) return {};
     return terminal{[] {
@@ -77,7 +77,7 @@ class progress_bar {
     }};
   }
 
-  /// Shows a state. On a terminal at most ten times a second; the last step is shown always.
+  /// Shows a state, on a terminal at most ten times a second. The last step is always shown.
   void show(const progress_state& state) {
     const double now = now_();
     const bool due = !shown_ || now - *shown_ >= (screen_ ? 0.1 : seconds_) || state.step >= state.steps;
@@ -89,12 +89,12 @@ class progress_bar {
       out_ << "step " << to_text(state) << '\n' << std::flush;
     drawn_ = screen_.has_value();
   }
-  /// Writes a line of text that stays, above the bar.
+  /// Writes a line of text above the bar.
   void say(const std::string& text) {
     clear();
     out_ << text << '\n' << std::flush;
   }
-  /// Takes the bar away; the next state draws it again.
+  /// Erases the bar; the next state draws it again.
   void clear() {
     if (std::exchange(drawn_, false)) out_ << "\r\x1b[K" << std::flush;
     if (screen_) shown_.reset();
@@ -104,7 +104,7 @@ class progress_bar {
   static double steady_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
-  // A line that leaves the last column free, where some terminals would begin a new one.
+  // The bar's line. It leaves the last column empty, where some terminals would start a new line.
   static std::string line(const progress_state& state, int columns) {
     const std::string text = to_text(state);
     const int room = columns - 1 - int(text.size()) - 3;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run finds in its folder before it begins.
+// Checks the folder of a run before the run starts.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace iapt {
 
-/// Makes a run's folder, if there is none.
+/// Creates a run's folder, if it does not exist.
 /// @throws io_error if the system cannot
 inline void make_run_folder(const std::filesystem::path& out) {
   std::error_code failure;
@@ -20,12 +20,12 @@ inline void make_run_folder(const std::filesystem::path& out) {
   if (failure) throw io_error(out.string() + ": cannot create the folder: " + failure.message());
 }
 
-/// The run in a folder that is to go on; nothing where one begins.
+/// The run in a folder that is to be resumed; none if a new one starts.
 /// @param out the run's folder
-/// @param resume whether to go on with a run that is there
-/// @param overwrite whether to begin in the place of one that is there
-/// @throws error if there is a run and neither is asked, or only parts of one and the second is not
-/// @throws io_error if the checkpoint is damaged or somebody else's
+/// @param resume whether to resume an existing run
+/// @param overwrite whether to replace an existing run
+/// @throws error if there is a run and both are false, or only parts of a run and `overwrite` is false
+/// @throws io_error if the checkpoint is damaged, or its folder has other files
 inline std::optional<stored_run> run_to_resume(const std::filesystem::path& out, bool resume, bool overwrite) {
   const auto checkpoint = out / "checkpoint";
   require_replaceable(checkpoint, checkpoint_files[0]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the bits of a run depend on beside its settings.
+// What a run's exact bits depend on besides its settings.
 #pragma once
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -9,7 +9,7 @@
 
 namespace iapt {
 
-/// The processor's name, or nothing where the system does not tell it.
+/// The processor's name; empty if the system does not tell it.
 inline std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
@@ -18,7 +18,7 @@ inline std::string processor_name() {
   return "";
 }
 
-/// What a model's weights are stored as; for a model that has no type, the type of what is trained.
+/// The element type of a model's weights; for a model without a type, that of the trained tensors.
 template <class Model, class Number>
 constexpr const char* name_of_weights() {
   if constexpr (requires { typename Model::value_type; })
@@ -27,11 +27,12 @@ constexpr const char* name_of_weights() {
     return sizeof(Number) == 8 ? "float64" : sizeof(Number) == 4 ? "float32" : "bfloat16";
 }
 
-/// What computes a run, and how much at once where a run may change that, as one JSON object. Where all of it is equal,
-/// a run goes on bit for bit as if it had never stopped; where it is not, sums round otherwise.
-/// @param device the backend's description: the device, its threads, the library of its products
-/// @param dtype what the model's weights are stored as
-/// @param evaluated what goes through the model at once when evaluating
+/// Describes what computes a run, and its evaluation batches, which a resumed run may change, as one JSON object. If
+/// all of it is equal, a resumed run has the same bits as one that never stopped; otherwise sums are rounded
+/// differently.
+/// @param device the backend's description: device, threads, matmul library
+/// @param dtype element type of the model's weights
+/// @param evaluated largest batch of an evaluation
 inline nlohmann::json run_machine(const std::string& device, const std::string& dtype, const batch_limits& evaluated) {
   const std::string compiler =
 #if defined(__clang__)

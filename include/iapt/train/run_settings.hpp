@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What must be equal for a run to go on as if it had never stopped, as one JSON object.
+// The settings that must be equal to resume a run, as one JSON object.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -13,7 +13,7 @@
 
 namespace iapt {
 
-/// A number that changes, in all likelihood, with any token of the examples.
+/// A hash of the examples' tokens.
 inline std::string fingerprint(std::span<const example> examples) {
   fnv1a hash;
   for (const example& e : examples) {
@@ -24,8 +24,9 @@ inline std::string fingerprint(std::span<const example> examples) {
   return hash.text();
 }
 
-/// The settings of a run that its results depend on. How much is evaluated at once is not among them, but in
-/// `run_machine`: it changes the dev loss by rounding, and a run that ran out of memory must be able to go on.
+/// The settings that a run's results depend on. The size of evaluation batches is not one of them but part of
+/// `run_machine`: it changes only the rounding of the dev loss, and a run that ran out of memory must be able to
+/// resume.
 inline nlohmann::ordered_json run_settings(const train_options& o, std::span<const example> train_set,
                                            std::span<const example> dev_set) {
   const group_settings coefficients =

@@ -26,33 +26,33 @@
 
 namespace iapt {
 
-/// One run of training: `trainer(backend, model, method, train_set, dev_set, options, callbacks).run()`.
+/// A training run: `trainer(backend, model, method, train_set, dev_set, options, callbacks).run()`.
 ///
-/// A step computes the gradient of one batch and lets AdamW move the parameters. In bi-level learning each step first
-/// takes a batch of the dev set's first half, from which only the activations' coefficients learn; the batch of the
-/// training set then moves everything else.
+/// A step computes the gradient of one batch, and AdamW updates the parameters. In bi-level learning each step first
+/// takes a batch of the dev set's first half, which updates only the activations' coefficients; the training batch then
+/// updates all other parameters.
 ///
-/// In `options.out` it leaves the adapters `best` (by dev loss; without a dev set, the last) and `last`, written by
+/// It writes to `options.out`: the adapters `best` (by dev loss; without a dev set, the last) and `last`, with
 /// `callbacks.save`; `metrics.jsonl`; and `checkpoint`, from which `options.resume` continues bit for bit as if the run
-/// had never stopped, if the same machine computes it. All but the metrics are written at each evaluation, and when the
-/// run is interrupted. A run that is there already is resumed, or replaced where `options.overwrite` says so, or else
-/// refused. One run at a time works in a folder. In the end the method holds the last values.
+/// had never stopped, if `run_machine` is equal. All but the metrics are written at each evaluation, and when the run
+/// is interrupted. An existing run is resumed, or replaced if `options.overwrite` is set, or else refused. Only one run
+/// at a time may use a folder. At the end the method has the last values.
 ///
-/// The checkpoint is the one truth. It is written first; the adapters and the metrics follow from it, and are put right
-/// when the run goes on. So a process may be killed at any instant.
+/// The checkpoint decides. It is written first, and when the run resumes, adapters and metrics are made to match it. So
+/// a process may be killed at any time.
 /// @par Source bi-level learning: Liu et al. 2019, "DARTS", first order
 template <class Backend, class Model, class Method>
 class trainer {
  public:
   /// Prepares a run. Model, method and training set must outlive it.
-  /// @param backend the machine of the model
-  /// @param model called as model(context, batch, method), gives the logits of the wanted rows
+  /// @param backend backend of the model
+  /// @param model called as model(context, batch, method); returns the logits of the logit rows
   /// @param method owns the parameters: `method.parameters()` is a parameter_list
-  /// @param train_set what it learns
-  /// @param dev_set what stops it and chooses the best; may be empty
-  /// @param options how the run goes
-  /// @param callbacks what it calls
-  /// @throws error for settings that make no sense
+  /// @param train_set examples to learn from
+  /// @param dev_set examples for early stopping and for choosing the best; may be empty
+  /// @param options options of the run
+  /// @param callbacks callbacks of the run
+  /// @throws error for invalid options
   trainer(Backend& backend, const Model& model, Method& method, std::span<const example> train_set,
           std::span<const example> dev_set, const train_options& options = {}, const train_callbacks& callbacks = {})
       : backend_(backend),
@@ -73,11 +73,10 @@ class trainer {
     if (options.bilevel) halve_dev_set(parameters);
   }
 
-  /// Runs to the end, from the beginning or from the checkpoint.
-  /// @throws numeric_error if a loss or gradient is not finite: it names the step, and the last good checkpoint is kept
-  /// @throws io_error if a file cannot be written, the checkpoint to resume is damaged, or another run works in the
-  /// folder
-  /// @throws error if the run to resume had other settings, or there is a run and neither resume nor overwrite is asked
+  /// Runs to the end, from the start or from the checkpoint.
+  /// @throws numeric_error if a loss or gradient is not finite, with the step; the last good checkpoint is kept
+  /// @throws io_error if a file cannot be written, the checkpoint to resume is damaged, or another run uses the folder
+  /// @throws error if the run to resume had other settings, or there is a run and neither resume nor overwrite is set
   train_result run() {
     begin();
     train_end end = out_of_patience() ? train_end::stopped : train_end::finished;
@@ -110,7 +109,7 @@ class trainer {
   using parameters_type = decltype(std::declval<Method&>().parameters());
   using number = typename decltype(std::declval<typename parameters_type::value_type>().values)::value_type;
   using seconds_clock = std::chrono::steady_clock;
-  // Purposes of the random orders that one seed gives.
+  // Purposes of the random orders of one seed.
   static constexpr std::uint32_t halving = 1, coefficient_batches = 2;
 
   static adamw_options optimizer_options(const train_options& o) {
@@ -161,7 +160,7 @@ class trainer {
     } else if (options_.resume) {
       say(checkpoint().string() + ": there is nothing to resume yet; the run begins");
     }
-    // Also where it is there: so what a killed writer left beside it is cleared up.
+    // Also if it exists: saving removes what a killed writer left beside it.
     save_checkpoint(checkpoint(), at_, settings_, machines_, optimizer_);
     saved_ = at_.step;
     metrics_ = metrics_log(options_.out / "metrics.jsonl", run ? at_.step : -1);
@@ -170,7 +169,7 @@ class trainer {
 
   void step() {
     const auto start = seconds_clock::now();
-    optimizer_.clear_gradients();  // a step that failed may have left some
+    optimizer_.clear_gradients();  // a failed step may have left some
     remember_machine();
     if (coefficient_order_) learn_coefficients();
     const auto numbers = order_(at_.step);
@@ -201,12 +200,12 @@ class trainer {
                            .seconds_left = seconds_ / double(steps_now_) * double(steps_ - at_.step)});
   }
 
-  // What computes the step. A checkpoint of version 0.1 says nothing of those before, and so it stays.
+  // Adds what computes this step. A checkpoint of version 0.1 does not know it of earlier steps: then it stays unknown.
   void remember_machine() {
     if (machines_.is_array() && std::find(machines_.begin(), machines_.end(), machine_) == machines_.end())
       machines_.push_back(machine_);
   }
-  // The upper level: the weights count as constants, their gradients are discarded.
+  // The upper level: the weights are constants, their gradients are discarded.
   void learn_coefficients() {
     const auto numbers = (*coefficient_order_)(at_.step);
     const auto batch = add_gradient(backend_, model_, method_, std::span<const example>(coefficient_set_), numbers,
@@ -215,7 +214,7 @@ class trainer {
     coefficient_loss_ = loss, coefficient_norm_ = norms.coefficients;
   }
 
-  // The batch's loss and the gradients' norms. All is enqueued before the one place where the host waits.
+  // The batch's loss and the gradients' norms. Everything is enqueued before the one host synchronisation.
   std::pair<double, per_group<double>> update(const auto& batch, const typename adamw<number, Backend>::factors& factor,
                                               const std::string& what = "loss") {
     try {
@@ -267,7 +266,7 @@ class trainer {
     saved_ = at_.step;
     save_adapters();
   }
-  // What the checkpoint holds, as adapters. Until an evaluation has chosen one, the last is as good as any.
+  // Writes the adapters of the checkpoint. Until an evaluation has chosen one, `best` is the last.
   void save_adapters() const {
     if (!callbacks_.save) return;
     callbacks_.save(options_.out / "last");
@@ -289,11 +288,11 @@ class trainer {
   train_options options_;
   train_callbacks callbacks_;
   nlohmann::ordered_json settings_;
-  nlohmann::json machine_;                             // what computes now
-  nlohmann::json machines_ = nlohmann::json::array();  // what has computed steps
-  std::optional<folder_lock> lock_;                    // while it runs, if it has a folder
+  nlohmann::json machine_;                             // run_machine() of this process
+  nlohmann::json machines_ = nlohmann::json::array();  // run_machine() of all steps so far
+  std::optional<folder_lock> lock_;                    // lock of its folder, if any, while it runs
   batch_order order_;
-  std::optional<batch_order> coefficient_order_;  // there is one in bi-level learning
+  std::optional<batch_order> coefficient_order_;  // in bi-level learning only
   adamw<number, Backend> optimizer_;
   index_t steps_ = 0, saved_ = -1;
   schedule schedule_;

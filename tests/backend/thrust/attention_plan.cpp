@@ -75,9 +75,9 @@ TEST_CASE("a fused kernel takes sequences of more than four rows, and tiles what
 TEST_CASE("a plan goes on with other pasts, but not with one that it has no tiles for", "[backend]") {
   test_backend backend = with_threads(1);
   std::vector<attention_segment> segments{{.begin = 0, .count = 6, .past_count = 1}, {.begin = 6, .count = 6}};
-  attention_plan<test_backend> plan(backend, {1, 1, 8}, segments, {.rows = 2, .table = {0, 1, 2}}, 4, 100);
+  attention_plan<test_backend> plan(backend, {1, 1, 8}, segments, {.block_size = 2, .blocks = {0, 1, 2}}, 4, 100);
   segments[0].past_count = 5;
-  plan.replace(segments, {.rows = 2, .table = {2, 1, 0}});
+  plan.replace(segments, {.block_size = 2, .blocks = {2, 1, 0}});
   const auto tiles = plan.template forward_tiles<float>({}, nullptr);
   CHECK(tiles.segments[0].past_count == 5);
   CHECK(tiles.a.past.row(segments[0], 0) == 2 * 2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations of a generator: learned coefficients, or a fixed function.
+// Activations of a generator: a rational function with learned coefficients, or a fixed function.
 #pragma once
 #include <vector>
 
@@ -11,32 +11,32 @@
 
 namespace iapt {
 
-/// The learned rational activation, which starts as GELU.
+/// The learned rational activation. Its initial coefficients are those of GELU.
 /// @par Source IAPT, ACL 2024; form and start: ours (docs/method.md, "The learned activation")
 template <class T, class Backend>
 struct rational_activation {
-  static constexpr auto name = "rational";  ///< in files
+  static constexpr auto name = "rational";  ///< name in files
   tensor<T, 1, Backend> numerator;          ///< a_0..a_6
   tensor<T, 1, Backend> denominator;        ///< b_1..b_5
 
-  /// Coefficients of GELU.
+  /// The coefficients of GELU.
   static rational_activation make(Backend& backend) {
     const std::vector<T> a(gelu_numerator.begin(), gelu_numerator.end());
     const std::vector<T> b(gelu_denominator.begin(), gelu_denominator.end());
     return {from_host(backend, extents<1>{index_t(a.size())}, a), from_host(backend, extents<1>{index_t(b.size())}, b)};
   }
-  /// Those of a file.
+  /// Reads the coefficients from a file.
   template <class File>
   static rational_activation read(const layer_file<T, Backend, File>& from) {
     return {from("activation.numerator", extents<1>{index_t(gelu_numerator.size())}),
             from("activation.denominator", extents<1>{index_t(gelu_denominator.size())})};
   }
-  /// z -> Ra(z), element by element.
+  /// z -> Ra(z), elementwise.
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z) const {
     return ctx(rational(z, numerator, denominator));
   }
-  /// f(name, tensor, role) for each tensor.
+  /// Calls f(name, tensor, role) for each tensor.
   template <class F>
   void visit(F f) {
     f("activation.numerator", numerator, tensor_role::coefficients);
@@ -44,23 +44,23 @@ struct rational_activation {
   }
 };
 
-/// z itself.
+/// The identity: z -> z.
 struct identity_fn {
-  static constexpr auto name = "identity";  ///< in files
+  static constexpr auto name = "identity";  ///< name in files
 };
-/// A fixed elementwise function, for comparison.
+/// A fixed elementwise function, to compare the learned one with.
 template <class T, class Backend, class Function>
 struct fixed_activation {
-  static constexpr auto name = Function::name;  ///< in files
+  static constexpr auto name = Function::name;  ///< name in files
 
-  /// Nothing to start.
+  /// Has no initial values.
   static fixed_activation make(Backend&) { return {}; }
-  /// Nothing to read.
+  /// Has nothing to read from a file.
   template <class File>
   static fixed_activation read(const layer_file<T, Backend, File>&) {
     return {};
   }
-  /// z -> Function(z), element by element.
+  /// z -> Function(z), elementwise.
   template <class Context>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z) const {
     if constexpr (std::same_as<Function, identity_fn>)
@@ -68,7 +68,7 @@ struct fixed_activation {
     else
       return ctx(elementwise<Function>{}(z));
   }
-  /// Nothing to visit.
+  /// Has no tensors.
   template <class F>
   void visit(F) {}
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Watches the learned activations of a run: where their arguments lie, and how far their coefficients have moved.
+// Records the learned activations of a run: the range of their arguments, and how far their coefficients have moved.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,32 +10,32 @@
 
 namespace iapt {
 
-/// What became of a method's activations.
+/// What a watch has recorded.
 struct activation_report {
-  double least = std::numeric_limits<double>::infinity();      ///< smallest argument z seen in any layer
-  double greatest = -std::numeric_limits<double>::infinity();  ///< greatest
-  double moved = 0;  ///< largest distance of a coefficient from its start; 0 where none is learned
+  double least = std::numeric_limits<double>::infinity();      ///< smallest argument z of any layer
+  double greatest = -std::numeric_limits<double>::infinity();  ///< largest argument z
+  double moved = 0;  ///< largest distance of a coefficient from its initial value; 0 if none is learned
 };
 
-/// Whether a method has learned activations to watch.
+/// Whether a method has activations to watch.
 template <class Method>
 concept has_activations = requires(Method& method) {
   method.watch_summary;
 };
 
-/// Sees the pooled summaries of a method between begin() and end(); nothing where it has none. The start of a rational
-/// activation is fitted on [−3, 3] only, so arguments far outside tell that a layer computes something else than was
-/// meant. Reading them costs a copy to the host for each layer: made for evaluations, not for training steps.
+/// Records the pooled summaries of a method between begin() and end(), if it has any. The initial rational activation
+/// is fitted on [−3, 3] only: arguments far outside show that a layer computes something else than was intended. Each
+/// layer's summary is copied to the host, so a watch is meant for evaluations, not for training steps.
 template <class Method>
 class activation_watch {
  public:
-  /// Remembers the coefficients as they are now. The method must outlive the watch.
+  /// Stores the present coefficients for comparison. The method must outlive the watch.
   explicit activation_watch(Method& method) : method_(method), start_(coefficients()) {}
   activation_watch(const activation_watch&) = delete;
   activation_watch& operator=(const activation_watch&) = delete;
   ~activation_watch() { stop(); }
 
-  /// Watches from here on.
+  /// Starts to record.
   void begin() {
     seen_ = {};
     if constexpr (has_activations<Method>)
@@ -44,7 +44,7 @@ class activation_watch {
           seen_.least = std::min(seen_.least, x), seen_.greatest = std::max(seen_.greatest, x);
       };
   }
-  /// What was seen since begin().
+  /// Stops, and returns what was recorded since begin().
   activation_report end() {
     stop();
     const std::vector<double> now = coefficients();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The prompt generator of one layer.
-// Shapes: N rows of B sequences, D hidden size, R bottleneck, P soft tokens, G key/value heads, E numbers in a head.
+// Shapes: N tokens of B sequences, D hidden size, R bottleneck, P soft tokens, G key/value heads, E elements of a head.
 #pragma once
 #include <vector>
 
@@ -10,13 +10,13 @@
 
 namespace iapt {
 
-/// Which states a generator reads: after the layer's input norm, or as they enter the layer.
+/// Which hidden states a generator reads: after the layer's input norm, or as they enter the layer.
 /// @par Source normed: ours (docs/method.md, "The generator"); raw states hold activations in the hundreds
 enum class state_input { normed, raw };
-/// The name of an input in files.
+/// The name of a state input in files.
 constexpr const char* name_of(state_input input) { return input == state_input::normed ? "normed" : "raw"; }
 
-/// Writes one layer's soft tokens from the states of the instruction.   x (N, D) -> keys and values (B·P, G·E)
+/// Writes one layer's soft tokens from the instruction's hidden states.   x (N, D) -> keys and values (B·P, G·E)
 ///   u = x · down;  z = pool(u);  y = activation(z);  keys, values = output(y)
 /// @par Source IAPT, ACL 2024
 template <class T, class Backend, class Pooler = self_attention_pooler<T, Backend>,
@@ -24,20 +24,20 @@ template <class T, class Backend, class Pooler = self_attention_pooler<T, Backen
           state_input Input = state_input::normed>
 struct prompt_generator {
   using value_type = T;
-  using backend_type = Backend;                                        ///< machine it runs on
-  static constexpr bool reads_raw_states = Input == state_input::raw;  ///< which states it wants
-  static constexpr bool needs_rows = Pooler::needs_rows;               ///< whether an instruction must have P rows
-  static constexpr const char* input_name = name_of(Input);            ///< in files
-  static constexpr const char* pooler_name = Pooler::name;             ///< in files
-  static constexpr const char* activation_name = Activation::name;     ///< in files
-  static constexpr const char* output_name = OutputSpace::name;        ///< in files
+  using backend_type = Backend;                                        ///< backend of its tensors
+  static constexpr bool reads_raw_states = Input == state_input::raw;  ///< whether it reads raw states
+  static constexpr bool needs_rows = Pooler::needs_rows;               ///< whether an instruction must have P tokens
+  static constexpr const char* input_name = name_of(Input);            ///< name in files
+  static constexpr const char* pooler_name = Pooler::name;             ///< name in files
+  static constexpr const char* activation_name = Activation::name;     ///< name in files
+  static constexpr const char* output_name = OutputSpace::name;        ///< name in files
 
   tensor<T, 2, Backend> down;  ///< (D, R)
-  Pooler pool;                 ///< from rows to soft tokens
-  Activation activation;       ///< twelve coefficients when rational
-  OutputSpace output;          ///< from R numbers to keys and values
+  Pooler pool;                 ///< pooler: from the instruction's rows to P rows
+  Activation activation;       ///< activation: twelve coefficients if it is rational
+  OutputSpace output;          ///< output space: from R columns to keys and values
 
-  /// Starting values: down normal of variance 1/D, the rest as its parts say.
+  /// Initial values: `down` is normal with variance 1/D; each member sets its own.
   template <class S>
   static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start,
                                random_stream down_stream, random_stream pool_stream) {
@@ -45,7 +45,7 @@ struct prompt_generator {
     return {random_normal<T>(backend, extents<2>{hidden, o.bottleneck}, 1 / std::sqrt(double(hidden)), down_stream),
             Pooler::make(backend, o, pool_stream), Activation::make(backend), OutputSpace::make(backend, o, start)};
   }
-  /// The generator of a layer that a file holds; without the projections that it shares with a layer before it.
+  /// Reads the generator of a layer from a file, without the projections that it shares with a layer before it.
   /// @throws io_error if it does not fit the layer
   template <class S, class File>
   static prompt_generator read(const layer_file<T, Backend, File>& from, const iapt_options& o,
@@ -54,20 +54,20 @@ struct prompt_generator {
             Activation::read(from), OutputSpace::read(from, o, layer)};
   }
   /// The pooled summary before the activation.   x (N, D) -> (B·P, R)
-  /// @throws shape_error if an instruction has too few rows for the pooler
+  /// @throws shape_error if an instruction has too few tokens for the pooler
   template <class Context, class S>
   tensor<T, 2, Backend> summary(Context& ctx, const tensor<S, 2, Backend>& x, const std::vector<row_span>& instruction,
                                 index_t soft_tokens) const {
     return pool(ctx, ctx(cast<T>(matmul(x, cast<S>(down)))), instruction, soft_tokens);
   }
-  /// Keys and values of the soft tokens (B·P, G·E).
+  /// Keys and values of the soft tokens (B·P, G·E), from the summary z (B·P, R).
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& z, index_t soft_tokens,
                                     const decoder_layer<S, Backend>& layer,
                                     const tensor<S, 2, Backend>& cos_sin) const {
     return output(ctx, activation(ctx, z), soft_tokens, layer, cos_sin);
   }
-  /// f(name, tensor, role) for each tensor.
+  /// Calls f(name, tensor, role) for each tensor.
   template <class F>
   void visit(F f) {
     f("down", down, tensor_role::shared);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instance-aware prompt tuning: a generator in every layer of a frozen backbone.
+// Instance-aware prompt tuning: a generator in every layer of a frozen base model.
 #pragma once
 #include <array>
 #include <cmath>
@@ -16,8 +16,8 @@
 
 namespace iapt {
 
-/// Scales every row to unit root mean square: the norm that follows a soft token makes its length free, and a long one
-/// would hardly learn.
+/// Scales every row to unit root mean square. The norm after a soft token cancels its length, and a long one would
+/// hardly learn.
 template <class T, class S, class Backend>
 tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
   const std::vector<S> stored = to_host(x);
@@ -33,32 +33,32 @@ tensor<T, 2, Backend> unit_rows(const tensor<S, 2, Backend>& x) {
   return from_host(x.backend(), x.shape(), values);
 }
 
-/// The method: one generator for each layer, and the options that they share. As a hook of the transformer it writes
-/// every layer's soft tokens.
+/// The method: one generator for each layer, and their common options. Its hook `prefix` writes every layer's soft
+/// tokens.
 /// @par Source W. Zhu et al., "IAPT", ACL 2024
 template <class Generator>
 class iapt_method {
  public:
   using value_type = typename Generator::value_type;
-  using backend_type = typename Generator::backend_type;                 ///< machine it runs on
-  using matrix = tensor<value_type, 2, backend_type>;                    ///< rows of numbers
-  static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< which states it wants
-  using options_type = iapt_options;                                     ///< what is chosen at run time
+  using backend_type = typename Generator::backend_type;                 ///< backend of its tensors
+  using matrix = tensor<value_type, 2, backend_type>;                    ///< a matrix
+  static constexpr bool reads_raw_states = Generator::reads_raw_states;  ///< whether it reads raw states
+  using options_type = iapt_options;                                     ///< its options
   static constexpr hook_set hooks{hook::prefix};                         ///< what it changes
-  static constexpr auto name = "iapt";                                   ///< on command lines and in files
-  /// What its generator's type has chosen.
+  static constexpr auto name = "iapt";                                   ///< name on command lines and in files
+  /// The choices that its generator's type fixes.
   static constexpr std::array fixed{fixed_option{"input", "", "", Generator::input_name},
                                     fixed_option{"pooler", "", "", Generator::pooler_name},
                                     fixed_option{"activation", "", "", Generator::activation_name},
                                     fixed_option{"output", "output", "output space", Generator::output_name}};
 
-  iapt_options options;                    ///< sizes, placement, start, sharing
+  iapt_options options;                    ///< sizes, placement, initial values
   std::vector<Generator> generators = {};  ///< one for each layer; shared projections are the same tensors
-  /// Called with each layer's pooled summary if set: the activation fits its start on [−3, 3] only.
+  /// If set, called with each layer's pooled summary: the initial activation is fitted on [−3, 3] only.
   std::function<void(int, const matrix&)> watch_summary = {};
 
-  /// A method at its start, for a backbone whose states it may take. Everything trained is tracked.
-  /// @throws shape_error if the options make no method or the start text is too short
+  /// The initial method for a base model, whose hidden states it may take. All trainable tensors are tracked.
+  /// @throws shape_error if an option is out of bounds or the start text is too short
   template <class S>
   static iapt_method make(const causal_lm<S, backend_type>& lm, const iapt_options& options) {
     options.check();
@@ -81,7 +81,7 @@ class iapt_method {
     }
     return method;
   }
-  /// The method that a file holds.
+  /// Reads the method from a file.
   /// @throws io_error if it does not fit the model
   template <class S, class File>
   static iapt_method read(const causal_lm<S, backend_type>& lm, const iapt_options& options, const File& file) {
@@ -94,7 +94,7 @@ class iapt_method {
                                  options, lm.layers[l]));
     return method;
   }
-  /// Adds all that a file must hold.
+  /// Adds all tensors that a file must have.
   template <class File>
   void store(File& file) {
     visit([&](const std::string& name, const auto& x, tensor_role) { file.add(name, x); });
@@ -102,12 +102,12 @@ class iapt_method {
 
   /// P
   index_t soft_tokens() const { return options.soft_tokens; }
-  /// Rows that an instruction must have.
+  /// Smallest number of tokens of an instruction.
   index_t shortest_instruction() const { return Generator::needs_rows ? options.soft_tokens : 1; }
-  /// Front or late.
+  /// Placement of the soft tokens.
   placement where() const { return options.where; }
   /// Keys and values of a layer's soft tokens (B·P, G·E).
-  /// @throws shape_error if an instruction has too few rows
+  /// @throws shape_error if an instruction has too few tokens
   template <class Context, class T>
   key_values<T, backend_type> prefix(Context& ctx, int number, const decoder_layer<T, backend_type>& layer,
                                      const tensor<T, 2, backend_type>& states, const std::vector<row_span>& rows,
@@ -118,12 +118,12 @@ class iapt_method {
     return generator(ctx, z, options.soft_tokens, layer, cos_sin);
   }
 
-  /// f(name, tensor, role) for every tensor that a file must hold, shared ones once.
+  /// Calls f(name, tensor, role) for every tensor that a file must have, for shared ones once.
   template <class F>
   void visit(F f) {
     for (std::size_t l = 0; l < generators.size(); ++l) visit_layer(l, f);
   }
-  /// What is trained.
+  /// The trainable tensors.
   parameter_list<value_type, backend_type> parameters() {
     parameter_list<value_type, backend_type> list;
     visit([&](const std::string& name, auto& x, tensor_role role) {
@@ -136,7 +136,7 @@ class iapt_method {
 
  private:
   static std::string name_of_layer(index_t l) { return "layers." + std::to_string(l) + "."; }
-  // The next layer's generator.
+  // Adds the generator of the next layer.
   void add(Generator generator) {
     const std::size_t l = generators.size();
     generators.push_back(std::move(generator));
@@ -166,29 +166,29 @@ class iapt_method {
   }
 };
 
-/// IAPT at its start, for a backbone.
-/// @throws shape_error if the options make no method or the start text is too short
+/// The initial IAPT for a base model.
+/// @throws shape_error if an option is out of bounds or the start text is too short
 template <class Generator, class S, class Backend>
 iapt_method<Generator> make_iapt(const causal_lm<S, Backend>& lm, const iapt_options& options) {
   return iapt_method<Generator>::make(lm, options);
 }
 
-/// Number of trained numbers of IAPT in hidden space with self-attention pooling and the rational activation:
-/// ⌈L/k⌉·2·D·R + L·(R·P + 12), and L·P·D for the base.
+/// Number of trained elements of IAPT in hidden space with self-attention pooling and the rational activation:
+/// ⌈L/k⌉·2·D·R + L·(R·P + 12), plus L·P·D with a base.
 constexpr index_t iapt_parameter_count(index_t layers, index_t hidden, index_t bottleneck, index_t soft_tokens,
                                        index_t share = 1, bool base = false) {
   return (layers + share - 1) / share * 2 * hidden * bottleneck + layers * (bottleneck * soft_tokens + 12) +
          (base ? layers * soft_tokens * hidden : 0);
 }
 
-/// Generators by output space, everything else as method.md's defaults.
+/// The generator in hidden space, with the defaults of docs/method.md.
 template <class T, class Backend>
 using hidden_generator = prompt_generator<T, Backend>;
-/// The same with gains.
+/// The generator in hidden space with gains.
 template <class T, class Backend>
 using hidden_gains_generator = prompt_generator<T, Backend, self_attention_pooler<T, Backend>,
                                                 rational_activation<T, Backend>, hidden_gains_space<T, Backend>>;
-/// Keys and values written directly.
+/// The generator in key/value space: it writes keys and values directly.
 template <class T, class Backend>
 using key_value_generator = prompt_generator<T, Backend, self_attention_pooler<T, Backend>,
                                              rational_activation<T, Backend>, key_value_space<T, Backend>>;

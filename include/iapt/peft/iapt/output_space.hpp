@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output spaces: what a generator writes, and how it becomes keys and values of a layer.
-// Shapes: P soft tokens of each of B sequences, R bottleneck, D hidden size, G key/value heads, E numbers in a head.
-// T is the type of the generator's numbers, S that of the layer's, which may have fewer bits.
+// Output spaces: what a generator writes, and how keys and values of a layer are computed from it.
+// Shapes: P soft tokens of each of B sequences, R bottleneck, D hidden size, G key/value heads, E elements of a head.
+// T is the element type of the generator, S that of the layer, which may have fewer bits.
 #pragma once
 #include <string>
 
@@ -15,46 +15,46 @@
 
 namespace iapt {
 
-/// Factor of gains and offsets, which is their learning rate.
+/// Factor of gains and offsets; it multiplies their effective learning rate.
 /// @par Source ours (docs/method.md, "Output space")
 inline constexpr double offset_rate = 10;
 
-/// Starting values that the backbone gives to a layer's output space.
+/// What the initial values of a layer's output space depend on.
 template <class T, class S, class Backend>
 struct layer_start {
-  const decoder_layer<S, Backend>& layer;  ///< of the backbone
-  tensor<T, 2, Backend> base;              ///< states of unit RMS (P, D); empty where the start is random
-  random_stream stream;                    ///< for random numbers
+  const decoder_layer<S, Backend>& layer;  ///< the base model's layer
+  tensor<T, 2, Backend> base;              ///< hidden states of unit RMS (P, D); empty for a random start
+  random_stream stream;                    ///< stream of random values
 };
 
-/// Rows of B sequences, P each, as (B, P, columns): what is learned for each soft token is then added over sequences.
+/// P rows of each of B sequences as (B, P, columns): a tensor of one row for each soft token then broadcasts.
 template <class T, class Backend>
 tensor<T, 3, Backend> by_sequence(const tensor<T, 2, Backend>& rows, index_t soft_tokens) {
   return rows.reshape(extents<3>{rows.size(0) / soft_tokens, soft_tokens, rows.size(1)});
 }
-/// And back: (B, P, columns) -> (B·P, columns).
+/// The inverse: (B, P, columns) -> (B·P, columns).
 template <class T, class Backend>
 tensor<T, 2, Backend> by_row(const tensor<T, 3, Backend>& x) {
   return x.reshape(extents<2>{x.size(0) * x.size(1), x.size(2)});
 }
 
-/// The paper's: the generator writes states; the layer's own norm and projections make keys and values of them.
-/// prompts = base + y · up
+/// The paper's output space: the generator writes hidden states base + y · up; the layer's own norm and projections
+/// compute keys and values from them.
 /// @par Source IAPT, ACL 2024; the learned base is ours (docs/method.md, "Initialisation")
 template <class T, class Backend>
 struct hidden_space {
-  static constexpr auto name = "hidden";  ///< in files
+  static constexpr auto name = "hidden";  ///< name in files
   tensor<T, 2, Backend> up;               ///< (R, D)
-  tensor<T, 2, Backend> base;             ///< (P, D); empty where the start is random
+  tensor<T, 2, Backend> base;             ///< (P, D); empty for a random start
 
-  /// up = 0 with a base, else random of deviation 0.02: without either, the norm behind would divide by zero.
+  /// With a base, up = 0; otherwise up is random with deviation 0.02: if both were 0, the norm would divide by zero.
   template <class S>
   static hidden_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const extents<2> shape{o.bottleneck, start.layer.attention_norm.weight.size()};
     return {start.base ? filled<T>(backend, shape, 0) : random_normal<T>(backend, shape, 0.02, start.stream),
             start.base};
   }
-  /// Those of a file, for a layer; of the base, too, where it has one.
+  /// Reads the tensors of a layer from a file; the base only if the file has it.
   template <class S, class File>
   static hidden_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
                            const decoder_layer<S, Backend>& layer) {
@@ -63,7 +63,7 @@ struct hidden_space {
     if (from.has("base")) space.base = from("base", extents<2>{o.soft_tokens, hidden});
     return space;
   }
-  /// Prompts after the layer's norm.   y (B·P, R) -> (B·P, D)
+  /// Soft tokens after the layer's norm.   y (B·P, R) -> (B·P, D)
   template <class Context, class S>
   tensor<S, 2, Backend> normed(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
                                const decoder_layer<S, Backend>& layer) const {
@@ -79,7 +79,7 @@ struct hidden_space {
     const auto n = normed(ctx, y, soft_tokens, layer);
     return {ctx(rope(layer.attention.key(ctx, n), cos_sin)), layer.attention.value(ctx, n)};
   }
-  /// f(name, tensor, role) for each tensor.
+  /// Calls f(name, tensor, role) for each tensor.
   template <class F>
   void visit(F f) {
     f("up", up, tensor_role::shared);
@@ -87,18 +87,18 @@ struct hidden_space {
   }
 };
 
-/// Hidden space, with a learned gain for each soft token and head, and an offset of the values: the norm fixes a soft
-/// token's length, so its key and value could not grow.
+/// Hidden space with a learned gain for each soft token and head, and an offset of the values. Without them, the norm
+/// fixes a soft token's length, so its key and value could not grow.
 /// @par Source ours (docs/method.md, "Output space")
 template <class T, class Backend>
 struct hidden_gains_space {
-  static constexpr auto name = "hidden_gains";  ///< in files
-  hidden_space<T, Backend> hidden;              ///< makes the states
+  static constexpr auto name = "hidden_gains";  ///< name in files
+  hidden_space<T, Backend> hidden;              ///< writes the hidden states
   tensor<T, 2, Backend> key_gain;               ///< (P, G)
   tensor<T, 2, Backend> value_gain;             ///< (P, G)
   tensor<T, 2, Backend> value_offset;           ///< (P, G·E)
 
-  /// Gains and offset zero: the same function as hidden space.
+  /// Gains and offset are zero: the same function as hidden space.
   template <class S>
   static hidden_gains_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const auto& heads = start.layer.attention.layout;
@@ -107,7 +107,7 @@ struct hidden_gains_space {
             filled<T>(backend, gains, 0),
             filled<T>(backend, extents<2>{o.soft_tokens, heads.kv_heads * heads.head_size}, 0)};
   }
-  /// Those of a file, for a layer.
+  /// Reads the tensors of a layer from a file.
   template <class S, class File>
   static hidden_gains_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
                                  const decoder_layer<S, Backend>& layer) {
@@ -130,7 +130,7 @@ struct hidden_gains_space {
     const auto values = ctx(gained(layer.attention.value(ctx, n), value_gain) + value_offset * offset_rate);
     return {ctx(rope(cast<S>(by_row(keys)), cos_sin)), ctx(cast<S>(by_row(values)))};
   }
-  /// f(name, tensor, role) for each tensor.
+  /// Calls f(name, tensor, role) for each tensor.
   template <class F>
   void visit(F f) {
     hidden.visit(f);
@@ -140,11 +140,11 @@ struct hidden_gains_space {
   }
 };
 
-/// The generator writes keys and values themselves: k = rope(b_k + 10·o_k + y · U_k), v = b_v + 10·o_v + y · U_v.
+/// The generator writes keys and values directly: k = rope(b_k + 10·o_k + y · U_k), v = b_v + 10·o_v + y · U_v.
 /// @par Source ours (docs/method.md, "Output space")
 template <class T, class Backend>
 struct key_value_space {
-  static constexpr auto name = "key_value";  ///< in files
+  static constexpr auto name = "key_value";  ///< name in files
   tensor<T, 2, Backend> key_up;              ///< (R, G·E)
   tensor<T, 2, Backend> value_up;            ///< (R, G·E)
   tensor<T, 2, Backend> key_offset;          ///< (P, G·E)
@@ -152,7 +152,7 @@ struct key_value_space {
   tensor<T, 2, Backend> key_base;            ///< (P, G·E), fixed
   tensor<T, 2, Backend> value_base;          ///< (P, G·E), fixed
 
-  /// What is learned starts at zero: the same function as the base alone.
+  /// The learned tensors are zero: the same function as the base alone.
   template <class S>
   static key_value_space make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start) {
     const auto& attention = start.layer.attention;
@@ -169,7 +169,7 @@ struct key_value_space {
             run(cast<T>(attention.key(run, n))),
             run(cast<T>(attention.value(run, n)))};
   }
-  /// Those of a file, for a layer.
+  /// Reads the tensors of a layer from a file.
   template <class S, class File>
   static key_value_space read(const layer_file<T, Backend, File>& from, const iapt_options& o,
                               const decoder_layer<S, Backend>& layer) {
@@ -189,7 +189,7 @@ struct key_value_space {
     };
     return {ctx(rope(written(key_up, key_offset, key_base), cos_sin)), written(value_up, value_offset, value_base)};
   }
-  /// f(name, tensor, role) for each tensor.
+  /// Calls f(name, tensor, role) for each tensor.
   template <class F>
   void visit(F f) {
     f("key_up", key_up, tensor_role::shared);
