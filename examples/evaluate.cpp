@@ -20,7 +20,7 @@ void evaluate_program::add(CLI::App& app) {
   app.add_option("--write", write, "with exact: a JSONL file for the generated answers")->check(not_empty());
 }
 
-void evaluate_program::materialize() {
+void evaluate_program::check_flags() {
   if (!write.empty() && metric != "exact") throw error("--write needs --metric exact: only it generates answers");
   if (beams > 1 && metric != "exact") throw error("--beams needs --metric exact: only it generates answers");
 }

@@ -24,7 +24,7 @@ struct evaluate_program : adapted_flags {
   index_t max_new = 256, beams = 1;
 
   void add(CLI::App& app);
-  void materialize();  // checks the combination of flags
+  void check_flags();  // checks the combination of flags
   template <class T, class Backend>
   int run(Backend& backend) const;
 };

@@ -53,7 +53,7 @@ void generate_program::add(CLI::App& app) {
       ->check(between<index_t>(0, most_alternatives));
 }
 
-void generate_program::materialize() const {
+void generate_program::check_flags() const {
   const sampling_options& s = options.sampling;
   options.check();
   if (s.temperature == 0 && (s.top_k > 0 || s.top_p < 1 || s.min_p > 0))

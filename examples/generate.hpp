@@ -21,7 +21,7 @@ struct generate_program : adapted_flags {
   generation_options options;
 
   void add(CLI::App& app);
-  void materialize() const;  // checks the combination of flags
+  void check_flags() const;  // checks the combination of flags
   template <class T, class Backend>
   int run(Backend& backend) const;
 };

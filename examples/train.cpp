@@ -53,7 +53,7 @@ void train_program::add(CLI::App& app) {
   add_method_flags<known_methods<float, eigen_backend>>(app, method, given);
 }
 
-void train_program::materialize() {
+void train_program::check_flags() {
   options.out = out;
   options.shape = decay_of(schedule);
   options.micro_batch.tokens = micro_batch_tokens;

@@ -27,7 +27,7 @@ struct train_program : common_flags {
   bool cut_left = false, recompute = false;
 
   void add(CLI::App& app);
-  void materialize();  // checks the combination of flags and sets the options from them
+  void check_flags();  // checks the combination of flags and sets the options from them
   template <class T, class Backend>
   int run(Backend& backend) const;
 

@@ -39,7 +39,7 @@ int main_of(int argc, char** argv) {
   Program program;
   program.add(app);
   return run(app, argc, argv, [&] {
-    if constexpr (requires { program.materialize(); }) program.materialize();
+    if constexpr (requires { program.check_flags(); }) program.check_flags();
     return run_on_device(program);
   });
 }
