@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prefill and decoding of one stream beside llama.cpp on the same file, in one run.
+"""Compares prefill and decoding of one stream with llama.cpp on the same file, in one run.
 
     python bench/compare_llama_cpp.py --model SmolLM2-135M-Instruct.Q4_1.gguf [--build build/release]
 
-Needs: llama-cpp-python (pip builds its llama.cpp for this processor) in the Python that runs it, and
-the release build with its bench programs. Every measurement is a process of its own, and they take
-turns (A B A B), because a shared machine drifts. Both sides do the same: the best of three prefills,
-then the given number of tokens, one at a time, the likeliest of the logits each.
+Needs llama-cpp-python (pip builds its llama.cpp for this processor) in the Python that runs it, and
+the release build with its bench programs. Every measurement is a process of its own, and they are
+interleaved (A B A B), because a shared machine drifts. Both sides do the same: the best of three
+prefills, then greedy decoding of the given number of tokens, one at a time.
 
-Prints medians with the smallest and largest value, the ratios, then one line of JSON.
+Prints medians with the smallest and largest value, the ratios, then one JSON line.
 """
 import argparse
 import json
@@ -21,11 +21,11 @@ from compare_pytorch import ROOT, run
 
 
 def measure(arguments):
-    """llama.cpp by its C interface: what its Python class adds to each token is not measured."""
+    """Measures llama.cpp by its C interface, without the work that its Python class adds to each token."""
     import llama_cpp
     import numpy
 
-    quiet = llama_cpp.llama_log_callback(lambda *_: None)  # must live as long as the library writes
+    quiet = llama_cpp.llama_log_callback(lambda *_: None)  # must exist as long as the library writes
     llama_cpp.llama_log_set(quiet, None)
     llama_cpp.llama_backend_init()
     model = llama_cpp.llama_model_load_from_file(arguments.model.encode(), llama_cpp.llama_model_default_params())
@@ -38,7 +38,7 @@ def measure(arguments):
     prompt = numpy.random.default_rng(1).integers(17, vocabulary, arguments.prompt).astype(numpy.int32)
 
     def read(tokens):
-        """Reads tokens; the likeliest next one."""
+        """Computes tokens; returns the likeliest next one."""
         array = (llama_cpp.llama_token * len(tokens))(*tokens)
         if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(array, len(tokens))) != 0:
             raise SystemExit("llama.cpp cannot decode")

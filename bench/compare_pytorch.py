@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed and memory of iapt beside transformers + PEFT on the same machine, in one run.
+"""Compares speed and memory of iapt with transformers + PEFT on the same machine, in one run.
 
     python bench/compare_pytorch.py --model SmolLM2-135M-Instruct.Q4_1.gguf [--build build/release]
 
-Needs: torch, transformers, peft, gguf, tokenizers in the Python that runs it, and the release build
-with its bench programs; a program that is absent is named and skipped. About five minutes.
+Needs torch, transformers, peft, gguf, tokenizers in the Python that runs it, and the release build
+with its bench programs; a missing program is named and skipped. Takes about five minutes.
 
-Every measurement is a process of its own, and the measurements take turns (A B C A B C), because a
-shared machine drifts. Peak memory is the kernel's maximum resident size of that process, measured
-alike for both sides; it includes loading the model, which `load_mib` shows for the Python side.
-Training is one AdamW step on batch sequences of instruction and response tokens, loss on the
-response only. PEFT's LoRA trains in two ways: as it is usually called, with labels, where the head
-runs on every row ("labels"), and with the head on the response rows only ("response rows"), which
-is what iapt does. Tokens per second count every token of the sequences (there is no padding here).
+Every measurement is a process of its own, and the measurements are interleaved (A B C A B C),
+because a shared machine drifts. Peak memory is the kernel's maximum resident size of that process,
+measured alike for both sides; it includes loading the model, which `load_mib` shows for the Python
+side. Training is one AdamW step on batch sequences of instruction and response tokens, with the
+loss on the response only. PEFT's LoRA trains in two ways: as it is usually called, with labels,
+where the head runs on every row ("labels"), and with the head on the response rows only ("response
+rows"), as in iapt. Tokens per second count every token of the sequences (there is no padding here).
 
-Prints a table of medians with the smallest and largest value, then one line of JSON.
+Prints a table of medians with the smallest and largest value, then one JSON line.
 """
 import argparse
 import json
@@ -121,7 +121,7 @@ MEASUREMENTS = {
 # ---- the table ------------------------------------------------------------------------------------
 
 def commands(arguments):
-    """The name and command line of each measurement, ours beside theirs."""
+    """The name and command line of each measurement, of both sides."""
     bench = pathlib.Path(arguments.build) / "bench"
     model = ["--model", arguments.model]
     shape = ["--batch", arguments.batch, "--instruction", arguments.instruction]
@@ -141,7 +141,7 @@ def commands(arguments):
 
 
 def run(command, threads):
-    """The last line of a program's output as a dictionary, with its peak memory as the kernel saw it."""
+    """The last line of a program's output as a dictionary, with its peak memory by the kernel's count."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     lines = process.stdout.read().strip().splitlines()
@@ -164,7 +164,7 @@ def main():
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--new", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", default="", help="measure only what has this in its name")
+    parser.add_argument("--only", default="", help="run only measurements whose name contains this")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

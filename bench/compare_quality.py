@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains PEFT's LoRA on prompt/completion lines: the dev loss that iapt's is measured against.
+"""Trains PEFT's LoRA on prompt/completion lines: its dev loss is compared with iapt's.
 
     python bench/compare_quality.py --model SmolLM2-135M-Instruct.Q4_1.gguf \\
         --train train.jsonl --dev dev.jsonl --epochs 1 [--limit 400] [--dev-limit 100]
 
-Needs: torch, transformers, peft, gguf, tokenizers. Float32 on the processor; about 190 tokens a
-second on two cores.
+Needs torch, transformers, peft, gguf, tokenizers. It computes in float32 on the CPU, about 190 tokens
+per second on two cores.
 
-The lines {"prompt", "completion"} are taken as they stand: prompt and completion tokenised
-separately, no template, the end token appended. LoRA of rank 8 on all seven linear sites; AdamW
-(betas 0.9, 0.999, eps 1e-8, no weight decay), linear decay to 0 after 6 % of warm-up, gradient norm
-clipped at 1; the loss is the mean over all response tokens of a batch, end token included. Batches
-are drawn anew each epoch and padded to their longest line; the head runs on response rows only.
+The lines {"prompt", "completion"} are used as they are: prompt and completion are tokenized
+separately, without a template, and the end token is appended. LoRA of rank 8 on all seven target
+modules; AdamW (betas 0.9, 0.999, eps 1e-8, no weight decay), linear decay to 0 after 6 % of warm-up,
+gradient norm clipped at 1. The loss is the mean over all response tokens of a batch, end token
+included. Batches are drawn again for each epoch and padded to their longest line; the head runs on
+response rows only.
 
 Prints one JSON line per evaluation, first that of the base model. `dev_loss` is nats per response
-token, `tokens_per_second` counts what is not padding, training alone.
+token; `tokens_per_second` counts tokens without padding, and the time of training only.
 """
 import argparse
 import json
@@ -81,7 +82,7 @@ def dev_loss(model, examples, size):
 
 
 def factor(step, steps):
-    """The learning rate's factor at a step counted from 0: up over 6 % of the steps, then down to 0."""
+    """The learning rate's factor at a step, counted from 0: it rises over 6 % of the steps, then falls to 0."""
     warm_up = max(1, round(0.06 * steps))
     return (step + 1) / warm_up if step < warm_up else (steps - step) / max(1, steps - warm_up)
 

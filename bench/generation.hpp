@@ -13,7 +13,7 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it.
+/// The program with its flags.
 struct generation_program : inference_flags {
   static constexpr auto purpose = "Measures prefill and decoding.";
   index_t prompt = 512, fresh = 64;
@@ -31,7 +31,7 @@ int generation_program::run(Backend& backend) const {
   batch.add(bench::random_tokens(random, lm.config, prompt));
   const no_method method;
   double prefill = 1e9, decode = 0;
-  for (int i = 0; i < 3; ++i) {  // the best prefill; decoding after the last
+  for (int i = 0; i < 3; ++i) {  // the best prefill counts, and the decoding after the last one
     kv_cache<T, Backend> cache(backend, lm.config, 1, prompt + fresh);
     double start = bench::now();
     auto next = likeliest(lm.prefill(batch, cache));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Speed and memory on an NVIDIA GPU, on backbones of random weights in bfloat16, each beside the roof that it could
-// reach. gpu_bench SHAPE WHAT [name=number...]: one line of JSON. bench/gpu.sh runs all of it beside PyTorch.
+// Speed and memory on an NVIDIA GPU, for base models with random weights in bfloat16; the roofline peaks for
+// comparison. gpu_bench SHAPE WHAT [name=number...] prints one JSON line. bench/gpu.sh runs everything, and PyTorch for
+// comparison.
 #include <cstdio>
 #include <functional>
 #include <iostream>
@@ -23,7 +24,7 @@ using backbone = causal_lm<bfloat16, cuda_backend>;
 using method_type = iapt_method<key_value_generator<float, cuda_backend>>;
 using numbers = std::map<std::string, double>;
 
-/// Seconds that f takes once it is warm, the median of several runs.
+/// Seconds of f, the median of several runs after one to warm up.
 double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& f) {
   std::vector<double> all;
   for (int i = 0; i <= runs; ++i) {
@@ -36,19 +37,19 @@ double seconds_of(cuda_backend& backend, int runs, const std::function<void()>& 
   std::sort(all.begin(), all.end());
   return all[all.size() / 2];
 }
-/// The best rate of a large product, in operations a second.
+/// The rate of a large matmul, in operations per second.
 double product_roof(cuda_backend& backend) {
   const index_t n = 8192;
   tensor<bfloat16, 2, cuda_backend> a(backend, {n, n}), b(backend, {n, n}), c(backend, {n, n});
   backend.for_each(1, n * n,
-                   random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than anything real
+                   random_uniform<bfloat16>{{a.write()}, 1, 1, 1});  // zeros would run faster than any real data
   backend.for_each(1, n * n, random_uniform<bfloat16>{{b.write()}, 1, 2, 1});
   const double seconds = seconds_of(backend, 10, [&] {
     backend.matmul<bfloat16>(n, n, n, {a.data(), n}, {b.data(), n, true}, {c.write(), n}, false);
   });
   return 2.0 * double(n) * double(n) * double(n) / seconds;
 }
-/// Bytes a second, read and written, of a copy that no cache holds.
+/// Bytes per second, read and written, of a copy that does not fit a cache.
 double memory_roof(cuda_backend& backend) {
   const index_t n = index_t(1) << 30;
   tensor<float, 1, cuda_backend> a(backend, {n}), b(backend, {n});
@@ -100,7 +101,7 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
   numbers found;
   const auto measure = [&](const auto& method) {
     double prefill = 0, decode = 0;
-    for (int round = 0; round < 2; ++round) {  // the first warms up
+    for (int round = 0; round < 2; ++round) {  // the first round warms up
       kv_cache<bfloat16, cuda_backend> cache(backend, c, batch_size, prompt + fresh + soft_token_count(method));
       backend.wait();
       double start = bench::now();
@@ -113,7 +114,7 @@ numbers generation(cuda_backend& backend, backbone& lm, const numbers& n, bool a
       for (index_t k = 0; k < fresh; ++k) next = likeliest(reader.step(next));
       decode = bench::now() - start;
     }
-    // A step of decoding reads every weight, and the keys and values of what was read.
+    // A step of decoding reads every weight, and the keys and values of the past.
     const double past = double(prompt) + double(fresh) / 2 + double(soft_token_count(method));
     const double kept = double(batch_size) * past * 2 * double(c.layers * c.heads.kv_heads * c.heads.head_size);
     const double bytes = 2 * (bench::map_weights(c) + double(c.vocabulary * c.hidden) + kept);

@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One table of our GPU program beside transformers + PEFT, same shapes, same tokens, same GPU.
+"""One table of our GPU program and of transformers + PEFT: same shapes, same tokens, same GPU.
 
     python3 bench/gpu.py --program build/gpu-bench/bench/gpu_bench [--shapes smollm2-135m llama-7b]
 
-bench/gpu.sh builds the program and calls this. Every measurement is a process of its own. Both sides have random
-weights in bfloat16 and no padding. Training is one AdamW step on `batch` sequences; the loss and the head are on the
-response rows only, on both sides. PEFT's LoRA has rank 8 on all seven linear maps of a layer: in float32 under
-autocast where it trains, as PEFT does it; in bfloat16 where it generates. Attention is SDPA (PyTorch's own choice of
-fused kernel). Memory is what each side's allocator handed out at most (ours
-without the few buffers of a recorded decoding step). The roof is measured:
-a bfloat16 product of 8192³ and a copy of 4 GiB.
+bench/gpu.sh builds the program and calls this script. Every measurement is a process of its own. Both sides have random
+weights in bfloat16 and no padding. Training is one AdamW step on `batch` sequences; the loss and the head use the
+response rows only, on both sides. PEFT's LoRA has rank 8 on all seven target modules of a layer: in float32 under
+autocast when it trains, as PEFT does it; in bfloat16 when it generates. Attention is SDPA (PyTorch chooses the fused
+kernel). Memory is the peak of each side's allocator (ours without the few buffers of a recorded decoding step). The
+roofline peaks are measured: a bfloat16 matmul of 8192³ and a copy of 4 GiB.
 """
 import argparse
 import json
@@ -63,7 +62,7 @@ def pytorch_training(shape, steps):
 
     def step():
         optimizer.zero_grad()
-        with torch.autocast("cuda", dtype=torch.bfloat16):  # around one step: it caches the adapters' narrow copies
+        with torch.autocast("cuda", dtype=torch.bfloat16):  # for one step: it caches the adapters' bfloat16 copies
             states = model.base_model.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
             logits = model.base_model.model.lm_head(states[:, instruction - 1:])
             loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, instruction:].flatten())
@@ -94,7 +93,7 @@ def pytorch_generation(shape, batch, lora):
     ids = torch.randint(17, model.config.vocab_size, (batch, PROMPT), device="cuda")
     with torch.inference_mode():
         for _ in range(2):  # the first warms up
-            output = None  # the cache of the round before
+            output = None  # frees the KV cache of the previous round
             torch.cuda.synchronize()
             start = time.perf_counter()
             output = model(input_ids=ids, use_cache=True, logits_to_keep=1)
@@ -125,7 +124,7 @@ def last_json(command):
     lines = process.stdout.strip().splitlines()
     try:
         return json.loads(lines[-1]) if process.returncode == 0 and lines else None
-    except ValueError:  # nan: a run that diverged is no measurement
+    except ValueError:  # nan: a run that diverged is not a measurement
         return None
 
 

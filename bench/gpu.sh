@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Side by side with PyTorch and PEFT on the same GPU, in one run: training steps, prefill and decoding of SmolLM2-135M's
-# and a 7B Llama's shape, random weights in bfloat16, each with its fraction of the measured roof. Needs CUDA 13, CMake,
-# Eigen (or its headers in .deps/include/eigen3), and a python3 with torch, transformers and peft (without them only our side is measured). Prints a table, then JSON.
+# Comparison with PyTorch and PEFT on the same GPU, in one run: training steps, prefill and decoding of SmolLM2-135M's
+# and a 7B Llama's shape, random weights in bfloat16, each with its fraction of the measured roofline peak. Needs CUDA
+# 13, CMake, Eigen (or its headers in .deps/include/eigen3), and a python3 with torch, transformers and peft; without
+# these three only our side is measured. Prints a table, then JSON.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:/usr/local/cuda/bin

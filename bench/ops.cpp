@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every operation and kind of statement at SmolLM2-135M's sizes, as a fraction of what the machine can do at best:
-// products and attention of its rate in large products, everything else of its rate in copying memory. A fraction
-// above 1 means that the operands stay in the caches, which the copy does not. Time is the mean of all runs, rates and
-// fractions are of the best one, as the roof is.   ops --benchmark_filter=attention --benchmark_counters_tabular=true
+// Measures every operation and kind of statement at SmolLM2-135M's sizes, as a fraction of a roofline peak: for matmuls
+// and attention the rate of large matmuls, for everything else the rate of copying memory. A fraction above 1 means
+// that the operands stay in the caches; those of the copy do not. The time is the mean of all runs; rates and fractions
+// are those of the best run, as for the peaks.   ops --benchmark_filter=attention --benchmark_counters_tabular=true
 #include <benchmark/benchmark.h>
 
 #include <iostream>
@@ -26,7 +26,7 @@
 namespace iapt::bench {
 namespace {
 
-// Sizes as in docs/method.md: a packed batch of 8 sequences of 95 rows, 23 of each with a loss.
+// Sizes as in docs/method.md: a packed batch of 8 sequences of 95 tokens, 23 of each with a loss.
 constexpr index_t B = 8, T = 95, N = B * T, M = B * 23, D = 576, F = 1536, H = 9, G = 3, E = 64, V = 49152, R = 64,
                   P = 4;
 using backend_type = eigen_backend;
@@ -37,7 +37,7 @@ std::vector<row_span> instructions() {
   return spans;
 }
 
-// Frozen weights, (out, in) as files store them: the backward is one product, for x.
+// Frozen weights, (out, in) as files store them: the backward is one matmul, for x.
 void frozen_products(suite& s) {
   const auto add = [&](const std::string& name, index_t rows, index_t out, index_t in) {
     const double operations = 2.0 * double(rows * out * in);
@@ -59,7 +59,7 @@ void frozen_products(suite& s) {
     });
   }
 }
-// The same from the file's blocks: what is streamed is smaller, so decoding them is what may bind.
+// The same from the file's blocks: fewer bytes are streamed, so dequantization may be the limit.
 void quantized_products(suite& s) {
   for (const dtype type : {dtype::q4_1, dtype::q8_0, dtype::bf16})
     for (const index_t rows : {1, 2, 4, 8, 16, 32}) {
@@ -155,7 +155,7 @@ void pools(suite& s) {
 void attentions(suite& s) {
   const auto add = [&](const std::string& name, index_t sequences, index_t rows, index_t past, bool backward) {
     const double pairs = double(sequences) * (double(rows * (rows + 1)) / 2 + double(rows * (P + past)));
-    const double operations = 4.0 * pairs * double(H * E);  // two products forward, five backward
+    const double operations = 4.0 * pairs * double(H * E);  // two matmuls forward, five backward
     s.add(name, products(operations), backward ? products(2.5 * operations) : work{}, [=](backend_type& b) {
       std::vector<attention_segment> segments;
       for (index_t i = 0; i < sequences; ++i) segments.push_back({i * rows, rows, i * past, past, i * P, P, 0});

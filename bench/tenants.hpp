@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many tenants on one backbone: what a method costs where every request may be of another tenant, and what a second
-// tenant's prompt costs that the first has sent. One line of JSON for each method and number of tenants.
+// Many tenants on one base model: the cost of a method when every request may belong to another tenant, and the cost of
+// a prompt for the second tenant that sends it. One JSON line for each method and number of tenants.
 #pragma once
 #include <unistd.h>
 
@@ -20,7 +20,7 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it.
+/// The program with its flags.
 struct tenants_program : inference_flags {
   static constexpr auto purpose = "Measures an engine that serves many tenants.";
   std::vector<std::size_t> tenants = {1, 16, 256, 2000};
@@ -34,8 +34,8 @@ struct tenants_program : inference_flags {
   int run(Backend& backend) const;
 };
 
-/// What is asked, the same for every method: prompts of different lengths, tenants by Zipf's law, the k-th of weight
-/// 1/k.
+/// The requests, the same for every method: prompts of different lengths, and tenants by Zipf's law, in which tenant k
+/// has weight 1/k.
 struct tenant_trace {
   std::vector<std::vector<token_id>> prompts;
   std::vector<std::size_t> tenants;
@@ -54,7 +54,7 @@ struct tenant_trace {
   }
 };
 
-/// Serves the trace with method_of(tenant), all requests at once from the beginning.
+/// Serves the trace with method_of(tenant); all requests are submitted at the beginning.
 template <class Model, class MethodOf>
 nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, std::size_t tenant_count, index_t beams,
                                    MethodOf method_of) {
@@ -102,8 +102,8 @@ nlohmann::ordered_json serve_trace(const Model& lm, const tenants_program& f, st
           {"mib", resident * std::size_t(sysconf(_SC_PAGESIZE)) >> 20}};
 }
 
-/// Sends the same prompt for one tenant after another; seconds to the first token of the first and of the others (the
-/// mean of three).
+/// Sends the same prompt for two tenants, one after the other. Measures the seconds to the first token of each, as
+/// means of three prompts.
 template <class Model, class MethodOf>
 nlohmann::ordered_json send_alike(const Model& lm, const tenants_program& f, MethodOf method_of) {
   using T = typename Model::value_type;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures training steps: its flags.
+// Measures training steps: the flags.
 #include "training_step.hpp"
 
 #include "../examples/support/main.hpp"

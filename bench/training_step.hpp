@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokens per second of training steps, and their fraction of what the matrix products allow. The last line is JSON.
+// Tokens per second of training steps, and their fraction of the roofline peak of matmuls. The last line is JSON.
 #pragma once
 #include <sys/resource.h>
 
@@ -13,7 +13,7 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it.
+/// The program with its flags.
 struct training_step_program : common_flags {
   static constexpr auto purpose = "Measures training steps.";
   std::string where = "front";
@@ -24,7 +24,7 @@ struct training_step_program : common_flags {
   int run(Backend& backend) const;
 };
 
-// Best rate of a large product, in GFLOP/s.
+// Best rate of a large matmul, in GFLOP/s.
 template <class T, class Backend>
 double product_rate(Backend& backend) {
   const index_t m = 768, n = 1536, k = 576;

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scores generated text with sacrebleu against several references a prompt.
+"""Scores generated text with sacrebleu against several references for each prompt.
 
     python3 examples/bleu.py --generated FILE --references e2e/test.references.jsonl
 
-Needs: sacrebleu. FILE holds either JSON lines {"prompt", "generated"} in any order, or plain text,
-one generated text a line in the order of the references; an empty line is an empty text. The references are JSON lines {"prompt",
-"references"}; a prompt that was not generated is an error unless --partial is given.
+Needs sacrebleu. FILE has either JSON lines {"prompt", "generated"} in any order, or plain text: one generated text per
+line in the order of the references; an empty line is an empty text. The references are JSON lines {"prompt",
+"references"}. A prompt without a generated text is an error unless --partial is given.
 
 Prints one JSON line: corpus BLEU (0 to 100) and chrF, the number of prompts, and sacrebleu's signature.
 """
@@ -14,7 +14,7 @@ import json
 
 
 def read_lines(path):
-    with open(path, encoding="utf-8", newline="\n") as file:  # a lone carriage return ends no line
+    with open(path, encoding="utf-8", newline="\n") as file:  # a carriage return alone does not end a line
         return [line.removesuffix("\r") for line in file.read().removesuffix("\n").split("\n")]
 
 
@@ -36,9 +36,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--generated", required=True)
     parser.add_argument("--references", required=True)
-    parser.add_argument("--partial", action="store_true", help="score only the prompts that were generated")
+    parser.add_argument("--partial", action="store_true", help="score only the prompts with a generated text")
     arguments = parser.parse_args()
-    from sacrebleu.metrics import BLEU, CHRF  # here, so that reading can be tested without it
+    from sacrebleu.metrics import BLEU, CHRF  # imported here, so that reading can be tested without it
 
     references = {fields["prompt"]: fields["references"] for fields in read_json_lines(arguments.references)}
     generated = read_generated(arguments.generated, list(references))
@@ -48,7 +48,7 @@ def main():
 
     texts = [generated[prompt].strip() for prompt in scored]
     most = max(len(references[prompt]) for prompt in scored)
-    # sacrebleu wants the i-th reference of every prompt together; None where a prompt has fewer
+    # sacrebleu needs lists of the i-th references of all prompts, with None where a prompt has fewer
     streams = [[(references[prompt] + [None] * most)[i] for prompt in scored] for i in range(most)]
     bleu = BLEU()
     print(json.dumps({"prompts": len(scored), "bleu": bleu.corpus_score(texts, streams).score,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures a model on JSONL, with or without an adapter: its flags. evaluate.hpp says what happens.
+// Measures a model on JSONL, with or without an adapter: the flags. evaluate.hpp has the program.
 #include "evaluate.hpp"
 
 #include "support/main.hpp"
@@ -10,17 +10,17 @@ void evaluate_program::add(CLI::App& app) {
   adapted_flags::add(app);
   app.add_option("--data", data, "JSONL to measure on")->required()->check(not_empty());
   app.add_option("--metric", metric)->check(CLI::IsMember({"exact", "loss", "choice"}))->capture_default_str();
-  app.add_option("--limit", limit, "examples at most; 0: all")->check(between<std::size_t>(0));
-  app.add_option("--max-new", max_new, "tokens of an answer at most")
+  app.add_option("--limit", limit, "maximum number of examples; 0: all")->check(between<std::size_t>(0));
+  app.add_option("--max-new", max_new, "maximum number of tokens of an answer")
       ->check(between<index_t>(1, 1000000))
       ->capture_default_str();
-  app.add_option("--beams", beams, "with exact: continuations that are followed side by side")
+  app.add_option("--beams", beams, "with exact: beams of the search")
       ->check(between<index_t>(1, generation_options::most_beams))
       ->capture_default_str();
-  app.add_option("--write", write, "with exact: a file for the generated answers, as JSONL")->check(not_empty());
+  app.add_option("--write", write, "with exact: a JSONL file for the generated answers")->check(not_empty());
 }
 
-void evaluate_program::materialize() {
+void evaluate_program::check_flags() {
   if (!write.empty() && metric != "exact") throw error("--write needs --metric exact: only it generates answers");
   if (beams > 1 && metric != "exact") throw error("--beams needs --metric exact: only it generates answers");
 }

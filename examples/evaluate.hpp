@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures a model on JSONL, with or without an adapter, on any device. evaluate.cpp reads the flags.
+// Measures a model on JSONL, with or without an adapter, on any device. evaluate.cpp has the flags.
 #pragma once
 #include <algorithm>
 #include <iapt/data/choices.hpp>
@@ -16,7 +16,7 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it. The last line of standard output is one JSON object.
+/// The program with its flags. The last line of standard output is one JSON object.
 struct evaluate_program : adapted_flags {
   static constexpr auto purpose = "Measures a language model on JSONL.";
   std::string data, metric = "loss", write;
@@ -24,7 +24,7 @@ struct evaluate_program : adapted_flags {
   index_t max_new = 256, beams = 1;
 
   void add(CLI::App& app);
-  void materialize();  // what flags mean together
+  void check_flags();  // checks the combination of flags
   template <class T, class Backend>
   int run(Backend& backend) const;
 };
@@ -35,14 +35,14 @@ inline std::string trimmed(const std::string& text) {
   return from == std::string::npos ? "" : text.substr(from, to - from + 1);
 }
 
-// Fraction of greedy answers that equal the response, in all and by tag.
+// Fraction of greedy answers that equal the response, for all examples and for each tag.
 template <class Adapted>
 void exact(const Adapted& adapted, const evaluate_program& f, const std::vector<example>& examples,
            nlohmann::ordered_json& result) {
   constexpr std::size_t together = 16;
   const auto& lm = adapted.lm;
   const std::vector<token_id> stop = lm.end_tokens();
-  const auto text_of = [&](std::vector<token_id> ids) {  // without the token that ends it
+  const auto text_of = [&](std::vector<token_id> ids) {  // without the token that ends the answer
     if (!ids.empty() && std::find(stop.begin(), stop.end(), ids.back()) != stop.end()) ids.pop_back();
     return trimmed(lm.tokenizer().decode(ids));
   };
@@ -52,7 +52,7 @@ void exact(const Adapted& adapted, const evaluate_program& f, const std::vector<
   std::optional<atomic_file> written;
   if (!f.write.empty()) written.emplace(f.write);
   std::size_t right = 0;
-  std::map<std::string, std::pair<std::size_t, std::size_t>> tags;  // right ones, all
+  std::map<std::string, std::pair<std::size_t, std::size_t>> tags;  // number of correct answers, number of all
   for (std::size_t from = 0; from < examples.size(); from += together) {
     const std::size_t to = std::min(from + together, examples.size());
     std::vector<std::vector<token_id>> prompts;

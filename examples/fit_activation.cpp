@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fits P(x) / (1 + |S(x)|) to an activation by least squares, and draws fit and error.
+// Fits P(x) / (1 + |S(x)|) to an activation by least squares, and plots the fit and its error.
 #include <Eigen/Dense>
 #include <cmath>
 #include <functional>
@@ -18,7 +18,7 @@ const std::map<std::string, std::function<double(double)>> activations{
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
     {"softplus", [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }}};
 
-/// Coefficients a_0..a_M, then b_1..b_K.
+/// P(x) / (1 + |S(x)|). c has the coefficients a_0..a_M, then b_1..b_K.
 double rational(const Eigen::VectorXd& c, int M, double x) {
   double p = 0, s = 0;
   for (int j = M; j >= 0; --j) p = p * x + c[j];
@@ -26,7 +26,7 @@ double rational(const Eigen::VectorXd& c, int M, double x) {
   return p / (1 + std::abs(s));
 }
 
-/// Levenberg and Marquardt's method from a linear start: y (1 + S) = P is linear in the coefficients.
+/// Levenberg-Marquardt algorithm. The start is a linear fit: y (1 + S) = P is linear in the coefficients.
 Eigen::VectorXd fit(const Eigen::VectorXd& x, const Eigen::VectorXd& y, int M, int K) {
   const auto n = x.size();
   Eigen::MatrixXd J(n, M + 1 + K);
@@ -112,7 +112,7 @@ int main(int argc, char** argv) {
       ->check(program::between<double>(-1e6, 1e6))
       ->capture_default_str();
   app.add_option("--points", points)->check(program::between<int>(3, 100000))->capture_default_str();
-  app.add_option("--plot", plot, "an SVG file for fit and error")->check(program::not_empty());
+  app.add_option("--plot", plot, "SVG file for the fit and its error")->check(program::not_empty());
   return program::run(app, argc, argv, [&] {
     if (!(interval[0] < interval[1])) throw iapt::error("--interval: the first number must be the smaller one");
     const auto& f = activations.at(name);

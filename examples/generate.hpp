@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Continues a prompt, with or without an adapter, on any device. generate.cpp reads the flags.
+// Continues a prompt, with or without an adapter, on any device. generate.cpp has the flags.
 #pragma once
 #include <iapt/serve/beams.hpp>
 #include <iapt/serve/generate.hpp>
@@ -11,8 +11,8 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it. Only the generated text goes to standard output; log-probabilities follow on
-/// standard error, one object of JSON a token.
+/// The program with its flags. Standard output gets only the generated text. Standard error then gets the
+/// log-probabilities, one JSON object for each token.
 struct generate_program : adapted_flags {
   static constexpr auto purpose = "Answers a prompt, token by token.";
   std::string prompt;
@@ -21,12 +21,12 @@ struct generate_program : adapted_flags {
   generation_options options;
 
   void add(CLI::App& app);
-  void materialize() const;  // what flags mean together
+  void check_flags() const;  // checks the combination of flags
   template <class T, class Backend>
   int run(Backend& backend) const;
 };
 
-/// A token's log-probabilities, with the names of OpenAI's interface.
+/// A token's log-probabilities, with the field names of OpenAI's API.
 inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_token& one) {
   const auto entry = [&](token_id token, double value) {
     return nlohmann::ordered_json{{"token", words.decode({{token}})}, {"id", token}, {"logprob", value}};
@@ -54,7 +54,7 @@ int generate_program::run(Backend& backend) const {
   warn_if_too_long(lm, index_t(tokens.size()) + options.max_new, "--prompt with --max-new");
   stream_decoder text(lm.tokenizer(), skip_special_tokens);
   stop_matcher until(stop);
-  std::string listed;  // behind the text, or they would stand within it on a terminal
+  std::string listed;  // log-probabilities, printed after the text: on a terminal they would interrupt it
   const auto show = [&](const generated_token& one) {
     std::cout << until.next(text.next(one.token)) << std::flush;
     if (one.log_probabilities) listed += logprobs(lm.tokenizer(), one).dump() + "\n";

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes questions about tables, and the SQL that answers them: train.jsonl, dev.jsonl and test.jsonl.
+// Writes questions about tables with the SQL that answers them: train.jsonl, dev.jsonl and test.jsonl.
 #include <map>
 
 #include "sql/data_set.hpp"
 #include "support/command_line.hpp"
 
-/// Writes one split and prints the share of each tag.
+/// Writes one split and prints the percentage of each tag.
 void write(const std::filesystem::path& path, const std::vector<sql::example>& examples) {
   sql::write_lines(path, examples);
   std::map<std::string, std::size_t> tags;
@@ -23,10 +23,10 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 0;
   const auto count = program::between<std::size_t>(0, 1000000);
   app.add_option("--out", out, "folder for the three files")->required()->check(program::not_empty());
-  app.add_option("--train", train, "lines for training")->check(count)->capture_default_str();
-  app.add_option("--dev", dev, "lines for the loss during training")->check(count)->capture_default_str();
-  app.add_option("--test", test, "lines for the final test")->check(count)->capture_default_str();
-  app.add_option("--seed", seed, "the same seed, the same lines, on every machine")
+  app.add_option("--train", train, "lines of train.jsonl")->check(count)->capture_default_str();
+  app.add_option("--dev", dev, "lines of dev.jsonl, for the loss during training")->check(count)->capture_default_str();
+  app.add_option("--test", test, "lines of test.jsonl")->check(count)->capture_default_str();
+  app.add_option("--seed", seed, "the same seed gives the same lines on every machine")
       ->check(program::between<std::uint64_t>(0))
       ->capture_default_str();
   return program::run(app, argc, argv, [&] {

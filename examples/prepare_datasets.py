@@ -3,22 +3,22 @@
 
     python3 examples/prepare_datasets.py --datasets DIR --out DIR
 
-Needs: Python's standard library. DIR holds sst2/{train,dev,test}.tsv (sentence and label, 1 is
+Needs only Python's standard library. DIR has sst2/{train,dev,test}.tsv (sentence and label, 1 is
 positive; the 872 test sentences are GLUE's development set) and e2e/e2e-dataset.zip (the release of
-the E2E challenge). Written into --out:
+the E2E challenge). Files in --out:
 
-    sst2/train.jsonl, dev.jsonl          {"prompt", "completion"}         to train on
+    sst2/train.jsonl, dev.jsonl          {"prompt", "completion"}         for training
     sst2/dev.choice.jsonl, test.jsonl    {"prompt", "choices", "answer"}  evaluate --metric choice
-    e2e/train.jsonl, dev.jsonl           {"prompt", "completion"}         one line a reference
-    e2e/test.jsonl                       {"prompt", "completion"}         one line a reference, for the loss
-    e2e/test.prompts.jsonl               {"prompt", "completion"}         one line a meaning representation, to generate
+    e2e/train.jsonl, dev.jsonl           {"prompt", "completion"}         one line per reference
+    e2e/test.jsonl                       {"prompt", "completion"}         one line per reference, for the loss
+    e2e/test.prompts.jsonl               {"prompt", "completion"}         one per meaning representation, to generate
     e2e/test.references.jsonl            {"prompt", "references"}         the same lines, for examples/bleu.py
 
 Prompts end without a space and completions begin with one, as the tokenizer splits them. Runs of
 white space become one space. SST-2's training lines are phrases of the treebank, and its dev.tsv is
-a random part of them: for early stopping only. E2E lists the references of a meaning representation
-together; train and dev are shuffled here, with a fixed seed, so that their first lines are a fair
-sample. Test files keep the source's order.
+a random part of them: use it for early stopping only. E2E lists the references of a meaning
+representation together. Train and dev are shuffled here, with a fixed seed, so that their first
+lines are a fair sample. Test files keep the source's order.
 
     examples/train --train sst2/train.jsonl --dev sst2/dev.jsonl ...
     examples/evaluate --data sst2/test.jsonl --metric choice ...
@@ -50,7 +50,7 @@ SENTIMENTS = [" negative", " positive"]
 
 
 def read_sst2(path):
-    """Pairs (prompt, label); the files have no quoting, so a quotation mark is only a character."""
+    """Pairs (prompt, label). The files have no quoting, so a quotation mark is an ordinary character."""
     pairs = []
     with open(path, encoding="utf-8") as file:
         if next(file).rstrip("\n") != "sentence\tlabel":

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# From a fresh Debian machine to a language model that writes SQL: installs what it needs, builds, fetches the model,
-# writes the questions, trains soft tokens on the processor, and shows the answers before and after.
+# From a fresh Debian machine to a language model that writes SQL: installs packages, builds, fetches the model, writes
+# the questions, trains soft tokens on the CPU, and shows the answers before and after.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Everything there is to choose.
+# All settings.
 epochs=1
 batch=8
 learning_rate=2.5e-3
 soft_tokens=32
 bottleneck=64
 seed=0
-bare_limit=40 # questions that the untrained model is asked: it is slow to stop, and none is right
-test_limit=0  # questions that the trained one is asked; 0: all
-questions=3   # shown before and after
+bare_limit=40 # questions for the untrained model: it is slow to stop, and no answer is correct
+test_limit=0  # questions for the trained model; 0: all
+questions=3   # questions whose answers are shown before and after
 
 source scripts/need.sh
 out=build/quickstart

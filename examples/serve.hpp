@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Serves a model and its tenants' adapters over HTTP, in OpenAI's interface, on any device. serve.cpp reads the flags.
+// Serves a model and its tenants' adapters over HTTP with OpenAI's API, on any device. serve.cpp has the flags.
 #pragma once
 #include <chrono>
 #include <cstdlib>
@@ -22,9 +22,9 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it.
+/// The program with its flags.
 struct serve_program : inference_flags {
-  static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's interface.";
+  static constexpr auto purpose = "Serves a model and the adapters of its tenants, for clients of OpenAI's API.";
   std::string adapters, host = "127.0.0.1", keys;
   std::vector<std::string> origins;
   int port = 8080;
@@ -40,8 +40,8 @@ struct serve_program : inference_flags {
   int run(Backend& backend) const;
 };
 
-/// What answers the requests of HTTP. The workers of `http_server` read adapters and prompts and leave the requests
-/// with the service, whose thread generates; the server's own thread writes.
+/// Answers HTTP requests. The workers of `http_server` load adapters, read prompts and submit the requests to the
+/// service, whose thread generates. The HTTP server's own thread writes the answers.
 template <class T, class Backend>
 class server {
  public:
@@ -68,7 +68,7 @@ class server {
     add_routes();
   }
 
-  /// Serves until a signal comes, then answers what was asked, as long as it may.
+  /// Serves until a signal arrives, then drains.
   int run() {
     const interrupt_guard signal;
     http_.start();
@@ -83,10 +83,10 @@ class server {
  private:
   using json = nlohmann::ordered_json;
   using clock = std::chrono::steady_clock;
-  static constexpr std::chrono::milliseconds moment{100};  // how late it may be noticed that a signal has come
+  static constexpr std::chrono::milliseconds moment{100};  // how often it checks for a signal
 
-  // Nothing more is taken. What was taken ends, or is broken off with its connection when the time is over, and with
-  // the process where even that takes long: a device or a file system may hang.
+  // Accepts no more requests and finishes those that were accepted. After --drain-timeout the rest is aborted with its
+  // connections. If even that takes long, because a device or a file system hangs, the process ends.
   void drain() {
     const auto until = clock::now() + std::chrono::seconds(flags_.drain_timeout);
     const auto drained = std::async(std::launch::async, [this] { service_.drain(); });
@@ -103,23 +103,23 @@ class server {
     }).detach();
     http_.stop();
   }
-  // After a crowd its memory is the machine's again.
+  // Gives free memory back to the operating system.
   void tidy() {
     service_.between_steps([this] { lm_.backend().trim(); });
     give_heap_back();
   }
-  // Of what one key may have: where several share it, half of it unless something else is said.
+  // The part of a limit that one key may use: `said`, or by default half of it if there are several keys.
   index_t limit_per_key(index_t said, index_t all) const {
     return said > 0 ? std::min(said, all) : keys_.size() > 1 ? (all + 1) / 2 : all;
   }
   static std::size_t mebibytes(index_t count) { return std::size_t(count) << 20; }
-  // A GPU's backend is of one thread: there adapters are read between two passes.
+  // A GPU's backend belongs to one thread: there, adapters are loaded between two steps.
   typename adapter_store<T, Backend>::runner loader() {
     if constexpr (requires(const Backend& backend) { backend.threads(); }) return {};
     return [this](const auto& read) { service_.between_steps(read); };
   }
 
-  // ---- what there is ----
+  // ---- paths ----
   static http_server_options options(const serve_program& flags) {
     return {.limits = {.body = std::size_t(flags.max_body) << 10},
             .connections = std::size_t(flags.max_connections),
@@ -129,7 +129,7 @@ class server {
     return {.check =
                 [this](const http_request& from) {
                   const auto* route = routes_.find(from);
-                  if (route && !route->open) granted(from);  // before anything of a body is kept
+                  if (route && !route->open) granted(from);  // before any part of a body is kept
                   check_body(from);
                 },
             .handle =
@@ -166,7 +166,7 @@ class server {
                    }});
   }
 
-  // ---- who asks, and for what ----
+  // ---- clients and their requests ----
   const api_keys::client& granted(const http_request& from) const {
     if (const auto* found = keys_.find(from.fields.value("Authorization"))) return *found;
     throw openai_error(401, "a key that is known is needed: Authorization: Bearer KEY", "", "invalid_api_key");
@@ -185,13 +185,13 @@ class server {
   json models(const api_keys::client& grant) const {
     json list = json::array();
     auto names = store_.tenants();
-    std::erase(names, name_);  // which means the base model
+    std::erase(names, name_);  // this name is the base model
     names.insert(names.begin(), name_);
     for (const std::string& name : names)
       if (api_keys::allows(grant, name)) list.push_back(about(name));
     return list;
   }
-  // What the engine is asked for each answer.
+  // The engine's requests, one for each answer.
   std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
     if (std::size_t(asked.answers()) > service_.max_requests_per_client())
       throw openai_error(400,
@@ -223,7 +223,7 @@ class server {
     }
     return all;
   }
-  // In tokens, behind so many positions.
+  // Maximum number of tokens of an answer after `taken` positions.
   index_t longest_answer(const openai_request& asked, index_t taken) const {
     const index_t wanted = asked.max_tokens.value_or(1);
     index_t room = service_.max_slots_per_request();
@@ -240,13 +240,13 @@ class server {
   }
 
   // ---- the answer ----
-  // For a client, which the keys hold.
+  // Submits the requests of a client, which keys_ owns.
   void complete(const std::shared_ptr<http_exchange>& exchange, const api_keys::client& grant, bool chat) {
     const auto asked = openai_request::parse(exchange->request.body, chat);
-    std::string().swap(exchange->request.body);  // it may be long, and the answer take its time
+    std::string().swap(exchange->request.body);  // it may be long, and the answer takes some time
     require_model(grant, asked.model);
     auto requests = prepare(asked);
-    index_t prompts = 0;  // tokens, each prompt's once
+    index_t prompts = 0;  // tokens; each prompt counts once
     for (std::size_t i = 0; i < requests.size(); i += std::size_t(asked.choices))
       prompts += index_t(requests[i].prompt.size());
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -280,8 +280,8 @@ class server {
   http_metrics metrics_;
   http_origins origins_;
   http_routes routes_;
-  client_queue queue_{4};  // of the workers of http_, which are 16
-  http_server http_;       // before the service, whose requests answer to its connections
+  client_queue queue_{4};  // of the 16 workers of http_, for one client
+  http_server http_;       // before the service, because the service's requests use its connections
   service<T, Backend> service_;
   adapter_store<T, Backend> store_;
   std::atomic<std::uint64_t> number_ = 0;  // of the last answer

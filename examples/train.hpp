@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trains IAPT or another method on a model and JSONL of your own: what happens, on any device. train.cpp reads the
-// flags.
+// Trains IAPT or another method on your own model and JSONL, on any device. train.cpp has the flags.
 #pragma once
 #include <iapt/data/jsonl.hpp>
 #include <iapt/io/adapter.hpp>
@@ -16,7 +15,7 @@
 namespace program {
 using namespace iapt;
 
-/// The program, as its flags describe it.
+/// The program with its flags.
 struct train_program : common_flags {
   static constexpr auto purpose = "Adapts a frozen language model: instance-aware prompts, LoRA or P-tuning v2.";
   std::string method = "iapt", train, dev, out, schedule = "linear", start_text;
@@ -28,7 +27,7 @@ struct train_program : common_flags {
   bool cut_left = false, recompute = false;
 
   void add(CLI::App& app);
-  void materialize();  // what flags mean together
+  void check_flags();  // checks the combination of flags and sets the options from them
   template <class T, class Backend>
   int run(Backend& backend) const;
 
@@ -39,8 +38,8 @@ struct train_program : common_flags {
   int adapt(const Model& lm) const;
 };
 
-// What a method's soft tokens start from: for `last`, a real instruction; else the user's text, or the first examples
-// whole.
+// The text that a method's soft tokens start from: for `last`, the first instruction; else the user's text, or the
+// first complete examples.
 template <class Model, class Options>
 std::vector<token_id> text_to_start_from(const Model& lm, const std::string& start_text, const Options& o,
                                          const data_set& data) {
@@ -63,8 +62,8 @@ std::vector<token_id> text_to_start_from(const Model& lm, const std::string& sta
   return text;
 }
 
-// What is trained, for a run to know its own kind again: the method's options by their names in files, but for those
-// that no flag sets.
+// What is trained, so that a resumed run can check that it is the same: the method's options by their names in files,
+// except options that no flag sets.
 template <class Method>
 nlohmann::ordered_json subject_of(const typename Method::options_type& options) {
   nlohmann::ordered_json subject{{"method", Method::name}};
@@ -77,13 +76,13 @@ nlohmann::ordered_json subject_of(const typename Method::options_type& options) 
   return subject;
 }
 
-// The model's fingerprint, of the kind that the run to resume has.
+// The model's fingerprint, of the same kind as in the run to resume.
 template <class Model>
 std::string fingerprint_for(const Model& lm, const train_options& options) {
   nlohmann::json stored;
   try {
     if (options.resume) stored = read_run(options.out / "checkpoint").settings.at("model");
-  } catch (const std::exception&) {}  // no run, or a damaged one: the trainer says so
+  } catch (const std::exception&) {}  // no run, or a damaged one: the trainer reports it
   if (!stored.is_string() || kind_of_fingerprint(stored.get<std::string>()) != fingerprint_kind::some_tensors)
     return lm.fingerprint();
   lm.warn(options.out.string() +
@@ -134,7 +133,7 @@ int train_on(const Model& lm, const typename Method::options_type& chosen, const
   return 130;
 }
 
-// The method's options, before anything is loaded: flags that mean nothing together are refused.
+// The method's options. It runs before anything is loaded, and rejects flags that make no sense together.
 template <class Method>
 typename Method::options_type train_program::chosen_options() const {
   auto chosen = options_from<Method>(given);

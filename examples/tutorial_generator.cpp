@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tutorial 3: a prompt generator and its learned activation on a toy. Each sequence has twelve random rows, one of them
-// marked by a 3 in column 0. The generator must find the marked row (the pooler's work) and tell |x| of its column 1,
-// which no linear map can (the activation's). Guessing the mean of |x| would have a loss of 1 - 2/pi = 0.363.
+// Tutorial 3: a prompt generator and its learned activation on a toy problem. Each sequence has twelve random rows; a 3
+// in column 0 marks one of them. The generator must find the marked row (the pooler does this) and compute |x| of its
+// column 1, which no linear map can (the activation does this). The mean of |x| as a guess has a loss of
+// 1 - 2/pi = 0.363.
 #include <cmath>
 #include <iapt/autograd/tape.hpp>
 #include <iapt/backend/eigen/backend.hpp>
@@ -18,7 +19,7 @@ int main() {
   const index_t D = 8, R = 8, P = 2, B = 16, T = 12;
   const iapt_options options{.soft_tokens = P, .bottleneck = R, .start = prompt_start::random};
 
-  // The parts of a generator: down, pool, activation, and here one matrix up.
+  // The parts of a generator: down, pool, activation; up is one matrix here.
   auto down = random_normal<float>(backend, extents<2>{D, R}, 0.25, random_stream(0, 1));
   auto pool = self_attention_pooler<float, backend_type>::make(backend, options, random_stream(0, 2));
   auto activation = rational_activation<float, backend_type>::make(backend);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tutorial 2: an operation of your own, and the check of its gradient.
+// Tutorial 2: your own operation, and the check of its gradient.
 #include <iapt/autograd/gradcheck.hpp>
 #include <iapt/backend/eigen/backend.hpp>
 #include <iapt/ops/arithmetic.hpp>
@@ -7,8 +7,8 @@
 
 using namespace iapt;
 
-// Softsign: y = x / (1 + |x|), dx = dy / (1 + |x|)². V is one element, or a vec of neighbours: the same text
-// serves both.
+// Softsign: y = x / (1 + |x|), dx = dy / (1 + |x|)². V is one element or a vec of neighbours; the same code is compiled
+// for both.
 struct softsign_fn {
   static constexpr auto name = "softsign";
   template <class V>
@@ -30,7 +30,7 @@ int main() {
   auto x = random_normal<double>(backend, extents<2>{7, 33}, 1, random_stream(1));
   auto w = random_normal<double>(backend, extents<1>{33}, 1, random_stream(2));
   x.track(), w.track();
-  // It fuses with everything elementwise: one loop forward, one backward.
+  // It fuses with other elementwise operations: one loop forward, one backward.
   const double error = gradcheck(
       backend, [&](auto& ctx) { return ctx(softsign(x * w) + x); }, x, w);
   std::cout << "largest difference from central differences: " << error << '\n';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this machine can do at best, measured: the roof that operations are held against.
+// Measures the roofline peaks of this machine, with which operations are compared.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -12,7 +12,7 @@
 
 namespace iapt::bench {
 
-/// Seconds that f takes, the best of several runs.
+/// Seconds of f, the best of several runs.
 template <class F>
 double best_seconds(int runs, const F& f) {
   double best = std::numeric_limits<double>::infinity();
@@ -24,14 +24,14 @@ double best_seconds(int runs, const F& f) {
   return best;
 }
 
-/// The roof: float products and memory.
+/// The roofline peaks: float matmuls and memory.
 struct roof {
-  double product_rate;  ///< operations a second in the best of several large products, by the product library
-  double eigen_rate;    ///< the same by Eigen
-  double bandwidth;     ///< bytes a second read and written, copying more than the caches hold
+  double product_rate;  ///< operations per second of the best of several large matmuls, by the matmul library
+  double eigen_rate;    ///< the same with Eigen
+  double bandwidth;     ///< bytes per second, read and written, of a copy that does not fit the caches
 };
 
-/// Measures products of a size that libraries are at their best with.
+/// Measures matmuls of sizes at which libraries reach their best rate.
 template <class Product>
 double best_product_rate(const Product& product) {
   double best = 0;
@@ -44,7 +44,7 @@ double best_product_rate(const Product& product) {
   return best;
 }
 
-/// Measures the machine with the backend's number of threads; about two seconds.
+/// Measures the machine with the backend's number of threads. It takes about two seconds.
 inline roof measure_roof(eigen_backend& backend) {
   roof top{};
   top.product_rate = best_product_rate([&](index_t n, const float* a, const float* b, float* c) {
@@ -66,7 +66,7 @@ inline roof measure_roof(eigen_backend& backend) {
   return top;
 }
 
-/// The roof in words.
+/// The roofline peaks as text.
 inline std::string to_text(const roof& top, int threads) {
   const auto giga = [](double x) { return std::to_string(int(x / 1e9 + 0.5)); };
   std::string text = "products by " + std::string(product_library) + ": " + giga(top.product_rate) + " GFLOP/s, " +

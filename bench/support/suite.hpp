@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns statements into benchmarks of their forward and their backward, each held against the machine's roof.
+// Creates benchmarks of the forward and the backward of statements, each compared with a roofline peak.
 #pragma once
 #include <benchmark/benchmark.h>
 
@@ -13,15 +13,15 @@
 
 namespace iapt::bench {
 
-/// What a run must at least do. It is bound by one of both; the other is 0.
+/// The minimal work of a run. One of the two limits it; the other is 0.
 struct work {
-  double operations = 0;  ///< additions and multiplications, in products
-  double bytes = 0;       ///< read and written
+  double operations = 0;  ///< additions and multiplications of matmuls
+  double bytes = 0;       ///< bytes read and written
 };
 inline work products(double operations) { return {.operations = operations}; }
 inline work floats(double numbers) { return {.bytes = numbers * sizeof(float)}; }
 
-/// Numbers in ±0.5, quickly.
+/// A tensor of elements in ±0.5, computed fast.
 template <std::size_t Rank>
 tensor<float, int(Rank), eigen_backend> constant(eigen_backend& backend, const index_t (&shape)[Rank]) {
   tensor<float, int(Rank), eigen_backend> x(backend, std::to_array(shape));
@@ -29,7 +29,7 @@ tensor<float, int(Rank), eigen_backend> constant(eigen_backend& backend, const i
   for (index_t i = 0; i < x.size(); ++i) p[i] = float((std::uint32_t(i) * 2654435761u) >> 20) / 4096 - 0.5f;
   return x;
 }
-/// The same, wanting a gradient.
+/// The same with a gradient.
 template <std::size_t Rank>
 tensor<float, int(Rank), eigen_backend> trained(eigen_backend& backend, const index_t (&shape)[Rank]) {
   auto x = constant(backend, shape);
@@ -47,21 +47,21 @@ struct statement_of {
     std::apply([](const auto&... x) { (x.clear_gradient(), ...); }, operands);
   }
 };
-/// Names the statement f and its operands.
+/// The statement f(operands...).
 template <class F, class... X>
 statement_of<F, X...> statement(F f, X... operands) {
   return {std::move(f), {std::move(operands)...}};
 }
 
-/// Benchmarks that share a machine.
+/// Benchmarks with common roofline peaks.
 class suite {
  public:
-  /// Measures the roof.
+  /// Measures the roofline peaks.
   explicit suite(eigen_backend& backend) : backend_(backend), roof_(measure_roof(backend)) {}
-  /// The roof.
+  /// The roofline peaks.
   const roof& top() const { return roof_; }
 
-  /// Benchmarks NAME/forward and, where its work is told, NAME/backward of make(backend), a statement.
+  /// Adds the benchmarks NAME/forward and, if its work is given, NAME/backward of the statement make(backend).
   template <class Make>
   void add(const std::string& name, work forward, work backward, Make make) {
     register_run(name + "/forward", forward, [this, make](auto timed) {
@@ -87,16 +87,17 @@ class suite {
   tensor<float, Rank, eigen_backend> constant_like(const tensor<float, Rank, eigen_backend>& y) {
     return constant(backend_, {y.size()}).reshape(y.shape());
   }
-  // Runs body(timed), which calls timed(run, prepare): run is measured, prepare before each run is not.
+  // Runs body(timed), which calls timed(run, prepare). It measures run, but not prepare, which it calls before each
+  // run.
   template <class Body>
   void register_run(const std::string& name, work least, Body body) {
     benchmark::RegisterBenchmark(
         name.c_str(),
         [this, least, body](benchmark::State& state) {
           double seconds =
-              std::numeric_limits<double>::infinity();  // the best, as the roof's: a busy machine disturbs less
+              std::numeric_limits<double>::infinity();  // the best run, as for the peaks: other load disturbs it less
           body([&](auto run, auto prepare) {
-            prepare(), run();  // memory is taken, weights are in the caches where they fit
+            prepare(), run();  // memory is allocated, weights are in the caches if they fit
             for (auto _ : state) {
               prepare();
               const double once = best_seconds(1, run);

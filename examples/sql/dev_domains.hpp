@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables that development questions ask about; schema.hpp says how a line reads.
+// The tables of the dev questions; schema.hpp defines the format of a line.
 #pragma once
 #include <string_view>
 
 namespace sql {
 
-/// Tables for the loss during training; their words are in neither of the other two files.
+/// Tables for the loss during training; neither of the other two files has any of their words.
 inline constexpr std::string_view dev_domains = R"(
 quarry/quarries | nickname | mineral: slate, marble, gypsum | province: Utah, Idaho, Kansas
   | workforce: +40..900 | blast_frequency: 1..20;

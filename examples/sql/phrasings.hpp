@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sentences that questions are made of. Those reserved for the test never occur in training.
+// The sentences of the questions. Those reserved for the test do not occur in training.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -8,16 +8,16 @@ namespace sql {
 
 /// The sentences for one kind of statement.
 ///
-/// Slots: {tables} and {table} the table, plural and singular; {columns} what is asked for, {columns+} in the plural;
-/// {where} the conditions; {aggregate} "average price"; {key} the grouping column; {few} "3 wines" or "wine",
-/// {columns~} their columns in the number that fits, {is} likewise; {best} "highest price"; {among} the conditions as
+/// Slots: {tables} and {table} are the table, plural and singular; {columns} the selected columns, {columns+} in the
+/// plural; {where} the conditions; {aggregate} "average price"; {key} the grouping column; {few} "3 wines" or "wine",
+/// {columns~} their columns in the matching number, {is} likewise; {best} "highest price"; {among} the conditions as
 /// "among those ..."; {sort}, {direction} and {n} the parts of an ordering.
 struct phrasing_set {
   std::vector<std::string_view> seen;      ///< for every split
   std::vector<std::string_view> reserved;  ///< for the unseen half of the test
 };
 
-/// Columns of the rows that meet conditions.
+/// Columns of the rows that match conditions.
 inline const phrasing_set select_phrasings{
     {"What are the {columns+} of {tables} {where}?",
      "List the {columns+} of {tables} {where}.",
@@ -54,7 +54,7 @@ inline const phrasing_set distinct_phrasings{
     {"Without repeats, give the distinct {columns+} of {tables} {where}.",
      "What different {columns+} occur among {tables} {where}?", "Print each distinct {columns} of {tables} {where}."}};
 
-/// How many rows there are.
+/// The number of rows.
 inline const phrasing_set count_phrasings{
     {"How many {tables} {where} are there?", "Count the {tables} {where}.", "What is the number of {tables} {where}?",
      "Find the number of {tables} {where}.", "Tell me how many {tables} {where} exist.",
@@ -64,7 +64,7 @@ inline const phrasing_set count_phrasings{
     {"Work out how many {tables} {where} we have.", "I want a count of all {tables} {where}.",
      "{tables} {where}: how many?", "Please report the number of {tables} {where}."}};
 
-/// How many distinct values a column has.
+/// The number of distinct values of a column.
 inline const phrasing_set count_distinct_phrasings{
     {"How many different {columns+} do {tables} {where} have?", "Count the distinct {columns+} of {tables} {where}.",
      "What is the number of different {columns+} of {tables} {where}?",
@@ -73,7 +73,7 @@ inline const phrasing_set count_distinct_phrasings{
     {"Work out how many distinct {columns+} occur among {tables} {where}.",
      "I want a count of the different {columns+} of {tables} {where}."}};
 
-/// One or two numbers about a column.
+/// One or two aggregates of a column.
 inline const phrasing_set aggregate_phrasings{
     {"What is the {aggregate} of {tables} {where}?", "Find the {aggregate} of all {tables} {where}.",
      "Give the {aggregate} for {tables} {where}.", "Show the {aggregate} across {tables} {where}.",
@@ -84,7 +84,7 @@ inline const phrasing_set aggregate_phrasings{
     {"Work out the {aggregate} of {tables} {where}.", "Taking all {tables} {where}, what is their {aggregate}?",
      "I would like to know the {aggregate} of {tables} {where}.", "Report the {aggregate} over all {tables} {where}."}};
 
-/// How many rows each group has.
+/// The number of rows of each group.
 inline const phrasing_set group_count_phrasings{
     {"For each {key}, how many {tables} {where} are there?", "Show each {key} with the number of {tables} {where}.",
      "How many {tables} {where} are there for each {key}?", "Per {key}, count the {tables} {where}.",
@@ -95,7 +95,7 @@ inline const phrasing_set group_count_phrasings{
     {"Group the {tables} {where} by {key} and count them.", "Break down by {key} the number of {tables} {where}.",
      "By {key}, how many {tables} {where} do we have?"}};
 
-/// A number about each group.
+/// An aggregate of each group.
 inline const phrasing_set group_aggregate_phrasings{{"For each {key}, what is the {aggregate} of {tables} {where}?",
                                                      "Show each {key} with the {aggregate} of {tables} {where}.",
                                                      "What is the {aggregate} of {tables} {where} for each {key}?",
@@ -130,8 +130,8 @@ inline const phrasing_set order_phrasings{
      "Pick the {few} with the {best}{among} and report the {columns~}.",
      "From all {tables} {where}, take the {n} with the {best}: what {is} the {columns~}?"}};
 
-/// How a list of conditions is said: the word in front, the word before each, whether as a clause ("price is above
-/// 20").
+/// How a list of conditions is written: the word in front, the word before each condition, and whether a condition is a
+/// clause ("price is above 20").
 struct condition_style {
   std::string_view front;  ///< once
   std::string_view each;   ///< before every condition
@@ -143,13 +143,13 @@ inline const std::vector<condition_style> condition_styles{
 /// The style that only unseen phrasings use.
 inline const condition_style reserved_style{"having ", "", false};
 
-/// A comparison and how it is said as a clause and as an attribute.
+/// A comparison, with its words as a clause and as an attribute.
 struct comparison {
   std::string_view symbol;     ///< in the statement
   std::string_view clause;     ///< "price {is above} 20"
   std::string_view attribute;  ///< "a price {above} 20"
 };
-/// Of numbers.
+/// Comparisons of numbers.
 inline const std::vector<comparison> number_comparisons{{">", "is above", "above"},
                                                         {">", "is over", "over"},
                                                         {">", "is more than", "of more than"},
@@ -164,7 +164,7 @@ inline const std::vector<comparison> number_comparisons{{">", "is above", "above
                                                         {"<=", "is no more than", "of no more than"},
                                                         {"=", "is", "of"},
                                                         {"=", "is exactly", "of exactly"}};
-/// Of years and days.
+/// Comparisons of years and days.
 inline const std::vector<comparison> time_comparisons{{">", "is after", "after"},
                                                       {">", "is later than", "later than"},
                                                       {"<", "is before", "before"},
@@ -173,17 +173,17 @@ inline const std::vector<comparison> time_comparisons{{">", "is after", "after"}
                                                       {"<=", "is no later than", "no later than"},
                                                       {"=", "is", "of"}};
 
-/// A function of a column and the words for it.
+/// An aggregate function and the words for it.
 struct aggregate_function {
   std::string_view name;                ///< in the statement
   std::vector<std::string_view> words;  ///< in the question
 };
-/// For numbers; SUM is for additive columns alone.
+/// Functions of numbers; SUM is for additive columns only.
 inline const std::vector<aggregate_function> number_aggregates{{"AVG", {"average", "mean"}},
                                                                {"SUM", {"total", "combined"}},
                                                                {"MIN", {"lowest", "smallest", "minimum"}},
                                                                {"MAX", {"highest", "largest", "maximum"}}};
-/// For years and days.
+/// Functions of years and days.
 inline const std::vector<aggregate_function> time_aggregates{{"MIN", {"earliest"}}, {"MAX", {"latest", "most recent"}}};
 
 }  // namespace sql

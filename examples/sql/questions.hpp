@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws questions about tables together with the one SQL statement that answers each.
+// Draws questions about tables, each with the SQL statement that answers it.
 #pragma once
 #include <map>
 #include <set>
@@ -14,7 +14,7 @@ namespace sql {
 
 /// One line of a data set.
 struct example {
-  std::string prompt;             ///< schema, question, "SQL:"
+  std::string prompt;             ///< the schema, the question, and "SQL:"
   std::string completion;         ///< a space and the statement
   std::vector<std::string> tags;  ///< kinds of clauses, and "unseen_phrasing"
   std::string phrasing;           ///< the sentence with its slots
@@ -23,13 +23,13 @@ struct example {
 /// What a statement computes.
 enum class result { rows, distinct, count, count_distinct, aggregate, group_count, group_aggregate, first_rows };
 
-/// A kind of statement and how many of a hundred have it.
+/// A kind of statement, and how many of a hundred statements are of this kind.
 struct shape {
   result what;     ///< what is computed
-  int conditions;  ///< in WHERE
-  int weight;      ///< of 100
+  int conditions;  ///< number of conditions in WHERE
+  int weight;      ///< number of statements in 100
 };
-/// Of these hundred, 50 have two or more conditions, 38 an aggregate, 18 an ordering with a limit, 14 a grouping.
+/// Of a hundred, 50 have two or more conditions, 38 an aggregate, 18 an ordering with a limit, 14 a grouping.
 inline const std::vector<shape> shapes{
     {result::rows, 1, 12},           {result::rows, 2, 22},           {result::rows, 3, 5},
     {result::distinct, 1, 2},        {result::distinct, 2, 3},        {result::count, 1, 3},
@@ -62,7 +62,7 @@ inline const phrasing_set& phrasings_of(result what) {
   return order_phrasings;
 }
 
-/// The tags by which accuracy is counted.
+/// The tags for which accuracy is counted.
 inline std::vector<std::string> tags_of(const shape& s, bool reserved) {
   std::vector<std::string> tags;
   const bool group = s.what == result::group_count || s.what == result::group_aggregate;
@@ -76,10 +76,10 @@ inline std::vector<std::string> tags_of(const shape& s, bool reserved) {
   return tags;
 }
 
-/// Draws one question about one table. The parts of the statement take a column each, so no column has two roles.
+/// Draws one question about one table. Each part of the statement takes its own column, so no column has two roles.
 class question_writer {
  public:
-  /// Shuffles the columns, from which the parts then take theirs.
+  /// Shuffles the columns that the parts then take.
   question_writer(const domain& table, const shape& form, bool reserved, iapt::random_stream& random)
       : table_(table), form_(form), reserved_(reserved), random_(random) {
     for (const column& c : table.columns) (c.type == column_type::identity ? used_ : free_).push_back(&c);
@@ -101,7 +101,7 @@ class question_writer {
  private:
   bool asks_for_columns() const { return form_.what == result::rows || form_.what == result::first_rows; }
 
-  /// Takes the next free column that fits; every table has at least two texts and two numbers.
+  /// Takes the next free column that matches; every table has at least two text columns and two number columns.
   template <class Predicate>
   const column& take(Predicate fits) {
     const auto found = std::find_if(free_.begin(), free_.end(), [&](const column* c) { return fits(*c); });
@@ -118,7 +118,7 @@ class question_writer {
     return take([](const column& c) { return c.type != column_type::text; });
   }
 
-  /// "AVG(price)", and "average price" into the words.
+  /// Returns "AVG(price)" and adds "average price" to the words.
   std::string draw_aggregate() {
     const column& c = take_measure();
     if (form_.what == result::aggregate && !is_time(c) && chance(15, random_)) {
@@ -132,7 +132,7 @@ class question_writer {
     return std::string(chosen->name) + "(" + c.name + ")";
   }
 
-  /// ORDER BY and LIMIT.
+  /// Draws ORDER BY and LIMIT.
   void draw_order() {
     const column& c = take_measure();
     const bool descending = chance(60, random_);
@@ -149,7 +149,7 @@ class question_writer {
     tail_ = " ORDER BY " + c.name + (descending ? " DESC" : " ASC") + " LIMIT " + std::to_string(limit);
   }
 
-  /// What stands after SELECT, except for columns that are merely shown; fills tail_.
+  /// The part after SELECT, except for plain columns; fills tail_.
   std::string draw_result() {
     switch (form_.what) {
       case result::rows:
@@ -176,7 +176,7 @@ class question_writer {
     return key + ", " + (form_.what == result::group_count ? "COUNT(*)" : draw_aggregate());
   }
 
-  /// WHERE, and the same in words.
+  /// Draws WHERE, and the same in words.
   std::string draw_where() {
     const bool either = form_.conditions == 2 && chance(20, random_);
     std::vector<condition> conditions;
@@ -197,7 +197,7 @@ class question_writer {
     return parts.empty() ? "" : " WHERE " + join(parts, connective, connective);
   }
 
-  /// The columns that are shown: often the identity, sometimes another one or both.
+  /// Draws the columns that are shown: often the identity, sometimes another column or both.
   void draw_columns() {
     const bool identity = free_.empty() || chance(65, random_);
     if (identity) shown_.push_back(used_.front()->name);
@@ -216,7 +216,7 @@ class question_writer {
   }
   std::string fill_columns() const { return join(shown_, ", ", ", "); }
 
-  /// "Table wine: name, price, region, year": the identity, then what is used and one or two more, shuffled.
+  /// "Table wine: name, price, region, year": the identity, then the used columns and one or two others, shuffled.
   std::string schema() {
     const std::size_t size = std::max<std::size_t>(used_.size(), 4 + random_.below(2));
     while (used_.size() < size && !free_.empty()) used_.push_back(free_.back()), free_.pop_back();
@@ -239,9 +239,9 @@ class question_writer {
   std::string tail_;                          // GROUP BY, or ORDER BY and LIMIT
 };
 
-/// Draws examples without repeating a prompt. Each hundred has the shares of `shapes` exactly; where phrasings may be
-/// reserved, each hundred shapes come once in a seen phrasing and once in a reserved one.
-/// @throws iapt::error where the tables do not yield that many different questions
+/// Draws examples without repeating a prompt. Each hundred has exactly the distribution of `shapes`; with reserved
+/// phrasings, each hundred shapes occur once with seen phrasings and once with reserved ones.
+/// @throws iapt::error if the tables do not give so many different questions
 inline std::vector<example> make_examples(const std::vector<domain>& domains, std::size_t count, bool reserve_half,
                                           iapt::random_stream random) {
   using card = std::pair<const shape*, bool>;

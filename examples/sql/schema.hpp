@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables that questions can be asked about, read from the short notation of train_domains.hpp and its neighbours.
+// The tables of the questions, parsed from the short notation of train_domains.hpp and the files beside it.
 #pragma once
 #include <algorithm>
 #include <cstdlib>
@@ -12,19 +12,19 @@
 
 namespace sql {
 
-/// What a column holds: a name that no condition asks for, one of a few words, a number, a year or a day.
+/// What a column contains: a name that no condition uses, one of a few words, a number, a year or a day.
 enum class column_type { identity, text, integer, real, year, date };
 
 /// One column of a table.
 struct column {
-  std::string name;                 ///< as in the schema: words joined by underscores
-  column_type type;                 ///< what it holds
+  std::string name;                 ///< as in the schema, with underscores between words
+  column_type type;                 ///< what it contains
   bool additive = false;            ///< whether its sum means something
-  std::vector<std::string> values;  ///< of text
-  int low = 0, high = 0;            ///< of the others: whole numbers, tenths (real) or years (year, date)
+  std::vector<std::string> values;  ///< values of a text column
+  int low = 0, high = 0;            ///< range of other columns: whole numbers, tenths (real) or years (year, date)
 };
 
-/// One table: what it is called, alone and in the plural, and its columns.
+/// One table: its name in the singular and in the plural, and its columns.
 struct domain {
   std::string table, plural;    ///< "bank_account", "bank accounts"
   std::vector<column> columns;  ///< the identity comes first
@@ -44,7 +44,7 @@ inline std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-/// A schema's name as people say it: "page_count" is a page count.
+/// A schema's name as people write it: "page count" for "page_count".
 inline std::string spoken(std::string name) {
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
@@ -97,7 +97,7 @@ inline std::vector<domain> parse_domains(std::string_view text) {
   return domains;
 }
 
-/// Every word that occurs in a table's or a column's name, without a plural's s.
+/// Every word of a table's or a column's name, without the s of a plural.
 inline std::set<std::string> name_words(const std::vector<domain>& domains) {
   std::set<std::string> words;
   const auto add = [&](const std::string& name) {
@@ -114,7 +114,7 @@ inline std::set<std::string> name_words(const std::vector<domain>& domains) {
 }
 
 /// Checks that two groups of tables have no word of a name in common.
-/// @throws iapt::error that says which word both have
+/// @throws iapt::error with the common word
 inline void require_disjoint_names(const std::vector<domain>& a, const std::vector<domain>& b) {
   const auto first = name_words(a);
   for (const std::string& word : name_words(b))

@@ -13,12 +13,12 @@
 
 namespace sql {
 
-/// One of the items, each as likely.
+/// One of the items, all with the same probability.
 template <class Items>
 const auto& pick(const Items& items, iapt::random_stream& random) {
   return items[random.below(items.size())];
 }
-/// True that often in a hundred.
+/// True with a probability of `percent`.
 inline bool chance(int percent, iapt::random_stream& random) { return random.below(100) < std::uint64_t(percent); }
 
 /// Puts items in a random order. @par Source Fisher and Yates; Durstenfeld 1964
@@ -27,7 +27,7 @@ void shuffle(std::vector<T>& items, iapt::random_stream& random) {
   for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i)]);
 }
 
-/// "a", "b and c".
+/// The items as a list, such as "a" or "b and c".
 inline std::string join(const std::vector<std::string>& items, std::string_view between, std::string_view last) {
   std::string joined;
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -46,12 +46,12 @@ inline std::string plural(const std::string& noun) {
   return noun + (hisses ? "es" : "s");
 }
 
-/// The noun after "a" or "an".
+/// The noun with "a" or "an".
 inline std::string with_article(const std::string& noun) {
   return (std::string_view("aeiou").find(noun[0]) == std::string_view::npos ? "a " : "an ") + noun;
 }
 
-/// Puts words into the {slots} of a sentence, closes the gaps that empty ones leave, and begins it with a capital.
+/// Fills the {slots} of a sentence, removes the spaces that empty slots leave, and capitalises the first letter.
 /// @throws std::out_of_range for a slot without words
 inline std::string fill(std::string_view sentence, const std::map<std::string, std::string>& words) {
   std::string filled;
@@ -70,7 +70,7 @@ inline std::string fill(std::string_view sentence, const std::map<std::string, s
   return filled;
 }
 
-/// A number, year or day of the column's range; large numbers are round.
+/// A number, year or day in the column's range; large numbers are round.
 inline std::string draw_value(const column& c, iapt::random_stream& random) {
   int number = c.low + int(random.below(std::uint64_t(c.high - c.low) + 1));
   const auto two_digits = [](int n) { return std::string(n < 10 ? "0" : "") + std::to_string(n); };
@@ -83,7 +83,7 @@ inline std::string draw_value(const column& c, iapt::random_stream& random) {
   return std::to_string(number);
 }
 
-/// Words and days stand in quotes, numbers bare. (In a question, only words do.)
+/// Words and days are in quotes, numbers are not. (In a question, only words are.)
 inline std::string quoted(const column& c, const std::string& value) {
   return c.type == column_type::text || c.type == column_type::date ? "'" + value + "'" : value;
 }
@@ -91,14 +91,14 @@ inline std::string quoted(const column& c, const std::string& value) {
 /// Whether a column is ordered by time.
 inline bool is_time(const column& c) { return c.type == column_type::year || c.type == column_type::date; }
 
-/// What a row must fulfil, said three ways.
+/// A condition on a row, written in three ways.
 struct condition {
   std::string sql;        ///< "price > 20"
   std::string clause;     ///< "price is above 20"
   std::string attribute;  ///< "a price above 20"
 };
 
-/// A condition on one column.
+/// Draws a condition on one column.
 inline condition draw_condition(const column& c, iapt::random_stream& random) {
   const std::string name = spoken(c.name);
   if (c.type == column_type::text) {
@@ -119,7 +119,7 @@ inline condition draw_condition(const column& c, iapt::random_stream& random) {
           with_article(name) + say(how.attribute)};
 }
 
-/// The condition that a text column holds one of two words.
+/// Draws the condition that a text column has one of two words.
 inline condition draw_either(const column& c, iapt::random_stream& random) {
   const std::size_t first = random.below(c.values.size());
   const std::string a = quoted(c, c.values[first]), b = quoted(c, c.values[(first + 1) % c.values.size()]);
@@ -127,7 +127,7 @@ inline condition draw_either(const column& c, iapt::random_stream& random) {
   return {c.name + " = " + a + " OR " + c.name + " = " + b, name + " is " + either, name + " " + either};
 }
 
-/// Conditions as the words that follow a table's name, joined by "and" or "or".
+/// The words after a table's name: the conditions, joined by "and" or "or".
 inline std::string say_conditions(const std::vector<condition>& conditions, const condition_style& style,
                                   std::string_view connective) {
   if (conditions.empty()) return "";

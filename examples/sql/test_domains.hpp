@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables that test questions ask about; schema.hpp says how a line reads.
+// The tables of the test questions; schema.hpp defines the format of a line.
 #pragma once
 #include <string_view>
 
 namespace sql {
 
-/// Tables that no training question ever named: not one word of a table or column name is shared with the others.
+/// Tables that no training question names: they share no word of a table's or column's name with the others.
 inline constexpr std::string_view test_domains = R"(
 film/films | title | mood: tense, funny, dark, warm | studio: Arrow, Meteor, Lotus | runtime: +70..200
   | score: 1.0..9.9 | premiere: year 1960..2023;

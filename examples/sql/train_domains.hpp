@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables that training questions ask about; schema.hpp says how a line reads.
+// The tables of the training questions; schema.hpp defines the format of a line.
 #pragma once
 #include <string_view>
 
 namespace sql {
 
-/// Everyday tables; their words never occur in dev_domains.hpp or test_domains.hpp.
+/// Everyday tables; their words do not occur in dev_domains.hpp or test_domains.hpp.
 inline constexpr std::string_view train_domains = R"(
 book/books | name | genre: poetry, crime, fantasy, travel | language: French, German, Polish, Latin
   | page_count: +80..600 | year: year 1950..2022 | price: +5..60;

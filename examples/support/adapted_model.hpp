@@ -11,24 +11,24 @@
 
 namespace program {
 
-/// A model and what it is adapted with, maybe the base model. Whatever method it is, a program is compiled once for
-/// all of them.
+/// A model and its method; the base model's method without an adapter. The method's type is erased, so a program is
+/// compiled once for all methods.
 template <class T, class Backend>
 struct adapted_model {
   iapt::language_model<T, Backend> lm;
   iapt::method_ptr<T, Backend> method;
 };
 
-/// The model and the adapter, or the base model where none is named. A merged adapter is the base model of another
-/// model.
-/// @throws iapt::error if an adapter of its method cannot be merged
+/// Loads the model and the adapter, or the base model alone if no adapter is named. With --merge the adapter is part of
+/// the weights.
+/// @throws iapt::error if the adapter's method cannot be merged
 template <class T, class Backend>
 adapted_model<T, Backend> load_adapted(const adapted_flags& flags, Backend& backend) {
   if (flags.adapter.empty() && flags.merge) throw iapt::error("--merge needs --adapter");
   const auto lm = flags.load<T>(backend);
   const auto base = iapt::erase_method(lm, iapt::no_method{});
   if (flags.adapter.empty()) return {lm, base};
-  const iapt::descriptor held = iapt::hold_folder(iapt::adapter_folder(flags.adapter));  // a run may go on saving there
+  const iapt::descriptor held = iapt::hold_folder(iapt::adapter_folder(flags.adapter));  // a run may still save there
   return iapt::with_adapter(lm, iapt::adapter_folder(flags.adapter), [&](auto method) -> adapted_model<T, Backend> {
     if constexpr (requires { iapt::merged(lm, method); })
       if (flags.merge) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers on their way from the thread that generates them to the one that writes them.
+// Passes answers from the thread that generates them to the thread that writes them.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -13,31 +13,31 @@
 
 namespace program {
 
-/// Pieces of all answers to one request, then why there are no more.
+/// The pieces of all answers to one request, and the reason why each answer ended.
 class answer_channel {
  public:
-  /// Tokens of an answer that are told at a time: who writes them must not keep others waiting.
+  /// Maximum number of tokens of an answer that take() returns at once, so that a writer does not delay others.
   static constexpr std::size_t most_tokens = 256;
-  /// What has come of one answer since it was asked last.
+  /// What is new of one answer since the last take().
   struct news {
-    std::size_t index;                            ///< of the answer
-    iapt::answer_piece piece;                     ///< perhaps empty
-    std::optional<iapt::finish_reason> end = {};  ///< if it is the last
+    std::size_t index;                            ///< index of the answer
+    iapt::answer_piece piece;                     ///< may be empty
+    std::optional<iapt::finish_reason> end = {};  ///< why the answer ended, if this is its last piece
   };
 
-  /// For the answers to this request.
+  /// A channel for the answers to a request.
   answer_channel(const iapt::openai_request& request, const iapt::tokenizer& words)
       : answers_(std::size_t(request.answers()), answer{iapt::answer_text(request, words)}), open_(answers_.size()) {
     for (std::size_t i = 0; i < answers_.size(); ++i) answers_[i].piece.text = request.opening(iapt::index_t(i), words);
   }
 
-  /// A token of an answer's prompt was read.
+  /// Adds a token of an answer's prompt.
   void read(std::size_t index, const iapt::chosen_token& one) {
     const std::lock_guard lock(mutex_);
     answers_[index].piece.append(answers_[index].text.read(one));
   }
 
-  /// A token has come; returns whether its answer goes on.
+  /// Adds a token of an answer. Returns whether the answer continues.
   bool put(std::size_t index, const iapt::chosen_token& one) {
     const std::lock_guard lock(mutex_);
     answer& own = answers_[index];
@@ -45,7 +45,7 @@ class answer_channel {
     own.new_tokens = true, ++tokens_;
     return !own.text.stopped();
   }
-  /// No more will come of an answer. One that its stop string ended was not cancelled. Returns whether all have ended.
+  /// Ends an answer. If a stop string ended it, its reason is `stop`, not `cancelled`. Returns whether all have ended.
   bool end(std::size_t index, iapt::finish_reason why) {
     const std::lock_guard lock(mutex_);
     answer& own = answers_[index];
@@ -54,7 +54,7 @@ class answer_channel {
     if (own.end == iapt::finish_reason::failed) failed_ = true;
     return --open_ == 0;
   }
-  /// What is new, perhaps nothing, and of each answer no more than `most_tokens` tokens: the rest comes next time.
+  /// Takes what is new, which may be nothing: of each answer at most `most_tokens` tokens; the rest stays.
   std::vector<news> take() {
     const std::lock_guard lock(mutex_);
     std::vector<news> found;
@@ -74,11 +74,11 @@ class answer_channel {
     }
     return found;
   }
-  /// Whether all has been taken. For who takes it.
+  /// Whether everything has been taken. For the thread that calls take().
   bool done() const { return done_; }
-  /// Whether one of the answers has failed, so that nobody needs the others.
+  /// Whether one of the answers has failed. The others are not needed then.
   bool failed() const { return failed_; }
-  /// Tokens of all answers, so far.
+  /// Number of tokens of all answers so far.
   iapt::index_t tokens() const {
     const std::lock_guard lock(mutex_);
     return tokens_;
@@ -87,17 +87,17 @@ class answer_channel {
  private:
   struct answer {
     iapt::answer_text text;
-    iapt::answer_piece piece = {};                // that nobody has taken
-    bool new_tokens = false;                      // whether there are tokens in it, perhaps without text
-    std::optional<iapt::finish_reason> end = {};  // until it is taken
+    iapt::answer_piece piece = {};                // not taken yet
+    bool new_tokens = false;                      // whether `piece` has tokens; they may have no text
+    std::optional<iapt::finish_reason> end = {};  // why it ended, until that is taken
   };
 
-  mutable std::mutex mutex_;  // of what follows, but the last two
+  mutable std::mutex mutex_;  // protects the members below, except the last two
   std::vector<answer> answers_;
-  std::size_t open_;  // answers that have not ended
+  std::size_t open_;  // number of answers that have not ended
   iapt::index_t tokens_ = 0;
   std::atomic<bool> failed_ = false;
-  bool done_ = false;  // of the reader
+  bool done_ = false;  // only for the thread that calls take()
 };
 
 }  // namespace program

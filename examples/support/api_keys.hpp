@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may use which models.
+// API keys, and the models that each may use.
 #pragma once
 #include <sodium.h>
 
@@ -18,20 +18,21 @@
 
 namespace program {
 
-/// Keys of an interface, and the models that each may use. Without a file everybody may use all, and is one client.
-/// Memory holds SHA-256 digests alone, and all of them are compared, each in constant time: how long an answer takes
-/// tells nothing of a key.
+/// The API keys of a server, and the models that each may use. Without a file everybody is the same client and may use
+/// all models. Memory contains only SHA-256 digests. All of them are compared, each in constant time, so the time of an
+/// answer reveals nothing about a key.
 class api_keys {
  public:
-  /// Who has a key.
+  /// The owner of a key.
   struct client {
-    std::uint64_t number = 0;                          ///< another one for each key
-    std::optional<std::set<std::string>> models = {};  ///< that it may use; all where there is no set
+    std::uint64_t number = 0;                          ///< unique for each key
+    std::optional<std::set<std::string>> models = {};  ///< models that it may use; without a set, all
   };
 
-  /// Reads a file: a JSON object from keys to arrays of models, or to "*" for all. A key "sha256:" and 64 hexadecimal
-  /// digits stands for the one that has this digest. No file where the path is empty.
-  /// @throws iapt::io_error if it is missing or says something else
+  /// Reads a JSON object that maps keys to arrays of models, or to "*" for all models. A key of "sha256:" and 64
+  /// hexadecimal digits stands for the key with this digest.
+  /// @param path the file; empty: no file
+  /// @throws iapt::io_error if the file is missing or has other contents
   explicit api_keys(const std::string& path) : open_(path.empty()) {
     if (open_) return;
     if (sodium_init() < 0) throw iapt::io_error("libsodium cannot be used here");
@@ -41,7 +42,7 @@ class api_keys {
     };
     need(all.is_object(), R"(must be a JSON object such as {"key": ["model", ...], "other key": "*"})");
     for (const auto& [key, models] : all.items()) {
-      // A key is a secret, so a message tells which it is by its place.
+      // A key is a secret, so messages name its index instead.
       const std::string which = "key " + std::to_string(clients_.size() + 1);
       need(!key.empty(), which + " is empty");
       const auto stored = digest_of_entry(key);
@@ -59,7 +60,7 @@ class api_keys {
       clients_.push_back({*stored, std::move(own)});
     }
   }
-  /// Whose key the value of a header "Authorization" has; null without a key that is known.
+  /// The client whose key is in the value of an "Authorization" field; null if the key is unknown or missing.
   const client* find(std::string_view authorization) const {
     static const client everybody;
     if (open_) return &everybody;
@@ -71,9 +72,9 @@ class api_keys {
     const std::size_t key = authorization.find_first_not_of(' ', end);
     return key == std::string_view::npos ? nullptr : find(digest_of(authorization.substr(key)));
   }
-  /// How many there are.
+  /// Number of keys.
   std::size_t size() const { return clients_.size(); }
-  /// Whether a model may be used.
+  /// Whether a client may use a model.
   static bool allows(const client& who, const std::string& model) { return !who.models || who.models->contains(model); }
 
  private:
@@ -88,7 +89,7 @@ class api_keys {
     crypto_hash_sha256(found.data(), reinterpret_cast<const unsigned char*>(key.data()), key.size());
     return found;
   }
-  // Of a key as the file has it; none where a digest is not one.
+  // The digest of a key in the file; none if it is an invalid "sha256:" digest.
   static std::optional<digest> digest_of_entry(std::string_view key) {
     constexpr std::string_view mark = "sha256:";
     if (!key.starts_with(mark)) return digest_of(key);

@@ -12,10 +12,10 @@
 
 namespace program {
 
-/// What was given of the flags that methods have, by name; empty where it was not.
+/// The values of the methods' flags by name; empty if a flag was not given.
 using method_flags = std::map<std::string, std::string>;
 
-/// Whether a method is the one that was named, and of the types that the flags ask for.
+/// Whether a method has this name, and the types that the flags select.
 template <class Method>
 bool is_chosen(const std::string& method, const method_flags& given) {
   if (method != Method::name) return false;
@@ -27,7 +27,7 @@ bool is_chosen(const std::string& method, const method_flags& given) {
   return same;
 }
 /// A method's options from its flags.
-/// @throws iapt::error naming a flag that the method does not have
+/// @throws iapt::error with the name of a flag that the method does not have
 template <class Method>
 typename Method::options_type options_from(const method_flags& given) {
   typename Method::options_type options;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work of many clients on a few threads: none may take them all.
+// The work of many clients on a few threads: no client may use all of them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,15 +14,15 @@
 
 namespace program {
 
-/// Requests that are prepared for their clients: read, tokenised, given an adapter. Of one client so many are prepared
-/// at a time, and its others wait here without a thread.
+/// Prepares requests: reads them, tokenizes them, loads the adapter. It prepares a limited number of requests of one
+/// client at a time; the client's other requests wait here without a thread.
 class client_queue {
  public:
-  /// @param most of one client at a time
+  /// @param most requests of one client that are prepared at a time
   explicit client_queue(std::size_t most) : most_(most) {}
 
-  /// Prepares a request by calling f on a thread that may wait, now or when the client's turn comes. To be called on
-  /// such a thread. What f throws is the answer.
+  /// Prepares a request by calling f on a thread that may wait: now, or when earlier requests of the client are
+  /// prepared. Must be called on such a thread. An exception of f becomes the answer.
   void run(std::uint64_t client, const std::shared_ptr<http_exchange>& exchange, std::function<void()> f) {
     {
       const std::lock_guard lock(mutex_);
@@ -46,7 +46,7 @@ class client_queue {
     const std::shared_ptr<void> prepared(nullptr, [this, client](void*) { next(client); });
     f();
   }
-  // One has been prepared: the next has its place, behind what other clients have asked for meanwhile.
+  // A request has been prepared: the client's next one goes to the workers, after those of other clients so far.
   void next(std::uint64_t client) {
     const std::lock_guard lock(mutex_);
     const auto own = clients_.find(client);

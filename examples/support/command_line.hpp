@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all programs share, whether they have a model or not: bounds of flags, and how a program fails.
+// What all programs share, with or without a model: bounds of flags, and the handling of errors.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -13,8 +13,8 @@
 
 namespace program {
 
-/// Refuses what is no number from `least` to `most`, where CLI11 itself would take -1 for a huge unsigned number, and
-/// NaN for any. Its messages begin with the flag's name.
+/// Rejects a value that is not a number from `least` to `most`. CLI11 itself would accept -1 as a huge unsigned number,
+/// and NaN as any number. Its messages begin with the flag's name.
 template <class T>
 CLI::Validator between(std::type_identity_t<T> least, T most = std::numeric_limits<T>::max()) {
   return {[=](const std::string& given) -> std::string {
@@ -36,13 +36,13 @@ CLI::Validator between(std::type_identity_t<T> least, T most = std::numeric_limi
           ""};
 }
 
-/// Refuses an empty text: to leave a flag out and to give it nothing by mistake ("$unset") are two things.
+/// Rejects an empty text: a flag with an empty value by mistake ("$unset") differs from a flag that is not given.
 inline CLI::Validator not_empty() {
   return {[](const std::string& given) { return given.empty() ? "must not be empty" : ""; }, ""};
 }
 
-/// Runs a program. Exit status 1 and one message where it fails, be it that a flag is wrong or that standard output is
-/// full; 130 where it was interrupted.
+/// Runs a program. The exit status is 1, with one message, if it fails, also for an invalid flag or a full standard
+/// output; 130 if it was interrupted.
 template <class F>
 int run(CLI::App& app, int argc, char** argv, F body) {
   try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs whose code for each device is a translation unit of its own: the build makes one of train.hpp and Eigen's
-// backend, one of train.hpp and Thrust's, and so on, one for each type of number that is stored there, and each makes
-// itself known here.
+// The devices of a program. The code for each device and element type is a translation unit of its own: the build
+// generates one from train.hpp and Eigen's backend, one from train.hpp and Thrust's, and so on. Each registers itself
+// here.
 #pragma once
 #include <iapt/core/bfloat16.hpp>
 #include <iapt/core/error.hpp>
@@ -11,8 +11,7 @@
 
 namespace program {
 
-/// The devices that a program was built for by their names, the types of numbers that are stored there by theirs, and
-/// how it runs with them.
+/// The functions that run a program, by the name of the device and the name of the element type.
 template <class Program>
 std::map<std::string, std::map<std::string, int (*)(const Program&)>>& devices() {
   static std::map<std::string, std::map<std::string, int (*)(const Program&)>> all;
@@ -27,7 +26,7 @@ std::string names_of(const Map& map) {
 }
 
 /// The backend that a program's flags describe.
-/// @throws iapt::device_error if they ask for what it has not
+/// @throws iapt::device_error if it does not have an option that they ask for
 template <class Backend, class Program>
 Backend backend_for(const Program& program) {
   bool batch_invariant = false;
@@ -44,7 +43,7 @@ Backend backend_for(const Program& program) {
   }
 }
 
-/// Makes a device known: `static const program::device<Program, Backend, float> train_here("eigen");`.
+/// Registers a device: `static const program::device<Program, Backend, float> train_here("eigen");`.
 template <class Program, class Backend, class T>
 struct device {
   explicit device(const char* name) {
@@ -55,8 +54,8 @@ struct device {
   }
 };
 
-/// Runs a program on the device that its flags name, with the numbers that they name or else the smallest.
-/// @throws iapt::error if the build has no such device, iapt::device_error if the machine has none
+/// Runs a program on the device and with the element type that its flags name. The default type is the smallest one.
+/// @throws iapt::device_error if the build or the machine has no such device, or the device no such type
 template <class Program>
 int run_on_device(const Program& program) {
   const auto& all = devices<Program>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection of the server of HTTP: reads requests, has them handled, writes answers, in bounded time and memory. All
-// of it is of the server's own thread but for what says otherwise.
+// A connection of the HTTP server: reads requests, calls the handlers, writes answers, in bounded time and memory.
+// Unless stated otherwise, everything runs on the server's own thread.
 #pragma once
 #include <array>
 #include <boost/asio/buffer.hpp>
@@ -21,24 +21,24 @@ namespace program {
 
 class http_connection;
 
-/// What the connections of a server share.
+/// What all connections of a server share.
 struct http_core {
-  http_server_options options;                          ///< of the server
-  http_handlers handlers;                               ///< of the program
-  boost::asio::io_context io{1};                        ///< what the server's thread runs
-  boost::asio::thread_pool workers;                     ///< that handle requests
-  std::set<std::shared_ptr<http_connection>> all = {};  ///< connections that are open
-  std::atomic<std::size_t> open = 0;                    ///< see `http_server::open`; of any thread
+  http_server_options options;                          ///< the server's limits
+  http_handlers handlers;                               ///< the program's functions
+  boost::asio::io_context io{1};                        ///< run by the server's thread
+  boost::asio::thread_pool workers;                     ///< threads that handle requests
+  std::set<std::shared_ptr<http_connection>> all = {};  ///< open connections
+  std::atomic<std::size_t> open = 0;                    ///< see `http_server::open`; for any thread
   bool draining = false;                                ///< see `http_server::drain`
-  std::function<void()> freed = {};                     ///< hears that a connection has ended
+  std::function<void()> freed = {};                     ///< called when a connection has ended
 };
 
-/// One connection. It reads on while a request is handled, so that it sees at once when the client leaves.
+/// One connection. It also reads while a request is handled, to detect at once that the client disconnects.
 class http_connection : public std::enable_shared_from_this<http_connection> {
  public:
-  using clock = std::chrono::steady_clock;  ///< of all its times
+  using clock = std::chrono::steady_clock;  ///< for all time limits
 
-  /// Of a socket that has just been accepted.
+  /// @param socket has just been accepted
   http_connection(boost::asio::ip::tcp::socket socket, http_core& core) : core_(core), socket_(std::move(socket)) {}
 
   /// Waits for a request.
@@ -52,21 +52,21 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     until_ = clock::time_point::max();
     feed();
   }
-  /// Ends it if its time is over.
+  /// Closes it if its deadline has passed.
   void check_time(clock::time_point now) {
     if (now > deadline_) close();
   }
-  /// Ends it if it waits for nothing but another request.
+  /// Closes it if it only waits for another request.
   void close_idle() {
     if (!exchange_ && !ended_ && !parser_->begun() && served_ > 0) close();
   }
-  /// Breaks it off.
+  /// Aborts it.
   void close() {
     if (!socket_.is_open()) return;
-    const auto self = shared_from_this();  // which the set may be the last to hold
+    const auto self = shared_from_this();  // the set may have the last reference
     boost::system::error_code ignored;
     socket_.close(ignored);
-    if (exchange_ && !begun_) core_.handlers.count(499);  // by which others count a client that has left, too
+    if (exchange_ && !begun_) core_.handlers.count(499);  // as other servers count a client that has disconnected
     source_ = nullptr;
     release();
     core_.all.erase(self);
@@ -90,7 +90,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     const auto now = clock::now();
     if (parser_->begun() && until_ == clock::time_point::max()) until_ = now + core_.options.arriving;
     deadline_ = std::min(until_, now + core_.options.silence);
-    if (left_) return close();  // the rest will not come
+    if (left_) return close();  // the rest will not arrive
     read();
   }
   void take_head() {
@@ -102,12 +102,12 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     if (request.waits && arrived_.empty()) send("HTTP/1.1 100 Continue\r\n\r\n");
   }
   void read() {
-    const bool ahead = exchange_ || ended_;  // of what is handled now
+    const bool ahead = exchange_ || ended_;  // what arrives now belongs to a later request
     if (reading_ || left_ || (ahead && arrived_.size() >= core_.options.limits.head)) return;
     reading_ = true;
     socket_.async_read_some(boost::asio::buffer(in_), [self = shared_from_this()](auto failure, std::size_t size) {
       self->reading_ = false;
-      if (!self->socket_.is_open()) return;  // closed by what came just before, whatever was read
+      if (!self->socket_.is_open()) return;  // already closed; the data are ignored
       if (failure) return self->lose(failure);
       self->received(size);
     });
@@ -117,8 +117,8 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     arrived_.append(in_.data(), size);
     exchange_ || ended_ ? read() : feed();
   }
-  // A client that ends its own side alone cannot be told from one that has gone. It may still have an answer that is
-  // given at once.
+  // A client that closes only its sending side cannot be distinguished from one that has disconnected. It still gets
+  // an answer that is ready at once, but no stream.
   void lose(boost::system::error_code failure) {
     const bool waits = exchange_ || ended_;
     if (failure != boost::asio::error::eof || lingering_ || !waits || source_) return close();
@@ -130,11 +130,11 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
   void release();
 
   // ---- the answer ----
-  // Refuses a request before it is handled. What is left of it would be taken for the next one. A head that was refused
-  // as such is still there, whatever the parser has made of it.
+  // Rejects a request before it is handled. The connection is closed if a part of the request may follow, because that
+  // part would be read as the next request: after a rejected head, or before a body.
   void refuse(std::exception_ptr why) {
     if (!head_seen_ || parser_->request().has_body) keep_ = false;
-    if (!head_seen_) fields_ = core_.handlers.fields(parser_->request());  // of what could be read
+    if (!head_seen_) fields_ = core_.handlers.fields(parser_->request());  // from the part that was parsed
     respond(core_.handlers.refuse(why));
   }
   void give(http_answer whole) {
@@ -150,7 +150,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     source_ = nullptr, ended_ = true;
     send(std::move(text));
   }
-  // The head of an answer, but for what it alone has.
+  // The head of an answer, without the fields of this answer only.
   std::string head(int status, const std::string& type) {
     begun_ = true;
     keep_ = keep_ && !core_.draining;
@@ -161,10 +161,10 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
   }
   void begin_stream(std::string type, std::function<http_part()> source) {
     type_ = std::move(type), source_ = std::move(source);
-    if (old_) keep_ = false;  // HTTP/1.0 knows no chunks: the end of the connection is that of the answer
+    if (old_) keep_ = false;  // HTTP/1.0 has no chunks: the end of the connection is the end of the answer
     pull();
   }
-  // Takes the next part of a stream, unless one is being sent: so a client that does not read holds up itself alone.
+  // Takes the next part of a stream, unless one is being sent. So a client that does not read delays only itself.
   void pull() {
     if (sending_ || !source_) return;
     http_part part;
@@ -209,7 +209,7 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
     boost::system::error_code ignored;
     socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
     if (left_) return close();
-    lingering_ = true;  // who is still sending would lose the answer if the connection were closed now
+    lingering_ = true;  // if the connection were closed now, a client that still sends would lose the answer
     deadline_ = clock::now() + std::chrono::seconds(2);
     arrived_.clear();
     read();
@@ -217,26 +217,26 @@ class http_connection : public std::enable_shared_from_this<http_connection> {
 
   http_core& core_;
   boost::asio::ip::tcp::socket socket_;
-  clock::time_point deadline_ = clock::now();           // when it is closed
-  clock::time_point until_ = clock::time_point::max();  // end of the time for this request, or its answer
-  std::array<char, 8192> in_;                           // what is being read
-  std::string arrived_;                                 // what was read and is not parsed yet
+  clock::time_point deadline_ = clock::now();           // when the connection is closed
+  clock::time_point until_ = clock::time_point::max();  // deadline of this request or its answer
+  std::array<char, 8192> in_;                           // buffer of the current read
+  std::string arrived_;                                 // received and not parsed yet
   std::optional<http_parser> parser_;
-  std::size_t served_ = 0;              // requests
-  std::shared_ptr<exchange> exchange_;  // of the request that is being handled
-  bool counted_ = false;                // whether it is one of core_.open
-  http_fields fields_;                  // of the answer, whatever it is
+  std::size_t served_ = 0;              // number of requests
+  std::shared_ptr<exchange> exchange_;  // the request that is being handled
+  bool counted_ = false;                // whether core_.open counts it
+  http_fields fields_;                  // for any answer to the request
   bool old_ = false, only_head_ = false, keep_ = false;
-  bool head_seen_ = false, begun_ = false, ended_ = false;  // of the request; of the answer
-  bool reading_ = false, sending_ = false;                  // what the socket does
-  bool left_ = false, lingering_ = false;                   // the client sends no more; the connection ends
-  std::string type_;                                        // of a stream, and where its parts come from
+  bool head_seen_ = false, begun_ = false, ended_ = false;  // state of the request; of the answer
+  bool reading_ = false, sending_ = false;                  // whether the socket reads; writes
+  bool left_ = false, lingering_ = false;  // the client sends no more; the connection waits for the client to close
+  std::string type_;                       // content type of a stream, and the source of its parts
   std::function<http_part()> source_;
-  std::string out_, queued_;  // bytes that are being sent, of which so many have gone; those behind them
+  std::string out_, queued_;  // bytes being sent, of which sent_ are done; bytes after them
   std::size_t sent_ = 0;
 };
 
-/// An exchange on a connection, which may be gone.
+/// An exchange on a connection, which may be closed already.
 class http_connection::exchange final : public http_exchange {
  public:
   exchange(std::weak_ptr<http_connection> connection, http_core& core, http_request from)
@@ -262,7 +262,7 @@ class http_connection::exchange final : public http_exchange {
       } catch (...) { answer(core_.handlers.refuse(std::current_exception())); }
     });
   }
-  /// Nobody waits any more.
+  /// Notes that the client does not wait any more.
   void leave() { wanted_ = false; }
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests and answers of HTTP, whatever library carries them.
+// HTTP requests and answers, independent of the HTTP library.
 #pragma once
 #include <algorithm>
 #include <optional>
@@ -11,86 +11,86 @@
 
 namespace program {
 
-/// A request that HTTP itself refuses: it cannot be read, or something like it is not served.
+/// A request that is rejected by HTTP itself: it cannot be parsed, or its path or method is not served.
 struct http_error : std::runtime_error {
-  int status;         ///< of HTTP
-  std::string allow;  ///< methods that are served there, where the method is what is wrong
+  int status;         ///< HTTP status
+  std::string allow;  ///< methods that are served at the path, if the method is wrong
 
-  /// With a message for people.
+  /// @param message for the client
   http_error(int status, const std::string& message, std::string allow = "")
       : std::runtime_error(message), status(status), allow(std::move(allow)) {}
 };
 
-/// Whether two names are the same but for the case of ASCII letters.
+/// Whether two names are equal except for the case of ASCII letters.
 inline bool same_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? char(c + ('a' - 'A')) : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-/// Fields of a head, in their order.
+/// Header fields, in their order.
 class http_fields {
  public:
-  /// Puts one behind the others.
+  /// Appends a field.
   void add(std::string name, std::string value) { all_.emplace_back(std::move(name), std::move(value)); }
-  /// The first of a name, if there is one. Case does not count.
+  /// The first field with a name, or null. Case does not matter.
   const std::string* find(std::string_view name) const {
     const auto found =
         std::find_if(all_.begin(), all_.end(), [&](const auto& one) { return same_name(one.first, name); });
     return found == all_.end() ? nullptr : &found->second;
   }
-  /// The value of the first of a name, or nothing.
+  /// The value of the first field with a name, or an empty text.
   std::string_view value(std::string_view name) const {
     const std::string* found = find(name);
     return found ? std::string_view(*found) : std::string_view();
   }
-  /// How many have a name.
+  /// Number of fields with a name.
   std::size_t count(std::string_view name) const {
     return std::size_t(
         std::count_if(all_.begin(), all_.end(), [&](const auto& one) { return same_name(one.first, name); }));
   }
-  /// All of them, as pairs of name and value.
+  /// All fields, as pairs of name and value.
   const std::vector<std::pair<std::string, std::string>>& all() const { return all_; }
 
  private:
   std::vector<std::pair<std::string, std::string>> all_;
 };
 
-/// A request.
+/// An HTTP request.
 struct http_request {
-  std::string method;      ///< as it was sent
-  std::string path;        ///< without the query, decoded; "*" of an OPTIONS for the whole server
-  http_fields fields;      ///< of its head
-  std::string body;        ///< once it has been read
-  bool old = false;        ///< whether it is of HTTP/1.0
-  bool keep_alive = true;  ///< whether the client may send another one on the same connection
-  bool has_body = false;   ///< whether a body, perhaps empty, follows the head
+  std::string method;      ///< as it was received
+  std::string path;        ///< without the query, decoded; "*" for an OPTIONS request to the whole server
+  http_fields fields;      ///< of the head
+  std::string body;        ///< when it has been read
+  bool old = false;        ///< whether it uses HTTP/1.0
+  bool keep_alive = true;  ///< whether the client may send another request on the same connection
+  bool has_body = false;   ///< whether a body, which may be empty, follows the head
   bool waits = false;      ///< whether the client waits for "100 Continue" before it sends the body
 };
 
-/// An answer that is given at once.
+/// A complete answer.
 struct http_answer {
-  int status = 200;                       ///< of HTTP
-  std::string type = "application/json";  ///< of the body
-  std::string body = {};                  ///< perhaps empty
-  http_fields fields = {};                ///< beside type, length and what the connection needs
+  int status = 200;                       ///< HTTP status
+  std::string type = "application/json";  ///< content type
+  std::string body = {};                  ///< may be empty
+  http_fields fields = {};                ///< besides type, length and the connection's own
 };
 
-/// A part of an answer that is given in parts.
+/// A part of a streamed answer.
 struct http_part {
-  std::string text;   ///< perhaps nothing, where nothing has come
-  bool last = false;  ///< whether it is the last
+  std::string text;   ///< empty if there is nothing new
+  bool last = false;  ///< whether it is the last part
 };
 
-/// Bytes that a request may have.
+/// Maximum sizes of a request, in bytes.
 struct http_limits {
-  std::size_t target = 8000;    ///< of its target
-  std::size_t head = 16 << 10;  ///< of its first line and fields; of its trailers
-  std::size_t body = 1 << 20;   ///< of its body, without what frames chunks
+  std::size_t target = 8000;    ///< the target
+  std::size_t head = 16 << 10;  ///< the first line and the fields; the trailers
+  std::size_t body = 1 << 20;   ///< the body, without the framing of chunks
 };
 
-/// The path that a request's target names: of `/path?query`, of `http://host/path?query`, or "*".
-/// @throws http_error if it is none, if a `%` is not followed by two hexadecimal digits, or for %2F: it is a slash in a
-/// name, and no name here has one
+/// The path of a request's target, which is `/path?query`, `http://host/path?query`, or "*".
+/// @throws http_error if it is none of these, if a `%` is not followed by two hexadecimal digits, or for %2F: it stands
+/// for a slash in a name, and no name here has a slash
 /// @par Source RFC 9112, section 3.2
 inline std::string path_of_target(std::string_view target) {
   if (target == "*") return "*";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of HTTP/1.1 and 1.0 from bytes, by Boost.Beast, within bounds. What two readers could read differently is
-// refused, so that no request can hide in another one behind a proxy.
+// Parses requests of HTTP/1.1 and 1.0 with Boost.Beast, within limits. A request that two parsers could read
+// differently is rejected, so that no request can hide in another one behind a proxy.
 #pragma once
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
@@ -13,27 +13,27 @@
 
 namespace program {
 
-/// The parser of one request. It has no socket: bytes go in, as many at a time as there are.
+/// The parser of one request. It has no socket: bytes are passed to it as they arrive.
 class http_parser : private boost::beast::http::basic_parser<true> {
  public:
-  /// Within these bounds.
+  /// @param limits maximum sizes
   explicit http_parser(const http_limits& limits) : limits_(limits) {
     eager(true);
     header_limit(std::uint32_t(limits.head));
     body_limit(limits.body);
   }
 
-  /// Reads what it can from the front of `bytes` and returns how many it needs no more. Those that are left must come
-  /// again, with others behind them. It stops behind the head, and behind the body.
-  /// @throws http_error if they are no request that can be read, or too many
+  /// Parses the beginning of `bytes` and returns the number of bytes that it has used. The other bytes must be passed
+  /// again, with later ones appended. It stops after the head, and after the body.
+  /// @throws http_error if the bytes are not a valid request, or too many
   std::size_t put(std::string_view bytes) {
     if (is_done() || bytes.empty()) return 0;
-    if (at_ == 0 && !empty_line_ && bytes[0] == '\r') {  // one may come first (RFC 9112, section 2.2)
+    if (at_ == 0 && !empty_line_ && bytes[0] == '\r') {  // one empty line may come first (RFC 9112, section 2.2)
       if (bytes.size() == 1) return 0;
       if (bytes[1] == '\n') return empty_line_ = true, 2;
     }
     if (!is_header_done()) return head_ends(bytes) ? parse(bytes.substr(0, at_), false) : 0;
-    // Of a chunked body at least "0 CR LF CR LF" is to come, and Beast's assertions want as much at once.
+    // At least "0 CR LF CR LF" of a chunked body must follow, and Beast asserts that it gets as much at once.
     if (chunked() && bytes.size() < 5) return 0;
     const std::size_t used = parse(bytes, true);
     if (!is_done() && bytes.size() - used > limits_.head)
@@ -44,20 +44,20 @@ class http_parser : private boost::beast::http::basic_parser<true> {
       throw http_error(413, "the body is sent in chunks that are too small");
     return used;
   }
-  /// Whether the head has been read.
+  /// Whether the head is complete.
   bool has_head() const { return is_header_done(); }
-  /// Whether all has been read.
+  /// Whether the request is complete.
   bool has_all() const { return is_done(); }
-  /// Whether anything has come.
+  /// Whether any byte of the head has arrived.
   bool begun() const { return at_ > 0; }
-  /// What has been read.
+  /// The request as parsed so far.
   http_request& request() { return request_; }
 
  private:
   using error_code = boost::beast::error_code;
   using string_view = boost::beast::string_view;
   static std::string text(string_view from) { return {from.data(), from.size()}; }
-  // A byte that no field may have: all below the space but the tabulator, and DEL.
+  // Whether a byte is not allowed in a field: all below the space except the tabulator, and DEL.
   static bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F'; }
 
   std::size_t parse(std::string_view bytes, bool may_miss) {
@@ -70,8 +70,8 @@ class http_parser : private boost::beast::http::basic_parser<true> {
     throw http_error(400, failure == error::need_more ? "the first line must be METHOD TARGET HTTP/1.1"
                                                       : "the request cannot be read: " + failure.message());
   }
-  // Looks for the end of the head, and refuses what Beast reads generously: folded lines. What it refuses later is
-  // refused here as soon as it comes: lines that end with LF alone, and bytes that control something.
+  // Looks for the end of the head. It rejects folded lines, which Beast accepts. It rejects at once what Beast rejects
+  // later: lines that end with LF only, and control characters.
   bool head_ends(std::string_view bytes) {
     for (; at_ < bytes.size(); ++at_) {
       const char c = bytes[at_], before = at_ ? bytes[at_ - 1] : ' ';
@@ -99,7 +99,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
       throw http_error(400, "the target * is for OPTIONS alone");
   }
   void on_field_impl(boost::beast::http::field, string_view name, string_view value, error_code&) override {
-    if (!is_header_done()) request_.fields.add(text(name), text(value));  // or it is a trailer, which nobody needs
+    if (!is_header_done()) request_.fields.add(text(name), text(value));  // else it is a trailer, which is ignored
   }
   void on_header_impl(error_code&) override {
     check_host();
@@ -117,7 +117,7 @@ class http_parser : private boost::beast::http::basic_parser<true> {
       if (std::string_view(" \t,/\\@?#\"<>{}|^`").find(c) != std::string_view::npos || c & '\x80')
         throw http_error(400, "the field Host must be a host's name or address, perhaps with a port");
   }
-  // Beast takes a length that stands twice or in a list, and unknown encodings before "chunked" or without it.
+  // Beast accepts a repeated or listed length, and unknown encodings before "chunked" or without it.
   void check_framing() {
     const auto& fields = request_.fields;
     const std::size_t lengths = fields.count("Content-Length"), encodings = fields.count("Transfer-Encoding");
@@ -139,15 +139,15 @@ class http_parser : private boost::beast::http::basic_parser<true> {
   std::size_t on_chunk_body_impl(std::uint64_t, string_view part, error_code& failure) override {
     return on_body_impl(part, failure);
   }
-  void on_response_impl(int, string_view, int, error_code&) override {}  // requests have none
+  void on_response_impl(int, string_view, int, error_code&) override {}  // not called for requests
   void on_body_init_impl(boost::optional<std::uint64_t> const&, error_code&) override {}
   void on_finish_impl(error_code&) override {}
 
   http_limits limits_;
-  std::size_t at_ = 0;       // bytes of the head that were looked at
-  std::size_t line_ = 0;     // where the first line of it ends
-  bool empty_line_ = false;  // whether one came in front
-  std::size_t taken_ = 0;    // bytes of the body, with what frames it
+  std::size_t at_ = 0;       // number of bytes of the head that were checked
+  std::size_t line_ = 0;     // end of the first line
+  bool empty_line_ = false;  // whether an empty line came before the head
+  std::size_t taken_ = 0;    // bytes of the body, including its framing
   http_request request_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a server has at which path, and for pages of which origins.
+// The paths of a server, and the origins whose pages may read its answers.
 #pragma once
 #include <functional>
 #include <iapt/core/error.hpp>
@@ -12,23 +12,23 @@
 
 namespace program {
 
-/// Paths, the method of each, and what answers there.
+/// Paths with their methods and handlers.
 class http_routes {
  public:
-  using handler = std::function<void(const std::shared_ptr<http_exchange>&)>;  ///< of a request
+  using handler = std::function<void(const std::shared_ptr<http_exchange>&)>;  ///< handles a request
 
-  /// What is at a path.
+  /// A path and its handler.
   struct route {
-    std::string method;  ///< GET, which means HEAD too, or POST
-    std::string path;    ///< "/a" alone, or "/a/" with what stands behind it
-    bool open;           ///< whether it needs no key
-    handler handle;      ///< answers
+    std::string method;  ///< GET, which includes HEAD, or POST
+    std::string path;    ///< "/a": only this path; "/a/": also the paths below it
+    bool open;           ///< whether no key is needed
+    handler handle;      ///< answers a request
   };
 
   /// Adds a path.
   void add(route one) { all_.push_back(std::move(one)); }
-  /// What answers a request; null for OPTIONS, whose answer is `options`.
-  /// @throws http_error if there is nothing, or not by that method
+  /// The route of a request; null for OPTIONS, whose answer is `options`.
+  /// @throws http_error if there is no such path, or it has another method
   const route* find(const http_request& from) const {
     if (from.method == "OPTIONS") return nullptr;
     for (const route& one : all_) {
@@ -39,8 +39,8 @@ class http_routes {
     }
     throw http_error(404, "there is no such page");
   }
-  /// The answer to OPTIONS. A path that there is not has one, too: a browser asks this way before it shows a page's
-  /// script that there is nothing.
+  /// The answer to OPTIONS, also for a path that does not exist: a browser sends OPTIONS first, and only then shows a
+  /// page's script the status 404.
   http_answer options(const http_request& from) const {
     http_answer answer{.status = 204};
     std::string methods = "GET, HEAD, POST, OPTIONS";
@@ -62,8 +62,8 @@ class http_routes {
 /// @par Source Fetch standard, section 3.2, "CORS protocol"
 class http_origins {
  public:
-  /// Of these, such as https://example.org; "*": all.
-  /// @throws iapt::error if one is no origin
+  /// @param allowed origins such as https://example.org; "*": all
+  /// @throws iapt::error if one is not an origin
   explicit http_origins(std::vector<std::string> allowed) : allowed_(std::move(allowed)) {
     for (const std::string& one : allowed_) {
       const std::size_t host = one.find("://");
@@ -74,7 +74,7 @@ class http_origins {
         throw iapt::error(one + ": must be * or SCHEME://HOST[:PORT], without a path");
     }
   }
-  /// What an answer tells the browser.
+  /// The CORS fields of an answer.
   http_fields fields(const http_request& from) const {
     http_fields found;
     if (allowed_.empty()) return found;

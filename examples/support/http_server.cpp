@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server of HTTP: the one unit that reads Boost.
+// The HTTP server: the only translation unit that includes Boost.
 #include "http_server.hpp"
 
 #include <sys/resource.h>
@@ -17,8 +17,8 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-constexpr std::chrono::milliseconds tick{100};  // how late it is seen that a connection's time is over
-constexpr ::rlim_t other_files = 256;           // that the program may have open beside its connections
+constexpr std::chrono::milliseconds tick{100};  // how often the connections' deadlines are checked
+constexpr ::rlim_t other_files = 256;           // that the program may have open besides its connections
 
 // Each connection is an open file.
 void allow_files(std::size_t connections) {
@@ -82,7 +82,7 @@ class http_server::implementation {
   }
 
  private:
-  // What fails, perhaps for want of memory, leaves the connection that it was for to its time limit.
+  // An exception, for example if there is no memory, leaves its connection open until the time limit.
   void run() {
     for (;;) try {
         core_.io.run();
@@ -91,7 +91,7 @@ class http_server::implementation {
         std::cerr << "iapt: a connection failed: " + std::string(failure.what()) + "\n";
       }
   }
-  // A copy, for those that end leave the set.
+  // A copy, because connections that end are removed from the set.
   std::vector<std::shared_ptr<http_connection>> connections() const { return {core_.all.begin(), core_.all.end()}; }
 
   boost::system::error_code listen(const tcp::endpoint& where) {
@@ -100,7 +100,7 @@ class http_server::implementation {
     acceptor_.open(where.protocol(), failure);
     if (!failure) acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
     if (!failure) acceptor_.bind(where, failure);
-    if (!failure) acceptor_.listen(1024, failure);  // of a crowd the system drops those that it may not hold
+    if (!failure) acceptor_.listen(1024, failure);  // the system drops connections beyond this number
     return failure;
   }
   void accept() {
@@ -108,7 +108,7 @@ class http_server::implementation {
     accepting_ = true;
     acceptor_.async_accept([this](boost::system::error_code failure, tcp::socket socket) {
       accepting_ = false;
-      if (failure || stopping_) return;  // too many open files, say: watch_time tries again
+      if (failure || stopping_) return;  // for example, too many open files: watch_time tries again
       add(std::move(socket));
       accept();
     });
@@ -120,7 +120,7 @@ class http_server::implementation {
     core_.all.insert(own);
     own->next();
   }
-  // Those that wait to be accepted would be reset when the socket is closed, though they may have asked already.
+  // Accepts the waiting connections: they may have sent a request, and would be reset when the socket is closed.
   void take_waiting() {
     boost::system::error_code failure;
     acceptor_.non_blocking(true, failure);
@@ -129,7 +129,7 @@ class http_server::implementation {
   }
   void watch_time() {
     if (stopping_) return;
-    timer_.expires_after(tick);  // first: what fails below must not end the watch
+    timer_.expires_after(tick);  // first: a failure below must not end the watch
     timer_.async_wait([this](boost::system::error_code) { watch_time(); });
     const auto now = http_connection::clock::now();
     for (const auto& one : connections()) one->check_time(now);
@@ -141,7 +141,7 @@ class http_server::implementation {
   asio::steady_timer timer_{core_.io};
   int port_ = 0;
   bool accepting_ = false, stopping_ = false;
-  std::thread thread_;  // the server's own
+  std::thread thread_;  // reads and writes all connections
 };
 
 http_server::http_server(const std::string& host, int port, http_server_options options, http_handlers handlers)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A server of HTTP/1.1 whose connections cost no thread. Boost.Beast and Asio carry it, in http_server.cpp alone.
+// An HTTP/1.1 server whose connections need no thread of their own. Only http_server.cpp includes Boost.Beast and Asio.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -13,39 +13,38 @@
 
 namespace program {
 
-/// What a server takes on.
+/// Limits of a server.
 struct http_server_options {
-  http_limits limits = {};              ///< of each request
-  std::size_t connections = 512;        ///< at a time; others wait in the system's queue
-  std::size_t requests = 1000;          ///< on one connection
-  std::size_t workers = 16;             ///< threads that handle requests, and may wait for files
-  std::chrono::seconds silence{5};      ///< of a client between its requests, and between parts of what it sends
-                                        ///< or takes
-  std::chrono::seconds arriving{30};    ///< for all of a request to come
-  std::chrono::seconds answering{630};  ///< for all of an answer to be made and taken
+  http_limits limits = {};              ///< sizes of a request
+  std::size_t connections = 512;        ///< connections at a time; others wait in the system's queue
+  std::size_t requests = 1000;          ///< requests of one connection
+  std::size_t workers = 16;             ///< threads that handle requests and may wait for files
+  std::chrono::seconds silence{5};      ///< time limit between requests, and between parts that a client sends
+                                        ///< or receives
+  std::chrono::seconds arriving{30};    ///< time limit for receiving a whole request
+  std::chrono::seconds answering{630};  ///< time limit for computing and sending a whole answer
 };
 
-/// A request that is being handled, and the way for its answer. Any thread may use it, all but `request` from several
-/// at a time.
+/// A request and its answer. Any thread may use it; several threads may use it at a time, except `request`.
 class http_exchange : public std::enable_shared_from_this<http_exchange> {
  public:
   virtual ~http_exchange() = default;
   http_exchange(const http_exchange&) = delete;
   http_exchange& operator=(const http_exchange&) = delete;
 
-  http_request request;  ///< of the handler
+  http_request request;  ///< for the handler
 
-  /// Whether somebody still waits for the answer: false once the client has left, or has all of it.
+  /// Whether the client still waits: false when it has disconnected, or has received the whole answer.
   bool wanted() const { return wanted_; }
-  /// Gives the answer.
+  /// Sends a complete answer.
   virtual void answer(http_answer whole) = 0;
-  /// Gives an answer in parts, with status 200. `next` is called on the server's own thread, so it must be quick: at
-  /// once, after each `wake`, and when its last part has been sent. What it throws before it gave any text is the
-  /// answer instead; what it throws later breaks the connection off.
+  /// Streams an answer, with status 200. `next` is called on the server's own thread, so it must be quick: at once,
+  /// after each `wake`, and when its last part has been sent. If it throws before it has returned any text, the
+  /// exception becomes the answer; if it throws later, the connection is aborted.
   virtual void stream(std::string type, std::function<http_part()> next) = 0;
-  /// Something new has come for a stream.
+  /// Tells the server that a stream has a new part.
   virtual void wake() = 0;
-  /// Runs f on a thread that may wait; what it throws is the answer.
+  /// Runs f on a thread that may wait. An exception of f becomes the answer.
   virtual void run(std::function<void()> f) = 0;
 
  protected:
@@ -53,43 +52,43 @@ class http_exchange : public std::enable_shared_from_this<http_exchange> {
   std::atomic<bool> wanted_ = true;  ///< see `wanted`
 };
 
-/// What a server asks of the program.
+/// The functions of the program that a server calls.
 struct http_handlers {
-  /// What must be right before a body is read, on the server's own thread, so it must be quick. What it throws is the
-  /// answer.
+  /// Checks a request before its body is read. Called on the server's own thread, so it must be quick. An exception
+  /// becomes the answer.
   std::function<void(const http_request&)> check;
-  /// Answers a request, now or later, on a thread that may wait. What it throws is the answer.
+  /// Answers a request, now or later. Called on a thread that may wait. An exception becomes the answer.
   std::function<void(const std::shared_ptr<http_exchange>&)> handle;
-  /// Makes an answer of what was thrown.
+  /// Converts an exception to an answer.
   std::function<http_answer(std::exception_ptr)> refuse;
-  /// Fields that each answer to a request has beside its own.
+  /// Additional fields for all answers to a request.
   std::function<http_fields(const http_request&)> fields;
-  /// Hears of the status of each answer; 499 where the client left before it had one.
+  /// Called with the status of each answer; 499 if the client disconnected before it got one.
   std::function<void(int)> count;
 };
 
-/// Listens, reads requests, and has them handled. One thread reads and writes all connections.
+/// Listens, reads requests, and calls the handlers. One thread reads and writes all connections.
 class http_server {
  public:
-  /// Listens, but takes nothing yet.
-  /// @param port of the host; 0: any that is free
+  /// Listens, but accepts no connection yet.
+  /// @param port of the host; 0: any free port
   /// @throws iapt::io_error if that is not possible, or the system allows too few open files for `connections`
   http_server(const std::string& host, int port, http_server_options options, http_handlers handlers);
-  /// As `stop`.
+  /// Calls `stop`.
   ~http_server();
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;
 
   /// The port.
   int port() const;
-  /// Begins to take requests.
+  /// Starts to accept connections.
   void start();
-  /// Accepts no more connections. Each that there is ends with the answer that it waits for, or with the answer to its
-  /// first request if that is still to come; those that wait for none end now.
+  /// Stops accepting connections. An existing connection ends with the answer that it waits for, or with the answer to
+  /// its first request if that has not arrived yet; one that waits for nothing ends now.
   void drain();
-  /// Requests that came before `drain` and have not all of their answer.
+  /// Number of requests that arrived before `drain` and whose answers are not complete.
   std::size_t open() const;
-  /// Breaks off all that is open and waits for the handlers at work. It may be called again.
+  /// Aborts all connections and waits for the running handlers. It may be called again.
   void stop();
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of HTTP as bytes.
+// HTTP answers as bytes.
 #pragma once
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
@@ -11,10 +11,10 @@
 
 namespace program {
 
-/// The head of an answer, without the empty line behind it.
-/// @param status of HTTP
-/// @param type of the body; empty where there is none
-/// @param fields beside it
+/// The head of an answer, without the empty line after it.
+/// @param status HTTP status
+/// @param type content type; empty if there is no body
+/// @param fields other fields
 inline std::string http_head(int status, const std::string& type, const http_fields& fields) {
   namespace http = boost::beast::http;
   const auto reason = http::obsolete_reason(http::int_to_status(unsigned(status)));
@@ -24,7 +24,7 @@ inline std::string http_head(int status, const std::string& type, const http_fie
   return text;
 }
 
-/// A part of an answer as a chunk, nothing where it is empty, and what ends the answer behind the last one.
+/// A part of an answer as a chunk; no chunk if it is empty. The last part is followed by the end of the chunks.
 inline std::string http_chunk(const http_part& part) {
   namespace http = boost::beast::http;
   using boost::beast::buffers_to_string;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flags of all methods, from what each says about its options.
+// The flags of all methods, from the descriptions of their options.
 #pragma once
 #include <algorithm>
 #include <map>
@@ -11,14 +11,14 @@
 
 namespace program {
 
-/// What is known of one flag, of one or more methods: all their values, the first one's bounds and default.
+/// A flag of one or more methods: the values of all, the bounds and the default of the first.
 struct method_flag {
-  std::string help, otherwise = "";       // its default, for people
-  std::string old_name = "";              // of version 0.1
-  std::vector<std::string> methods = {};  // that have it
-  std::vector<std::string> values = {};   // it may have, or any
-  CLI::Validator bounds = {};             // of a number
-  bool is_switch = false;                 // whether it stands alone
+  std::string help, otherwise = "";       // help text; default, as text
+  std::string old_name = "";              // in version 0.1
+  std::vector<std::string> methods = {};  // methods that have it
+  std::vector<std::string> values = {};   // allowed values; empty: any
+  CLI::Validator bounds = {};             // for a number
+  bool is_switch = false;                 // whether it has no value
 
   template <class V>
   void describe(const iapt::option& o, const V& value) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a server has done, in Prometheus' text format.
+// A server's counters, in Prometheus' text format.
 #pragma once
 #include <cstdint>
 #include <iapt/serve/service.hpp>
@@ -10,15 +10,15 @@
 
 namespace program {
 
-/// Counts of responses, and the page that shows them beside a service's load.
+/// Counts responses, and writes the metrics page with these counts and a service's load.
 class http_metrics {
  public:
-  /// A response was sent.
+  /// Counts a response.
   void count(int status) {
     const std::lock_guard lock(mutex_);
     ++responses_[status];
   }
-  /// The page.
+  /// The metrics page.
   std::string text(const iapt::service_load& load, std::size_t adapters, std::size_t adapter_bytes) const {
     std::ostringstream page;
     const auto head = [&](const char* name, const char* type, const char* help) {
@@ -34,16 +34,16 @@ class http_metrics {
       for (const auto& [status, number] : responses_)
         page << "iapt_http_responses_total{status=\"" << status << "\"} " << number << '\n';
     }
-    one("prompt_tokens_total", "counter", "Tokens of the prompts that were taken.", load.prompt_tokens);
-    one("reused_prompt_tokens_total", "counter", "Tokens of them that others had read.", load.reused_tokens);
-    one("generated_tokens_total", "counter", "Tokens that were generated.", load.generated_tokens);
-    one("preemptions_total", "counter", "Requests that gave their memory back to be read again.", load.preemptions);
-    one("requests_running", "gauge", "Requests that are read or answered.", load.running);
-    one("requests_waiting", "gauge", "Requests that wait for a place.", load.waiting);
-    one("cache_blocks", "gauge", "Blocks of the key/value cache.", load.blocks);
-    one("cache_blocks_free", "gauge", "Blocks of it that no request has.", load.free_blocks);
+    one("prompt_tokens_total", "counter", "Tokens of the accepted prompts.", load.prompt_tokens);
+    one("reused_prompt_tokens_total", "counter", "Prompt tokens from the prefix cache.", load.reused_tokens);
+    one("generated_tokens_total", "counter", "Generated tokens.", load.generated_tokens);
+    one("preemptions_total", "counter", "Preemptions of requests.", load.preemptions);
+    one("requests_running", "gauge", "Running requests.", load.running);
+    one("requests_waiting", "gauge", "Waiting requests.", load.waiting);
+    one("cache_blocks", "gauge", "Blocks of the KV cache.", load.blocks);
+    one("cache_blocks_free", "gauge", "Blocks that no request uses.", load.free_blocks);
     one("adapters_loaded", "gauge", "Adapters in memory.", adapters);
-    one("adapter_bytes", "gauge", "Bytes of their tensors.", adapter_bytes);
+    one("adapter_bytes", "gauge", "Bytes of the loaded adapters' tensors.", adapter_bytes);
     return page.str();
   }
 

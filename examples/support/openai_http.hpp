@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refusals and answers of OpenAI's interface over HTTP.
+// Errors and answers of OpenAI's API over HTTP.
 #pragma once
 #include <exception>
 #include <iostream>
@@ -13,8 +13,8 @@
 
 namespace program {
 
-/// What a client is told of something that was thrown. What is no refusal may speak of the server's files: it is for
-/// the log.
+/// The error that a client gets for an exception. Only the messages of openai_error and http_error go to the client:
+/// others may name files of the server, so they go to the log.
 inline iapt::openai_error refusal_of(std::exception_ptr thrown) {
   try {
     std::rethrow_exception(thrown);
@@ -25,7 +25,7 @@ inline iapt::openai_error refusal_of(std::exception_ptr thrown) {
     return {500, "the server failed on this request; its log says why"};
   }
 }
-/// The answer that tells it.
+/// The HTTP answer with this error.
 inline http_answer refuse(std::exception_ptr thrown) {
   const iapt::openai_error refusal = refusal_of(thrown);
   http_answer answer{.status = refusal.status, .body = refusal.body()};
@@ -35,12 +35,12 @@ inline http_answer refuse(std::exception_ptr thrown) {
     std::rethrow_exception(thrown);
   } catch (const http_error& failure) {
     if (!failure.allow.empty()) answer.fields.add("Allow", failure.allow);
-  } catch (...) {}  // which says no more than its body
+  } catch (...) {}  // no further fields
   return answer;
 }
 
-/// Refuses a body by its head.
-/// @throws http_error if it is a form, or packed
+/// Rejects a body by its header fields.
+/// @throws http_error if it is a form, or compressed
 inline void check_body(const http_request& from) {
   constexpr std::string_view form = "multipart/form-data";
   if (same_name(from.fields.value("Content-Type").substr(0, form.size()), form))
@@ -49,24 +49,24 @@ inline void check_body(const http_request& from) {
     throw http_error(415, "the body must not be packed: no Content-Encoding is known");
 }
 
-/// OpenAI's word for an end.
-/// @throws iapt::openai_error if it is none
+/// OpenAI's name of a finish reason.
+/// @throws iapt::openai_error if the answer is not usable
 inline const char* require_answer(iapt::finish_reason why, const http_exchange& exchange) {
   if (why == iapt::finish_reason::stop) return "stop";
   if (why == iapt::finish_reason::length) return "length";
   if (why == iapt::finish_reason::failed)
     throw iapt::openai_error(500, "the answer cannot be computed: its numbers are not finite, or the device failed");
-  if (!exchange.wanted()) throw iapt::openai_error(499, "the client has left");  // by which others count it, too
+  if (!exchange.wanted()) throw iapt::openai_error(499, "the client has left");  // as other servers count it
   throw iapt::openai_error(503, "the time for this request is over", "", "timeout");
 }
 
-/// The answers to a request of HTTP, on their way to its client.
+/// Writes the answers to an HTTP request.
 class openai_response : public std::enable_shared_from_this<openai_response> {
  public:
-  /// @param exchange of the request
-  /// @param asked for what
-  /// @param shape of the objects
-  /// @param prompt tokens of the prompts
+  /// @param exchange the request's exchange
+  /// @param asked the request
+  /// @param shape formats the JSON objects
+  /// @param prompt number of tokens of the prompts
   openai_response(std::shared_ptr<http_exchange> exchange, const iapt::openai_request& asked,
                   const iapt::tokenizer& words, iapt::openai_answer shape, iapt::index_t prompt)
       : exchange_(std::move(exchange)),
@@ -75,17 +75,17 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
         stream_(asked.stream),
         prompt_(prompt) {}
 
-  /// Whether somebody still needs more of it.
+  /// Whether the client still waits for more.
   bool wanted() const { return exchange_->wanted() && !channel_.failed(); }
-  /// A token of an answer's prompt was read.
+  /// Adds a token of an answer's prompt.
   void read(std::size_t index, const iapt::chosen_token& one) { channel_.read(index, one); }
-  /// A token of one of the answers has come; returns whether it goes on.
+  /// Adds a token of an answer. Returns whether the answer continues.
   bool put(std::size_t index, const iapt::chosen_token& one) {
     const bool goes_on = channel_.put(index, one);
     if (stream_) exchange_->wake();
     return goes_on;
   }
-  /// One of the answers has ended.
+  /// Ends an answer.
   void end(std::size_t index, iapt::finish_reason why) {
     const bool last = channel_.end(index, why);
     if (stream_)
@@ -93,16 +93,16 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
     else if (last)
       exchange_->run([own = shared_from_this()] { own->exchange_->answer({.body = own->whole()}); });
   }
-  /// Writes answers as they come, if they are wanted so, once they are on their way. What fails before the first token
-  /// is told by the status, later by an error that ends the stream.
+  /// Starts a stream if the request asks for one. To be called after the requests were submitted. A failure before the
+  /// first token is reported by the status, a later one by an error that ends the stream.
   void begin() {
     if (stream_) exchange_->stream("text/event-stream", [own = shared_from_this()] { return own->next(); });
   }
 
  private:
-  // The piece in some news.
+  // The piece of an answer's news.
   iapt::answer_piece piece_of(answer_channel::news& news) const {
-    // The others end because one has failed, so that one says why.
+    // If one answer has failed, the others end for that reason.
     if (channel_.failed()) require_answer(iapt::finish_reason::failed, *exchange_);
     if (news.end) news.piece.reason = require_answer(*news.end, *exchange_);
     return std::move(news.piece);
@@ -135,7 +135,7 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
   iapt::openai_answer shape_;
   bool stream_;
   iapt::index_t prompt_;
-  bool begun_ = false;  // whether a part of a stream was given
+  bool begun_ = false;  // whether a part of the stream was returned
 };
 
 }  // namespace program

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the programs with a model share, on every device: flags of the same name, warnings. A program includes what
-// it needs of the library and no more, for a compiler reads it once for each device and type of number.
+// What all programs with a model share, on every device: common flags and warnings. A program includes only the
+// headers that it needs, because it is compiled once for each device and element type.
 #pragma once
 #include <iapt/io/load_causal_lm.hpp>
 #include <iostream>
@@ -13,20 +13,20 @@ class App;
 
 namespace program {
 
-/// Says what is odd, and done all the same.
+/// Prints a warning; the program continues.
 inline void warn(const std::string& text) { std::cerr << "warning: " + text + "\n"; }
 
-/// Flags that programs with a model have.
+/// Flags of all programs with a model.
 struct common_flags {
   std::string model, device = "eigen", dtype;
   int threads = 0;
   void add(CLI::App& app);
 };
-/// And those that train no model.
+/// Flags of programs that do not train.
 struct inference_flags : common_flags {
   bool batch_invariant = false, expand_weights = false;
   void add(CLI::App& app);
-  /// The model, its weights as the file has them where the machine is no slower for it.
+  /// Loads the model. Weights keep the file's format if the backend is no slower with it.
   template <class T, class Backend>
   auto load(Backend& backend) const {
     const bool stored = Backend::streams_quantized && !expand_weights;
@@ -34,14 +34,14 @@ struct inference_flags : common_flags {
         model, backend, {.weights = stored ? iapt::weights_as::stored : iapt::weights_as::expanded, .warn = warn});
   }
 };
-/// And those that take an adapter (support/adapted_model.hpp).
+/// Flags of programs that load an adapter (support/adapted_model.hpp).
 struct adapted_flags : inference_flags {
   std::string adapter;
   bool merge = false;
   void add(CLI::App& app);
 };
 
-/// Warns of sequences that are longer than the model was made for. It reads them, but may well make nothing of them.
+/// Warns of sequences that are longer than the model was trained for. It computes them, but the results may be useless.
 template <class Model>
 void warn_if_too_long(const Model& lm, iapt::index_t tokens, const std::string& what) {
   if (const auto most = lm.config.max_positions; most > 0 && tokens > most)
