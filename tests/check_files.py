@@ -87,9 +87,17 @@ def check_glossary(root):
     return missing + ([f"docs/glossary.md: {len(rows)} terms, more than 80"] if len(rows) > 80 else [])
 
 
+def check_extending(root):
+    """Every path that docs/extending.md names is there."""
+    text = (pathlib.Path(root) / "docs/extending.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"\b(?:include|tests|docs)/[\w./-]*\w", text))
+    return [f"docs/extending.md: there is no {path}" for path in sorted(paths)
+            if not (pathlib.Path(root) / path).exists()]
+
+
 def main():
     problems, remarks = check(sys.argv[1])
-    problems += check_readme(sys.argv[1]) + check_reading(sys.argv[1]) + check_glossary(sys.argv[1])
+    problems += check_readme(sys.argv[1]) + check_reading(sys.argv[1]) + check_glossary(sys.argv[1]) + check_extending(sys.argv[1])
     for line in remarks + problems:
         print(line)
     print(f"{len(problems)} problems, {len(remarks)} remarks")

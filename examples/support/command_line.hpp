@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <iapt/core/error.hpp>
+#include <iapt/core/version.hpp>
 #include <iostream>
 #include <limits>
 #include <sstream>
@@ -48,6 +49,7 @@ int run(CLI::App& app, int argc, char** argv, F body) {
   try {
     int status = 0;
     try {
+      app.set_version_flag("--version", std::string("iapt ") + iapt::library_version, "print the version and exit");
       app.parse(argc, argv);
       status = body();
     } catch (const CLI::ParseError& failure) {  // or --help, which is a success

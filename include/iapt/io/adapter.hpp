@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/core/version.hpp"
 #include "iapt/io/atomic_file.hpp"
 #include "iapt/io/atomic_folder.hpp"
 #include "iapt/io/load_causal_lm.hpp"
@@ -20,9 +21,6 @@
 #include "iapt/peft/known_methods.hpp"
 
 namespace iapt {
-
-/// Version of the library that writes adapters.
-inline constexpr const char* library_version = "0.1.0";
 
 /// The files in an adapter's folder: the configuration, and tensors in our format or in PEFT's.
 inline constexpr std::array adapter_files{"adapter_config.json", "adapter.safetensors", "adapter_model.safetensors"};
