@@ -2,20 +2,10 @@
 #include "iapt/core/dtype.hpp"
 
 #include <cmath>
-#include <set>
 
 #include "support/catch.hpp"
 
 namespace iapt::test::core_dtype {
-
-TEST_CASE("every element type has a name of its own", "[core]") {
-  CHECK(name_of(dtype::f64) == "F64");
-  CHECK(name_of(dtype::boolean) == "BOOL");
-  CHECK(name_of(dtype::q6_k) == "Q6_K");
-  std::set<std::string_view> names;
-  for (int i = 0; i <= int(dtype::q6_k); ++i) names.insert(name_of(dtype(i)));
-  CHECK(names.size() == std::size_t(dtype::q6_k) + 1);
-}
 
 TEST_CASE("all 65,536 half precision numbers", "[core]") {
   int wrong = 0;

@@ -2,6 +2,8 @@
 // The formats' own numbers; tests/io/stored_tensor.cpp compares them with gguf-py's.
 #include "iapt/core/quantized.hpp"
 
+#include <set>
+
 #include "support/catch.hpp"
 #include "support/quantized.hpp"
 
@@ -18,6 +20,23 @@ TEST_CASE("a block written by hand", "[core]") {
   CHECK(out[3] == 9);
   CHECK(out[19] == 19);
   CHECK(out[0] == -1);
+}
+
+TEST_CASE("every element type has a name of its own", "[core]") {
+  CHECK(name_of(dtype::f64) == "F64");
+  CHECK(name_of(dtype::boolean) == "BOOL");
+  CHECK(name_of(dtype::q6_k) == "Q6_K");
+  std::set<std::string_view> names;
+  std::set<std::uint32_t> ids;
+  int formats = 0;
+  for (int i = 0; i <= int(dtype::boolean); ++i) names.insert(name_of(dtype(i)));
+  quantized_formats::each([&](auto format) {
+    ++formats, names.insert(name_of(format.type)), ids.insert(format.gguf_id);
+    CHECK(layout_of(format.type).bytes == format.layout.bytes);
+  });
+  CHECK(names.size() == std::size_t(dtype::boolean) - 1 + std::size_t(formats));  // f16 and bf16 are formats
+  CHECK(ids.size() == std::size_t(formats));
+  CHECK(names.count("") == 0);
 }
 
 TEST_CASE("rows expand to their numbers", "[core]") {

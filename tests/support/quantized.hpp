@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "iapt/core/quantized.hpp"
@@ -12,8 +13,11 @@
 namespace iapt::test {
 
 /// All of them.
-inline constexpr dtype quantized_types[] = {dtype::q4_0, dtype::q4_1, dtype::q5_0, dtype::q5_1,
-                                            dtype::q8_0, dtype::q6_k, dtype::f16,  dtype::bf16};
+inline const std::vector<dtype> quantized_types = [] {
+  std::vector<dtype> types;
+  quantized_formats::each([&](auto format) { types.push_back(format.type); });
+  return types;
+}();
 
 /// Bytes of rows of a type. Quants are anything; what is a float is normal and below 2.
 inline std::vector<std::byte> random_rows(dtype type, index_t rows, index_t columns, std::uint64_t seed = 1) {
@@ -27,11 +31,14 @@ inline std::vector<std::byte> random_rows(dtype type, index_t rows, index_t colu
     bits = std::uint16_t(type == dtype::bf16 ? (bits & 0x80ff) | 0x3f00 : (bits & 0xbbff) | 0x2000);
     std::memcpy(&bytes[at], &bits, 2);
   };
-  const bool has_minimum = type == dtype::q4_1 || type == dtype::q5_1;
-  for (std::size_t block = 0; block < bytes.size(); block += std::size_t(layout.bytes)) {
-    tame(block + (type == dtype::q6_k ? 208 : 0));
-    if (has_minimum) tame(block + 2);
-  }
+  for (std::size_t block = 0; block < bytes.size(); block += std::size_t(layout.bytes))
+    with_format(type, [&]<class Format>(Format) {
+      if constexpr (requires { Format::halves; }) {
+        for (const int half : std::set(Format::halves.begin(), Format::halves.end())) tame(block + std::size_t(half));
+      } else {
+        tame(block);  // a 16-bit float
+      }
+    });
   return bytes;
 }
 

@@ -17,6 +17,15 @@
 
 namespace iapt {
 
+/// Ends the program, or the kernel, at once: for what must not happen.
+IAPT_DEVICE void trap() {
+#if defined(__CUDA_ARCH__)
+  __trap();
+#else
+  __builtin_trap();
+#endif
+}
+
 /// The bits of `from` as a To. (std::bit_cast is host code only.)
 template <class To, class From>
 IAPT_DEVICE constexpr To bits_as(const From& from) {

@@ -11,11 +11,15 @@ namespace iapt {
 /// How the elements of a stored tensor are encoded. The `q` types are blocks of 32 or 256 elements (GGUF).
 enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, q4_0, q4_1, q5_0, q5_1, q8_0, q6_k };
 
-/// The usual name of an element type, for messages.
-constexpr std::string_view name_of(dtype type) {
-  constexpr std::string_view names[] = {"F64", "F32",  "F16",  "BF16", "I64",  "I32",  "I16",  "I8",
-                                        "U8",  "BOOL", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q6_K"};
-  return names[static_cast<int>(type)];
+/// The usual name of a type that is no format of core/quantized.hpp.
+constexpr std::string_view name_of_plain(dtype type) {
+  constexpr std::string_view names[] = {"F64", "F32", "", "", "I64", "I32", "I16", "I8", "U8", "BOOL"};
+  return type <= dtype::boolean ? names[static_cast<int>(type)] : "";
+}
+/// Bytes of an element of such a type.
+constexpr int bytes_of_plain(dtype type) {
+  constexpr int bytes[] = {8, 4, 2, 2, 8, 4, 2, 1, 1, 1};
+  return type <= dtype::boolean ? bytes[static_cast<int>(type)] : 0;
 }
 
 /// bfloat16 -> float: a bfloat16 has the upper half of a float's bits.

@@ -2,9 +2,11 @@
 // Quantized element types, as files store them: the block formats of GGUF and the two 16-bit floats. A block format has
 // a few bits for each element, and a scale and perhaps a minimum for each group of elements.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #include "iapt/core/device.hpp"
 #include "iapt/core/dtype.hpp"
@@ -17,14 +19,6 @@ struct block_layout {
   int elements;  ///< elements in a block
   int bytes;     ///< bytes of a block
 };
-
-/// The layout of each element type.
-/// @par Source for the blocks: ggml, which defines these formats
-IAPT_DEVICE constexpr block_layout layout_of(dtype type) {
-  constexpr block_layout layouts[] = {{1, 8}, {1, 4}, {1, 2},   {1, 2},   {1, 8},   {1, 4},   {1, 2},   {1, 1},
-                                      {1, 1}, {1, 1}, {32, 18}, {32, 20}, {32, 22}, {32, 24}, {32, 34}, {256, 210}};
-  return layouts[static_cast<int>(type)];
-}
 
 /// Reads a T from bytes that need not be aligned.
 template <class T>
@@ -59,19 +53,20 @@ struct integers_for {
 inline constexpr int chunk_elements = 32;
 
 /// Base of the block formats. A block consists of groups of 16 elements. Element j of group g is
-/// factor(block, g) · quant(block, g, j), plus minimum(block) if the format has one. V is an element type or a vec.
+/// scale(block, g) · quant(block, g, j), plus minimum(block, g) if the format has one. V is an element type or a vec. A
+/// format also has its `type`, `name`, `gguf_id` and `layout`, and the offsets of the half-precision floats in a block.
 template <class Format>
 struct block_format {
   /// Elements j, j + 1, … of a row, as many as a V has, all of them in one group.
   template <class T, class V = T>
   IAPT_DEVICE static V number(const std::byte* row, index_t j) {
-    constexpr block_layout layout = layout_of(Format::type);
+    constexpr block_layout layout = Format::layout;
     return decode<T, V>(row + j / layout.elements * layout.bytes, int(j % layout.elements / 16), int(j % 16));
   }
   /// Elements 32·c to 32·c + 31 of a row.
   template <class T, class V = T>
   IAPT_DEVICE static void chunk(const std::byte* row, index_t c, V* out) {
-    constexpr block_layout layout = layout_of(Format::type);
+    constexpr block_layout layout = Format::layout;
     constexpr int chunks = layout.elements / chunk_elements, width = integers_for<V>::width;
     const std::byte* const block = row + c / chunks * layout.bytes;
     const int group = int(c % chunks) * 2;
@@ -82,10 +77,10 @@ struct block_format {
  private:
   template <class T, class V>
   IAPT_DEVICE static V decode(const std::byte* block, int group, int j) {
-    const V product = V(Format::template factor<T>(block, group)) *
+    const V product = V(Format::template scale<T>(block, group)) *
                       integers_for<V>::number(Format::template quant<V>(block, group, j));
-    if constexpr (requires { Format::template minimum<T>(block); })
-      return product + V(Format::template minimum<T>(block));
+    if constexpr (requires { Format::template minimum<T>(block, group); })
+      return product + V(Format::template minimum<T>(block, group));
     else
       return product;
   }
@@ -100,14 +95,15 @@ IAPT_DEVICE T half_at(const std::byte* p) {
 /// Base of the blocks of 32 elements: the scale d (half) comes first, then the minimum m (half) if there is one.
 template <class Format, bool HasMinimum>
 struct scaled_block : block_format<Format> {
+  static constexpr std::array<int, 2> halves{0, HasMinimum ? 2 : 0};  ///< d, and m if there is one
   /// The scale d.
   template <class T>
-  IAPT_DEVICE static T factor(const std::byte* block, int) {
+  IAPT_DEVICE static T scale(const std::byte* block, int) {
     return half_at<T>(block);
   }
   /// The minimum m.
   template <class T>
-  IAPT_DEVICE static T minimum(const std::byte* block) requires HasMinimum {
+  IAPT_DEVICE static T minimum(const std::byte* block, int) requires HasMinimum {
     return half_at<T>(block + 2);
   }
 };
@@ -117,6 +113,9 @@ struct scaled_block : block_format<Format> {
 template <bool HasMinimum>
 struct four_bit_block : scaled_block<four_bit_block<HasMinimum>, HasMinimum> {
   static constexpr dtype type = HasMinimum ? dtype::q4_1 : dtype::q4_0;  ///< the type that it dequantizes
+  static constexpr auto name = HasMinimum ? "Q4_1" : "Q4_0";
+  static constexpr std::uint32_t gguf_id = HasMinimum ? 3 : 2;     ///< in GGUF files
+  static constexpr block_layout layout{32, HasMinimum ? 20 : 18};  ///< its blocks
 
   /// q with a minimum, else q − 8.
   template <class V>
@@ -130,6 +129,9 @@ struct four_bit_block : scaled_block<four_bit_block<HasMinimum>, HasMinimum> {
 template <bool HasMinimum>
 struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
   static constexpr dtype type = HasMinimum ? dtype::q5_1 : dtype::q5_0;  ///< the type that it dequantizes
+  static constexpr auto name = HasMinimum ? "Q5_1" : "Q5_0";
+  static constexpr std::uint32_t gguf_id = HasMinimum ? 7 : 6;     ///< in GGUF files
+  static constexpr block_layout layout{32, HasMinimum ? 24 : 22};  ///< its blocks
 
   /// q with a minimum, else q − 16.
   template <class V>
@@ -144,6 +146,9 @@ struct five_bit_block : scaled_block<five_bit_block<HasMinimum>, HasMinimum> {
 /// 32 elements: the scale d (half), then 32 signed bytes q; x = d·q.
 struct eight_bit_block : scaled_block<eight_bit_block, false> {
   static constexpr dtype type = dtype::q8_0;  ///< the type that it dequantizes
+  static constexpr auto name = "Q8_0";
+  static constexpr std::uint32_t gguf_id = 8;    ///< in GGUF files
+  static constexpr block_layout layout{32, 34};  ///< its blocks
 
   /// The signed byte q.
   template <class V>
@@ -158,10 +163,14 @@ struct eight_bit_block : scaled_block<eight_bit_block, false> {
 /// of 32 bytes.
 struct six_bit_block : block_format<six_bit_block> {
   static constexpr dtype type = dtype::q6_k;  ///< the type that it dequantizes
+  static constexpr auto name = "Q6_K";
+  static constexpr std::uint32_t gguf_id = 14;      ///< in GGUF files
+  static constexpr block_layout layout{256, 210};   ///< its blocks
+  static constexpr std::array<int, 1> halves{208};  ///< d
 
-  /// The factor d·s.
+  /// The scale d·s.
   template <class T>
-  IAPT_DEVICE static T factor(const std::byte* block, int group) {
+  IAPT_DEVICE static T scale(const std::byte* block, int group) {
     return half_at<T>(block + 208) * T(static_cast<std::int8_t>(block[192 + group]));
   }
   /// The quant q − 32.
@@ -178,6 +187,9 @@ struct six_bit_block : block_format<six_bit_block> {
 template <dtype Type>
 struct short_floats {
   static constexpr dtype type = Type;  ///< the type that it dequantizes
+  static constexpr auto name = Type == dtype::bf16 ? "BF16" : "F16";
+  static constexpr std::uint32_t gguf_id = Type == dtype::bf16 ? 30 : 1;  ///< in GGUF files
+  static constexpr block_layout layout{1, 2};                             ///< an element
 
   /// Elements j, j + 1, … of a row, as many as a V has.
   template <class T, class V = T>
@@ -197,32 +209,62 @@ struct short_floats {
   }
 };
 
+/// A list of formats.
+template <class... Formats>
+struct format_list {
+  /// Calls f(format) for each format.
+  template <class F>
+  static constexpr void each(F f) {
+    (f(Formats{}), ...);
+  }
+};
+/// All formats of this header. Names, layouts, ids and messages follow from it.
+using quantized_formats =
+    format_list<four_bit_block<false>, four_bit_block<true>, five_bit_block<false>, five_bit_block<true>,
+                eight_bit_block, six_bit_block, short_floats<dtype::f16>, short_floats<dtype::bf16>>;
+
 /// Whether this header has a format for the type.
 constexpr bool is_quantized(dtype type) {
-  return layout_of(type).elements > 1 || type == dtype::f16 || type == dtype::bf16;
+  bool found = false;
+  quantized_formats::each([&](auto format) { found |= format.type == type; });
+  return found;
 }
 
-/// Calls f with the format of `type`, for which `is_quantized` holds.
-template <class F>
-IAPT_DEVICE decltype(auto) with_format(dtype type, F f) {
-  switch (type) {
-    case dtype::q4_0:
-      return f(four_bit_block<false>{});
-    case dtype::q4_1:
-      return f(four_bit_block<true>{});
-    case dtype::q5_0:
-      return f(five_bit_block<false>{});
-    case dtype::q5_1:
-      return f(five_bit_block<true>{});
-    case dtype::q8_0:
-      return f(eight_bit_block{});
-    case dtype::q6_k:
-      return f(six_bit_block{});
-    case dtype::f16:
-      return f(short_floats<dtype::f16>{});
-    default:
-      return f(short_floats<dtype::bf16>{});
+/// The usual name of an element type, for messages.
+constexpr std::string_view name_of(dtype type) {
+  std::string_view name = name_of_plain(type);
+  quantized_formats::each([&](auto format) {
+    if (format.type == type) name = format.name;
+  });
+  return name;
+}
+
+/// The layout of each element type.
+/// @par Source for the blocks: ggml, which defines these formats
+constexpr block_layout layout_of(dtype type) {
+  block_layout layout{1, bytes_of_plain(type)};
+  quantized_formats::each([&](auto format) {
+    if (format.type == type) layout = format.layout;
+  });
+  return layout;
+}
+
+namespace detail {
+template <class First, class... Rest, class F>
+IAPT_DEVICE decltype(auto) with_format_of(format_list<First, Rest...>, dtype type, const F& f) {
+  if constexpr (sizeof...(Rest) > 0) {
+    if (type != First::type) return with_format_of(format_list<Rest...>{}, type, f);
+  } else if (type != First::type) {
+    trap();
   }
+  return f(First{});
+}
+}  // namespace detail
+
+/// Calls f with the format of `type`, for which `is_quantized` holds; ends the program if it does not.
+template <class F>
+IAPT_DEVICE decltype(auto) with_format(dtype type, const F& f) {
+  return detail::with_format_of(quantized_formats{}, type, f);
 }
 
 /// Rows in one of these formats, in a backend's memory.
@@ -232,7 +274,9 @@ struct quantized_rows {
   index_t columns;        ///< elements in a row, whole blocks
 
   /// Bytes from one row to the next.
-  IAPT_DEVICE index_t row_bytes() const { return row_bytes(layout_of(type)); }
+  IAPT_DEVICE index_t row_bytes() const {
+    return with_format(type, [&]<class Format>(Format) { return row_bytes(Format::layout); });
+  }
   /// Bytes from one row to the next, for a layout that the caller already has.
   IAPT_DEVICE index_t row_bytes(block_layout layout) const { return columns / layout.elements * layout.bytes; }
   /// Address of row i.
@@ -241,7 +285,7 @@ struct quantized_rows {
   template <class T, class F>
   IAPT_DEVICE void read(index_t i, const F& f) const {
     with_format(type, [&]<class Format>(Format) {
-      constexpr block_layout layout = layout_of(Format::type);  // a constant: a GPU divides slowly by a runtime value
+      constexpr block_layout layout = Format::layout;  // a constant: a GPU divides slowly by a runtime value
       const std::byte* const from = data + i * row_bytes(layout);
       f([from](index_t j) { return Format::template number<T>(from, j); });
     });
@@ -257,7 +301,7 @@ struct quantized_rows {
   template <class V, class T>
   IAPT_DEVICE void dequantize(index_t i, T* out) const {
     with_format(type, [&]<class Format>(Format) {
-      const std::byte* const from = row(i);
+      const std::byte* const from = data + i * row_bytes(Format::layout);
       index_t c = 0;
       for (; (c + 1) * chunk_elements <= columns; ++c) {
         V numbers[chunk_elements / integers_for<V>::width];

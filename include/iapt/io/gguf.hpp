@@ -24,51 +24,32 @@
 
 namespace iapt {
 
-/// The tensor type of a number in GGUF: our element type (none: not supported) and ggml's name.
-/// @par Source ggml, whose files these are
-inline std::pair<std::optional<dtype>, std::string> gguf_tensor_type(std::uint32_t number) {
-  switch (number) {
-    case 0:
-      return {dtype::f32, "F32"};
-    case 1:
-      return {dtype::f16, "F16"};
-    case 2:
-      return {dtype::q4_0, "Q4_0"};
-    case 3:
-      return {dtype::q4_1, "Q4_1"};
-    case 6:
-      return {dtype::q5_0, "Q5_0"};
-    case 7:
-      return {dtype::q5_1, "Q5_1"};
-    case 8:
-      return {dtype::q8_0, "Q8_0"};
-    case 10:
-      return {{}, "Q2_K"};
-    case 11:
-      return {{}, "Q3_K"};
-    case 12:
-      return {{}, "Q4_K"};
-    case 13:
-      return {{}, "Q5_K"};
-    case 14:
-      return {dtype::q6_k, "Q6_K"};
-    case 20:
-      return {{}, "IQ4_NL"};
-    case 24:
-      return {dtype::i8, "I8"};
-    case 25:
-      return {dtype::i16, "I16"};
-    case 26:
-      return {dtype::i32, "I32"};
-    case 27:
-      return {dtype::i64, "I64"};
-    case 28:
-      return {dtype::f64, "F64"};
-    case 30:
-      return {dtype::bf16, "BF16"};
-    default:
-      return {{}, "number " + std::to_string(number)};
-  }
+/// The tensor type of an id in GGUF: ggml's name, and our element type if it is supported.
+/// @par Source ggml, which defines the ids
+inline std::pair<std::string, std::optional<dtype>> gguf_type_of(std::uint32_t id) {
+  struct plain {
+    std::uint32_t id;
+    dtype type;
+  };
+  constexpr plain types[] = {{0, dtype::f32},  {24, dtype::i8},  {25, dtype::i16},
+                             {26, dtype::i32}, {27, dtype::i64}, {28, dtype::f64}};
+  struct unsupported {
+    std::uint32_t id;
+    const char* name;
+  };
+  constexpr unsupported others[] = {{10, "Q2_K"},    {11, "Q3_K"},   {12, "Q4_K"},    {13, "Q5_K"},  {15, "Q8_K"},
+                                    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"},
+                                    {21, "IQ3_S"},   {22, "IQ2_S"},  {23, "IQ4_XS"},  {29, "IQ1_M"}, {34, "TQ1_0"},
+                                    {35, "TQ2_0"},   {39, "MXFP4"}};
+  std::pair<std::string, std::optional<dtype>> found{"number " + std::to_string(id), {}};
+  for (const auto& [other, name] : others)
+    if (other == id) found.first = name;
+  for (const auto& [other, type] : types)
+    if (other == id) found = {std::string(name_of(type)), type};
+  quantized_formats::each([&](auto format) {
+    if (format.gguf_id == id) found = {format.name, format.type};
+  });
+  return found;
 }
 
 /// A GGUF file, or a model that is split into several, opened and checked. Tensors of unsupported types are listed, and
@@ -214,7 +195,7 @@ class gguf_file {
       if (!std::in_range<index_t>(size)) refuse("an extent is " + std::to_string(size));
       tensor.shape[axis] = static_cast<index_t>(size);
     }
-    std::tie(tensor.type, tensor.type_name) = gguf_tensor_type(reader.number<std::uint32_t>("type of tensor"));
+    std::tie(tensor.type_name, tensor.type) = gguf_type_of(reader.number<std::uint32_t>("type of tensor"));
     if (!stored_size(tensor.type.value_or(dtype::u8), tensor.shape))
       refuse("shape " + to_text(tensor.shape) + " is not possible for type " + tensor.type_name);
     tensor.offset = reader.number<std::uint64_t>("offset of tensor");  // from the start of the data, after the header

@@ -79,6 +79,13 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dt
   refuse_file(tensor.file, tensor.offset, "tensor " + in_quotes(tensor.name) + ": " + reason);
 }
 
+/// ", Q4_0, Q4_1, …" for messages.
+inline std::string quantized_names() {
+  std::string names;
+  quantized_formats::each([&](auto format) { names += std::string(", ") + format.name; });
+  return names;
+}
+
 /// Reads rows [from, from + count), without dequantizing the rest.
 /// @param tensor shape (rows, ...), of a float or block type
 /// @param from first row
@@ -89,9 +96,8 @@ requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) constexpr dtype dt
 template <std::floating_point T>
 void read_rows_into(const stored_tensor& tensor, index_t from, index_t count, std::type_identity_t<std::span<T>> out) {
   if (!tensor.type)
-    refuse_tensor(tensor, "its type " + tensor.type_name +
-                              " is not supported; convert the file to one of F32, F16, "
-                              "BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q4_1, Q4_0");
+    refuse_tensor(tensor, "its type " + tensor.type_name + " is not supported; convert the file to one of F32" +
+                              quantized_names());
   if (from < 0 || count < 0 || count > tensor.rows() - from)
     throw shape_error(tensor.file + ": tensor " + in_quotes(tensor.name) + ": there are no " + std::to_string(count) +
                       " rows from row " + std::to_string(from) + " in " + to_text(tensor.shape));
