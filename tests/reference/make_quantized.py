@@ -6,7 +6,7 @@
     python tests/reference/make_quantized.py --sums MODEL    what tests/io/weights.cpp expects of SmolLM2's tensors
 
 quantized.gguf holds, for each type that the library reads, a tensor "q4_1" and what gguf-py makes of it,
-"q4_1.expected" in F32. Blocks are quantized from normal numbers; where gguf-py cannot (Q6_K), they are random bytes
+"q4_1.expected" in F32. Blocks are quantized from normal numbers; where gguf-py cannot (Q4_K, Q6_K), they are random bytes
 under a sensible scale.
 """
 import argparse
@@ -23,9 +23,11 @@ rng = np.random.default_rng(4)
 
 def blocks(kind, rows):
     elements, size = gguf.GGML_QUANT_SIZES[kind]
-    if kind == Type.Q6_K:
+    halves = {Type.Q4_K: (0, 2), Type.Q6_K: (208,)}.get(kind)
+    if halves:
         data = rng.integers(0, 256, (rows, size), dtype=np.uint8)
-        data[:, -2:] = np.array([[0.01], [-0.02]], dtype=np.float16).view(np.uint8)[:rows]
+        for at in halves:
+            data[:, at:at + 2] = np.array([[0.01], [-0.02]], dtype=np.float16).view(np.uint8)[:rows]
         return data
     return gguf.quants.quantize(rng.standard_normal((rows, 2 * elements)).astype(np.float32), kind)
 
@@ -48,7 +50,8 @@ def write_quantized(path):
     writer.add_array("t.integers", [3, -1, 2])
     writer.add_array("t.floats", [0.5, -1.5])
     writer.add_array("t.nested", [[1, 2], [3]])
-    for kind in (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q6_K):
+    for kind in (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q6_K,
+                 Type.Q4_K):
         data = blocks(kind, 2)
         writer.add_tensor(kind.name.lower(), data, raw_dtype=kind)
         writer.add_tensor(kind.name.lower() + ".expected", gguf.quants.dequantize(data, kind))
@@ -61,7 +64,7 @@ def write_quantized(path):
     double = rng.standard_normal((3, 2))
     writer.add_tensor("f64", double)
     writer.add_tensor("f64.expected", double.astype(np.float32))
-    writer.add_tensor("q4_k", rng.integers(0, 256, (1, 144), dtype=np.uint8), raw_dtype=Type.Q4_K)
+    writer.add_tensor("q2_k", rng.integers(0, 256, (1, 84), dtype=np.uint8), raw_dtype=Type.Q2_K)
     writer.add_tensor("cube", np.arange(24, dtype=np.float32).reshape(2, 3, 4))
     finish(writer)
 

@@ -9,7 +9,7 @@
 namespace iapt {
 
 /// How the elements of a stored tensor are encoded. The `q` types are blocks of 32 or 256 elements (GGUF).
-enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, q4_0, q4_1, q5_0, q5_1, q8_0, q6_k };
+enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q6_k };
 
 /// The usual name of a type that is no format of core/quantized.hpp.
 constexpr std::string_view name_of_plain(dtype type) {

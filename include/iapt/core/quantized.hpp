@@ -183,6 +183,40 @@ struct six_bit_block : block_format<six_bit_block> {
   }
 };
 
+/// 256 elements: the scale d and the scale of minima e (half both), 12 bytes of 6-bit scales s and minima m, 128 bytes
+/// of four-bit quants; x = d·s·q − e·m. Each of eight sub-blocks of 32 elements has s and m. The first four have them
+/// in the low six bits of bytes i and i + 4 of the twelve; the others in the halves of byte i + 4 and the high pairs of
+/// bytes i − 4 and i. Sub-blocks 2r and 2r + 1 have their quants in the low and high bits of the 32 bytes from 32·r on.
+struct four_bit_k_block : block_format<four_bit_k_block> {
+  static constexpr dtype type = dtype::q4_k;  ///< the type that it dequantizes
+  static constexpr auto name = "Q4_K";
+  static constexpr std::uint32_t gguf_id = 12;       ///< in GGUF files
+  static constexpr block_layout layout{256, 144};    ///< its blocks
+  static constexpr std::array<int, 2> halves{0, 2};  ///< d and e
+
+  /// The scale d·s.
+  template <class T>
+  IAPT_DEVICE static T scale(const std::byte* block, int group) {
+    const int i = group / 2;
+    return half_at<T>(block) * T(i < 4 ? six(block, i) & 63 : (six(block, i + 4) & 15) | six(block, i - 4) >> 6 << 4);
+  }
+  /// The minimum −e·m.
+  template <class T>
+  IAPT_DEVICE static T minimum(const std::byte* block, int group) {
+    const int i = group / 2;
+    return -(half_at<T>(block + 2) *
+             T(i < 4 ? six(block, i + 4) & 63 : six(block, i + 4) >> 4 | six(block, i) >> 6 << 4));
+  }
+  /// The quant q.
+  template <class V>
+  IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
+    return integers_for<V>::bytes(block + 16 + group / 4 * 32 + group % 2 * 16 + j) >> group / 2 % 2 * 4 & 15;
+  }
+
+ private:
+  IAPT_DEVICE static int six(const std::byte* block, int i) { return int(block[4 + i]); }
+};
+
 /// 16-bit floats, contiguous and without blocks.
 template <dtype Type>
 struct short_floats {
@@ -221,7 +255,7 @@ struct format_list {
 /// All formats of this header. Names, layouts, ids and messages follow from it.
 using quantized_formats =
     format_list<four_bit_block<false>, four_bit_block<true>, five_bit_block<false>, five_bit_block<true>,
-                eight_bit_block, six_bit_block, short_floats<dtype::f16>, short_floats<dtype::bf16>>;
+                eight_bit_block, four_bit_k_block, six_bit_block, short_floats<dtype::f16>, short_floats<dtype::bf16>>;
 
 /// Whether this header has a format for the type.
 constexpr bool is_quantized(dtype type) {
