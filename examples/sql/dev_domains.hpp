@@ -27,7 +27,7 @@ glacier/glaciers | nickname | territory: Alaska, Iceland, Patagonia | stability:
   | thickness: 20..900 | retreat: 1..90 | survey: year 1950..2023;
 ferry/ferries | serial | docking: left, right, both | propulsion: steam, diesel, electric
   | tonnage: +50..900 | crossing: +2..40 | tariff: 3..60;
-lawsuit/lawsuits | serial | court: civil, labor, federal | verdict: guilty, materialized, dismissed
+lawsuit/lawsuits | serial | court: civil, labor, federal | verdict: guilty, settled, dismissed
   | backlog: +1..20 | compensation: +5..900 | filing: date 2018..2024;
 antique/antiques | serial | era: baroque, Gothic, modern | condition: good, worn, broken
   | appraisal: +20..900 | markup: 2..60 | acquisition: year 1980..2024;

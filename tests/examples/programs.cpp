@@ -2,6 +2,7 @@
 // The built programs from outside: exit statuses, refused flags, output that cannot be written.
 #include <filesystem>
 
+#include "iapt/core/version.hpp"
 #include "support/catch.hpp"
 #include "support/model.hpp"
 #include "support/shell.hpp"
@@ -38,10 +39,22 @@ TEST_CASE("programs: the exit status is 0, or 1 for a wrong flag", "[examples]")
     const program run{*path};
     CAPTURE(name);
     CHECK(run("--help").status == 0);
+    CHECK(run("--version").text == std::string("iapt ") + library_version + "\n");
     run.refuses("--nonsense 1", "Run with --help");  // CLI11 may name a missing flag first
     run.refuses("--help >/dev/full", "cannot write to standard output");
     if (name != std::string("fit_activation")) run.refuses("", "is required");
   }
+}
+
+TEST_CASE("programs: the flags of version 0.1 have other names now", "[examples]") {
+  const auto train = require_program("train"), serve = require_program("serve");
+  if (!train || !serve) return;
+  program{*train}.refuses("--share 0", "--layers-per-projection: must be at least 1, found 0");
+  program{*train}.refuses("--share=0", "--layers-per-projection: must be at least 1, found 0");
+  const std::string other = "--model none.gguf --adapters . --prefix-caching ";
+  program{*serve}.refuses(other + "nothing", "--prefix-caching: nothing not in {off,on,late}");
+  program{*serve}.refuses("--model none.gguf --adapters . --share-late --share-nothing", "--prefix-caching");
+  program{*serve}.refuses("--model none.gguf --adapters . --share-late --bit-for-bit", "none.gguf");
 }
 
 TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]") {
@@ -70,7 +83,6 @@ TEST_CASE("programs: a flag out of bounds is named, with the bound", "[examples]
            wrong{*train, "--soft-tokens", "4097", "must be at most 4096, found 4097"},
            wrong{*train, "--bottleneck", "65537", "must be at most 65536, found 65537"},
            wrong{*train, "--layers-per-projection", "0", "must be at least 1, found 0"},
-           wrong{*train, "--share", "0", "must be at least 1, found 0"},  // its name in version 0.1
            wrong{*train, "--soft-tokens", "1e3", "must be a whole number, found 1e3"},
            wrong{*train, "--rank", "0", "must be at least 1, found 0"},
            wrong{*train, "--alpha", "nan", "must be a number, found nan"},
