@@ -137,7 +137,7 @@ int train_on(const Model& lm, const typename Method::options_type& chosen, const
 template <class Method>
 typename Method::options_type train_program::chosen_options() const {
   auto chosen = options_from<Method>(given);
-  chosen.seed = options.seed;
+  if constexpr (requires { chosen.seed; }) chosen.seed = options.seed;
   index_t text_needed = 0;
   if constexpr (requires { chosen.where; })
     if (chosen.where == placement::late && given.at("init").empty()) chosen.start = prompt_start::random;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The formats' own numbers; tests/io/stored_tensor.cpp compares them with gguf-py's.
 #include "iapt/core/quantized.hpp"
 

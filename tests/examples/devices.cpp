@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The programs on another device than Eigen's processor: the one that IAPT_TEST_DEVICE names.
 #include <fstream>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The text-to-SQL data: shares, names and phrasings that training never sees, statements that are SQL.
 #include "../../examples/sql/data_set.hpp"
 

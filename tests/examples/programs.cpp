@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The built programs from outside: exit statuses, refused flags, output that cannot be written.
 #include <filesystem>
 

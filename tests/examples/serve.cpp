@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The server from outside, by curl: OpenAI's interface, what it refuses, clients that leave, and its end.
 #include <set>
 #include <thread>

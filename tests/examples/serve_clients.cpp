@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The server's clients: keys, what one of them may have, what they hear of adapters, and prompts that are told again.
 #include "support/running_server.hpp"
 

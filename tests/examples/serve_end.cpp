@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The server against clients that mean it no good: its end comes in time, its stack holds, and browsers hear what they
 // may read.
 #include <thread>

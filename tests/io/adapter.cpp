@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // Adapter folders: what is written is read back, and what does not belong is refused by name.
 #include "iapt/io/adapter.hpp"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 #include "iapt/io/atomic_folder.hpp"
 
 #include <array>

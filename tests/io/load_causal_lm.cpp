@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda
 #include "iapt/io/load_causal_lm.hpp"
 
 #include <nlohmann/json.hpp>

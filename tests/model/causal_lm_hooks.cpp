@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda
 // The hooks of the whole model: rows before the first layer, soft tokens, gradients of everything.
 #include "iapt/autograd/gradcheck.hpp"
 #include "model/methods.hpp"

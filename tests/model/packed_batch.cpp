@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 #include "iapt/model/packed_batch.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda, cuda_simulated
 #include "iapt/nn/norm.hpp"
 
 #include "nn/by_loops.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda, cuda_simulated
 // The backbone's operations on numbers that are stored as bfloat16 and computed
 // in float, where a backend has them.
 #include "iapt/ops/activations.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda, cuda_simulated
 // Where a fused kernel lets sequences see their own rows, tiles see to the rest: both together are what tiles alone
 // are.
 // The kernel is cuDNN's on a GPU, Eigen's attention on Thrust's host systems; Eigen itself has none.

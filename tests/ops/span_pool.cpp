@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda, cuda_simulated
 #include "iapt/ops/span_pool.hpp"
 
 #include "support/check.hpp"

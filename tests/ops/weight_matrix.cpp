@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda, cuda_simulated
 #include "iapt/ops/weight_matrix.hpp"
 
 #include "support/check.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda, cuda_simulated
 // A backend against Eigen's: logits, gradients and training of IAPT on a backbone of SmolLM2's widths.
 #include "parity/run.hpp"
 #include "support/check.hpp"

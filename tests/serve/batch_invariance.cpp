@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // Answers of an engine on a batch invariant backend: the same bits, whatever else is served.
 #include "iapt/peft/known_methods.hpp"
 #include "iapt/serve/engine.hpp"

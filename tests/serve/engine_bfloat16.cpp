@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda, cuda_simulated
 // Many tenants on a backbone in bfloat16.
 #include "iapt/model/random.hpp"
 #include "iapt/peft/known_methods.hpp"

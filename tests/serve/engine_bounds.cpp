@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda, cuda_simulated
 // What one request, one client or one method can do to the others: no more than is said.
 #include <map>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda, cuda_simulated
 // How likely the tokens of a prompt were: the same as the model says of all rows at once.
 #include "iapt/peft/known_methods.hpp"
 #include "iapt/serve/engine.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 #include "iapt/serve/openai_request.hpp"
 
 #include "data/byte_tokenizer.hpp"

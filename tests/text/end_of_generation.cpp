@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 #include "iapt/text/end_of_generation.hpp"
 
 #include <functional>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 #include "iapt/train/checkpoint.hpp"
 
 #include "support/catch.hpp"

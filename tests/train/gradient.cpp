@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda, cuda_simulated
 #include "iapt/train/gradient.hpp"
 
 #include "support/catch.hpp"

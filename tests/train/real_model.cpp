@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_cpp, thrust_omp, cuda
 // Short runs of IAPT on a real model: they repeat and resume byte for byte, and threads change rounding only.
 #include <map>
 

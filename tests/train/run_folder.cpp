@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // What runs find in their folders: other runs, parts of them, what is somebody else's, and no room.
 #include "iapt/train/run_folder.hpp"
 

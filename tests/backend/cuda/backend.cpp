@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: cuda, cuda_simulated
 // What a GPU does that no other backend does: it may be full, it reports faults late, it reads staged memory.
 #include IAPT_TEST_BACKEND_HEADER
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: cuda
 // What cuDNN's attention is asked for, and that cuDNN knows a way: it says so of a device that need not be here. What
 // it computes is tested in ops/fused_attention.cpp.
 #include IAPT_TEST_BACKEND_HEADER

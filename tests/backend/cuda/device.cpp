@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: cuda, cuda_simulated
 // Whether there is a GPU, and which of several a thread uses.
 #include IAPT_TEST_BACKEND_HEADER
 

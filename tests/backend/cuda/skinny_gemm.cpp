@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: cuda, cuda_simulated
 #include IAPT_TEST_BACKEND_HEADER
 
 #include <vector>

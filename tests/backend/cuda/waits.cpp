@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: cuda, cuda_simulated
 // What the host waits for, and what it leaves on the device: the simulated GPU counts both.
 #include IAPT_TEST_BACKEND_HEADER
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // How attention's work is divided; its numbers are tested with the operation, in ops/attention.cpp.
 #include "iapt/backend/eigen/attention.hpp"
 

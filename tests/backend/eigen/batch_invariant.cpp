@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The batch invariant backend: bits of a row do not depend on the rows beside it, nor on how a sequence is cut.
 #include "iapt/ops/activations.hpp"
 #include "iapt/ops/arithmetic.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: thrust_cpp, thrust_omp
 #include IAPT_TEST_BACKEND_HEADER
 
 #include "support/check.hpp"

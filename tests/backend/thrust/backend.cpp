@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: thrust_cpp, thrust_omp
 // What the backends on Thrust share: loops over more than one piece, and scratch memory.
 #include IAPT_TEST_BACKEND_HEADER
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // Requests from bytes: what is read, and what is refused, however the bytes come.
 #include "examples/support/http_parser.hpp"
 

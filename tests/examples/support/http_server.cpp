@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // The server of HTTP on the wire, without a model: what it answers, what it bounds, and its end.
 #include "examples/support/http_server.hpp"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
 // What a client is told of a failure, and what is for the log alone.
 #include "examples/support/openai_http.hpp"
 

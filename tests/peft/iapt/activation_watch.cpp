@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda
 #include "iapt/peft/iapt/activation_watch.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Backends: eigen, thrust_omp, cuda
 // The method against its literal form: soft tokens as rows of every layer's input, dropped behind the layer.
 #include "iapt/peft/iapt/method.hpp"
 

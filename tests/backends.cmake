@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# The backends that tests are compiled for. A test names its own in its second line, "// Backends: eigen, cuda"; after a
+# change of such a line, cmake must run again.
+# Name, type and header of each.
+set(backends "eigen|iapt::eigen_backend|iapt/backend/eigen/backend.hpp")
+if(TARGET iapt::thrust)
+  list(APPEND backends "thrust_cpp|iapt::thrust_backend<thrust::cpp::tag>|iapt/backend/thrust/backend.hpp")
+  if(TARGET OpenMP::OpenMP_CXX)
+    list(APPEND backends "thrust_omp|iapt::thrust_backend<thrust::omp::tag>|iapt/backend/thrust/backend.hpp")
+  endif()
+else()
+  message(STATUS "iapt: no Thrust (scripts/fetch_cccl.sh brings it): its backends are not tested")
+endif()
+if(IAPT_CUDA)
+  list(APPEND backends "cuda|iapt::cuda_backend|iapt/backend/cuda/backend.cuh")
+endif()
+if(TARGET test_support_simulated_gpu)
+  list(APPEND backends "cuda_simulated|iapt::cuda_backend|support/simulated_gpu/backend.hpp")
+endif()
+
+# Sets `result` to the sources below tests/ that name a backend.
+function(iapt_tests_for backend result)
+  set(found "")
+  foreach(source IN LISTS ARGN)
+    file(STRINGS "${CMAKE_CURRENT_SOURCE_DIR}/${source}" lines LIMIT_COUNT 2)
+    list(GET lines 1 line)
+    if(NOT line MATCHES "^// Backends: ([a-z_, ]+)$")
+      message(FATAL_ERROR "iapt: tests/${source}: its second line must name its backends: // Backends: eigen, ...")
+    endif()
+    string(REPLACE ", " ";" names "${CMAKE_MATCH_1}")
+    if(backend IN_LIST names)
+      list(APPEND found "${source}")
+    endif()
+  endforeach()
+  set(${result} "${found}" PARENT_SCOPE)
+endfunction()
