@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what the tests need, fetches the model, builds and runs every test. tests/run.sh [arguments for ctest]
-# JOBS sets how much runs at once; CI=true makes a test fail that is skipped for want of the model.
+# JOBS sets how much runs at once. CI=true makes warnings errors, and a test fail that is skipped for want of the model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/need.sh
@@ -15,7 +15,7 @@ model=$(bash scripts/fetch_model.sh)
 bash scripts/fetch_cccl.sh >/dev/null
 
 step "build"
-cmake --preset test "-DIAPT_TEST_MODEL=$model" "-DIAPT_BATCH=$((64 / jobs + 1))"
+cmake --preset test "-DIAPT_TEST_MODEL=$model" "-DIAPT_BATCH=$((64 / jobs + 1))" ${CI:+-DCMAKE_COMPILE_WARNING_AS_ERROR=ON}
 cmake --build --preset test --parallel "$jobs"
 
 step "test"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz target of data to train on: each line becomes an example, or the file is refused with an error of ours.
+#include "iapt/data/jsonl.hpp"
 #include "data/byte_tokenizer.hpp"
 #include "fuzz/mutate.hpp"
 #include "fuzz/support.hpp"
 #include "iapt/data/choices.hpp"
-#include "iapt/data/jsonl.hpp"
 #include "support/temporary_folder.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

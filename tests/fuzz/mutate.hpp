@@ -41,10 +41,34 @@ inline void collect(nlohmann::json& value, std::vector<nlohmann::json*>& values,
 
 /// A value that readers may not expect.
 inline nlohmann::json odd_value(random_source& random) {
-  static const std::vector<nlohmann::json> odd{nullptr, true, false, 0, 1, -1, 2, 255, 1 << 20, INT32_MAX, INT32_MIN,
-                                               INT64_MAX, INT64_MIN, UINT64_MAX, 0.5, -0.0, 1e308, 1e-308, "", "a",
-                                               "\xC3\xA9", "../x", "<|im_end|>", std::string(300, 'x'),
-                                               nlohmann::json::array(), nlohmann::json::object(), {0, 0}, {1, "a"},
+  static const std::vector<nlohmann::json> odd{nullptr,
+                                               true,
+                                               false,
+                                               0,
+                                               1,
+                                               -1,
+                                               2,
+                                               255,
+                                               1 << 20,
+                                               INT32_MAX,
+                                               INT32_MIN,
+                                               INT64_MAX,
+                                               INT64_MIN,
+                                               UINT64_MAX,
+                                               0.5,
+                                               -0.0,
+                                               1e308,
+                                               1e-308,
+                                               "",
+                                               "a",
+                                               "\xC3\xA9",
+                                               "../x",
+                                               "<|im_end|>",
+                                               std::string(300, 'x'),
+                                               nlohmann::json::array(),
+                                               nlohmann::json::object(),
+                                               {0, 0},
+                                               {1, "a"},
                                                {{"a", 1}}};
   return odd[below(random, odd.size())];
 }
@@ -58,8 +82,12 @@ inline void mutate_tree(nlohmann::json& document, random_source& random) {
   const nlohmann::json other = *values[below(random, values.size())];  // a copy: it may hold `at`, or stand in it
   const auto some_key = [&] { return keys.empty() ? std::string("a") : keys[below(random, keys.size())]; };
   switch (below(random, 8)) {
-    case 0: at = odd_value(random); break;
-    case 1: at = other; break;
+    case 0:
+      at = odd_value(random);
+      break;
+    case 1:
+      at = other;
+      break;
     case 2:
       if (at.is_array())
         at.insert(at.begin() + std::ptrdiff_t(below(random, at.size() + 1)), other);
@@ -108,10 +136,16 @@ inline std::string mutate_lines(std::string text, random_source& random) {
       lines.back() += c;
   std::string& line = lines[below(random, lines.size())];
   switch (below(random, 8)) {
-    case 0: return mutate_bytes(std::move(text));
-    case 1: line = lines[below(random, lines.size())]; break;
-    case 2: lines.push_back(line); break;
-    default: line = mutate_json(line, random);
+    case 0:
+      return mutate_bytes(std::move(text));
+    case 1:
+      line = lines[below(random, lines.size())];
+      break;
+    case 2:
+      lines.push_back(line);
+      break;
+    default:
+      line = mutate_json(line, random);
   }
   std::string joined;
   for (std::size_t i = 0; i < lines.size(); ++i) joined += (i ? "\n" : "") + lines[i];
@@ -151,8 +185,8 @@ inline std::string mutate_folder(std::string input, random_source& random) {
 }
 
 /// Puts a mutation in the place of libFuzzer's own.
-inline std::size_t mutate_with(std::string (*mutate)(std::string, random_source&), std::uint8_t* data,
-                               std::size_t size, std::size_t most, unsigned seed) {
+inline std::size_t mutate_with(std::string (*mutate)(std::string, random_source&), std::uint8_t* data, std::size_t size,
+                               std::size_t most, unsigned seed) {
   random_source random(seed);
   const std::string changed = mutate(std::string(text_of(data, size)), random);
   if (changed.empty() || changed.size() > most) return LLVMFuzzerMutate(data, size, most);
@@ -162,11 +196,11 @@ inline std::size_t mutate_with(std::string (*mutate)(std::string, random_source&
 
 }  // namespace iapt::fuzz
 
-#define IAPT_FUZZ_MUTATE(function)                                                                                     \
-  extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,               \
-                                                 unsigned seed) {                                                      \
-    return iapt::fuzz::mutate_with(function, data, size, most, seed);                                                  \
-  }                                                                                                                    \
+#define IAPT_FUZZ_MUTATE(function)                                                                       \
+  extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, \
+                                                 unsigned seed) {                                        \
+    return iapt::fuzz::mutate_with(function, data, size, most, seed);                                    \
+  }                                                                                                      \
   static_assert(true, "a semicolon follows")
 #else
 #define IAPT_FUZZ_MUTATE(function) static_assert(true, "a semicolon follows")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz target of the bodies of requests: any bytes are a request whose prompts are tokens, or an error of ours.
+#include "iapt/serve/openai_request.hpp"
 #include "data/byte_tokenizer.hpp"
 #include "fuzz/mutate.hpp"
 #include "fuzz/support.hpp"
-#include "iapt/serve/openai_request.hpp"
 #include "iapt/text/chat_template.hpp"
 
 namespace {

@@ -129,8 +129,8 @@ TEST_CASE("adapters of PEFT give PEFT's logits, and are written as PEFT reads th
     with_adapter(lm, other.path() / name,
                  [&](const auto& method) { CHECK(difference(logits(lm, batch, method), expected) < 1e-8); });
     const auto config = json_of(other.path() / name / "adapter_config.json");
-    for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "num_virtual_tokens",
-                            "feedforward_modules"})
+    for (const char* key :
+         {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "num_virtual_tokens", "feedforward_modules"})
       CHECK(config.value(key, nlohmann::json()) ==
             json_of(folder / "adapter_config.json").value(key, nlohmann::json()));
   }

@@ -45,8 +45,8 @@ TEST_CASE("linear: a method without its hooks changes no bit and records nothing
   CHECK(frozen.size() == 0);
 }
 
-TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", method_of<delta_hook>, method_of<scale_hook>, method_of<bias_hook>,
-                   linear_hooks) {
+TEMPLATE_TEST_CASE("linear: a method's hooks", "[nn]", method_of<delta_hook>, method_of<scale_hook>,
+                   method_of<bias_hook>, linear_hooks) {
   test_backend backend = with_threads(2);
   const inference<test_backend> ctx(backend);
   const linear_map map = random_linear(backend, 7, 11, 2);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Methods made of single hooks of the transformer: method_of<delta_hook, scale_hook> has these two and lacks the others.
+// Methods made of single hooks of the transformer: method_of<delta_hook, scale_hook> has these two and lacks the
+// others.
 #pragma once
 #include <map>
 #include <utility>
@@ -39,14 +40,18 @@ struct scale_hook {
   static constexpr hook_set hooks{hook::scale};
   chosen<projection, 1> scales;
   template <class Context>
-  row_tensor scale(Context&, target_module where) const { return find(scales, where.layer, where.part); }
+  row_tensor scale(Context&, target_module where) const {
+    return find(scales, where.layer, where.part);
+  }
 };
 /// A summand for each column.
 struct bias_hook {
   static constexpr hook_set hooks{hook::bias};
   chosen<projection, 1> biases;
   template <class Context>
-  row_tensor bias(Context&, target_module where) const { return find(biases, where.layer, where.part); }
+  row_tensor bias(Context&, target_module where) const {
+    return find(biases, where.layer, where.part);
+  }
 };
 /// y · gate + x · skip, so that it matters what x and y are.
 struct after_hook {
