@@ -10,6 +10,7 @@
 
 #include "iapt/io/weights.hpp"
 #include "iapt/model/causal_lm.hpp"
+#include "iapt/model/make_layer.hpp"
 
 namespace iapt {
 
@@ -70,25 +71,15 @@ class weight_loader {
     untie_unequal_head();
     causal_lm<T, Backend> lm;
     lm.config = config_;
-    const index_t D = config_.hidden, F = config_.feed_forward, E = config_.heads.head_size;
-    const index_t queries = config_.heads.heads * E, keys = config_.heads.kv_heads * E;
+    const index_t D = config_.hidden;
     lm.embedding = read_matrix(names_.embedding(), {config_.vocabulary, D});
-    for (index_t l = 0; l < config_.layers; ++l) {
-      const auto norm = [&](sublayer half) {
-        return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
-      };
-      const auto linear = [&](projection part, index_t out, index_t in, bool bias) {
-        return read_linear(l, part, out, in, bias);
-      };
-      const bool qkv = config_.qkv_bias, mlp = config_.mlp_bias;
-      lm.layers.push_back(
-          {norm(sublayer::attention),
-           {config_.heads, linear(projection::query, queries, D, qkv), linear(projection::key, keys, D, qkv),
-            linear(projection::value, keys, D, qkv), linear(projection::output, D, queries, config_.output_bias)},
-           norm(sublayer::feed_forward),
-           {linear(projection::gate, F, D, mlp), linear(projection::up, F, D, mlp),
-            linear(projection::down, D, F, mlp)}});
-    }
+    for (index_t l = 0; l < config_.layers; ++l)
+      lm.layers.push_back(make_layer(
+          config_,
+          [&](projection part, const extents<2>& shape, bool bias) { return read_linear(l, part, shape, bias); },
+          [&](sublayer half) {
+            return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
+          }));
     lm.final_norm = {read(names_.final_norm(), extents<1>{D}), config_.norm_epsilon};
     lm.head = config_.tied_head ? lm.embedding : read_matrix(names_.head(), {config_.vocabulary, D});
     refuse_leftovers();
@@ -126,12 +117,12 @@ class weight_loader {
     if (!paired_heads) return {backend_, shape, *from.type, from.bytes};
     return {backend_, shape, *from.type, unpaired<std::byte>({from.bytes.begin(), from.bytes.end()}, paired_heads)};
   }
-  linear<T, Backend> read_linear(index_t layer, projection part, index_t out, index_t in, bool bias) {
+  linear<T, Backend> read_linear(index_t layer, projection part, const extents<2>& shape, bool bias) {
     const std::string name = names_.linear(layer, part);
     const bool rotated = part == projection::query || part == projection::key;
-    const index_t heads = names_.interleaved_pairs && rotated ? out / config_.heads.head_size : 0;
-    linear<T, Backend> map{read_matrix(name + ".weight", {out, in}, heads), {}};
-    if (bias) map.bias = read(name + ".bias", extents<1>{out}, heads);
+    const index_t heads = names_.interleaved_pairs && rotated ? shape[0] / config_.heads.head_size : 0;
+    linear<T, Backend> map{read_matrix(name + ".weight", shape, heads), {}};
+    if (bias) map.bias = read(name + ".bias", extents<1>{shape[0]}, heads);
     return map;
   }
   // Rows 2j and 2j+1 of each head become rows j and j + E/2, the order of `rope`.

@@ -34,6 +34,16 @@ class causal_lm {
 
   /// The backend of its weights.
   Backend& backend() const { return embedding.backend(); }
+  /// Calls f(target_module, linear map) for each linear map of the layers.
+  template <class F>
+  void each_linear(F f) {
+    each_linear_of(*this, f);
+  }
+  /// The same, for constant maps.
+  template <class F>
+  void each_linear(F f) const {
+    each_linear_of(*this, f);
+  }
 
   /// The logits of the logit rows (M, V).
   /// @throws shape_error if a token is not in the vocabulary or an instruction is too short
@@ -138,6 +148,11 @@ class causal_lm {
   std::vector<double> frequencies() const { return rope_frequencies(config.heads.head_size, config.rope); }
 
  private:
+  template <class Model, class F>
+  static void each_linear_of(Model& model, F& f) {
+    for (std::size_t l = 0; l < model.layers.size(); ++l)
+      model.layers[l].each_linear([&](projection part, auto& map) { f(target_module{int(l), part}, map); });
+  }
   // One forward pass. A layer that is computed again for the gradient needs it, so it is shared with the tape.
   struct step {
     batch_metadata metadata;                    // tokens, positions, attention segments

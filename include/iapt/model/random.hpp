@@ -7,6 +7,7 @@
 #include "iapt/core/random.hpp"
 #include "iapt/expr/vec_index.hpp"
 #include "iapt/model/causal_lm.hpp"
+#include "iapt/model/make_layer.hpp"
 
 namespace iapt {
 
@@ -39,23 +40,19 @@ causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_confi
     backend.for_each(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
     return x;
   };
-  const auto map = [&](index_t out, index_t in) { return linear<T, Backend>{matrix(out, in)}; };
   const auto norm = [&] {
     return norm_layer<T, Backend>{filled(backend, extents<1>{config.hidden}, T(1)), config.norm_epsilon};
   };
-  const index_t D = config.hidden, F = config.feed_forward;
-  const index_t queries = config.heads.heads * config.heads.head_size;
-  const index_t keys = config.heads.kv_heads * config.heads.head_size;
   causal_lm<T, Backend> lm;
   lm.config = config;
-  lm.embedding = matrix(config.vocabulary, D);
+  lm.embedding = matrix(config.vocabulary, config.hidden);
   for (index_t l = 0; l < config.layers; ++l)
-    lm.layers.push_back({norm(),
-                         {config.heads, map(queries, D), map(keys, D), map(keys, D), map(D, queries)},
-                         norm(),
-                         {map(F, D), map(F, D), map(D, F)}});
+    lm.layers.push_back(make_layer(
+        config,
+        [&](projection, const extents<2>& shape, bool) { return linear<T, Backend>{matrix(shape[0], shape[1])}; },
+        [&](sublayer) { return norm(); }));
   lm.final_norm = norm();
-  lm.head = config.tied_head ? lm.embedding : matrix(config.vocabulary, D);
+  lm.head = config.tied_head ? lm.embedding : matrix(config.vocabulary, config.hidden);
   return lm;
 }
 

@@ -34,6 +34,19 @@ struct attention_block {
   linear<T, Backend> value;   ///< (G·E, D)
   linear<T, Backend> output;  ///< (D, H·E)
 
+  /// The keys of rows before RoPE, as attention and soft tokens have them.   x (N, D) -> (N, G·E)
+  template <class Context, class Method = no_method>
+  tensor<T, 2, Backend> project_key(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method = {},
+                                    int layer = 0) const {
+    return key(ctx, x, method, {layer, projection::key});
+  }
+  /// The values of rows.   x (N, D) -> (N, G·E)
+  template <class Context, class Method = no_method>
+  tensor<T, 2, Backend> project_value(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method = {},
+                                      int layer = 0) const {
+    return value(ctx, x, method, {layer, projection::value});
+  }
+
   /// Computes x (N, D) -> (N, D), plus the residual if there is one, and the keys and values of the tokens.
   /// @throws shape_error if the extents do not fit
   template <class Context, class Method>
@@ -41,8 +54,8 @@ struct attention_block {
                                           const attention_view<T, Backend>& view,
                                           const tensor<T, 2, Backend>& residual = {}) const {
     auto q = query(ctx, x, method, {layer, projection::query});  // matmuls first: a GPU overlaps them
-    auto k = key(ctx, x, method, {layer, projection::key});
-    auto v = value(ctx, x, method, {layer, projection::value});
+    auto k = project_key(ctx, x, method, layer);
+    auto v = project_value(ctx, x, method, layer);
     std::tie(q, k) = ctx(rope(q, view.cos_sin), rope(k, view.cos_sin));
     auto y = view.prefix
                  ? ctx(attention(layout, view.pattern, q, k, v, view.past, view.prefix->keys, view.prefix->values))

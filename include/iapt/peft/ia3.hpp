@@ -119,16 +119,15 @@ class ia3_method {
   template <class S, class F>
   void for_each_module(const causal_lm<S, Backend>& lm, F f) {
     layers.resize(std::size_t(lm.config.layers));
-    for (int l = 0; l < int(lm.config.layers); ++l)
-      lm.layers[std::size_t(l)].each_linear([&](projection part, const linear<S, Backend>& map) {
-        const std::string module = name_of({l, part});
-        const bool inputs = any_names(options.feed_forward, module);
-        if (inputs && part != projection::down && any_names(options.targets, module))
-          throw shape_error("ia3: the inputs of \"" + module + "\" cannot be rescaled, only those of down_proj");
-        vectors& own = layers[std::size_t(l)];
-        const bool inner = inputs && part == projection::down;
-        f(module, inner ? own.inner : own.outputs[std::size_t(part)], map.weight.size(inner ? 1 : 0), inner);
-      });
+    lm.each_linear([&](target_module where, const linear<S, Backend>& map) {
+      const std::string module = name_of(where);
+      const bool inputs = any_names(options.feed_forward, module);
+      if (inputs && where.part != projection::down && any_names(options.targets, module))
+        throw shape_error("ia3: the inputs of \"" + module + "\" cannot be rescaled, only those of down_proj");
+      vectors& own = layers[std::size_t(where.layer)];
+      const bool inner = inputs && where.part == projection::down;
+      f(module, inner ? own.inner : own.outputs[std::size_t(where.part)], map.weight.size(inner ? 1 : 0), inner);
+    });
   }
   // f(module, vector, whether it rescales inputs) for each vector.
   template <class F>

@@ -206,10 +206,9 @@ class lora_method {
   template <class S, class F>
   void for_each_target(const causal_lm<S, Backend>& lm, F f) {
     layers.resize(std::size_t(lm.config.layers));
-    for (int l = 0; l < int(lm.config.layers); ++l)
-      lm.layers[std::size_t(l)].each_linear([&](projection part, const linear<S, Backend>& map) {
-        f(target_module{l, part}, layers[std::size_t(l)][std::size_t(part)], map.weight.size(0), map.weight.size(1));
-      });
+    lm.each_linear([&](target_module where, const linear<S, Backend>& map) {
+      f(where, layers[std::size_t(where.layer)][std::size_t(where.part)], map.weight.size(0), map.weight.size(1));
+    });
   }
   // Calls f(name, tensor) for each matrix.
   template <class F>
@@ -237,11 +236,10 @@ template <class Model, class T, class Backend>
 Model merged(Model lm, const lora_method<T, Backend>& method) {
   using S = typename Model::value_type;
   const inference<Backend> ctx(lm.backend());
-  for (std::size_t l = 0; l < lm.layers.size(); ++l)
-    lm.layers[l].each_linear([&](projection part, linear<S, Backend>& map) {
-      if (const auto& f = method.layers[l][std::size_t(part)]; f.down)
-        map.weight = ctx(cast<S>(cast<T>(map.weight.expanded()) + matmul(f.up, f.down) * T(f.scale)));
-    });
+  lm.each_linear([&](target_module where, linear<S, Backend>& map) {
+    if (const auto& f = method.layers[std::size_t(where.layer)][std::size_t(where.part)]; f.down)
+      map.weight = ctx(cast<S>(cast<T>(map.weight.expanded()) + matmul(f.up, f.down) * T(f.scale)));
+  });
   return lm;
 }
 

@@ -77,7 +77,7 @@ struct hidden_space {
                                     const decoder_layer<S, Backend>& layer,
                                     const tensor<S, 2, Backend>& cos_sin) const {
     const auto n = normed(ctx, y, soft_tokens, layer);
-    return {ctx(rope(layer.attention.key(ctx, n), cos_sin)), layer.attention.value(ctx, n)};
+    return {ctx(rope(layer.attention.project_key(ctx, n), cos_sin)), layer.attention.project_value(ctx, n)};
   }
   /// Calls f(name, tensor, role) for each tensor.
   template <class F>
@@ -126,8 +126,8 @@ struct hidden_gains_space {
     const auto gained = [&](const tensor<S, 2, Backend>& x, const tensor<T, 2, Backend>& gain) {
       return by_sequence(ctx(cast<T>(x)), soft_tokens) * (repeat_columns(gain, head_size) * offset_rate + 1);
     };
-    const auto keys = ctx(gained(layer.attention.key(ctx, n), key_gain));
-    const auto values = ctx(gained(layer.attention.value(ctx, n), value_gain) + value_offset * offset_rate);
+    const auto keys = ctx(gained(layer.attention.project_key(ctx, n), key_gain));
+    const auto values = ctx(gained(layer.attention.project_value(ctx, n), value_gain) + value_offset * offset_rate);
     return {ctx(rope(cast<S>(by_row(keys)), cos_sin)), ctx(cast<S>(by_row(values)))};
   }
   /// Calls f(name, tensor, role) for each tensor.
@@ -166,8 +166,8 @@ struct key_value_space {
             zero(o.bottleneck),
             zero(o.soft_tokens),
             zero(o.soft_tokens),
-            run(cast<T>(attention.key(run, n))),
-            run(cast<T>(attention.value(run, n)))};
+            run(cast<T>(attention.project_key(run, n))),
+            run(cast<T>(attention.project_value(run, n)))};
   }
   /// Reads the tensors of a layer from a file.
   template <class S, class File>
