@@ -17,7 +17,7 @@ packed_batch two_sequences() {
 std::vector<std::array<index_t, 7>> listed(const std::vector<attention_segment>& segments) {
   std::vector<std::array<index_t, 7>> all;
   for (const attention_segment& s : segments)
-    all.push_back({s.begin, s.count, s.past_begin, s.past_count, s.prefix_begin, s.prefix_count, s.prefix_from});
+    all.push_back({s.begin, s.count, s.past_begin, s.past_count, s.soft_begin, s.soft_count, s.soft_from});
   return all;
 }
 std::vector<std::array<index_t, 2>> listed(const std::vector<row_span>& spans) {

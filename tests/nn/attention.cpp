@@ -16,8 +16,8 @@ view_type packed_view(test_backend& backend) {
 /// The same with a past of the first and two soft tokens of each.
 view_type full_view(test_backend& backend) {
   view_type view = packed_view(backend);
-  view.pattern = {{.begin = 0, .count = 5, .past_begin = 1, .past_count = 3, .prefix_begin = 0, .prefix_count = 2},
-                  {.begin = 5, .count = 4, .prefix_begin = 2, .prefix_count = 2}};
+  view.pattern = {{.begin = 0, .count = 5, .past_begin = 1, .past_count = 3, .soft_begin = 0, .soft_count = 2},
+                  {.begin = 5, .count = 4, .soft_begin = 2, .soft_count = 2}};
   view.past = {upload_as<double>(backend, random({5, 12}, 31)), upload_as<double>(backend, random({5, 12}, 32))};
   view.prefix = {tracked<double>(backend, random({4, 12}, 33)), tracked<double>(backend, random({4, 12}, 34))};
   return view;

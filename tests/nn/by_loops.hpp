@@ -138,7 +138,7 @@ attended attention_by_loops(const attention_block<double, test_backend>& block, 
           }
         };
         look(past.first, past.second, s.past_begin, s.past_begin + s.past_count);
-        look(soft.first, soft.second, s.prefix_begin, s.prefix_begin + s.prefix_count);
+        look(soft.first, soft.second, s.soft_begin, s.soft_begin + s.soft_count);
         look(k, v, s.begin, i + 1);
         for (index_t e = 0; e < size; ++e) y(i, own + e) = sum[e] / total;
       }

@@ -47,8 +47,7 @@ auto reference_of(const problem& p) {
             weights.push_back(std::exp(score / std::sqrt(double(size)))), seen.push_back({&value, j});
           };
           for (index_t j = 0; j < s.past_count; ++j) look(past_k, past_v, s.past_begin + j);
-          for (index_t j = 0; i >= s.prefix_from && j < s.prefix_count; ++j)
-            look(*prefix[0], *prefix[1], s.prefix_begin + j);
+          for (index_t j = 0; i >= s.soft_from && j < s.soft_count; ++j) look(*prefix[0], *prefix[1], s.soft_begin + j);
           for (index_t j = 0; j <= i; ++j) look(k, v, s.begin + j);
           double total = 0;
           for (double w : weights) total += w;
@@ -81,8 +80,8 @@ TEST_CASE("causal attention of packed sequences", "[ops]") {
 
 TEST_CASE("attention with soft tokens in front", "[ops]") {
   check_attention({{4, 2, 5},
-                   {{.begin = 0, .count = 7, .prefix_begin = 0, .prefix_count = 3},
-                    {.begin = 7, .count = 70, .prefix_begin = 3, .prefix_count = 3}},
+                   {{.begin = 0, .count = 7, .soft_begin = 0, .soft_count = 3},
+                    {.begin = 7, .count = 70, .soft_begin = 3, .soft_count = 3}},
                    77,
                    0,
                    6});
@@ -90,9 +89,9 @@ TEST_CASE("attention with soft tokens in front", "[ops]") {
 
 TEST_CASE("attention with soft tokens that only the last rows see", "[ops]") {
   check_attention({{6, 3, 8},
-                   {{.begin = 0, .count = 90, .prefix_begin = 0, .prefix_count = 4, .prefix_from = 70},
-                    {.begin = 90, .count = 20, .prefix_begin = 4, .prefix_count = 4, .prefix_from = 19},
-                    {.begin = 110, .count = 5, .prefix_begin = 8, .prefix_count = 4, .prefix_from = 5}},
+                   {{.begin = 0, .count = 90, .soft_begin = 0, .soft_count = 4, .soft_from = 70},
+                    {.begin = 90, .count = 20, .soft_begin = 4, .soft_count = 4, .soft_from = 19},
+                    {.begin = 110, .count = 5, .soft_begin = 8, .soft_count = 4, .soft_from = 5}},
                    115,
                    0,
                    12});
@@ -101,7 +100,7 @@ TEST_CASE("attention with soft tokens that only the last rows see", "[ops]") {
 TEST_CASE("attention over a past", "[ops]") {
   check_attention({{4, 2, 6},
                    {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 100},
-                    {.begin = 1, .count = 5, .past_begin = 100, .past_count = 3, .prefix_count = 2}},
+                    {.begin = 1, .count = 5, .past_begin = 100, .past_count = 3, .soft_count = 2}},
                    6,
                    103,
                    2});
@@ -113,7 +112,7 @@ TEST_CASE("attention over a past", "[ops]") {
 TEST_CASE("a past may lie in blocks", "[ops]") {
   const problem p{{4, 2, 6},
                   {{.begin = 0, .count = 1, .past_begin = 0, .past_count = 150},
-                   {.begin = 1, .count = 70, .past_begin = 150, .past_count = 9, .prefix_count = 2}},
+                   {.begin = 1, .count = 70, .past_begin = 150, .past_count = 9, .soft_count = 2}},
                   71,
                   159,
                   2};
@@ -166,30 +165,25 @@ TEST_CASE("a past may lie in blocks", "[ops]") {
 
 TEST_CASE("sequences may share soft tokens", "[ops]") {
   problem p{{4, 2, 6}, {}, 240, 0, 4};
-  for (index_t s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .prefix_count = 4});
+  for (index_t s = 0; s < 8; ++s) p.segments.push_back({.begin = s * 30, .count = 30, .soft_count = 4});
   check_attention(p);
 }
 
 TEST_CASE("gradients of attention", "[ops]") {
-  const problem p{{4, 2, 3},
-                  {{.begin = 0, .count = 5, .prefix_begin = 0, .prefix_count = 2},
-                   {.begin = 5,
-                    .count = 4,
-                    .past_begin = 1,
-                    .past_count = 2,
-                    .prefix_begin = 2,
-                    .prefix_count = 2,
-                    .prefix_from = 2}},
-                  9,
-                  3,
-                  4};
+  const problem p{
+      {4, 2, 3},
+      {{.begin = 0, .count = 5, .soft_begin = 0, .soft_count = 2},
+       {.begin = 5, .count = 4, .past_begin = 1, .past_count = 2, .soft_begin = 2, .soft_count = 2, .soft_from = 2}},
+      9,
+      3,
+      4};
   check_gradient(statement_of(p), p.q(), p.keys(9, 2), p.keys(9, 3), p.keys(4, 4), p.keys(4, 5));
   const problem plain{{2, 1, 4}, {{.begin = 0, .count = 67}}, 67, 0, 0};
   check_gradient(statement_of(plain), plain.q(), plain.keys(67, 2), plain.keys(67, 3));
 }
 
 TEST_CASE("attention: frozen operands get no adjoint, and change none", "[ops]") {
-  const problem p{{2, 1, 4}, {{.begin = 0, .count = 5, .prefix_count = 2}}, 5, 0, 2};
+  const problem p{{2, 1, 4}, {{.begin = 0, .count = 5, .soft_count = 2}}, 5, 0, 2};
   const auto gradient = [&](auto tracked_operand) {
     test_backend backend = with_threads(1);
     std::array x{upload_as<double>(backend, p.q()), upload_as<double>(backend, p.keys(5, 2)),
@@ -277,7 +271,7 @@ TEST_CASE("attention: what does not fit", "[ops]") {
   CHECK(outside({.begin = 1, .count = 5}) ==
         "attention: a sequence of rows 1 to 6 reaches outside of queries (5, 8), its past or its soft tokens");
   CHECK_THAT(outside({.count = 5, .past_count = 1}), has_text("reaches outside"));
-  CHECK_THAT(outside({.count = 5, .prefix_count = 1}), has_text("reaches outside"));
+  CHECK_THAT(outside({.count = 5, .soft_count = 1}), has_text("reaches outside"));
   CHECK_THAT(outside({.begin = -1, .count = 2}), has_text("reaches outside"));
   CHECK_THAT(outside({.begin = 0, .count = -2}), has_text("reaches outside"));
 }
@@ -293,7 +287,7 @@ TEST_CASE("a pattern may change its past alone", "[ops]") {
   const std::string refused = "attention: sequences to replace differ in more than their past";
   CHECK(message({{.begin = 0, .count = 2}}) == refused);
   CHECK(message({{.begin = 0, .count = 2}, {.begin = 2, .count = 2}}) == refused);
-  CHECK(message({{.begin = 0, .count = 2, .prefix_count = 1}, {.begin = 2, .count = 1}}) == refused);
+  CHECK(message({{.begin = 0, .count = 2, .soft_count = 1}, {.begin = 2, .count = 1}}) == refused);
   CHECK(pattern.segments()[1].past_count == 1);
 }
 

@@ -87,8 +87,8 @@ void check_backbone() {
                    short_numbers({37, 8}, 5));
     }
     SECTION("attention") {
-      const std::vector<attention_segment> segments{{.begin = 0, .count = 30, .prefix_begin = 0, .prefix_count = 3},
-                                                    {.begin = 30, .count = 7, .prefix_begin = 2, .prefix_count = 3}};
+      const std::vector<attention_segment> segments{{.begin = 0, .count = 30, .soft_begin = 0, .soft_count = 3},
+                                                    {.begin = 30, .count = 7, .soft_begin = 2, .soft_count = 3}};
       check_narrow(
           [&]<class Q>(const Q& q, const auto& k, const auto& v, const auto& soft_k, const auto& soft_v) {
             return attention<typename Q::value_type, Backend>({3, 1, 8}, segments, q, k, v, {}, soft_k, soft_v);

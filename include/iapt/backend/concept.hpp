@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a backend offers: memory, two kinds of loops, matmuls and attention. No other code depends on a backend.
+// What a backend offers: memory, loops, recorded work, matmuls and attention. Other code uses a backend through this
+// interface only.
 #pragma once
 #include <compare>
 #include <concepts>
@@ -14,24 +15,25 @@
 
 namespace iapt {
 
-/// One matrix of a matmul: `data` points to its first row, rows are `stride` elements apart.
+/// One matrix of a matmul, whose arguments have its extents.
 template <class T>
 struct matrix_ref {
   T* data;                  ///< first element
-  index_t stride;           ///< elements from one row in memory to the next
+  index_t stride;           ///< leading dimension: elements from one row in memory to the next
   bool transposed = false;  ///< whether the matmul reads it transposed
 };
 
-/// Where one sequence's queries, keys and values are in the packed arrays of an attention, and what they attend to:
-/// query i attends to the whole past, to its own sequence up to itself, and to the prefix if i ≥ prefix_from.
+/// One sequence of an attention over packed arrays (varlen): where its queries, keys and values are, and what they
+/// attend to. Own row i, counted from `begin`, attends to the sequence's past, to own rows 0..i, and to the soft tokens
+/// if i ≥ soft_from.
 struct attention_segment {
-  index_t begin = 0;         ///< first own row, the same for queries, keys and values
-  index_t count = 0;         ///< number of own rows
-  index_t past_begin = 0;    ///< first row in the past's arrays, or index of the first block in the block table
-  index_t past_count = 0;    ///< rows of the past, which are constants: no adjoint is computed
-  index_t prefix_begin = 0;  ///< first row in the prefix's arrays
-  index_t prefix_count = 0;  ///< rows of the prefix (soft tokens)
-  index_t prefix_from = 0;   ///< first own row that attends to the prefix
+  index_t begin = 0;       ///< first own row, the same for queries, keys and values
+  index_t count = 0;       ///< number of own rows
+  index_t past_begin = 0;  ///< contiguous past: its first row; paged: index of its first block in the block table
+  index_t past_count = 0;  ///< rows of the past, which are constants: no adjoint is computed
+  index_t soft_begin = 0;  ///< first row in the soft tokens' arrays
+  index_t soft_count = 0;  ///< number of soft tokens
+  index_t soft_from = 0;   ///< first own row that attends to the soft tokens
   /// Whether all members are equal.
   bool operator==(const attention_segment&) const = default;
 };
@@ -83,38 +85,46 @@ struct attention_arrays {
   const T *past_k,           ///< keys of the past, which all queries attend to; may be null
       *past_v;               ///< values of the past
   past_layout past;          ///< layout of the past; a plan sets it
-  const T *prefix_k,         ///< keys of the soft tokens; may be null
-      *prefix_v;             ///< values of the soft tokens
+  const T *soft_k,           ///< keys of the soft tokens; may be null
+      *soft_v;               ///< values of the soft tokens
   T* y;                      ///< results (N, H·E): the forward writes them, the backward reads them
   compute_type<T>* log_sum;  ///< log Σ exp of each row's scores (N, H)
 };
 /// Where adjoints are written; null if an adjoint is not needed. Adjoints are added to what is there.
 template <class T>
 struct attention_adjoints {
-  const T* dy;     ///< adjoint of the results
-  T *dq,           ///< adjoint of the queries
-      *dk,         ///< adjoint of the own keys
-      *dv;         ///< adjoint of the own values
-  T *dprefix_k,    ///< adjoint of the soft tokens' keys
-      *dprefix_v;  ///< adjoint of the soft tokens' values
-  bool zeros;      ///< whether dq, dk and dv are still zeros, so that they may be overwritten
+  const T* dy;   ///< adjoint of the results
+  T *dq,         ///< adjoint of the queries
+      *dk,       ///< adjoint of the own keys
+      *dv;       ///< adjoint of the own values
+  T *dsoft_k,    ///< adjoint of the soft tokens' keys
+      *dsoft_v;  ///< adjoint of the soft tokens' values
+  bool zeros;    ///< whether dq, dk and dv are still zeros, so that they may be overwritten
 };
 
-/// Repeated work, for a backend that runs it anew each time.
+/// `work_type` of a backend that records nothing: its repeat() calls the function each time.
 struct immediate_work {};
 
-/// A backend runs statements: immediately or, on a device of its own, in the order in which they are enqueued. Only
-/// download() and wait() wait for a device. One thread uses a backend at a time; it calls make_current() first, unless
-/// the backend is the last one that this thread created. A backend also has templates that a concept cannot require:
+/// A backend executes operations synchronously or, on a device, asynchronously in the order of enqueueing, as on one
+/// CUDA stream; only download() and wait() block the host. A backend is not safe to use from two threads at once, and a
+/// thread calls make_current() before it uses one that is not the last one that it created. Pointers are to the
+/// backend's memory, sizes are in elements. Beside what the concept checks:
 ///   - `for_each(rows, columns, f)` calls f(r, j) for each row and each vec_index of columns, in any order;
-///   - `for_each_team(n, work, f)` calls f(team, k) for k in 0..n−1; a team is one thread on a CPU, a block on a GPU;
-///     `work` is about how many elements one call touches;
-///   - `repeat(work, f)`, with a `work_type` that belongs to f only: runs f, which enqueues the same operations on the
-///     same memory each time, or repeats what f enqueued before;
-///   - `matmul_quantized(m, n, a, w, c)`: matmul of at most `skinny_rows` rows with the transpose of n quantized rows,
-///     which are dequantized in registers; `dequantize(w, rows, count, to)`: some of these rows;
-///   - `plan_attention<T>(layout, segments, blocks)`: the plan for the attention of some sequences, of type
-///     `attention_plan_type`; `attention(arrays, plan)` and `attention_adjoint(arrays, adjoints, plan)`.
+///   - `for_each_team(n, cost, f)` calls f(team, k) for k in 0..n−1; a team is one thread on a CPU, a block of threads
+///   on
+///     a GPU; `cost` is about how many elements one call touches;
+///   - `repeat(work, f)` calls f, which enqueues the same operations on the same memory each time, or replays what f
+///     enqueued before (CUDA graphs); `work`, of the backend's `work_type`, belongs to one f;
+///   - `matmul_quantized(m, n, a, w, c)`: c = a · wᵀ for m ≤ `skinny_rows` rows of a and n quantized rows, which are
+///     dequantized in registers; `dequantize(w, rows, count, to)`: rows rows[0..count) of w, or its first `count` rows
+///     if `rows` is null;
+///   - `plan_attention<T>(layout, segments, table)`: how the attention of these sequences is divided, of type
+///     `attention_plan_type`; `attention(arrays, plan)` and its gradient, `attention_adjoint(arrays, adjoints, plan)`.
+///
+/// The concept: allocate(n) and deallocate(p, n); copy(to, from, n) within the backend; upload(to, from, n) from the
+/// host, whose memory may be reused at once; download(to, from, n) to the host; zero(p, n); wait(); `stores_bfloat16`,
+/// whether it computes with the type; `streams_quantized`, whether quantized weights are no slower than expanded ones;
+/// description(), for messages; matmul(m, n, k, a, b, c, accumulate): c (m, n) = or += a (m, k) · b (k, n).
 template <class B>
 concept backend_like = requires(B& b, float* p, const float* c, index_t n, matrix_ref<const float> m) {
   { b.template allocate<float>(n) } -> std::same_as<float*>;

@@ -62,7 +62,7 @@ inline batch_metadata plan_front(const packed_batch& batch, index_t soft_tokens,
     plan.add_rows(batch, s, 0, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
     plan.instructions.push_back({seen.begin, seen.begin + s.instruction});
-    seen.prefix_begin = shared ? 0 : index_t(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    seen.soft_begin = shared ? 0 : index_t(plan.soft_positions.size()), seen.soft_count = soft_tokens;
     if (shared && !plan.soft_positions.empty()) continue;
     for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(p);
   }
@@ -95,7 +95,7 @@ batch_metadata plan_late(const packed_batch& batch, index_t soft_tokens, const b
     plan.add_rows(batch, s, skipped, s.count, soft_tokens);
     attention_segment& seen = plan.segments.back();
     seen.past_begin = cache.begin(b), seen.past_count = cache.filled(0, b);
-    seen.prefix_begin = index_t(plan.soft_positions.size()), seen.prefix_count = soft_tokens;
+    seen.soft_begin = index_t(plan.soft_positions.size()), seen.soft_count = soft_tokens;
     for (index_t p = 0; p < soft_tokens; ++p) plan.soft_positions.push_back(skipped + p);
     for (; next < batch.logit_rows.size() && batch.logit_rows[next] < s.begin + s.count; ++next) {
       const index_t row = batch.logit_rows[next] - s.begin - skipped;

@@ -97,10 +97,13 @@ class causal_lm {
       x_ = lm.begin(ctx, *step_, method);
     }
     /// Runs `layers` layers, or those that are left.
+    /// @return how many
     /// @throws shape_error if the cache has no room
-    void advance(index_t layers) {
+    index_t advance(index_t layers) {
       inference<Backend> ctx(lm_.backend());
+      const index_t first = next_;
       for (; layers > 0 && !done(); --layers) x_ = lm_.run_layer(ctx, *step_, method_, next_++, x_, &cache_);
+      return next_ - first;
     }
     /// Whether all layers have run.
     bool done() const { return next_ == lm_.config.layers; }
@@ -260,7 +263,7 @@ class causal_lm {
       const attention_segment& s = metadata.segments[b];
       const index_t before = rows_before(s);
       cache.append(l, metadata.sequence(b), own, s.begin, before);
-      if (s.prefix_count) cache.append(l, metadata.sequence(b), *view.prefix, s.prefix_begin, s.prefix_count);
+      if (s.soft_count) cache.append(l, metadata.sequence(b), *view.prefix, s.soft_begin, s.soft_count);
       cache.append(l, metadata.sequence(b), own, s.begin + before, s.count - before);
     }
   }
@@ -273,7 +276,7 @@ class causal_lm {
                                 rows_before(metadata.segments[b]));
   }
   static index_t rows_before(const attention_segment& s) {
-    return s.prefix_count ? std::min(s.prefix_from, s.count) : s.count;
+    return s.soft_count ? std::min(s.soft_from, s.count) : s.count;
   }
   attention_view<T, Backend> view_of(const batch_metadata& metadata, const block_table& table = {}) const {
     return {{metadata.segments, table}, rope_cos_sin<T>(backend(), frequencies(), metadata.positions), {}, {}};

@@ -78,7 +78,7 @@ class attention_pattern {
 };
 
 /// y = softmax(q kᵀ / √E, over the visible keys) v, for each head. Query i of a sequence attends to the whole past, to
-/// the tokens of its own sequence up to i and, if i ≥ prefix_from, to the soft tokens. Tokens of no sequence become 0.
+/// the tokens of its own sequence up to i and, if i ≥ soft_from, to the soft tokens. Tokens of no sequence become 0.
 /// Sequences share no tokens, but they may share soft tokens.
 /// @par Gradient with p the softmax and δ_i = Σ dy_i y_i: dv = pᵀ dy, ds = p (dy vᵀ − δ) / √E, dq = ds k, dk = dsᵀ q;
 ///               scores are computed again, tile by tile
@@ -107,8 +107,8 @@ struct attention_op {
     const index_t past_rows = past.keys ? past.keys.size(0) : 0;
     const index_t prefix_rows = std::min({index_t(1) << 62, prefix.size(0)...});
     for (const attention_segment& s : pattern.segments())
-      if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || !has_past(s, past_rows) ||
-          s.prefix_begin < 0 || s.prefix_begin + s.prefix_count > (prefixed ? prefix_rows : 0))
+      if (s.begin < 0 || s.count < 0 || s.begin + s.count > q.size(0) || !has_past(s, past_rows) || s.soft_begin < 0 ||
+          s.soft_begin + s.soft_count > (prefixed ? prefix_rows : 0))
         throw shape_error("attention: a sequence of rows " + std::to_string(s.begin) + " to " +
                           std::to_string(s.begin + s.count) + " reaches outside of queries " + to_text(q.shape()) +
                           ", its past or its soft tokens");
@@ -140,7 +140,7 @@ struct attention_op {
     };
     (prepare(x), ...);
     attention_adjoints<T> to{y.gradient().data(), d[0], d[1], d[2], nullptr, nullptr, zeros[0] && zeros[1] && zeros[2]};
-    if constexpr (sizeof...(X) == 5) to.dprefix_k = d[3], to.dprefix_v = d[4];
+    if constexpr (sizeof...(X) == 5) to.dsoft_k = d[3], to.dsoft_v = d[4];
     b.attention_adjoint(a, to, pattern.template plan<T>(b, layout));
   }
 
@@ -187,9 +187,9 @@ auto attention(head_layout layout, std::type_identity_t<attention_pattern<Backen
 template <class T, class Backend, expression_of_rank<2> Q, expression_of_rank<2> K, expression_of_rank<2> V,
           expression_of_rank<2> PK, expression_of_rank<2> PV>
 auto attention(head_layout layout, std::type_identity_t<attention_pattern<Backend>> pattern, const Q& q, const K& k,
-               const V& v, key_values<T, Backend> past, const PK& prefix_keys, const PV& prefix_values) {
-  return operate(attention_op<T, Backend>{layout, std::move(pattern), std::move(past), true}, q, k, v, prefix_keys,
-                 prefix_values);
+               const V& v, key_values<T, Backend> past, const PK& soft_keys, const PV& soft_values) {
+  return operate(attention_op<T, Backend>{layout, std::move(pattern), std::move(past), true}, q, k, v, soft_keys,
+                 soft_values);
 }
 
 }  // namespace iapt

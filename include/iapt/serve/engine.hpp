@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -26,32 +25,40 @@ namespace iapt {
 
 /// Serves requests with continuous batching: `submit` requests, call `step` while it returns true.
 ///
-/// Scheduling. Requests are admitted in their order, when there are a sequence slot and the KV blocks for their prompt;
-/// a request whose client has all its sequence slots lets later ones pass. A step computes one token of each request
-/// that decodes, and prompt tokens (prefill) up to `max_batched_tokens`. When KV blocks run out, the latest request is
-/// preempted: its blocks are freed and its tokens are computed again later. The oldest request is never preempted, so
-/// none starves. A request's tokens do not depend on other requests, except by rounding. A beam search takes a sequence
-/// slot for each beam; the beams share the prompt's blocks, and the callbacks run at the end.
+/// Admission. Requests are admitted first come, first served, when there are a sequence slot for each beam and the KV
+/// blocks for all tokens that they have. A request waits without blocking the queue if its client is at
+/// `max_seqs_per_client`, or if blocks are short and its client has other running requests.
 ///
-/// Prompts. A prompt with front soft tokens is computed in one step. With late soft tokens the base model computes all
-/// of it except the last token, and the soft tokens are written in that step; if the cache stores hidden states, they
-/// are written when the last token is computed, and the prompt may be chunked. A prompt that must be computed in one
-/// step and is longer than `max_batched_tokens` has a forward pass of its own, some layers in each step. So a step
-/// costs at most `max_batched_tokens` prompt tokens through all layers, or one layer of one prompt if that is more:
-/// this bounds the time between two tokens of a stream.
+/// Scheduling. A step computes one token of each decoding sequence and, of prompts (prefill), up to
+/// `max_batched_tokens`. When KV blocks run out, the request that was admitted last is preempted: its blocks are freed
+/// and its keys and values are computed again when it is admitted again. The request that was admitted first is never
+/// preempted for lack of blocks, so every request makes progress. Results do not depend on the rest of the batch,
+/// except by rounding. A beam search takes a sequence slot for each beam; the beams share the prompt's blocks, and
+/// `on_token` is called when the search is complete.
 ///
-/// Failures. A method that throws, or whose logits are not finite, fails its own requests: if a step fails, its chunks
-/// are computed again method by method, and so are later requests of a method that failed.
+/// Prompts. Front soft tokens are written from the whole prompt, so it is computed in one forward pass. Late soft
+/// tokens stand before the prompt's last token: the base model computes all tokens but the last, and the same forward
+/// pass writes the soft tokens; if the cache stores hidden states, they are written when the last token is computed,
+/// and the prompt may be computed in chunks. A prompt that needs one forward pass and is longer than
+/// `max_batched_tokens` has a pass of its own, some layers in each step. So a step's prefill costs at most
+/// `max_batched_tokens` tokens through all layers, or one layer of one prompt if that is more.
 ///
-/// Prefix caching. Full blocks serve later requests whose tokens begin with the same ones, until memory is needed:
-/// between requests of the base model and those with late soft tokens (these need stored hidden states); otherwise
-/// between requests of one method, and if it writes soft tokens, for the same prompt only.
+/// Methods. Requests of different methods run in one batch, except those of methods that cannot be mixed: each of these
+/// methods has batches of its own, in turn, at most every other step while other requests run.
+///
+/// Failures. If a batch with one method throws, its requests fail, and later requests of that method run alone. If a
+/// batch with several methods throws, its requests are preempted and run again one method at a time. Logits that are
+/// not finite fail their own request only. Callbacks must not throw, and must not call the engine.
+///
+/// Prefix caching. Full blocks stay cached until memory is needed. Requests of the base model and those with late soft
+/// tokens reuse each other's (these only if hidden states are stored). Requests of another method reuse those of the
+/// same method, and if it writes soft tokens, only for the same prompt.
 template <class T, class Backend>
 class engine {
  public:
   using request_type = engine_request<T, Backend>;  ///< a request
 
-  /// An engine for a model, which must outlive it.
+  /// An engine for a model, which must outlive the engine.
   /// @throws error if max_batched_tokens < 1 or max_seqs_per_client < 0
   /// @throws shape_error if the cache has no room
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
@@ -62,15 +69,15 @@ class engine {
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
 
-  /// Refuses a request that can never be answered. Another thread may be in `step` meanwhile.
-  /// @throws shape_error if it does not fit even alone, with the sizes
-  /// @throws error for an invalid option, with its name
+  /// Refuses a request that can never be answered. It may be called while another thread is in `step`.
+  /// @throws shape_error if the request does not fit into an empty cache; the message gives the sizes
+  /// @throws error if an option is invalid; the message names it
   void check(const request_type& request) const { check_request(request, options_, lm_.config); }
-  /// KV slots that one request may have.
+  /// Maximum number of KV slots of one request.
   index_t max_slots_per_request() const { return options_.max_slots_per_request(); }
-  /// Sequences that the requests of one client may have at the same time.
+  /// Maximum number of sequences of one client at the same time.
   index_t max_seqs_per_client() const { return options_.seqs_per_client(); }
-  /// Adds a request to the queue.
+  /// Adds a request to the queue. A request that asks for nothing ends here, with its `on_finish`.
   /// @throws shape_error, error as `check`
   void submit(request_type request) {
     check(request);
@@ -84,7 +91,7 @@ class engine {
   std::size_t waiting() const { return waiting_.size(); }
   /// Number of admitted requests.
   std::size_t running() const { return running_.size(); }
-  /// What the last step computed.
+  /// Numbers of tokens that the last step computed.
   const step_tokens& last_step() const { return last_step_; }
   /// Number of preemptions so far.
   std::size_t preemptions() const { return preemptions_; }
@@ -93,7 +100,7 @@ class engine {
   /// The KV cache.
   const kv_cache<T, Backend>& cache() const { return memory_.cache(); }
 
-  /// Ends all requests.
+  /// Ends all waiting and running requests, and calls their `on_finish`.
   void end_all(finish_reason why) {
     for (const auto& r : running_)
       if (!r->ended) end(*r, why);
@@ -102,8 +109,9 @@ class engine {
       if (r.request.on_finish) r.request.on_finish(why);
   }
 
-  /// One step; false if there is nothing to do. It calls the requests' callbacks.
-  /// @throws device_error if the device fails; all requests are then preempted
+  /// Runs one step and calls the requests' callbacks.
+  /// @return false if there is no request
+  /// @throws device_error if the device fails, or what else stops the step; all requests are then preempted
   bool step() {
     end_cancelled();
     admit();
@@ -141,17 +149,17 @@ class engine {
       complete(step);
     });
   }
-  // Runs as many layers of the long prompt as cost max_batched_tokens, at least one.
+  // Runs as many layers of the long prompt as cost no more than max_batched_tokens tokens, but at least one.
   void advance_long_prefill() {
     const chunk c = long_prefill_->chunks()[0];
     guard({c}, [&] {
       const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / c.size());
-      long_prefill_->advance(layers);
-      last_step_.prefill += std::min(layers, lm_.config.layers) * c.size() / lm_.config.layers;
+      const index_t ran = long_prefill_->advance(layers);
+      last_step_.prefill += ran * c.size() / lm_.config.layers;
       if (long_prefill_->done()) complete(*std::exchange(long_prefill_, nullptr));
     });
   }
-  // Uses the results of a step whose layers have all run.
+  // After the last layer: commits the chunks, chooses next tokens, and removes requests that have ended.
   void complete(const step_type& step) {
     for (const chunk& c : step.chunks()) {
       memory_.commit(c);
@@ -164,7 +172,8 @@ class engine {
     remove_ended();
   }
   // Calls f, which computes the chunks. If it throws and all chunks have one method, their requests fail. If there are
-  // several methods, the requests become suspects and are preempted; each of their methods then runs alone.
+  // several methods, their requests become suspects, whose methods run alone, and requests are preempted from the last
+  // one on until no suspect runs. Failures of the device go on to the caller.
   template <class F>
   void guard(const std::vector<chunk>& chunks, F f) {
     try {
@@ -203,8 +212,8 @@ class engine {
   void remove_ended() {
     std::erase_if(running_, [](const auto& r) { return r->ended; });
   }
-  // Admits waiting requests in their order while there are blocks for all their tokens. A request stays in the queue if
-  // its client has all its sequence slots, or has others running while there are no blocks for it.
+  // Admits waiting requests in order. One whose client is at its limit, or that is short of blocks while its client has
+  // others running, is passed over; any other that lacks sequence slots or blocks stops admission.
   void admit() {
     index_t promised = 0;                   // blocks
     std::map<std::uint64_t, index_t> seqs;  // of each client
@@ -231,10 +240,10 @@ class engine {
       memory_.free_request(*r);
       next = std::next(waiting_.insert(next, std::move(*r)));
       if (of_client == 0) return;
-      of_client = max_seqs_per_client();  // it waits for its own client's blocks and lets the others pass
+      of_client = max_seqs_per_client();  // its client's later requests do not overtake it
     }
   }
-  // The latest request goes back to the front of the queue.
+  // Moves the request that was admitted last to the front of the queue.
   void preempt() {
     std::unique_ptr<state_type> last = std::move(running_.back());
     running_.pop_back();
@@ -248,16 +257,19 @@ class engine {
   }
   bool is_long_prefill(const state_type& r) const { return long_prefill_ && long_prefill_->chunks()[0].state == &r; }
 
-  // The chunks of the next step: a token of each sequence that decodes, then prompt tokens up to max_batched_tokens.
-  // Their blocks are allocated.
+  // Schedules the next batch, in the order of admission: one token of each decoding sequence, and prompt tokens while
+  // the budget lasts. Allocates their blocks.
   std::vector<chunk> schedule() {
     std::vector<chunk> chunks;
     index_t prefill = long_prefill_ ? options_.max_batched_tokens : 0;
-    index_t forks = 0;  // blocks that beams may need when they fork
+    index_t forks = 0;  // blocks for copies when beams fork
     const std::optional<const any_method<T, Backend>*> alone = next_method_alone();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       state_type& r = *running_[i];
-      if (is_long_prefill(r)) continue;
+      if (is_long_prefill(r)) {
+        forks += r.request.options.beams - 1;  // it may complete in this step
+        continue;
+      }
       if (alone ? !runs_alone(r) || r.request.method.get() != *alone : runs_alone(r)) continue;
       const index_t budget = options_.max_batched_tokens - prefill;
       if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
@@ -265,13 +277,14 @@ class engine {
       std::vector<chunk> own;
       for (engine_sequence& s : r.sequences) own.push_back(chunk::next(r, s, budget, options_.cache));
       const index_t tokens = own[0].size();
-      if (tokens > 1 && prefill > 0 && tokens > budget) continue;  // it needs one step, and not this one
+      if (tokens > 1 && prefill > 0 && tokens > budget)
+        continue;  // it needs one pass and exceeds the budget that is left
       index_t needed = 0;
       for (const chunk& c : own) needed += memory_.blocks_for(c);
       forks += r.request.options.beams - 1;
       while (needed + forks > memory_.available_blocks() && i + 1 < running_.size()) preempt();
       if (needed + forks > memory_.available_blocks()) {
-        preempt();  // r itself, the latest one; the chunks so far stay
+        preempt();  // r itself, which was admitted last; the chunks so far stay
         break;
       }
       for (const chunk& c : own) memory_.allocate(c);
@@ -285,8 +298,9 @@ class engine {
     }
     return chunks;
   }
-  // The method that has the next step alone, if one has; null is the base model. Suspects and methods that cannot be
-  // mixed alternate, and all of them together get every other step while there are other requests.
+  // The method whose requests are the whole next batch: null is the base model, and without a value the batch is mixed.
+  // Suspects' methods and methods that cannot be mixed take this in rotation; while other requests run, at most every
+  // other batch is theirs.
   std::optional<const any_method<T, Backend>*> next_method_alone() {
     std::vector<const any_method<T, Backend>*> methods;  // in the order of their first requests
     for (const auto& r : running_)
@@ -307,11 +321,11 @@ class engine {
 
   // ---- next tokens ----
 
-  // Chooses the next token of each sequence that is complete. Sequences of one request are adjacent.
+  // Chooses the next token of each sequence whose tokens are all computed. Sequences of one request are adjacent.
   void sample_tokens(const tensor<T, 2, Backend>& logits, const std::vector<chunk>& chunks) {
     std::vector<state_type*> requests;                      // without beams
     std::vector<token_choice> choices;                      // of these
-    std::vector<std::pair<state_type*, index_t>> searches;  // and their first rows
+    std::vector<std::pair<state_type*, index_t>> searches;  // each with its first row of logits
     index_t row = 0;
     for (const chunk& c : chunks) {
       if (!c.needs_sample()) continue;
@@ -338,7 +352,7 @@ class engine {
     const generation_options& o = r.request.options;
     if (!chosen) return end(r, finish_reason::failed);
     if (o.stops_at(chosen->token)) {
-      if (r.request.on_prompt_token) r.request.on_prompt_token(*chosen);
+      if (r.request.on_prompt_token) r.request.on_prompt_token(*chosen);  // it gets all tokens outside of the answer
       return end(r, finish_reason::stop);
     }
     r.sequences[0].tokens.push_back(chosen->token);
@@ -383,15 +397,15 @@ class engine {
   engine_options options_;
   engine_memory<T, Backend> memory_;
   std::deque<state_type> waiting_;
-  std::vector<std::unique_ptr<state_type>> running_;  // in the order in which they came
-  std::unique_ptr<step_type> long_prefill_;           // of one of them
-  std::set<std::uint64_t> failing_methods_;           // ids
-  bool last_step_alone_ = false;                      // whether the last step had one method alone
-  std::uint64_t last_alone_ = 0;                      // the id of that method
+  std::vector<std::unique_ptr<state_type>> running_;  // in the order of admission
+  std::unique_ptr<step_type> long_prefill_;           // the prompt that is computed layer by layer, if there is one
+  std::set<std::uint64_t> failing_methods_;           // ids of methods that have thrown; they stay isolated
+  bool last_step_alone_ = false;                      // whether the last batch had one method alone
+  std::uint64_t last_alone_ = 0;                      // the id of that method; 0: the base model, or none yet
   step_tokens last_step_;
   std::size_t preemptions_ = 0;
   token_chooser choose_;
-  sampler sampler_;  // of beam searches
+  sampler sampler_;  // for beam searches, which need distributions instead of one token
 };
 
 }  // namespace iapt

@@ -28,10 +28,12 @@ class engine_step {
   /// The chunks, in the order of the batch.
   const std::vector<chunk>& chunks() const { return batch_.chunks(); }
   /// Runs `layers` layers, or those that are left.
+  /// @return how many
   /// @throws whatever a method throws
-  void advance(index_t layers) {
-    forward_.advance(layers);
+  index_t advance(index_t layers) {
+    const index_t ran = forward_.advance(layers);
     if (done()) states_ = forward_.states();
+    return ran;
   }
   /// Whether all layers have run.
   bool done() const { return forward_.done(); }

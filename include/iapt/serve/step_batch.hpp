@@ -104,8 +104,8 @@ class step_batch {
         for (index_t p = 0; p < P; ++p) metadata_.soft_positions.push_back(filled + before + p);
         method_.soft_rows += P, part.soft.end += P;
       }
-      segment.prefix_begin = part.soft.end - P, segment.prefix_count = P;
-      segment.prefix_from = before;
+      segment.soft_begin = part.soft.end - P, segment.soft_count = P;
+      segment.soft_from = before;
       if (stored) {
         auto& rows = stored_rows_.back();
         part.instructions.push_back({index_t(rows.size()), index_t(rows.size()) + filled});

@@ -31,13 +31,8 @@ TEST_CASE("tiles cover every query of every head once", "[backend]") {
 
 TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, the own rows so far", "[backend]") {
   float keys[1];
-  const attention_segment s{.begin = 10,
-                            .count = 100,
-                            .past_begin = 3,
-                            .past_count = 70,
-                            .prefix_begin = 5,
-                            .prefix_count = 4,
-                            .prefix_from = 90};
+  const attention_segment s{
+      .begin = 10, .count = 100, .past_begin = 3, .past_count = 70, .soft_begin = 5, .soft_count = 4, .soft_from = 90};
   attention_arrays<float> a{{2, 2, 8}, 1, keys, keys, keys, keys, keys, {}, keys, keys, nullptr, nullptr};
   const auto blocks = [&](index_t to) {
     std::vector<std::array<index_t, 4>> found;  // first row, rows, first query that sees the first key, step
@@ -57,10 +52,10 @@ TEST_CASE("blocks of keys: the past, the soft tokens for those that see them, th
 TEST_CASE("whether sequences share soft tokens", "[backend]") {
   const auto overlap = [](std::vector<attention_segment> segments) { return prefixes_overlap(segments); };
   CHECK_FALSE(overlap({}));
-  CHECK_FALSE(overlap({{.prefix_begin = 4, .prefix_count = 4}, {.prefix_begin = 0, .prefix_count = 4}}));
-  CHECK_FALSE(overlap({{.prefix_begin = 0, .prefix_count = 0}, {.prefix_begin = 0, .prefix_count = 4}}));
-  CHECK(overlap({{.prefix_begin = 3, .prefix_count = 4}, {.prefix_begin = 0, .prefix_count = 4}}));
-  CHECK(overlap({{.prefix_count = 4}, {.prefix_count = 4}}));
+  CHECK_FALSE(overlap({{.soft_begin = 4, .soft_count = 4}, {.soft_begin = 0, .soft_count = 4}}));
+  CHECK_FALSE(overlap({{.soft_begin = 0, .soft_count = 0}, {.soft_begin = 0, .soft_count = 4}}));
+  CHECK(overlap({{.soft_begin = 3, .soft_count = 4}, {.soft_begin = 0, .soft_count = 4}}));
+  CHECK(overlap({{.soft_count = 4}, {.soft_count = 4}}));
 }
 
 }  // namespace iapt::test::backend_eigen_attention

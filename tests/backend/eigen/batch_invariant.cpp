@@ -99,8 +99,8 @@ TEMPLATE_TEST_CASE("batch invariant: attention of a query, whatever is past, sof
       const std::vector<attention_segment> segments{{.begin = from,
                                                      .count = to - from,
                                                      .past_count = from - soft,
-                                                     .prefix_begin = from - soft,
-                                                     .prefix_count = soft}};
+                                                     .soft_begin = from - soft,
+                                                     .soft_count = soft}};
       const key_values<T, eigen_backend> past{k, v};
       const auto found = to_host(ctx(attention(layout, segments, q, k, v, past, k, v)));
       CHECK(rows_of(found, wide, from, to - from) == rows_of(whole, wide, from, to - from));
@@ -114,7 +114,7 @@ TEMPLATE_TEST_CASE("batch invariant: attention of a query, whatever is past, sof
   }
   // Soft tokens that the first rows do not see.
   const std::vector<attention_segment> late{
-      {.begin = 0, .count = 80, .prefix_begin = 90, .prefix_count = 4, .prefix_from = 70}};
+      {.begin = 0, .count = 80, .soft_begin = 90, .soft_count = 4, .soft_from = 70}};
   const auto found = to_host(ctx(attention(layout, late, q, k, v, none, k, v)));
   CHECK(rows_of(found, wide, 0, 70) == rows_of(whole, wide, 0, 70));
   CHECK(rows_of(found, wide, 70, 1) != rows_of(whole, wide, 70, 1));

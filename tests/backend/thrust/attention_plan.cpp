@@ -8,9 +8,9 @@ namespace iapt::test::backend_thrust_attention_plan {
 
 TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that see it", "[backend]") {
   test_backend backend = with_threads(1);
-  const std::vector<attention_segment> segments{{.begin = 0, .count = 70, .prefix_begin = 0, .prefix_count = 4},
-                                                {.begin = 70, .count = 3, .prefix_begin = 2, .prefix_count = 6},
-                                                {.begin = 80, .count = 1, .prefix_begin = 20, .prefix_count = 9},
+  const std::vector<attention_segment> segments{{.begin = 0, .count = 70, .soft_begin = 0, .soft_count = 4},
+                                                {.begin = 70, .count = 3, .soft_begin = 2, .soft_count = 6},
+                                                {.begin = 80, .count = 1, .soft_begin = 20, .soft_count = 9},
                                                 {.begin = 90, .count = 2}};
   const attention_plan<test_backend> plan(backend, {2, 1, 8}, segments, {}, 8, 0);
   CHECK(plan.rows() == 92);
@@ -29,8 +29,7 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
       if (!t.soft) continue;
       std::vector<std::int32_t> expected;
       for (std::int32_t s = 0; s < 4; ++s)
-        if (segments[s].prefix_begin <= j && j < segments[s].prefix_begin + segments[s].prefix_count)
-          expected.push_back(s);
+        if (segments[s].soft_begin <= j && j < segments[s].soft_begin + segments[s].soft_count) expected.push_back(s);
       CHECK(std::vector(tiles.attending_sequences + t.first_sequence,
                         tiles.attending_sequences + t.first_sequence + t.sequence_count) == expected);
     }
@@ -42,11 +41,11 @@ TEST_CASE("tiles of keys share no row, and each soft token's tile knows all that
 TEST_CASE("a fused kernel takes sequences of more than four rows, and tiles what it cannot see", "[backend]") {
   test_backend backend = with_threads(1);
   const std::vector<attention_segment> segments{
-      {.begin = 0, .count = 4},                                                           // too few
-      {.begin = 4, .count = 5},                                                           // the kernel's alone
-      {.begin = 10, .count = 8, .prefix_begin = 0, .prefix_count = 2, .prefix_from = 7},  // its last row sees more
-      {.begin = 18, .count = 6, .past_begin = 0, .past_count = 3},                        // all of its rows do
-      {.begin = 24, .count = 9}};                                                         // too many
+      {.begin = 0, .count = 4},                                                     // too few
+      {.begin = 4, .count = 5},                                                     // the kernel's alone
+      {.begin = 10, .count = 8, .soft_begin = 0, .soft_count = 2, .soft_from = 7},  // its last row sees more
+      {.begin = 18, .count = 6, .past_begin = 0, .past_count = 3},                  // all of its rows do
+      {.begin = 24, .count = 9}};                                                   // too many
   const attention_plan<test_backend> plan(backend, {4, 2, 8}, segments, {}, 4, 8);
   const fused_sequences& fused = plan.fused();
   CHECK(fused.count == 3);

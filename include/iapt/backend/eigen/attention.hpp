@@ -54,7 +54,7 @@ inline std::vector<attention_task> attention_tasks(const head_layout& layout,
 inline bool prefixes_overlap(std::span<const attention_segment> segments) {
   std::vector<std::pair<index_t, index_t>> rows;
   for (const attention_segment& s : segments)
-    if (s.prefix_count) rows.push_back({s.prefix_begin, s.prefix_begin + s.prefix_count});
+    if (s.soft_count) rows.push_back({s.soft_begin, s.soft_begin + s.soft_count});
   std::sort(rows.begin(), rows.end());
   for (std::size_t i = 1; i < rows.size(); ++i)
     if (rows[i].first < rows[i - 1].second) return true;
@@ -103,8 +103,7 @@ void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T
     const index_t at = a.past.row(s, j) * width + column;
     f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, 0, 0});
   }
-  if (to > s.prefix_from)
-    blocks(a.prefix_k, a.prefix_v, d.dprefix_k, d.dprefix_v, s.prefix_begin, s.prefix_count, s.prefix_from, 0);
+  if (to > s.soft_from) blocks(a.soft_k, a.soft_v, d.dsoft_k, d.dsoft_v, s.soft_begin, s.soft_count, s.soft_from, 0);
   blocks(a.k, a.v, d.dk, d.dv, s.begin, std::min(to, s.count), 0, 1);
 }
 
@@ -215,7 +214,7 @@ void attention_forward_by_query(const attention_arrays<T>& a, std::span<const at
                                 const attention_task& task) {
   const attention_tile<T> tile{a, segments[task.segment], task};
   const index_t E = a.layout.head_size, k_width = a.layout.kv_heads * E, heads = task.heads;
-  const index_t most = tile.s.past_count + tile.s.prefix_count + task.from + task.count;
+  const index_t most = tile.s.past_count + tile.s.soft_count + task.from + task.count;
   const serial_team<T, native_vec<T>> team;
   const std::vector<T> q = tile.gather(a.q, a.scale);
   std::vector<T> scores(std::size_t(heads * most)), y(std::size_t(heads * E));

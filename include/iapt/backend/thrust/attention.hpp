@@ -118,15 +118,15 @@ struct attention_tiles {
     const index_t last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
     for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
       const T *const k = kind == 0   ? a.past_k
-                         : kind == 1 ? a.prefix_k
+                         : kind == 1 ? a.soft_k
                                      : a.k,
                      *const v = kind == 0   ? a.past_v
-                                : kind == 1 ? a.prefix_v
+                                : kind == 1 ? a.soft_v
                                             : a.v;
-      const index_t begin = kind == 1 ? at.s.prefix_begin : at.s.begin;
-      const index_t soft = last < at.s.prefix_from ? 0 : at.s.prefix_count;
+      const index_t begin = kind == 1 ? at.s.soft_begin : at.s.begin;
+      const index_t soft = last < at.s.soft_from ? 0 : at.s.soft_count;
       const index_t count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
-      const index_t first = kind == 1 ? at.s.prefix_from : 0, step = kind == 2 ? 1 : 0;
+      const index_t first = kind == 1 ? at.s.soft_from : 0, step = kind == 2 ? 1 : 0;
       for (index_t from = 0, keys = 0; from < count; from += keys) {
         keys = count - from < tile_size ? count - from : tile_size;
         if (kind == 0) keys = a.past.contiguous_run(from, keys);

@@ -106,7 +106,7 @@ struct attention_key_adjoint_tile {
   template <class Team>
   IAPT_DEVICE void operator()(Team team, index_t k) const {
     const attention_key_tile t = tiles.keys[k];
-    T *const to_k = t.soft ? tiles.d.dprefix_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dprefix_v : tiles.d.dv;
+    T *const to_k = t.soft ? tiles.d.dsoft_k : tiles.d.dk, *const to_v = t.soft ? tiles.d.dsoft_v : tiles.d.dv;
     if (!to_k && !to_v) return;
     const int E = tiles.size(), stride = tiles.stride(), tile_size = tiles.tile_size, row_stride = tiles.row_stride(),
               keys = int(t.count);
@@ -114,14 +114,14 @@ struct attention_key_adjoint_tile {
     C *key = team.scratch, *value = key + tile_size * stride, *dk = value + tile_size * stride,
       *dv = dk + tile_size * stride, *q = dv + tile_size * stride, *dy = q + tile_size * stride,
       *p = dy + tile_size * stride;
-    attention_key_range<T> range{(t.soft ? tiles.a.prefix_k : tiles.a.k) + start,
-                                 (t.soft ? tiles.a.prefix_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
+    attention_key_range<T> range{(t.soft ? tiles.a.soft_k : tiles.a.k) + start,
+                                 (t.soft ? tiles.a.soft_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
     tiles.load_keys(team, key, range.k, keys);
     tiles.load_keys(team, value, range.v, keys);
     team.for_each_element(tile_size * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
     for (index_t n = 0; n < t.sequence_count; ++n) {
       const attention_segment s = tiles.segments[tiles.attending_sequences[t.first_sequence + n]];
-      range.first = t.soft ? s.prefix_from : t.begin - s.begin;
+      range.first = t.soft ? s.soft_from : t.begin - s.begin;
       const index_t shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
       for (index_t from = range.first * shared; from < s.count * shared; from += tile_size) {
         const attention_rows_of at = tiles.rows(s, t.kv_head, from);

@@ -128,7 +128,7 @@ class attention_plan {
       for (index_t g = 0; g < layout_.kv_heads; ++g) {
         for (index_t from = 0; from < rows; from += tile_size_) {
           const index_t count = std::min<index_t>(tile_size_, rows - from);
-          const bool soft = segment.prefix_count && (from + count - 1) / heads_per_kv_head >= segment.prefix_from;
+          const bool soft = segment.soft_count && (from + count - 1) / heads_per_kv_head >= segment.soft_from;
           if (own || soft || segment.past_count) (is_decode ? decode : prefill).push_back({s, g, from, own});
         }
         for (index_t from = 0; is_decode && from < rows; from += rows_per_split) {
@@ -161,13 +161,13 @@ class attention_plan {
     // Soft tokens may be shared: between two neighbouring ends of ranges, the same sequences attend to all of them.
     std::vector<index_t> ends;
     for (const attention_segment& s : segments)
-      if (s.prefix_count) ends.insert(ends.end(), {s.prefix_begin, s.prefix_begin + s.prefix_count});
+      if (s.soft_count) ends.insert(ends.end(), {s.soft_begin, s.soft_begin + s.soft_count});
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
     for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
       const index_t first_sequence = index_t(attending_sequences.size());
       for (index_t s = 0; s < index_t(segments.size()); ++s)
-        if (segments[s].prefix_begin <= ends[i] && ends[i] < segments[s].prefix_begin + segments[s].prefix_count)
+        if (segments[s].soft_begin <= ends[i] && ends[i] < segments[s].soft_begin + segments[s].soft_count)
           attending_sequences.push_back(std::int32_t(s));
       if (first_sequence < index_t(attending_sequences.size())) add_keys(ends[i], ends[i + 1], first_sequence, true);
     }

@@ -34,7 +34,7 @@ struct attention_keys_of {
         column(at.kv_head * tiles.size()),
         own(at.query(at.count - 1) + 1) {}
   /// Number of keys.
-  IAPT_DEVICE index_t count() const { return s.past_count + s.prefix_count + own; }
+  IAPT_DEVICE index_t count() const { return s.past_count + s.soft_count + own; }
   /// A key and its value.
   struct pair {
     const T *key,  ///< the key of the head
@@ -44,14 +44,14 @@ struct attention_keys_of {
   IAPT_DEVICE pair at(index_t j) const {
     if (j < s.past_count) return of(a.past_k, a.past_v, a.past.row(s, j));
     j -= s.past_count;
-    if (j < s.prefix_count) return of(a.prefix_k, a.prefix_v, s.prefix_begin + j);
-    return of(a.k, a.v, s.begin + j - s.prefix_count);
+    if (j < s.soft_count) return of(a.soft_k, a.soft_v, s.soft_begin + j);
+    return of(a.k, a.v, s.begin + j - s.soft_count);
   }
   /// The first query that attends to key j.
   IAPT_DEVICE index_t seen_from(index_t j) const {
     if (j < s.past_count) return 0;
     j -= s.past_count;
-    return j < s.prefix_count ? s.prefix_from : j - s.prefix_count;
+    return j < s.soft_count ? s.soft_from : j - s.soft_count;
   }
 
  private:
@@ -230,7 +230,7 @@ struct decode_attention {
   }
   IAPT_DEVICE bool is_whole() const {
     return tiles.size() % V::width == 0 && V::aligned(tiles.a.q) && V::aligned(tiles.a.past_k) &&
-           V::aligned(tiles.a.past_v) && V::aligned(tiles.a.prefix_k) && V::aligned(tiles.a.prefix_v) &&
+           V::aligned(tiles.a.past_v) && V::aligned(tiles.a.soft_k) && V::aligned(tiles.a.soft_v) &&
            V::aligned(tiles.a.k) && V::aligned(tiles.a.v);
   }
   // Number of vecs of a head.

@@ -10,14 +10,18 @@
 
 namespace iapt {
 
-/// Which hidden states a generator reads: after the layer's input norm, or as they enter the layer.
-/// @par Source normed: ours (docs/method.md, "The generator"); raw states hold activations in the hundreds
+/// Which hidden states a generator reads: after the norm before attention, or as they enter the layer. Raw states hold
+/// activations in the hundreds.
+/// @par Source normed: ours (docs/method.md, "The generator")
 enum class state_input { normed, raw };
 /// The name of a state input in files.
 constexpr const char* name_of(state_input input) { return input == state_input::normed ? "normed" : "raw"; }
 
-/// Writes one layer's soft tokens from the instruction's hidden states.   x (N, D) -> keys and values (B·P, G·E)
-///   u = x · down;  z = pool(u);  y = activation(z);  keys, values = output(y)
+/// Writes one layer's soft tokens from the instructions' hidden states, in two calls.   x (N, D) -> keys, values (B·P,
+/// G·E)
+///   `summary`:    u = x · down;  z = pool(u), for each instruction
+///   `operator()`: y = activation(z);  keys, values = output(y)
+/// @tparam T type of its parameters; the model's type is S below
 /// @par Source IAPT, ACL 2024
 template <class T, class Backend, class Pooler = self_attention_pooler<T, Backend>,
           class Activation = rational_activation<T, Backend>, class OutputSpace = hidden_space<T, Backend>,
@@ -26,18 +30,18 @@ struct prompt_generator {
   using value_type = T;
   using backend_type = Backend;                                        ///< backend of its tensors
   static constexpr bool reads_raw_states = Input == state_input::raw;  ///< whether it reads raw states
-  static constexpr bool needs_rows = Pooler::needs_rows;               ///< whether an instruction must have P tokens
-  static constexpr const char* input_name = name_of(Input);            ///< name in files
-  static constexpr const char* pooler_name = Pooler::name;             ///< name in files
-  static constexpr const char* activation_name = Activation::name;     ///< name in files
-  static constexpr const char* output_name = OutputSpace::name;        ///< name in files
+  static constexpr bool needs_rows = Pooler::needs_rows;            ///< whether an instruction needs at least P tokens
+  static constexpr const char* input_name = name_of(Input);         ///< of the states, in files
+  static constexpr const char* pooler_name = Pooler::name;          ///< in files
+  static constexpr const char* activation_name = Activation::name;  ///< in files
+  static constexpr const char* output_name = OutputSpace::name;     ///< in files
 
-  tensor<T, 2, Backend> down;  ///< (D, R)
-  Pooler pool;                 ///< pooler: from the instruction's rows to P rows
-  Activation activation;       ///< activation: twelve coefficients if it is rational
-  OutputSpace output;          ///< output space: from R columns to keys and values
+  tensor<T, 2, Backend> down;  ///< down projection (D, R)
+  Pooler pool;                 ///< pools each instruction's rows of u to P rows
+  Activation activation;       ///< applied to each element
+  OutputSpace output;          ///< from rows (B·P, R) to keys and values
 
-  /// Initial values: `down` is normal with variance 1/D; each member sets its own.
+  /// Initial values: `down` is normal with variance 1/D; pooler, activation and output space set their own.
   template <class S>
   static prompt_generator make(Backend& backend, const iapt_options& o, const layer_start<T, S, Backend>& start,
                                random_stream down_stream, random_stream pool_stream) {
