@@ -50,6 +50,28 @@ struct failing_method {
 
 }  // namespace
 
+TEST_CASE("a long prompt may follow one that is cancelled on its way through the layers", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto method = moved(make_iapt<key_value_generator<double, test_backend>>(
+                                lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random, .seed = 3}),
+                            0.2);
+  const auto shared = erase_method(lm, method);
+  engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
+  heard first, second;
+  bool cancelled = false;
+  auto request = first.request(small_tokens(30, 1), 3, shared);
+  request.is_cancelled = [&] { return cancelled; };
+  engine.submit(std::move(request));
+  const auto prompt = small_tokens(29, 2);
+  engine.submit(second.request(prompt, 3, shared));
+  CHECK(engine.step());  // a layer of the first
+  cancelled = true;
+  while (engine.step()) {}
+  CHECK(first.ends == std::vector{finish_reason::cancelled});
+  CHECK(second.answer == generate(lm, method, {prompt}, {.max_new = 3})[0]);
+}
+
 TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);

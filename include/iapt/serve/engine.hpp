@@ -4,22 +4,17 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <exception>
-#include <iterator>
-#include <map>
 #include <memory>
 #include <new>
 #include <optional>
 #include <set>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "iapt/serve/engine_limits.hpp"
-#include "iapt/serve/engine_memory.hpp"
 #include "iapt/serve/engine_step.hpp"
+#include "iapt/serve/scheduler.hpp"
 
 namespace iapt {
 
@@ -62,7 +57,7 @@ class engine {
   /// @throws error if max_batched_tokens < 1 or max_seqs_per_client < 0
   /// @throws shape_error if the cache has no room
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
-      : lm_(lm), options_(options), memory_(lm, options.cache, options.prefix_caching) {
+      : lm_(lm), options_(options), scheduler_(lm, options) {
     if (options.max_batched_tokens < 1) throw error("engine: max_batched_tokens must be at least 1");
     if (options.max_seqs_per_client < 0) throw error("engine: max_seqs_per_client must be at least 0");
   }
@@ -83,46 +78,46 @@ class engine {
     check(request);
     const bool suspect = has_failing_method(request);
     if (request.options.max_new > 0 || request.on_prompt_token)
-      waiting_.push_back({.request = std::move(request), .suspect = suspect});
+      scheduler_.add(std::move(request), suspect);
     else if (request.on_finish)
       request.on_finish(finish_reason::length);
   }
   /// Number of requests that wait to be admitted.
-  std::size_t waiting() const { return waiting_.size(); }
+  std::size_t waiting() const { return scheduler_.waiting(); }
   /// Number of admitted requests.
-  std::size_t running() const { return running_.size(); }
+  std::size_t running() const { return scheduler_.running(); }
   /// Numbers of tokens that the last step computed.
   const step_tokens& last_step() const { return last_step_; }
   /// Number of preemptions so far.
-  std::size_t preemptions() const { return preemptions_; }
+  std::size_t preemptions() const { return scheduler_.preemptions(); }
   /// Prompt tokens that were taken from the prefix cache so far.
-  std::size_t reused_tokens() const { return memory_.reused_tokens(); }
+  std::size_t reused_tokens() const { return scheduler_.memory().reused_tokens(); }
   /// The KV cache.
-  const kv_cache<T, Backend>& cache() const { return memory_.cache(); }
+  const kv_cache<T, Backend>& cache() const { return scheduler_.memory().cache(); }
 
   /// Ends all waiting and running requests, and calls their `on_finish`.
   void end_all(finish_reason why) {
-    for (const auto& r : running_)
-      if (!r->ended) end(*r, why);
-    running_.clear();
-    for (const state_type& r : std::exchange(waiting_, {}))
-      if (r.request.on_finish) r.request.on_finish(why);
+    scheduler_.end_all(why);
+    long_prefill_ = nullptr;
   }
 
   /// Runs one step and calls the requests' callbacks.
   /// @return false if there is no request
   /// @throws device_error if the device fails, or what else stops the step; all requests are then preempted
   bool step() {
-    end_cancelled();
-    admit();
-    if (running_.empty()) return false;
+    scheduler_.end_cancelled();
+    prepare_long_prefill();
+    scheduler_.admit();
+    if (scheduler_.running() == 0) return false;
     last_step_ = {};
     try {
-      run(schedule());
-      if (long_prefill_) advance_long_prefill();
+      const std::vector<chunk> chunks = scheduler_.schedule();
+      prepare_long_prefill();
+      run(chunks);
+      if (prepare_long_prefill()) advance_long_prefill();
     } catch (...) {
-      remove_ended();
-      while (!running_.empty()) preempt();
+      scheduler_.remove_ended();
+      scheduler_.preempt_all();
       throw;
     }
     return true;
@@ -142,12 +137,22 @@ class engine {
   void run(const std::vector<chunk>& chunks) {
     if (chunks.empty()) return;
     guard(chunks, [&] {
-      step_type step(lm_, chunks, memory_.cache());
+      step_type step(lm_, chunks, scheduler_.memory().cache());
       step.advance(lm_.config.layers);
       for (const chunk& c : chunks)
         (c.from >= c.state->prompt_size() && c.size() == 1 ? last_step_.decode : last_step_.prefill) += c.size();
       complete(step);
     });
+  }
+  // Drops the pass of a long prompt whose request is gone, and begins that of one that was scheduled. Whether there is
+  // one.
+  bool prepare_long_prefill() {
+    const std::vector<chunk>& chunks = scheduler_.long_prefill();
+    if (long_prefill_ && (chunks.empty() || long_prefill_->chunks()[0].state != chunks[0].state))
+      long_prefill_ = nullptr;
+    if (!long_prefill_ && !chunks.empty())
+      long_prefill_ = std::make_unique<step_type>(lm_, chunks, scheduler_.memory().cache());
+    return long_prefill_ != nullptr;
   }
   // Runs as many layers of the long prompt as cost no more than max_batched_tokens tokens, but at least one.
   void advance_long_prefill() {
@@ -156,20 +161,22 @@ class engine {
       const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / c.size());
       const index_t ran = long_prefill_->advance(layers);
       last_step_.prefill += ran * c.size() / lm_.config.layers;
-      if (long_prefill_->done()) complete(*std::exchange(long_prefill_, nullptr));
+      if (!long_prefill_->done()) return;
+      scheduler_.end_long_prefill();
+      complete(*std::exchange(long_prefill_, nullptr));
     });
   }
   // After the last layer: commits the chunks, chooses next tokens, and removes requests that have ended.
   void complete(const step_type& step) {
     for (const chunk& c : step.chunks()) {
-      memory_.commit(c);
+      scheduler_.memory().commit(c);
       if (c.is_last && !has_failing_method(c.state->request)) c.state->suspect = false;
     }
-    step.report_prompt_tokens([this](state_type& r) { end(r, finish_reason::failed); });
+    step.report_prompt_tokens([this](state_type& r) { scheduler_.end(r, finish_reason::failed); });
     if (step.needs_sample()) sample_tokens(step.logits(), step.chunks());
     for (const chunk& c : step.chunks())
-      if (c.is_last && !c.needs_sample() && !c.state->ended) end(*c.state, finish_reason::length);
-    remove_ended();
+      if (c.is_last && !c.needs_sample() && !c.state->ended) scheduler_.end(*c.state, finish_reason::length);
+    scheduler_.remove_ended();
   }
   // Calls f, which computes the chunks. If it throws and all chunks have one method, their requests fail. If there are
   // several methods, their requests become suspects, whose methods run alone, and requests are preempted from the last
@@ -188,136 +195,13 @@ class engine {
       for (const chunk& c : chunks) {
         if (c.state->ended) continue;
         c.state->suspect = true;
-        if (alone) end(*c.state, finish_reason::failed);
+        if (alone) scheduler_.end(*c.state, finish_reason::failed);
       }
-      if (alone) return remove_ended();
+      if (alone) return scheduler_.remove_ended();
     }
-    remove_ended();
-    while (std::any_of(running_.begin(), running_.end(), [](const auto& r) { return r->suspect; })) preempt();
+    scheduler_.remove_ended();
+    scheduler_.preempt_suspects();
   }
-
-  // ---- scheduling ----
-
-  void end_cancelled() {
-    const auto cancelled = [](const state_type& r) { return r.request.is_cancelled && r.request.is_cancelled(); };
-    std::erase_if(waiting_, [&](const state_type& r) {
-      if (!cancelled(r)) return false;
-      if (r.request.on_finish) r.request.on_finish(finish_reason::cancelled);
-      return true;
-    });
-    for (const auto& r : running_)
-      if (cancelled(*r)) end(*r, finish_reason::cancelled);
-    remove_ended();
-  }
-  void remove_ended() {
-    std::erase_if(running_, [](const auto& r) { return r->ended; });
-  }
-  // Admits waiting requests in order. One whose client is at its limit, or that is short of blocks while its client has
-  // others running, is passed over; any other that lacks sequence slots or blocks stops admission.
-  void admit() {
-    index_t promised = 0;                   // blocks
-    std::map<std::uint64_t, index_t> seqs;  // of each client
-    for (const auto& r : running_) {
-      promised += memory_.missing_blocks(*r);
-      seqs[r->request.client] += r->request.options.beams;
-    }
-    for (auto next = waiting_.begin(); next != waiting_.end() && memory_.has_seq_slots(*next);) {
-      index_t& of_client = seqs[next->request.client];
-      if (of_client + next->request.options.beams > max_seqs_per_client()) {
-        ++next;
-        continue;
-      }
-      auto r = std::make_unique<state_type>(std::move(*next));
-      next = waiting_.erase(next);
-      memory_.start(*r);
-      const index_t missing = memory_.missing_blocks(*r);
-      if (promised + missing <= memory_.available_blocks()) {
-        promised += missing;
-        of_client += r->request.options.beams;
-        running_.push_back(std::move(r));
-        continue;
-      }
-      memory_.free_request(*r);
-      next = std::next(waiting_.insert(next, std::move(*r)));
-      if (of_client == 0) return;
-      of_client = max_seqs_per_client();  // its client's later requests do not overtake it
-    }
-  }
-  // Moves the request that was admitted last to the front of the queue.
-  void preempt() {
-    std::unique_ptr<state_type> last = std::move(running_.back());
-    running_.pop_back();
-    free_request(*last);
-    waiting_.push_front(std::move(*last));
-    ++preemptions_;
-  }
-  void free_request(state_type& r) {
-    if (is_long_prefill(r)) long_prefill_ = nullptr;
-    memory_.free_request(r);
-  }
-  bool is_long_prefill(const state_type& r) const { return long_prefill_ && long_prefill_->chunks()[0].state == &r; }
-
-  // Schedules the next batch, in the order of admission: one token of each decoding sequence, and prompt tokens while
-  // the budget lasts. Allocates their blocks.
-  std::vector<chunk> schedule() {
-    std::vector<chunk> chunks;
-    index_t prefill = long_prefill_ ? options_.max_batched_tokens : 0;
-    index_t forks = 0;  // blocks for copies when beams fork
-    const std::optional<const any_method<T, Backend>*> alone = next_method_alone();
-    for (std::size_t i = 0; i < running_.size(); ++i) {
-      state_type& r = *running_[i];
-      if (is_long_prefill(r)) {
-        forks += r.request.options.beams - 1;  // it may complete in this step
-        continue;
-      }
-      if (alone ? !runs_alone(r) || r.request.method.get() != *alone : runs_alone(r)) continue;
-      const index_t budget = options_.max_batched_tokens - prefill;
-      if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
-      memory_.reuse_prefix(r);  // there may be more cached blocks than when it was admitted
-      std::vector<chunk> own;
-      for (engine_sequence& s : r.sequences) own.push_back(chunk::next(r, s, budget, options_.cache));
-      const index_t tokens = own[0].size();
-      if (tokens > 1 && prefill > 0 && tokens > budget)
-        continue;  // it needs one pass and exceeds the budget that is left
-      index_t needed = 0;
-      for (const chunk& c : own) needed += memory_.blocks_for(c);
-      forks += r.request.options.beams - 1;
-      while (needed + forks > memory_.available_blocks() && i + 1 < running_.size()) preempt();
-      if (needed + forks > memory_.available_blocks()) {
-        preempt();  // r itself, which was admitted last; the chunks so far stay
-        break;
-      }
-      for (const chunk& c : own) memory_.allocate(c);
-      if (tokens > options_.max_batched_tokens) {
-        long_prefill_ = std::make_unique<step_type>(lm_, own, memory_.cache());
-        prefill = options_.max_batched_tokens;
-        continue;
-      }
-      chunks.insert(chunks.end(), own.begin(), own.end());
-      if (tokens > 1) prefill += tokens;
-    }
-    return chunks;
-  }
-  // The method whose requests are the whole next batch: null is the base model, and without a value the batch is mixed.
-  // Suspects' methods and methods that cannot be mixed take this in rotation; while other requests run, at most every
-  // other batch is theirs.
-  std::optional<const any_method<T, Backend>*> next_method_alone() {
-    std::vector<const any_method<T, Backend>*> methods;  // in the order of their first requests
-    for (const auto& r : running_)
-      if (runs_alone(*r) && std::find(methods.begin(), methods.end(), r->request.method.get()) == methods.end())
-        methods.push_back(r->request.method.get());
-    const bool others = !std::all_of(running_.begin(), running_.end(), [](const auto& r) { return runs_alone(*r); });
-    const bool after_alone = std::exchange(last_step_alone_, false);
-    if (methods.empty() || (others && after_alone)) return {};
-    last_step_alone_ = true;
-    const auto id_of = [](const auto* method) { return method ? method->id() : 0; };
-    const auto last =
-        std::find_if(methods.begin(), methods.end(), [&](const auto* m) { return id_of(m) == last_alone_; });
-    const auto next = last == methods.end() || last + 1 == methods.end() ? methods.begin() : last + 1;
-    last_alone_ = id_of(*next);
-    return *next;
-  }
-  static bool runs_alone(const state_type& r) { return r.suspect || r.request.runs_alone(); }
 
   // ---- next tokens ----
 
@@ -350,16 +234,16 @@ class engine {
   }
   void append(state_type& r, const std::optional<chosen_token>& chosen) {
     const generation_options& o = r.request.options;
-    if (!chosen) return end(r, finish_reason::failed);
+    if (!chosen) return scheduler_.end(r, finish_reason::failed);
     if (o.stops_at(chosen->token)) {
       if (r.request.on_prompt_token) r.request.on_prompt_token(*chosen);  // it gets all tokens outside of the answer
-      return end(r, finish_reason::stop);
+      return scheduler_.end(r, finish_reason::stop);
     }
     r.sequences[0].tokens.push_back(chosen->token);
     if (r.request.on_token && !r.request.on_token(*chosen))
-      end(r, finish_reason::cancelled);
+      scheduler_.end(r, finish_reason::cancelled);
     else if (index_t(r.generated().size()) >= o.max_new)
-      end(r, finish_reason::length);
+      scheduler_.end(r, finish_reason::length);
   }
   // One step of a beam search.   logits (live beams, V)
   void step_beams(state_type& r, const tensor<T, 2, Backend>& logits) {
@@ -367,15 +251,17 @@ class engine {
     try {
       const std::vector<T> rows = to_host(logits);
       parents = r.beams->step(sampler_, std::span<const T>(rows), r.request.prompt);
-    } catch (const numeric_error&) { return end(r, finish_reason::failed); }
+    } catch (const numeric_error&) { return scheduler_.end(r, finish_reason::failed); }
     if (r.beams->done()) return report_best(r, r.beams->best());
     std::vector<engine_sequence> before = std::exchange(r.sequences, {});
     for (std::size_t h = 0; h < before.size(); ++h)
-      if (std::find(parents.begin(), parents.end(), h) == parents.end()) memory_.free_sequence(r, before[h]);
+      if (std::find(parents.begin(), parents.end(), h) == parents.end())
+        scheduler_.memory().free_sequence(r, before[h]);
     for (auto h = parents.begin(); h != parents.end(); ++h) {  // the last child takes its parent's blocks, others fork
       engine_sequence& parent = before[*h];
       const bool last = std::find(h + 1, parents.end(), *h) == parents.end();
-      r.sequences.push_back(last ? std::move(parent) : memory_.fork(r, parent));  // schedule() left a block for it
+      r.sequences.push_back(last ? std::move(parent)
+                                 : scheduler_.memory().fork(r, parent));  // the scheduler left a block for it
       r.sequences.back().tokens.push_back(r.beams->living()[r.sequences.size() - 1].tokens.back());
     }
   }
@@ -383,27 +269,16 @@ class engine {
     for (std::size_t i = 0; i < best.tokens.size(); ++i) {
       chosen_token one{best.tokens[i]};
       if (!best.log_probabilities.empty()) one.log_probabilities = best.log_probabilities[i];
-      if (r.request.on_token && !r.request.on_token(one)) return end(r, finish_reason::cancelled);
+      if (r.request.on_token && !r.request.on_token(one)) return scheduler_.end(r, finish_reason::cancelled);
     }
-    end(r, best.stopped ? finish_reason::stop : finish_reason::length);
+    scheduler_.end(r, best.stopped ? finish_reason::stop : finish_reason::length);
   }
-  void end(state_type& r, finish_reason why) {
-    free_request(r);
-    r.ended = true;
-    if (r.request.on_finish) r.request.on_finish(why);
-  }
-
   const causal_lm<T, Backend>& lm_;
   engine_options options_;
-  engine_memory<T, Backend> memory_;
-  std::deque<state_type> waiting_;
-  std::vector<std::unique_ptr<state_type>> running_;  // in the order of admission
-  std::unique_ptr<step_type> long_prefill_;           // the prompt that is computed layer by layer, if there is one
-  std::set<std::uint64_t> failing_methods_;           // ids of methods that have thrown; they stay isolated
-  bool last_step_alone_ = false;                      // whether the last batch had one method alone
-  std::uint64_t last_alone_ = 0;                      // the id of that method; 0: the base model, or none yet
+  scheduler<T, Backend> scheduler_;
+  std::unique_ptr<step_type> long_prefill_;  // the prompt that is computed layer by layer, if there is one
+  std::set<std::uint64_t> failing_methods_;  // ids of methods that have thrown; they stay isolated
   step_tokens last_step_;
-  std::size_t preemptions_ = 0;
   token_chooser choose_;
   sampler sampler_;  // for beam searches, which need distributions instead of one token
 };
