@@ -34,6 +34,18 @@ TEST_CASE("a run repeats bit for bit, and another seed gives another", "[train]"
   CHECK(a.method.values() != c.method.values());
 }
 
+TEST_CASE("a run needs no callbacks", "[train]") {
+  const temporary_folder folder;
+  toy_run<float> a, b;
+  const auto expected = a(settings(folder.path() / "a"));
+  const auto found = trainer(b.backend, b.model, b.method, std::span<const example>(b.train_set),
+                             std::span<const example>(b.dev_set), settings(folder.path() / "b"))
+                         .run();
+  CHECK(found.loss == expected.loss);
+  CHECK(std::filesystem::exists(folder.path() / "b/checkpoint"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "b/last"));  // no one saves it
+}
+
 TEST_CASE("micro-batches give the gradient of the whole batch", "[train]") {
   std::vector<std::vector<double>> values;
   for (const batch_limits& limits :
