@@ -22,11 +22,16 @@ void serve_program::add(CLI::App& app) {
     app.add_option(flag, value, help)->check(between<index_t>(least, most))->capture_default_str();
   };
   whole("--kv-budget", kv_budget, 1, 1 << 24, "MiB for the KV cache");
-  app.add_option("--prefix-caching", prefix_caching,
-                 "whether requests reuse the KV blocks of a common beginning; late: also with late soft tokens, "
-                 "which takes 1.5 to 2.5 times the memory for a token")
-      ->check(CLI::IsMember({"off", "on", "late"}))
-      ->capture_default_str();
+  const auto caching =
+      app.add_option("--prefix-caching", prefix_caching,
+                     "whether requests reuse the KV blocks of a common beginning; late: also with late soft tokens, "
+                     "which takes 1.5 to 2.5 times the memory for a token")
+          ->check(CLI::IsMember({"off", "on", "late"}))
+          ->capture_default_str();
+  const auto old = [&](const char* flag, const char* value) {  // the flags of version 0.1
+    return app.add_flag_callback(flag, [this, value] { prefix_caching = value; })->excludes(caching)->group("");
+  };
+  old("--share-late", "late")->excludes(old("--share-nothing", "off"));
   whole("--adapter-budget", adapter_budget, 1, 1 << 24, "MiB for adapters; the least recently used are evicted first");
   whole("--max-running", max_running, 1, 4096, "requests that run at a time");
   whole("--max-queue", max_queue, 0, 4096, "requests that may wait; others get status 429");

@@ -4,16 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <iapt/core/error.hpp>
 #include <iapt/core/version.hpp>
 #include <iostream>
 #include <limits>
-#include <map>
 #include <sstream>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 namespace program {
 
@@ -45,19 +42,15 @@ inline CLI::Validator not_empty() {
   return {[](const std::string& given) { return given.empty() ? "must not be empty" : ""; }, ""};
 }
 
-/// The arguments with the flags of version 0.1 by their present names, last first, as CLI11 takes them.
-inline std::vector<std::string> current_arguments(int argc, char** argv) {
-  static const std::map<std::string, std::string> renamed{{"--bit-for-bit", "--batch-invariant"},
-                                                          {"--share", "--layers-per-projection"},
-                                                          {"--share-late", "--prefix-caching=late"},
-                                                          {"--share-nothing", "--prefix-caching=off"}};
-  std::vector<std::string> arguments;
-  for (int i = argc - 1; i > 0; --i) {
-    const std::string given = argv[i], name = given.substr(0, given.find('='));
-    const auto found = renamed.find(name);
-    arguments.push_back(found == renamed.end() ? given : found->second + given.substr(name.size()));
-  }
-  return arguments;
+/// Makes an option the hidden alias of a flag that had another name in version 0.1. CLI11 does not name hidden options
+/// in its messages, so the check does.
+inline void hide_old_name(CLI::Option* old, const std::string& name, const CLI::Validator& check) {
+  old->group("")->check(CLI::Validator(
+      [name, check](std::string& given) {
+        const std::string failure = check(given);
+        return failure.empty() ? failure : name + ": " + failure;
+      },
+      ""));
 }
 
 /// Runs a program. The exit status is 1, with one message, if it fails, also for an invalid flag or a full standard
@@ -68,8 +61,7 @@ int run(CLI::App& app, int argc, char** argv, F body) {
     int status = 0;
     try {
       app.set_version_flag("--version", std::string("iapt ") + iapt::library_version, "print the version and exit");
-      app.name(std::filesystem::path(argv[0]).filename().string());
-      app.parse(current_arguments(argc, argv));
+      app.parse(argc, argv);
       status = body();
     } catch (const CLI::ParseError& failure) {  // or --help, which is a success
       status = app.exit(failure) == 0 ? 0 : 1;

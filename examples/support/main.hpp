@@ -24,6 +24,7 @@ inline void inference_flags::add(CLI::App& app) {
   app.add_flag("--expand-weights", expand_weights, "dequantize the file's weights when they are loaded");
   app.add_flag("--batch-invariant", batch_invariant,
                "results do not depend on the rest of the batch, in any bit; slower, and only on --device eigen");
+  app.add_flag("--bit-for-bit", batch_invariant)->group("");  // its name in version 0.1
 }
 inline void adapted_flags::add(CLI::App& app) {
   inference_flags::add(app);

@@ -14,6 +14,7 @@ namespace program {
 /// A flag of one or more methods: the values of all, the bounds and the default of the first.
 struct method_flag {
   std::string help, otherwise = "";       // help text; default, as text
+  std::string old_name = "";              // of version 0.1
   std::vector<std::string> methods = {};  // methods that have it
   std::vector<std::string> values = {};   // allowed values; empty: any
   CLI::Validator bounds = {};             // for a number
@@ -57,6 +58,7 @@ void add_method_flags(CLI::App& app, std::string& method, method_flags& given) {
       if (!*o.flag) return;
       method_flag& flag = seen(o.flag, o.help, Method::name);
       flag.describe(o, value);
+      flag.old_name = o.old_flag;
     });
     iapt::each_fixed<Method>([&](const iapt::fixed_option& o) {
       if (*o.flag) seen(o.flag, o.help, Method::name).admit(o.value);
@@ -75,6 +77,10 @@ void add_method_flags(CLI::App& app, std::string& method, method_flags& given) {
     CLI::Option* added = app.add_option("--" + name, given[name], flag.help)->check(not_empty())->group(group);
     if (!flag.values.empty()) added->check(CLI::IsMember(flag.values));
     added->check(flag.bounds);
+    if (!flag.old_name.empty()) {
+      const std::string old = "--" + flag.old_name;
+      hide_old_name(app.add_option(old, given[name])->excludes(added), old, flag.bounds);
+    }
     added->default_str(flag.otherwise.empty() && !flag.values.empty() ? flag.values[0] : flag.otherwise);
   }
 }

@@ -50,11 +50,11 @@ TEST_CASE("programs: the exit status is 0, or 1 for a wrong flag", "[examples]")
 TEST_CASE("programs: the flags of version 0.1 have other names now", "[examples]") {
   const auto train = require_program("train"), serve = require_program("serve");
   if (!train || !serve) return;
-  program{*train}.refuses("--share 0", "--layers-per-projection: must be at least 1, found 0");
-  program{*train}.refuses("--share=0", "--layers-per-projection: must be at least 1, found 0");
+  program{*train}.refuses("--share 0", "--share: must be at least 1, found 0");
+  program{*train}.refuses("--share=0", "--share: must be at least 1, found 0");
   const std::string other = "--model none.gguf --adapters . --prefix-caching ";
   program{*serve}.refuses(other + "nothing", "--prefix-caching: nothing not in {off,on,late}");
-  program{*serve}.refuses("--model none.gguf --adapters . --share-late --share-nothing", "--prefix-caching");
+  program{*serve}.refuses("--model none.gguf --adapters . --share-late --share-nothing", "excludes");
   program{*serve}.refuses("--model none.gguf --adapters . --share-late --bit-for-bit", "none.gguf");
 }
 

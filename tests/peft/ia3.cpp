@@ -70,6 +70,19 @@ TEST_CASE("(IA)³ reads from a cache what it reads at once", "[peft]") {
   CHECK(difference(to_host(decode(lm, {{0, tokens[8]}}, cache, method)), logits(lm, whole, method)) < 1e-12);
 }
 
+TEST_CASE("the feed-forward modules of (IA)³ are targets by the same names", "[peft]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  using names = std::vector<std::string>;
+  const auto feed_forward = [&](const names& targets) {
+    return make_ia3(lm, {.targets = targets}).options.feed_forward;
+  };
+  CHECK(feed_forward({"k_proj", "v_proj"}) == names{});
+  CHECK(feed_forward({"k_proj", "down_proj"}) == names{"down_proj"});
+  CHECK(feed_forward({"k_proj", "mlp.down_proj"}) == names{"mlp.down_proj"});
+  CHECK(feed_forward({"all-linear"}) == names{"mlp.down_proj"});
+}
+
 TEST_CASE("(IA)³ refuses what makes no method", "[peft]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);

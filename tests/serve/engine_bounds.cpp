@@ -4,6 +4,7 @@
 #include <map>
 
 #include "iapt/peft/known_methods.hpp"
+#include "iapt/serve/beams.hpp"
 #include "iapt/serve/engine.hpp"
 #include "iapt/serve/generate.hpp"
 #include "support/catch.hpp"
@@ -45,6 +46,25 @@ struct failing_method {
       throw numeric_error("a fault of its own");
     }
     return {};
+  }
+};
+
+/// Fails as it begins to read a prompt.
+template <class Method>
+struct failing_input : Method {
+  static constexpr hook_set hooks = Method::hooks | hook_set{hook::input};
+  using matrix = tensor<double, 2, test_backend>;
+  template <class Context>
+  matrix input(Context&, const matrix&) const {
+    throw numeric_error("a fault of its own");
+  }
+};
+/// Its summands are of another model.
+struct bias_that_does_not_fit {
+  static constexpr hook_set hooks{hook::bias};
+  template <class Context>
+  tensor<double, 1, test_backend> bias(Context& ctx, target_module) const {
+    return filled<double>(ctx.backend(), extents<1>{2}, 1);
   }
 };
 
@@ -169,6 +189,53 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
     CHECK(adapted.answer == generate(lm, lora, {small_tokens(5, 3)}, {.max_new = 20})[0]);
     CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
   }
+}
+
+TEST_CASE("a long prompt in a tight memory leaves room for its beams", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto method = moved(make_iapt<key_value_generator<double, test_backend>>(
+                                lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random, .seed = 3}),
+                            0.2);
+  const auto shared = erase_method(lm, method);
+  cache_size tight = room;
+  tight.blocks = 7;
+  engine_type engine(lm, {.cache = tight, .max_batched_tokens = 3});
+  heard stream, searched;
+  engine.submit(stream.request(small_tokens(6, 1), 12));
+  REQUIRE(engine.step());
+  auto request = searched.request(small_tokens(11, 2), 2, shared);
+  request.options.beams = 2;
+  engine.submit(std::move(request));
+  for (int passes = 0; engine.step(); ++passes) REQUIRE(passes < 300);
+  const std::vector<generation_options> options{{.max_new = 2, .beams = 2}};
+  CHECK(searched.answer == generate_with_beams(lm, shared, {small_tokens(11, 2)}, options)[0]);
+  CHECK(stream.answer == generate(lm, no_method{}, {small_tokens(6, 1)}, {.max_new = 12})[0]);
+  CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == tight.blocks);
+}
+
+TEST_CASE("a hook that fails, or whose result does not fit, ends its own requests alone", "[serve]") {
+  test_backend backend = with_threads(1);
+  const auto lm = small_model(backend);
+  const auto check = [&](method_type failing, const std::string& message) {
+    std::vector<std::string> why;
+    engine_type engine(lm, {.cache = room, .max_batched_tokens = 4, .on_failure = [&](const std::string& text) {
+                              why.push_back(text);
+                            }});
+    heard plain, bad;
+    engine.submit(plain.request(small_tokens(5, 1), 9));
+    engine.submit(bad.request(small_tokens(17, 2), 9, std::move(failing)));
+    for (int passes = 0; engine.step(); ++passes) REQUIRE(passes < 300);
+    CHECK(bad.ends == std::vector{finish_reason::failed});
+    REQUIRE(!why.empty());
+    CHECK(why.back().find(message) != std::string::npos);
+    CHECK(plain.answer == generate(lm, no_method{}, {small_tokens(5, 1)}, {.max_new = 9})[0]);
+    CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
+  };
+  const auto iapt = make_iapt<key_value_generator<double, test_backend>>(
+      lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
+  check(erase_method(lm, failing_input<std::remove_const_t<decltype(iapt)>>{iapt}), "a fault of its own");
+  check(erase_method(lm, bias_that_does_not_fit{}), ", 2)");
 }
 
 TEST_CASE("a method that memory was missing for is read with the others again", "[serve]") {

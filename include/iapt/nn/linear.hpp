@@ -25,6 +25,7 @@ struct linear {
   template <class Context, class Method>
   tensor<T, 2, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& x, const Method& method,
                                    target_module where, const tensor<T, 2, Backend>& residual = {}) const {
+    using real = compute_type<T>;  // a vector near 1 would be 1 in bfloat16
     const bool scales = uses(method, hook::scale), offsets = uses(method, hook::bias),
                replaces = uses(method, hook::after);
     const auto product = matmul(x, transposed(weight));
@@ -37,9 +38,9 @@ struct linear {
     }
     y = biased(ctx, y);
     if constexpr (declares<Method>(hook::scale))
-      if (auto scale = method.scale(ctx, where)) y = ctx(y * cast<T>(scale));
+      if (auto scale = method.scale(ctx, where)) y = ctx(cast<T>(cast<real>(y) * cast<real>(scale)));
     if constexpr (declares<Method>(hook::bias))
-      if (auto offset = method.bias(ctx, where)) y = ctx(y + cast<T>(offset));
+      if (auto offset = method.bias(ctx, where)) y = ctx(cast<T>(cast<real>(y) + cast<real>(offset)));
     if (!residual) return y;
     if constexpr (declares<Method>(hook::after))
       if (replaces) y = method.after(ctx, where.layer, half_of(where.part), residual, y);

@@ -2,6 +2,7 @@
 // (IA)³: learned vectors that rescale keys, values and the feed-forward's inner activations.
 // Shapes: N tokens; a target module has `in` inputs and `out` outputs.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
@@ -45,7 +46,8 @@ class ia3_method {
   static constexpr auto name = "ia3";
   static constexpr auto peft_type = "IA3";  ///< in PEFT's files
   /// Settings in PEFT's files that do not change what is computed.
-  static constexpr std::array harmless{known_setting{"init_ia3_weights"}, known_setting{"exclude_modules"}};
+  static constexpr std::array harmless{known_setting{"init_ia3_weights"}, known_setting{"exclude_modules"},
+                                       known_setting{"fan_in_fan_out"}};
 
   /// The vectors of one layer; empty for a module that is no target.
   struct vectors {
@@ -60,28 +62,47 @@ class ia3_method {
   template <class S>
   static ia3_method make(const causal_lm<S, Backend>& lm, const ia3_options& options) {
     ia3_method method{options};
-    std::vector<std::string> modules;
-    method.for_each_module(lm, [&](const std::string& module, row& l, index_t size, bool) {
-      modules.push_back(module);
-      if (!any_names(options.targets, module)) return;
-      l = filled<T>(lm.backend(), extents<1>{size}, 1);
+    auto& targets = method.options.targets;
+    if (std::find(targets.begin(), targets.end(), "all-linear") != targets.end())
+      targets.assign(projection_names.begin(), projection_names.end());  // PEFT knows only names in a list
+    std::vector<std::string> modules, inputs;
+    method.resize(lm);
+    lm.each_linear([&](target_module where, const linear<S, Backend>& map) {
+      modules.push_back(name_of(where));
+      if (!any_names(targets, modules.back())) return;
+      const bool inner = any_names(options.feed_forward, modules.back());
+      if (inner) inputs.push_back(modules.back());
+      row& l = method.vector(where, inner);
+      l = filled<T>(lm.backend(), extents<1>{map.weight.size(inner ? 1 : 0)}, 1);
       l.track();
     });
-    require_modules(name, options.targets, modules);
+    require_modules(name, targets, modules);
+    // In PEFT's files feed-forward modules are some of the targets, by the same names.
+    method.options.feed_forward.clear();
+    for (const std::string& target : targets)
+      if (std::any_of(inputs.begin(), inputs.end(), [&](const auto& module) { return names_module(target, module); }))
+        method.options.feed_forward.push_back(target);
     return method;
   }
-  /// The method of a file: its target modules are those that the file has vectors for.
+  /// The method of a file. Its target modules are those that the file has vectors for, and the shape of a vector says
+  /// which kind it is.
   /// @throws io_error if the vectors do not fit the model
-  /// @throws shape_error if there are none
+  /// @throws shape_error if there are none, or inputs of another module than down_proj are rescaled
   template <class S, class File>
   static ia3_method read(const causal_lm<S, Backend>& lm, const ia3_options& options, const File& file) {
     ia3_method method{options};
-    method.options.targets.clear();
-    method.for_each_module(lm, [&](const std::string& module, row& l, index_t size, bool inputs) {
+    method.options.targets.clear(), method.options.feed_forward.clear();
+    method.resize(lm);
+    lm.each_linear([&](target_module where, const linear<S, Backend>& map) {
+      const std::string module = name_of(where);
       if (!file.has(file_name(module))) return;
-      l = from_host(lm.backend(), extents<1>{size}, file.template read<T>(file_name(module), file_shape(size, inputs)));
+      const bool inner = file.rows(file_name(module)) == 1 && map.weight.size(0) != 1;
+      const index_t size = map.weight.size(inner ? 1 : 0);
+      row& l = method.vector(where, inner);
+      l = from_host(lm.backend(), extents<1>{size}, file.template read<T>(file_name(module), file_shape(size, inner)));
       l.track();
       method.options.targets.push_back(module);
+      if (inner) method.options.feed_forward.push_back(module);
     });
     if (method.options.targets.empty()) throw shape_error("ia3: there is no vector for any linear map of the model");
     return method;
@@ -115,19 +136,17 @@ class ia3_method {
   static std::vector<index_t> file_shape(index_t size, bool inputs) {
     return inputs ? std::vector<index_t>{1, size} : std::vector<index_t>{size, 1};
   }
-  // f(module, vector, size, whether it rescales inputs) for each linear map of a model.
-  template <class S, class F>
-  void for_each_module(const causal_lm<S, Backend>& lm, F f) {
-    layers.resize(std::size_t(lm.config.layers));
-    lm.each_linear([&](target_module where, const linear<S, Backend>& map) {
-      const std::string module = name_of(where);
-      const bool inputs = any_names(options.feed_forward, module);
-      if (inputs && where.part != projection::down && any_names(options.targets, module))
-        throw shape_error("ia3: the inputs of \"" + module + "\" cannot be rescaled, only those of down_proj");
-      vectors& own = layers[std::size_t(where.layer)];
-      const bool inner = inputs && where.part == projection::down;
-      f(module, inner ? own.inner : own.outputs[std::size_t(where.part)], map.weight.size(inner ? 1 : 0), inner);
-    });
+  template <class S>
+  void resize(const causal_lm<S, Backend>& lm) {
+    layers.resize(lm.layers.size());
+  }
+  // The vector of a module's outputs, or of its inputs.
+  row& vector(target_module where, bool inputs) {
+    vectors& own = layers[std::size_t(where.layer)];
+    if (!inputs) return own.outputs[std::size_t(where.part)];
+    if (where.part != projection::down)
+      throw shape_error("ia3: the inputs of \"" + name_of(where) + "\" cannot be rescaled, only those of down_proj");
+    return own.inner;
   }
   // f(module, vector, whether it rescales inputs) for each vector.
   template <class F>

@@ -28,11 +28,12 @@ inline constexpr bool is_numbers_by_name<numbers_by_name<V>> = true;
 /// Names and bounds of one option. A method's options have a static `visit(options, f)` that calls f(option, value) for
 /// each option. A value is a number, a bool, an enumeration with names_of, a list of names, or numbers_by_name.
 struct option {
-  const char* key;   ///< key in adapter_config.json; empty if it concerns the initial values only
-  const char* flag;  ///< flag on command lines, without dashes; empty if there is none
-  const char* help;  ///< description for users, a few words
-  double least = 0;  ///< smallest value of a number
-  double most = 0;   ///< largest value of a number
+  const char* key;            ///< key in adapter_config.json; empty if it concerns the initial values only
+  const char* flag;           ///< flag on command lines, without dashes; empty if there is none
+  const char* help;           ///< description for users, a few words
+  double least = 0;           ///< smallest value of a number
+  double most = 0;            ///< largest value of a number
+  const char* old_flag = "";  ///< name of the flag in version 0.1, still accepted
 };
 /// A choice that the type of a method fixes.
 struct fixed_option {

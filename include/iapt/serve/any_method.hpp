@@ -20,8 +20,8 @@ namespace iapt {
 template <class T, class Backend>
 class any_method {
  public:
-  using matrix = tensor<T, 2, Backend>;  ///< a row for each token
-  using row = tensor<T, 1, Backend>;     ///< an element for each column
+  using matrix = tensor<T, 2, Backend>;             ///< a row for each token
+  using row = tensor<compute_type<T>, 1, Backend>;  ///< an element for each column, unrounded
   /// All: `uses_hook` says which of them the method has.
   static constexpr hook_set hooks{hook::delta, hook::low_rank, hook::scale, hook::bias,
                                   hook::after, hook::prefix,   hook::input};
@@ -74,7 +74,7 @@ class any_method_of final : public any_method<T, Backend> {
   using typename any_method<T, Backend>::row;
   /// Takes the method over.
   explicit any_method_of(Method method) : method_(std::move(method)) {}
-  bool uses_hook(hook h) const override { return declares<Method>(h); }
+  bool uses_hook(hook h) const override { return uses(method_, h); }
   bool is_mixable() const override {
     if constexpr (requires { Method::mixable; })
       if (!Method::mixable) return false;
@@ -103,11 +103,11 @@ class any_method_of final : public any_method<T, Backend> {
     return {};
   }
   row scale(inference<Backend>& ctx, target_module where) const override {
-    if constexpr (declares<Method>(hook::scale)) return as_stored(ctx, method_.scale(ctx, where));
+    if constexpr (declares<Method>(hook::scale)) return as_row(ctx, method_.scale(ctx, where));
     return {};
   }
   row bias(inference<Backend>& ctx, target_module where) const override {
-    if constexpr (declares<Method>(hook::bias)) return as_stored(ctx, method_.bias(ctx, where));
+    if constexpr (declares<Method>(hook::bias)) return as_row(ctx, method_.bias(ctx, where));
     return {};
   }
   matrix after(inference<Backend>& ctx, int layer, sublayer half, const matrix& x, const matrix& y) const override {
@@ -120,10 +120,10 @@ class any_method_of final : public any_method<T, Backend> {
   }
 
  private:
-  static row as_stored(inference<Backend>&, const row& x) { return x; }
+  static row as_row(inference<Backend>&, const row& x) { return x; }
   template <class U>
-  static row as_stored(inference<Backend>& ctx, const tensor<U, 1, Backend>& x) {
-    return x ? ctx(cast<T>(x)) : row();
+  static row as_row(inference<Backend>& ctx, const tensor<U, 1, Backend>& x) {
+    return x ? ctx(cast<compute_type<T>>(x)) : row();
   }
   Method method_;
 };

@@ -106,15 +106,13 @@ class engine {
   /// @throws device_error if the device fails, or what else stops the step; all requests are then preempted
   bool step() {
     scheduler_.end_cancelled();
-    prepare_long_prefill();
+    if (scheduler_.long_prefill().empty()) long_prefill_ = nullptr;  // its request is gone
     scheduler_.admit();
     if (scheduler_.running() == 0) return false;
     last_step_ = {};
     try {
-      const std::vector<chunk> chunks = scheduler_.schedule();
-      prepare_long_prefill();
-      run(chunks);
-      if (prepare_long_prefill()) advance_long_prefill();
+      run(scheduler_.schedule());
+      advance_long_prefill();
     } catch (...) {
       scheduler_.remove_ended();
       scheduler_.preempt_all();
@@ -144,23 +142,17 @@ class engine {
       complete(step);
     });
   }
-  // Drops the pass of a long prompt whose request is gone, and begins that of one that was scheduled. Whether there is
-  // one.
-  bool prepare_long_prefill() {
-    const std::vector<chunk>& chunks = scheduler_.long_prefill();
-    if (long_prefill_ && (chunks.empty() || long_prefill_->chunks()[0].state != chunks[0].state))
-      long_prefill_ = nullptr;
-    if (!long_prefill_ && !chunks.empty())
-      long_prefill_ = std::make_unique<step_type>(lm_, chunks, scheduler_.memory().cache());
-    return long_prefill_ != nullptr;
-  }
-  // Runs as many layers of the long prompt as cost no more than max_batched_tokens tokens, but at least one.
+  // Begins the pass of the long prompt, if one is scheduled, and runs as many of its layers as cost no more than
+  // max_batched_tokens tokens, but at least one.
   void advance_long_prefill() {
-    const chunk c = long_prefill_->chunks()[0];
-    guard({c}, [&] {
-      const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / c.size());
-      const index_t ran = long_prefill_->advance(layers);
-      last_step_.prefill += ran * c.size() / lm_.config.layers;
+    const std::vector<chunk> chunks = scheduler_.long_prefill();
+    if (chunks.empty()) return;
+    guard(chunks, [&] {
+      if (!long_prefill_ || long_prefill_->chunks()[0].state != chunks[0].state)
+        long_prefill_ = std::make_unique<step_type>(lm_, chunks, scheduler_.memory().cache());
+      const index_t size = chunks[0].size();
+      const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / size);
+      last_step_.prefill += long_prefill_->advance(layers) * size / lm_.config.layers;
       if (!long_prefill_->done()) return;
       scheduler_.end_long_prefill();
       complete(*std::exchange(long_prefill_, nullptr));
@@ -170,7 +162,7 @@ class engine {
   void complete(const step_type& step) {
     for (const chunk& c : step.chunks()) {
       scheduler_.memory().commit(c);
-      if (c.is_last && !has_failing_method(c.state->request)) c.state->suspect = false;
+      if (c.is_last && c.state->failed_steps < 2 && !has_failing_method(c.state->request)) c.state->suspect = false;
     }
     step.report_prompt_tokens([this](state_type& r) { scheduler_.end(r, finish_reason::failed); });
     if (step.needs_sample()) sample_tokens(step.logits(), step.chunks());
@@ -194,7 +186,7 @@ class engine {
       if (alone && options_.on_failure) options_.on_failure(failure.what());
       for (const chunk& c : chunks) {
         if (c.state->ended) continue;
-        c.state->suspect = true;
+        c.state->suspect = true, ++c.state->failed_steps;
         if (alone) scheduler_.end(*c.state, finish_reason::failed);
       }
       if (alone) return scheduler_.remove_ended();

@@ -62,7 +62,7 @@ class engine_memory {
   /// with `on_prompt_token` computes its whole prompt.
   void reuse_prefix(state_type& r) {
     const bool late = r.request.late();
-    if (!prefix_caching_ || r.started || r.request.on_prompt_token) return;
+    if (!prefix_caching_ || r.started || r.request.on_prompt_token || r.request.runs_alone()) return;
     if (late && !r.request.reads_stored_states(cache_.size())) return;
     const index_t soft = late ? 0 : r.request.soft_tokens();
     engine_sequence& s = r.sequences[0];
@@ -92,7 +92,7 @@ class engine_memory {
     s.num_computed_tokens = c.to;
     const index_t slots = c.state->slots_in_scope(cache_.filled(0, s.seq_slot));
     const index_t full = slots / cache_.size().block_size;
-    if (!prefix_caching_ || full == s.num_indexed_blocks) return;
+    if (!prefix_caching_ || full == s.num_indexed_blocks || c.state->request.runs_alone()) return;
     s.num_indexed_blocks = full;
     index_.add(c.state->request.scope(), s.tokens, s.seq_slot, slots);
   }
@@ -115,7 +115,7 @@ class engine_memory {
     for (const index_t slot : r.seq_slots) cache_.clear(slot);
     free_seq_slots_.insert(free_seq_slots_.end(), r.seq_slots.begin(), r.seq_slots.end());
     r.seq_slots.clear(), r.free_seq_slots.clear(), r.started = false;
-    if (r.beams) {
+    if (r.beams && !r.sequences.empty()) {
       r.max_len_before_preempt = std::max(r.max_len_before_preempt, r.sequences[0].size());
       r.sequences.clear();
     }

@@ -85,6 +85,7 @@ struct request_state {
   bool started = false;                         ///< whether a step has computed some of it
   bool ended = false;                           ///< whether it has ended
   bool suspect = false;                         ///< whether a step with it failed: then its method runs alone
+  int failed_steps = 0;                         ///< steps with it that failed; after the second it stays a suspect
   index_t num_reported_prompt_tokens = 0;       ///< prompt tokens that `on_prompt_token` was called with
 
   /// Number of tokens of the prompt.

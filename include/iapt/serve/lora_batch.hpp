@@ -27,7 +27,7 @@ class lora_batch {
     std::vector<map_type> maps;
     for (int l = 0; l < layers; ++l)
       for (std::size_t part = 0; part < projection_names.size(); ++part) {
-        module& here = modules_.emplace_back();
+        entry& here = modules_.emplace_back();
         for (method_type* method : methods) {
           maps.push_back(method ? method->low_rank({l, projection(part)}) : map_type());
           if (!maps.back().rank) continue;
@@ -43,7 +43,7 @@ class lora_batch {
   /// @throws shape_error if a method's factors are of another model's sizes
   matrix delta(target_module where, const matrix& x) const {
     const std::size_t index = std::size_t(where.layer) * projection_names.size() + std::size_t(where.part);
-    const module& here = modules_[index];
+    const entry& here = modules_[index];
     if (!here.max_rank) return {};
     if (!here.alike || here.in != x.size(1))
       throw shape_error("an adapter's matrices for " + name_of(where) + " do not fit the model's rows, " +
@@ -53,13 +53,13 @@ class lora_batch {
 
  private:
   using map_type = low_rank_map<compute_type<T>>;
-  struct module {
+  struct entry {
     index_t max_rank = 0, in = 0, out = 0;
     bool alike = true;  // whether all maps are of these sizes
   };
   index_t methods_;
   tensor<std::int32_t, 1, Backend> which_;
-  std::vector<module> modules_;
+  std::vector<entry> modules_;
   std::shared_ptr<buffer<map_type, Backend>> maps_;  // by target module, then by method
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "iapt/core/random.hpp"
@@ -17,7 +18,8 @@ namespace iapt {
 template <class T, class Backend>
 class mixed_method {
  public:
-  using matrix = tensor<T, 2, Backend>;  ///< a row for each token
+  using matrix = tensor<T, 2, Backend>;                 ///< a row for each token
+  using factors = tensor<compute_type<T>, 2, Backend>;  ///< the same, unrounded
   static constexpr hook_set hooks{hook::delta, hook::scale,  hook::bias,
                                   hook::after, hook::prefix, hook::input};  ///< all
 
@@ -79,19 +81,19 @@ class mixed_method {
   }
   /// hook::delta.   x (N, in) -> (N, out), or an empty handle
   matrix delta(inference<Backend>& ctx, target_module where, const matrix& x) const {
-    return combined(ctx, hook::delta, 0, lora ? lora->delta(where, x) : matrix(), [&](const part& p) {
+    return combined<matrix>(ctx, hook::delta, -0.0f, lora ? lora->delta(where, x) : matrix(), [&](const part& p) {
       return p.in_lora_batch ? matrix() : p.method->delta(ctx, where, rows_of(p, x));
     });
   }
   /// hook::scale: (N, out), or an empty handle.
-  matrix scale(inference<Backend>& ctx, target_module where) const {
-    return combined(ctx, hook::scale, 1, {},
-                    [&](const part& p) { return repeated(ctx, p.method->scale(ctx, where), p); });
+  factors scale(inference<Backend>& ctx, target_module where) const {
+    return combined<factors>(ctx, hook::scale, 1, {},
+                             [&](const part& p) { return repeated(ctx, p.method->scale(ctx, where), p); });
   }
   /// hook::bias: (N, out), or an empty handle.
-  matrix bias(inference<Backend>& ctx, target_module where) const {
-    return combined(ctx, hook::bias, 0, {},
-                    [&](const part& p) { return repeated(ctx, p.method->bias(ctx, where), p); });
+  factors bias(inference<Backend>& ctx, target_module where) const {
+    return combined<factors>(ctx, hook::bias, -0.0f, {},
+                             [&](const part& p) { return repeated(ctx, p.method->bias(ctx, where), p); });
   }
   /// hook::after.   x, y (N, D) -> (N, D)
   matrix after(inference<Backend>& ctx, int layer, sublayer half, const matrix& x, const matrix& y) const {
@@ -111,19 +113,21 @@ class mixed_method {
     return p.rows.count() == x.size(0) ? x : x.slice(p.rows.begin, p.rows.end);
   }
   // One row for each token of a part.
-  static matrix repeated(inference<Backend>& ctx, const tensor<T, 1, Backend>& row, const part& p) {
+  static factors repeated(inference<Backend>& ctx, const tensor<compute_type<T>, 1, Backend>& row, const part& p) {
     if (!row) return {};
-    return ctx(filled<T>(ctx.backend(), extents<2>{p.rows.count(), row.size()}, 1) * row);
+    return ctx(filled<compute_type<T>>(ctx.backend(), extents<2>{p.rows.count(), row.size()}, 1) * row);
   }
-  // The results of a hook for all tokens; `neutral` for those whose method has none. `all` may have some already.
-  template <class F>
-  matrix combined(inference<Backend>& ctx, hook h, T neutral, matrix all, F f) const {
+  // The results of a hook for all tokens, or `neutral` for those whose method has none. `all` may have some already.
+  // The neutral summand is −0: x + −0 is x for both zeros.
+  template <class Matrix, class F>
+  Matrix combined(inference<Backend>& ctx, hook h, float neutral, Matrix all, F f) const {
+    using value_type = typename Matrix::value_type;
     for (const part& p : parts) {
       if (!has(p, h)) continue;
-      const matrix own = f(p);
+      const Matrix own = f(p);
       if (!own) continue;
       if (p.rows.count() == tokens()) return own;
-      if (!all) all = filled<T>(ctx.backend(), extents<2>{tokens(), own.size(1)}, neutral);
+      if (!all) all = filled<value_type>(ctx.backend(), extents<2>{tokens(), own.size(1)}, value_type(neutral));
       put(all, p.rows, own);
     }
     return all;
@@ -144,7 +148,11 @@ class mixed_method {
     }
     return all ? all : x;
   }
-  static void put(const matrix& to, row_span rows, const matrix& from) {
+  template <class Matrix>
+  static void put(const Matrix& to, row_span rows, const Matrix& from) {
+    if (from.size(0) != rows.count() || from.size(1) != to.size(1))
+      throw shape_error("a method returned " + to_text(from.shape()) + " for " + std::to_string(rows.count()) +
+                        " rows of " + std::to_string(to.size(1)));
     to.backend().copy(to.write() + rows.begin * to.size(1), from.data(), from.size());
   }
 };

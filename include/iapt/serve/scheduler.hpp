@@ -66,11 +66,14 @@ class scheduler {
   /// Ends the requests that are cancelled.
   void end_cancelled() {
     const auto cancelled = [](const state_type& r) { return r.request.is_cancelled && r.request.is_cancelled(); };
-    std::erase_if(waiting_, [&](const state_type& r) {
-      if (!cancelled(r)) return false;
-      if (r.request.on_finish) r.request.on_finish(finish_reason::cancelled);
-      return true;
-    });
+    std::deque<state_type> others;  // a callback may change the queue
+    for (state_type& r : std::exchange(waiting_, {})) {
+      if (!cancelled(r))
+        others.push_back(std::move(r));
+      else if (r.request.on_finish)
+        r.request.on_finish(finish_reason::cancelled);
+    }
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
     for (const auto& r : running_)
       if (cancelled(*r)) end(*r, finish_reason::cancelled);
     remove_ended();
@@ -113,13 +116,12 @@ class scheduler {
     std::vector<chunk> chunks;
     index_t prefill = long_prefill_.empty() ? 0 : options_.max_batched_tokens;
     index_t forks = 0;  // blocks for copies when beams fork
+    if (!long_prefill_.empty())
+      forks = long_prefill_[0].state->request.options.beams - 1;  // it may complete in this step
     const std::optional<const any_method<T, Backend>*> alone = next_method_alone();
     for (std::size_t i = 0; i < running_.size(); ++i) {
       state_type& r = *running_[i];
-      if (is_long_prefill(r)) {
-        forks += r.request.options.beams - 1;  // it may complete in this step
-        continue;
-      }
+      if (is_long_prefill(r)) continue;
       if (alone ? !runs_alone(r) || r.request.method.get() != *alone : runs_alone(r)) continue;
       const index_t budget = options_.max_batched_tokens - prefill;
       if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
@@ -182,7 +184,8 @@ class scheduler {
   std::optional<const any_method<T, Backend>*> next_method_alone() {
     std::vector<const any_method<T, Backend>*> methods;  // in the order of their first requests
     for (const auto& r : running_)
-      if (runs_alone(*r) && std::find(methods.begin(), methods.end(), r->request.method.get()) == methods.end())
+      if (runs_alone(*r) && !is_long_prefill(*r) &&
+          std::find(methods.begin(), methods.end(), r->request.method.get()) == methods.end())
         methods.push_back(r->request.method.get());
     const bool others = !std::all_of(running_.begin(), running_.end(), [](const auto& r) { return runs_alone(*r); });
     const bool after_alone = std::exchange(last_step_alone_, false);

@@ -42,7 +42,8 @@ struct iapt_options {
     f(option{"placement", "placement", "where the soft tokens stand"}, o.where);
     f(option{"soft_tokens", "soft-tokens", "for each layer", 1, 4096}, o.soft_tokens);
     f(option{"bottleneck", "bottleneck", "width of a generator", 1, 65536}, o.bottleneck);
-    f(option{"share", "layers-per-projection", "layers that share projections", 1, 65536}, o.layers_per_projection);
+    f(option{"share", "layers-per-projection", "layers that share projections", 1, 65536, "share"},
+      o.layers_per_projection);
     f(option{"", "init", "start of the soft tokens; text in front, random late"}, o.start);
   }
   /// Number of tokens of a text that the start needs; 0 for a random start.
