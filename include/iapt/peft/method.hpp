@@ -30,6 +30,13 @@ struct tensor_sink {
   void add(std::string name, const tensor<T, Rank, Backend>& x);
 };
 
+/// What `options_type::visit` calls, for the concept below.
+struct option_visitor {
+  /// Takes an option and its value.
+  template <class X>
+  void operator()(const option& which, const X& value) const;
+};
+
 /// A method: a class with
 ///   - `value_type`, `backend_type`: of its parameters;
 ///   - `options_type` with `visit(options, f)` (peft/option.hpp), and a member `options`;
@@ -48,7 +55,7 @@ concept adaptation_method = requires(Method m, const Method& c, const typename M
   { Method::name } -> std::convertible_to<std::string_view>;
   { Method::hooks } -> std::convertible_to<hook_set>;
   { c.options } -> std::convertible_to<const typename Method::options_type&>;
-  Method::options_type::visit(options, [](const option&, const auto&) {});
+  Method::options_type::visit(options, option_visitor{});  // nvcc 13 refuses a lambda here
   { Method::make(lm, options) } -> std::same_as<Method>;
   { Method::read(lm, options, from) } -> std::same_as<Method>;
   m.store(to);
