@@ -119,7 +119,7 @@ class tokenizer {
   std::optional<token_id> bos() const { return spec_.bos; }
   /// The end token (of a text or of a turn), if the file names one.
   std::optional<token_id> eos() const { return spec_.eos; }
-  /// The tokens that end an answer, in ascending order: `eos()` and others, such as known ends of turns.
+  /// The tokens that end an answer, in ascending order: `eos()` and others, such as a known end of a turn.
   std::span<const token_id> end_of_generation() const { return spec_.end_of_generation; }
   /// Whether a token ends an answer.
   bool is_end_of_generation(token_id id) const {
