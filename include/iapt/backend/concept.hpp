@@ -23,9 +23,12 @@ struct matrix_ref {
   bool transposed = false;  ///< whether the matmul reads it transposed
 };
 
-/// One sequence of an attention over packed arrays (varlen): where its queries, keys and values are, and what they
-/// attend to. Own row i, counted from `begin`, attends to the sequence's past, to own rows 0..i, and to the soft tokens
-/// if i ≥ soft_from.
+/// The keys of a sequence, in the order in which its queries attend to them: those of a KV cache, those of the soft
+/// tokens, and those of the own rows.
+enum class key_kind { past, soft, own };
+
+/// One sequence of an attention over packed arrays (varlen): where its queries, keys and values are. `visibility` says
+/// which of them attend to which.
 struct attention_segment {
   index_t begin = 0;       ///< first own row, the same for queries, keys and values
   index_t count = 0;       ///< number of own rows
@@ -36,6 +39,43 @@ struct attention_segment {
   index_t soft_from = 0;   ///< first own row that attends to the soft tokens
   /// Whether all members are equal.
   bool operator==(const attention_segment&) const = default;
+};
+
+/// Which queries of a sequence attend to which of some consecutive keys of one kind: all queries to the past, query i
+/// to own keys 0..i and, if i ≥ soft_from, to all soft tokens. Queries are counted within the sequence, keys from the
+/// first of these keys. Nothing else compares positions.
+class visibility {
+ public:
+  /// Number of keys of a kind that a query attends to; they are the first ones.
+  IAPT_DEVICE static index_t keys(const attention_segment& s, key_kind kind, index_t query) {
+    // By kind, not by first and step: nvcc then needs fewer registers, and two blocks fit on a multiprocessor.
+    return kind == key_kind::past   ? s.past_count
+           : kind == key_kind::soft ? (query < s.soft_from ? 0 : s.soft_count)
+                                    : query + 1;
+  }
+  /// Of all keys of a kind.
+  IAPT_DEVICE visibility(const attention_segment& s, key_kind kind)
+      : first_(kind == key_kind::soft ? s.soft_from : 0), step_(kind == key_kind::own ? 1 : 0) {}
+  /// Of the same keys without those before key j.
+  IAPT_DEVICE visibility from(index_t j) const {
+    visibility rest = *this;
+    rest.first_ += j * step_;
+    return rest;
+  }
+  /// Whether a query attends to key j.
+  IAPT_DEVICE bool sees(index_t query, index_t j) const { return query >= first_ + j * step_; }
+  /// How many of the first `count` of these keys a query attends to.
+  IAPT_DEVICE index_t keys_of(index_t query, index_t count) const {
+    if (query < first_) return 0;
+    if (!step_) return count;
+    return query - first_ < count ? query - first_ + 1 : count;
+  }
+  /// The first query that attends to key 0; those before it attend to none of these keys.
+  IAPT_DEVICE index_t first_query() const { return first_; }
+
+ private:
+  index_t first_,  // key j is visible from query first + j · step on
+      step_;
 };
 
 /// Where a sequence's past is in memory: contiguous, or in the blocks of a block table (paged KV cache).

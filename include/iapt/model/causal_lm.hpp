@@ -276,7 +276,7 @@ class causal_lm {
                                 rows_before(metadata.segments[b]));
   }
   static index_t rows_before(const attention_segment& s) {
-    return s.soft_count ? std::min(s.soft_from, s.count) : s.count;
+    return s.soft_count ? std::min(visibility(s, key_kind::soft).first_query(), s.count) : s.count;
   }
   attention_view<T, Backend> view_of(const batch_metadata& metadata, const block_table& table = {}) const {
     return {{metadata.segments, table}, rope_cos_sin<T>(backend(), frequencies(), metadata.positions), {}, {}};

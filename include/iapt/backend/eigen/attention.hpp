@@ -76,13 +76,12 @@ struct eigen_attention_plan {
 /// A block of keys that a tile of queries attends to.
 template <class T>
 struct key_block {
-  const T *k,     ///< first key, of one head
-      *v;         ///< first value
-  T *dk,          ///< adjoint of the first key, or null
-      *dv;        ///< adjoint of the first value, or null
-  index_t count;  ///< number of keys
-  index_t first;  ///< key j is visible to queries i ≥ first + j · step
-  index_t step;   ///< 1 for own keys; 0 if all keys of the block are visible to the same queries
+  const T *k,          ///< first key, of one head
+      *v;              ///< first value
+  T *dk,               ///< adjoint of the first key, or null
+      *dv;             ///< adjoint of the first value, or null
+  index_t count;       ///< number of keys
+  visibility visible;  ///< which queries attend to them
 };
 
 /// Calls f for each block of keys that a sequence's queries before `to` attend to, in a fixed order.
@@ -90,21 +89,22 @@ template <class T, class F>
 void for_each_key_block(const attention_arrays<T>& a, const attention_adjoints<T>& d, const attention_segment& s,
                         index_t kv_head, index_t to, F f) {
   const index_t width = a.layout.kv_heads * a.layout.head_size, column = kv_head * a.layout.head_size;
-  const auto blocks = [&](const T* k, const T* v, T* dk, T* dv, index_t begin, index_t count, index_t first,
-                          index_t step) {
+  const auto blocks = [&](key_kind kind, const T* k, const T* v, T* dk, T* dv, index_t begin) {
+    const visibility visible(s, kind);
+    const index_t count = visibility::keys(s, kind, to - 1);
     for (index_t j = 0; j < count; j += attention_keys) {
       const index_t at = (begin + j) * width + column;
       f(key_block<T>{k + at, v + at, dk ? dk + at : nullptr, dv ? dv + at : nullptr,
-                     std::min(attention_keys, count - j), first + j * step, step});
+                     std::min(attention_keys, count - j), visible.from(j)});
     }
   };
   for (index_t j = 0, count = 0; j < s.past_count; j += count) {
     count = a.past.contiguous_run(j, std::min(attention_keys, s.past_count - j));
     const index_t at = a.past.row(s, j) * width + column;
-    f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, 0, 0});
+    f(key_block<T>{a.past_k + at, a.past_v + at, nullptr, nullptr, count, visibility(s, key_kind::past)});
   }
-  if (to > s.soft_from) blocks(a.soft_k, a.soft_v, d.dsoft_k, d.dsoft_v, s.soft_begin, s.soft_count, s.soft_from, 0);
-  blocks(a.k, a.v, d.dk, d.dv, s.begin, std::min(to, s.count), 0, 1);
+  blocks(key_kind::soft, a.soft_k, a.soft_v, d.dsoft_k, d.dsoft_v, s.soft_begin);
+  blocks(key_kind::own, a.k, a.v, d.dk, d.dv, s.begin);
 }
 
 /// A tile of queries, and where its rows are in the arrays.
@@ -148,12 +148,7 @@ struct attention_tile {
     else
       eigen_matmul<T>(rows, block.count, size, left, right, to, false);
     for (index_t r = 0; r < rows; ++r) {
-      const index_t query = task.from + r / task.heads;
-      index_t seen = block.count;
-      if (block.step)
-        seen = std::clamp<index_t>(query - block.first + 1, 0, block.count);
-      else if (query < block.first)
-        seen = 0;
+      const index_t seen = block.visible.keys_of(task.from + r / task.heads, block.count);
       std::fill_n(scores + r * attention_keys + seen, block.count - seen, lowest<T>);
     }
   }

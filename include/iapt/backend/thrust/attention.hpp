@@ -49,14 +49,13 @@ IAPT_DEVICE index_t attention_scratch(int tiles, index_t tile_size, index_t head
   return tiles * tile_size * (head_size + 1) + tile_size * (tile_size + 1) + 3 * tile_size;
 }
 
-/// Contiguous keys, and which queries of a sequence attend to them: query i attends to key j if i ≥ first + j · step.
+/// Contiguous keys, and which queries of a sequence attend to them.
 template <class T>
 struct attention_key_range {
-  const T *k,     ///< first key, of one head
-      *v;         ///< first value
-  index_t count,  ///< number of keys
-      first,      ///< first query that attends to key 0
-      step;       ///< 1 for own rows; 0 if the same queries attend to all keys
+  const T *k,          ///< first key, of one head
+      *v;              ///< first value
+  index_t count;       ///< number of keys
+  visibility visible;  ///< which queries attend to them
 };
 
 /// Some rows of a sequence and key/value head, such as a tile of queries. Rows are counted in 32 bits: each score needs
@@ -116,22 +115,17 @@ struct attention_tiles {
   template <class F>
   IAPT_DEVICE void each_key_tile(const attention_rows_of& at, bool own, int tile_size, F f) const {
     const index_t last = at.query(at.count - 1), width = key_width(), column = at.kv_head * size();
-    for (int kind = 0; kind < (own ? 3 : 2); ++kind) {
-      const T *const k = kind == 0   ? a.past_k
-                         : kind == 1 ? a.soft_k
-                                     : a.k,
-                     *const v = kind == 0   ? a.past_v
-                                : kind == 1 ? a.soft_v
-                                            : a.v;
-      const index_t begin = kind == 1 ? at.s.soft_begin : at.s.begin;
-      const index_t soft = last < at.s.soft_from ? 0 : at.s.soft_count;
-      const index_t count = kind == 0 ? at.s.past_count : kind == 1 ? soft : last + 1;
-      const index_t first = kind == 1 ? at.s.soft_from : 0, step = kind == 2 ? 1 : 0;
+    for (int number = 0; number < (own ? 3 : 2); ++number) {
+      const key_kind kind{number};
+      const bool past = kind == key_kind::past, soft = kind == key_kind::soft;
+      const T *const k = past ? a.past_k : soft ? a.soft_k : a.k, *const v = past ? a.past_v : soft ? a.soft_v : a.v;
+      const visibility visible(at.s, kind);
+      const index_t begin = soft ? at.s.soft_begin : at.s.begin, count = visibility::keys(at.s, kind, last);
       for (index_t from = 0, keys = 0; from < count; from += keys) {
         keys = count - from < tile_size ? count - from : tile_size;
-        if (kind == 0) keys = a.past.contiguous_run(from, keys);
-        const index_t start = (kind == 0 ? a.past.row(at.s, from) : begin + from) * width + column;
-        f(attention_key_range<T>{k + start, v + start, keys, first + from * step, step});
+        if (past) keys = a.past.contiguous_run(from, keys);
+        const index_t start = (past ? a.past.row(at.s, from) : begin + from) * width + column;
+        f(attention_key_range<T>{k + start, v + start, keys, visible.from(from)});
       }
     }
   }
@@ -211,8 +205,7 @@ struct attention_forward_tile {
           team, rows, keys, E, [&](int i, int l) { return q[i * stride + l]; },
           [&](int j, int l) { return kv[j * stride + l]; },
           [&](int i, int j, C score) {
-            const bool visible = at.query(i) >= range.first + j * range.step;
-            p[i * row_stride + j] = visible ? score : lowest<C>;
+            p[i * row_stride + j] = range.visible.sees(at.query(i), j) ? score : lowest<C>;
           });
       team.barrier();
       team.for_each_element(rows, [&](auto r) {

@@ -32,7 +32,7 @@ IAPT_DEVICE void attention_weights(Team team, const attention_tiles<T>& tiles, c
       team, at.count, int(range.count), tiles.size(), [&](int i, int l) { return q[i * stride + l]; },
       [&](int j, int l) { return key[j * stride + l]; },
       [&](int i, int j, C score) {
-        const bool seen = at.query(i) >= range.first + j * range.step;
+        const bool seen = range.visible.sees(at.query(i), j);
         p[i * row_stride + j] = seen ? std::exp(score - tiles.a.log_sum[tiles.place(at, i)]) : C(0);
       });
 }
@@ -114,16 +114,18 @@ struct attention_key_adjoint_tile {
     C *key = team.scratch, *value = key + tile_size * stride, *dk = value + tile_size * stride,
       *dv = dk + tile_size * stride, *q = dv + tile_size * stride, *dy = q + tile_size * stride,
       *p = dy + tile_size * stride;
-    attention_key_range<T> range{(t.soft ? tiles.a.soft_k : tiles.a.k) + start,
-                                 (t.soft ? tiles.a.soft_v : tiles.a.v) + start, t.count, 0, t.soft ? 0 : 1};
-    tiles.load_keys(team, key, range.k, keys);
-    tiles.load_keys(team, value, range.v, keys);
+    const T* const keys_at = (t.soft ? tiles.a.soft_k : tiles.a.k) + start;
+    const T* const values_at = (t.soft ? tiles.a.soft_v : tiles.a.v) + start;
+    tiles.load_keys(team, key, keys_at, keys);
+    tiles.load_keys(team, value, values_at, keys);
     team.for_each_element(tile_size * stride, [&](auto n) { dk[n.at] = dv[n.at] = 0; });
     for (index_t n = 0; n < t.sequence_count; ++n) {
       const attention_segment s = tiles.segments[tiles.attending_sequences[t.first_sequence + n]];
-      range.first = t.soft ? s.soft_from : t.begin - s.begin;
+      const visibility all(s, t.soft ? key_kind::soft : key_kind::own);
+      const attention_key_range<T> range{keys_at, values_at, t.count,
+                                         all.from(t.begin - (t.soft ? s.soft_begin : s.begin))};
       const index_t shared = tiles.a.layout.heads / tiles.a.layout.kv_heads;
-      for (index_t from = range.first * shared; from < s.count * shared; from += tile_size) {
+      for (index_t from = range.visible.first_query() * shared; from < s.count * shared; from += tile_size) {
         const attention_rows_of at = tiles.rows(s, t.kv_head, from);
         tiles.load_queries(team, q, tiles.a.q, at, tiles.a.scale);
         tiles.load_queries(team, dy, tiles.d.dy, at, C(1));

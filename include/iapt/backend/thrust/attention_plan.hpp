@@ -127,8 +127,8 @@ class attention_plan {
       has_past_.push_back(segment.past_count > 0);
       for (index_t g = 0; g < layout_.kv_heads; ++g) {
         for (index_t from = 0; from < rows; from += tile_size_) {
-          const index_t count = std::min<index_t>(tile_size_, rows - from);
-          const bool soft = segment.soft_count && (from + count - 1) / heads_per_kv_head >= segment.soft_from;
+          const index_t last = (std::min(from + tile_size_, rows) - 1) / heads_per_kv_head;
+          const bool soft = visibility::keys(segment, key_kind::soft, last) > 0;
           if (own || soft || segment.past_count) (is_decode ? decode : prefill).push_back({s, g, from, own});
         }
         for (index_t from = 0; is_decode && from < rows; from += rows_per_split) {

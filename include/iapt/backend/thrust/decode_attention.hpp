@@ -32,7 +32,7 @@ struct attention_keys_of {
         s(at.s),
         width(tiles.key_width()),
         column(at.kv_head * tiles.size()),
-        own(at.query(at.count - 1) + 1) {}
+        own(visibility::keys(s, key_kind::own, at.query(at.count - 1))) {}
   /// Number of keys.
   IAPT_DEVICE index_t count() const { return s.past_count + s.soft_count + own; }
   /// A key and its value.
@@ -47,11 +47,12 @@ struct attention_keys_of {
     if (j < s.soft_count) return of(a.soft_k, a.soft_v, s.soft_begin + j);
     return of(a.k, a.v, s.begin + j - s.soft_count);
   }
-  /// The first query that attends to key j.
-  IAPT_DEVICE index_t seen_from(index_t j) const {
-    if (j < s.past_count) return 0;
+  /// Whether a query attends to key j.
+  IAPT_DEVICE bool sees(index_t query, index_t j) const {
+    if (j < s.past_count) return visibility(s, key_kind::past).sees(query, j);
     j -= s.past_count;
-    return j < s.soft_count ? s.soft_from : j - s.soft_count;
+    if (j < s.soft_count) return visibility(s, key_kind::soft).sees(query, j);
+    return visibility(s, key_kind::own).sees(query, j - s.soft_count);
   }
 
  private:
@@ -171,7 +172,7 @@ struct decode_attention {
         const C before = top[r];
         team.subgroup_sums(score[r], width);
         unrolled<prefetch_depth>([&](int i) {
-          if (number(i) >= split.end || query < all.seen_from(number(i))) score[r][i] = lowest<C>;
+          if (number(i) >= split.end || !all.sees(query, number(i))) score[r][i] = lowest<C>;
           top[r] = score[r][i] > top[r] ? score[r][i] : top[r];
         });
         const C least = top[r] == lowest<C> ? C(0) : top[r];  // no key is visible to this row so far
