@@ -63,6 +63,8 @@ enum class hook {
 /// A set of hooks.
 class hook_set {
  public:
+  /// No hooks. (Without it nvcc makes {{}} of {}: a list with one hook.)
+  constexpr hook_set() = default;
   /// The set of the given hooks.
   constexpr hook_set(std::initializer_list<hook> hooks) {
     for (const hook h : hooks) bits_ |= 1u << unsigned(h);
