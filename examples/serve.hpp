@@ -162,7 +162,7 @@ class server {
     for (const bool chat : {false, true})
       routes_.add({"POST", chat ? "/v1/chat/completions" : "/v1/completions", false, [this, chat](exchange from) {
                      const api_keys::client& client = granted(from->request);
-                     queue_.run(client.number, from, [this, from, &client, chat] { complete(from, client, chat); });
+                     queue_.run(client.id, from, [this, from, &client, chat] { complete(from, client, chat); });
                    }});
   }
 
@@ -255,12 +255,12 @@ class server {
         prompts);
     const auto deadline = clock::now() + std::chrono::seconds(flags_.timeout);
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      requests[i].client = grant.number;
+      requests[i].client = grant.id;
       if (asked.scores_prompts())
         requests[i].on_prompt_token = [response, i](const chosen_token& one) { response->read(i, one); };
       requests[i].on_token = [response, i](const chosen_token& one) { return response->put(i, one); };
       requests[i].on_finish = [response, i](finish_reason why) { response->end(i, why); };
-      requests[i].is_cancelled = [response, deadline] { return !response->wanted() || clock::now() >= deadline; };
+      requests[i].is_cancelled = [response, deadline] { return !response->is_open() || clock::now() >= deadline; };
     }
     try {
       service_.submit(std::move(requests));

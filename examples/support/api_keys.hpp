@@ -25,7 +25,7 @@ class api_keys {
  public:
   /// The owner of a key.
   struct client {
-    std::uint64_t number = 0;                          ///< unique for each key
+    std::uint64_t id = 0;                              ///< unique for each key
     std::optional<std::set<std::string>> models = {};  ///< models that it may use; without a set, all
   };
 

@@ -263,7 +263,7 @@ class http_connection::exchange final : public http_exchange {
     });
   }
   /// Notes that the client does not wait any more.
-  void leave() { wanted_ = false; }
+  void leave() { is_open_ = false; }
 
  private:
   template <class F>

@@ -35,7 +35,7 @@ class http_exchange : public std::enable_shared_from_this<http_exchange> {
   http_request request;  ///< for the handler
 
   /// Whether the client still waits: false when it has disconnected, or has received the whole answer.
-  bool wanted() const { return wanted_; }
+  bool is_open() const { return is_open_; }
   /// Sends a complete answer.
   virtual void answer(http_answer whole) = 0;
   /// Streams an answer, with status 200. `next` is called on the server's own thread, so it must be quick: at once,
@@ -49,7 +49,7 @@ class http_exchange : public std::enable_shared_from_this<http_exchange> {
 
  protected:
   http_exchange() = default;
-  std::atomic<bool> wanted_ = true;  ///< see `wanted`
+  std::atomic<bool> is_open_ = true;  ///< see `is_open`
 };
 
 /// The functions of the program that a server calls.

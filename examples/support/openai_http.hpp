@@ -56,7 +56,7 @@ inline const char* require_answer(iapt::finish_reason why, const http_exchange& 
   if (why == iapt::finish_reason::length) return "length";
   if (why == iapt::finish_reason::failed)
     throw iapt::openai_error(500, "the answer cannot be computed: its numbers are not finite, or the device failed");
-  if (!exchange.wanted()) throw iapt::openai_error(499, "the client has left");  // as other servers count it
+  if (!exchange.is_open()) throw iapt::openai_error(499, "the client has left");  // as other servers count it
   throw iapt::openai_error(503, "the time for this request is over", "", "timeout");
 }
 
@@ -76,7 +76,7 @@ class openai_response : public std::enable_shared_from_this<openai_response> {
         prompt_(prompt) {}
 
   /// Whether the client still waits for more.
-  bool wanted() const { return exchange_->wanted() && !channel_.failed(); }
+  bool is_open() const { return exchange_->is_open() && !channel_.failed(); }
   /// Adds a token of an answer's prompt.
   void read(std::size_t index, const iapt::chosen_token& one) { channel_.read(index, one); }
   /// Adds a token of an answer. Returns whether the answer continues.

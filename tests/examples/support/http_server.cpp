@@ -162,9 +162,9 @@ TEST_CASE("http_server: a client that leaves is noticed", "[examples]") {
   client.send(get("/wait"));
   const auto waiting = own.kept();
   REQUIRE(waiting);
-  CHECK(waiting->wanted());
+  CHECK(waiting->is_open());
   client.leave();
-  CHECK(comes([&] { return !waiting->wanted(); }));
+  CHECK(comes([&] { return !waiting->is_open(); }));
   waiting->answer({.status = 499});
   CHECK(comes([&] { return own.count(499) == 1; }));
   // One that sends no more may still have an answer.
@@ -248,7 +248,7 @@ TEST_CASE("http_server: its end", "[examples]") {
   CHECK_THAT(busy.receive(), has_text("Connection: close") && ends_with("late"));
   CHECK(comes([&] { return own.server().open() == 1; }));
   own.server().stop();
-  CHECK_FALSE(second->wanted());
+  CHECK_FALSE(second->is_open());
   second->answer({});  // which nobody hears
   CHECK(stuck.receive() == "");
   CHECK(own.count(499) == 1);
