@@ -89,6 +89,30 @@ TEST_CASE("each family has biases in places of its own", "[model]") {
   CHECK(biases("qwen2") == std::array{true, false, false});
 }
 
+TEST_CASE("every family of the list is read, and a message names them", "[model]") {
+  json values = smallest();
+  values["sliding_window"] = nullptr;
+  const std::string refused = message("model_type", "gpt2"),
+                    gguf_refused = gguf_message("general.architecture", "gpt2");
+  for (const model_family& family : model_families) {
+    values["model_type"] = family.model_type;
+    CHECK(read(values).family == family.model_type);
+    CHECK_THAT(refused, has_text(std::string(family.model_type)));
+    if (family.architecture.empty()) continue;
+    gguf_values metadata;
+    for (const auto& [key, value] : smallest_gguf())
+      metadata[key.starts_with("llama.") ? std::string(family.architecture) + key.substr(5) : key] = value;
+    metadata["general.architecture"] = std::string(family.architecture);
+    CHECK(read(metadata).family == family.architecture);
+    CHECK_THAT(gguf_refused, has_text(std::string(family.architecture)));
+  }
+  CHECK(refused == "c.json: the architecture \"gpt2\" is not supported; llama, mistral and qwen2 are (\"model_type\")");
+  CHECK(gguf_refused ==
+        "m.gguf: the architecture \"gpt2\" is not supported; llama and qwen2 are (\"general.architecture\")");
+  CHECK_THAT(message("model_type", ""), has_text("is not supported"));
+  CHECK_THAT(gguf_message("general.architecture", ""), has_text("is not supported"));
+}
+
 TEST_CASE("positions that are stretched, as older and as newer files say it", "[model]") {
   const json llama3{{"rope_type", "llama3"},
                     {"factor", 8},

@@ -84,7 +84,8 @@ causal_lm<T, Backend> load_backbone(const std::filesystem::path& path, Backend& 
     read_into<double>(*divisors, c.rope.divisors);
   }
   const weights stored(file);
-  const weight_names names{.gguf = true, .interleaved_pairs = c.family == "llama"};
+  const model_family& family = family_of(&model_family::architecture, c.family, file.name(), "general.architecture");
+  const weight_names names{.gguf = true, .interleaved_pairs = family.interleaved_pairs};
   return weight_loader<T, Backend>(backend, stored, names, c, options).load();
 }
 

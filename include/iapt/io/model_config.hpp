@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/io/families.hpp"
 #include "iapt/io/gguf.hpp"
 #include "iapt/io/gguf_settings.hpp"
 #include "iapt/model/config.hpp"
@@ -128,22 +129,20 @@ inline rope_options read_rope(const config_json& json, index_t max_positions) {
 inline transformer_config read_config(const config_json& json) {
   transformer_config c;
   c.family = json.get<std::string>("model_type");
-  if (c.family != "llama" && c.family != "qwen2" && c.family != "mistral")
-    throw io_error(json.file() + ": the architecture \"" + c.family +
-                   "\" is not supported; llama, mistral and qwen2 are (\"model_type\")");
+  const model_family& family = family_of(&model_family::model_type, c.family, json.file(), "model_type");
   const auto refuse = [&](bool wrong, const std::string& what) {
     if (wrong) throw io_error(json.file() + ": " + what + " is not supported");
   };
   const auto activation = json.get_or<std::string>("hidden_act", "silu");
   refuse(activation != "silu", "the activation \"" + activation + "\"");
-  if (c.family == "mistral") {
-    refuse(!json.values().contains("sliding_window"),
-           "the sliding window of 4096 tokens that a mistral model without \"sliding_window\" has (null: none)");
+  if (family.sliding_window == model_family::window::by_default) {
+    refuse(!json.values().contains("sliding_window"), "the sliding window of 4096 tokens that a " + c.family +
+                                                          " model without \"sliding_window\" has (null: none)");
     refuse(json.has("sliding_window"), "sliding-window attention");
   } else {
     refuse(json.get_or<bool>("use_sliding_window", false), "sliding-window attention");
   }
-  if (c.family == "qwen2")
+  if (family.layer_types)
     for (const auto& type : json.get_or<std::vector<std::string>>("layer_types", {}))
       refuse(type != "full_attention", "a layer of the type " + in_quotes(type));
   c.vocabulary = json.get<index_t>("vocab_size");
@@ -156,9 +155,9 @@ inline transformer_config read_config(const config_json& json) {
   c.norm_epsilon = json.get_or<double>("rms_norm_eps", 1e-6);
   c.max_positions = json.get_or<index_t>("max_position_embeddings", 0);
   c.tied_head = json.get_or<bool>("tie_word_embeddings", false);
-  c.output_bias = c.family == "llama" && json.get_or<bool>("attention_bias", false);
-  c.qkv_bias = c.family == "qwen2" || c.output_bias;
-  c.mlp_bias = c.family == "llama" && json.get_or<bool>("mlp_bias", false);
+  c.output_bias = family.bias_switches && json.get_or<bool>("attention_bias", false);
+  c.qkv_bias = family.qkv_bias || c.output_bias;
+  c.mlp_bias = family.bias_switches && json.get_or<bool>("mlp_bias", false);
 
   c.rope = read_rope(json, c.max_positions);
   try {
@@ -173,9 +172,7 @@ inline transformer_config read_config(const config_json& json) {
 inline transformer_config read_config(const gguf_file& file) {
   transformer_config c;
   c.family = file.get<std::string>("general.architecture");
-  if (c.family != "llama" && c.family != "qwen2")
-    throw io_error(file.name() + ": the architecture \"" + c.family +
-                   "\" is not supported; llama and qwen2 are (\"general.architecture\")");
+  family_of(&model_family::architecture, c.family, file.name(), "general.architecture");
   const auto key = [&](const char* name) { return c.family + "." + name; };
   const stored_tensor* embedding = file.tensors().find("token_embd.weight");
   if (!embedding) throw io_error(file.name() + ": there is no tensor \"token_embd.weight\"");
