@@ -32,7 +32,8 @@ inline std::vector<std::byte> random_rows(dtype type, index_t rows, index_t colu
     std::memcpy(&bytes[at], &bits, 2);
   };
   for (std::size_t block = 0; block < bytes.size(); block += std::size_t(layout.bytes))
-    with_format(type, [&]<class Format>(Format) {
+    quantized_formats::each([&]<class Format>(Format) {
+      if (Format::type != type) return;
       if constexpr (requires { Format::halves; }) {
         for (const int half : std::set(Format::halves.begin(), Format::halves.end())) tame(block + std::size_t(half));
       } else {
