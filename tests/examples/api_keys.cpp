@@ -25,7 +25,7 @@ TEST_CASE("API keys: who may use which models", "[examples]") {
   const auto* hashed = keys.find("Bearer sesame");
   REQUIRE(plain);
   REQUIRE(hashed);
-  CHECK(plain->number != hashed->number);
+  CHECK(plain->id != hashed->id);
   CHECK(api_keys::allows(*plain, "a"));
   CHECK_FALSE(api_keys::allows(*plain, "c"));
   CHECK(api_keys::allows(*hashed, "c"));
