@@ -13,7 +13,6 @@ namespace {
 template <class Method>
 auto multiplied(causal_lm<double, test_backend> lm, const Method& method) {
   const inference<test_backend> ctx(lm.backend());
-  const auto column = [](const auto& l) { return to_host(l); };
   for (std::size_t l = 0; l < lm.layers.size(); ++l)
     lm.layers[l].each_linear([&](projection part, auto& map) {
       const auto& outputs = method.layers[l].outputs[std::size_t(part)];
@@ -21,7 +20,7 @@ auto multiplied(causal_lm<double, test_backend> lm, const Method& method) {
       const bool inputs = part == projection::down && method.layers[l].inner;
       if (!outputs && !inputs) return;
       auto weight = to_host(map.weight.expanded());
-      const auto factors = column(inputs ? inner : outputs);
+      const auto factors = to_host(inputs ? inner : outputs);
       const index_t columns = map.weight.size(1);
       for (index_t i = 0; i < index_t(weight.size()); ++i)
         weight[std::size_t(i)] *= factors[std::size_t(inputs ? i % columns : i / columns)];

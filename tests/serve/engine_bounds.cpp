@@ -33,6 +33,13 @@ struct heard {
   }
 };
 
+/// A method that needs its prompt in one piece.
+auto small_iapt(const causal_lm<double, test_backend>& lm, placement where = placement::front) {
+  return moved(make_iapt<key_value_generator<double, test_backend>>(
+                   lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 3}),
+               0.2);
+}
+
 /// Fails from so many passes on.
 struct failing_method {
   static constexpr hook_set hooks{hook::delta};
@@ -73,9 +80,7 @@ struct bias_that_does_not_fit {
 TEST_CASE("a long prompt may follow one that is cancelled on its way through the layers", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const auto method = moved(make_iapt<key_value_generator<double, test_backend>>(
-                                lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random, .seed = 3}),
-                            0.2);
+  const auto method = small_iapt(lm);
   const auto shared = erase_method(lm, method);
   engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
   heard first, second;
@@ -95,12 +100,8 @@ TEST_CASE("a long prompt may follow one that is cancelled on its way through the
 TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  using generator = key_value_generator<double, test_backend>;
   for (const placement where : {placement::front, placement::late}) {
-    const auto method =
-        moved(make_iapt<generator>(
-                  lm, {.soft_tokens = 2, .bottleneck = 4, .where = where, .start = prompt_start::random, .seed = 3}),
-              0.2);
+    const auto method = small_iapt(lm, where);
     const auto shared = erase_method(lm, method);
     engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
     heard stream, second, waits;
@@ -135,8 +136,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
 TEST_CASE("a long prompt may be cancelled or give way while it is read", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const auto method = make_iapt<key_value_generator<double, test_backend>>(
-      lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
+  const auto method = small_iapt(lm);
   cache_size tight = room;
   tight.blocks = 16;
   engine_type engine(lm, {.cache = tight, .max_batched_tokens = 4, .prefix_caching = false});
@@ -194,9 +194,7 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
 TEST_CASE("a long prompt in a tight memory leaves room for its beams", "[serve]") {
   test_backend backend = with_threads(1);
   const auto lm = small_model(backend);
-  const auto method = moved(make_iapt<key_value_generator<double, test_backend>>(
-                                lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random, .seed = 3}),
-                            0.2);
+  const auto method = small_iapt(lm);
   const auto shared = erase_method(lm, method);
   cache_size tight = room;
   tight.blocks = 7;
@@ -232,8 +230,7 @@ TEST_CASE("a hook that fails, or whose result does not fit, ends its own request
     CHECK(plain.answer == generate(lm, no_method{}, {small_tokens(5, 1)}, {.max_new = 9})[0]);
     CHECK(engine.cache().free_blocks() + engine.cache().evictable_blocks() == room.blocks);
   };
-  const auto iapt = make_iapt<key_value_generator<double, test_backend>>(
-      lm, {.soft_tokens = 2, .bottleneck = 4, .start = prompt_start::random});
+  const auto iapt = small_iapt(lm);
   check(erase_method(lm, failing_input<std::remove_const_t<decltype(iapt)>>{iapt}), "a fault of its own");
   check(erase_method(lm, bias_that_does_not_fit{}), ", 2)");
 }
