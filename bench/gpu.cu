@@ -160,7 +160,7 @@ int main(int argc, char** argv) {
     }
     std::string line = "{\"device\": \"" + backend.description() + "\"";
 #if IAPT_SIMULATED_GPU
-    found["pieces_of_work"] = double(backend.stream()->done);
+    found["enqueued_operations"] = double(backend.stream()->done);
 #endif
     found["peak_mib"] = double(backend.peak_bytes() >> 20);
     for (const auto& [name, value] : found) line += ", \"" + name + "\": " + std::to_string(value);

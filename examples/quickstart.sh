@@ -12,7 +12,7 @@ learning_rate=2.5e-3
 soft_tokens=32
 bottleneck=64
 seed=0
-bare_limit=40 # questions for the untrained model: it is slow to stop, and no answer is correct
+base_limit=40 # questions for the untrained model: it is slow to stop, and no answer is correct
 test_limit=0  # questions for the trained model; 0: all
 questions=3   # questions whose answers are shown before and after
 
@@ -42,7 +42,7 @@ ask() { "$programs/generate" --model "$model" --prompt "$(field "$1" prompt)" --
 step "Before"
 before=()
 for ((i = 0; i < questions; ++i)); do before+=("$(ask "$i")"); done
-"$programs/evaluate" --model "$model" --data "$out/data/test.jsonl" --metric exact --limit "$bare_limit" --max-new 64 |
+"$programs/evaluate" --model "$model" --data "$out/data/test.jsonl" --metric exact --limit "$base_limit" --max-new 64 |
   tee "$out/before.txt"
 
 step "Train"

@@ -195,8 +195,8 @@ class server {
   std::vector<engine_request<T, Backend>> prepare(const openai_request& asked) {
     if (std::size_t(asked.answers()) > service_.max_requests_per_client())
       throw openai_error(400,
-                         "of " + std::to_string(asked.answers()) + " answers at most " +
-                             std::to_string(service_.max_requests_per_client()) + " may be asked for at once here",
+                         std::to_string(asked.answers()) + " answers: at most " +
+                             std::to_string(service_.max_requests_per_client()) + " are allowed in one request here",
                          asked.choices > 1 ? "n" : "prompt");
     const index_t most_beams = limit_per_key(flags_.running_per_key, flags_.max_running);
     if (asked.options.beams > most_beams)

@@ -90,13 +90,13 @@ TEMPLATE_TEST_CASE("a batch invariant backend: the bits of an answer are its own
   };
   check({.cache = roomy}, asked.size());
   check({.cache = roomy}, 2);
-  check({.cache = roomy, .max_batched_tokens = 3}, 5);
+  check({.cache = roomy, .max_prefill_tokens = 3}, 5);
   cache_size other = roomy;
   other.store_hidden_states = true;
   check({.cache = other}, 5);
   other.store_hidden_states = false;  // and blocks of another size
   other.blocks = 40, other.block_size = 7, other.max_blocks_per_seq = 14;
-  CHECK(check({.cache = other, .max_batched_tokens = 24}, asked.size()) > 0);
+  CHECK(check({.cache = other, .max_prefill_tokens = 24}, asked.size()) > 0);
 }
 
 }  // namespace iapt::test::serve_batch_invariance

@@ -107,7 +107,7 @@ TEST_CASE("an engine's beams are those of a search that reads everything anew", 
     // Where memory is short, one preempts the other.
     engine<double, test_backend> server(
         lm,
-        {.cache = {.sequences = 6, .blocks = 25, .block_size = 4, .max_blocks_per_seq = 10}, .max_batched_tokens = 6});
+        {.cache = {.sequences = 6, .blocks = 25, .block_size = 4, .max_blocks_per_seq = 10}, .max_prefill_tokens = 6});
     std::vector<tokens> found(prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i)
       server.submit({.prompt = prompts[i],

@@ -141,12 +141,12 @@ TEST_CASE("a request gets what it would get alone, whatever else is served", "[s
   const cache_size roomy{.sequences = 32, .blocks = 200, .block_size = 4, .max_blocks_per_seq = 8};
   CHECK(serve(lm, expected, {.cache = roomy}, expected.size()) == 0);
   CHECK(serve(lm, expected, {.cache = roomy}, 2) == 0);
-  CHECK(serve(lm, expected, {.cache = roomy, .max_batched_tokens = 3}, 5) == 0);
+  CHECK(serve(lm, expected, {.cache = roomy, .max_prefill_tokens = 3}, 5) == 0);
   // Hardly more memory than one request takes: they preempt each other.
   cache_size tight = roomy;
   tight.blocks = 15;
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) > 0);
-  CHECK(serve(lm, expected, {.cache = tight, .max_batched_tokens = 4}, 3) > 0);
+  CHECK(serve(lm, expected, {.cache = tight, .max_prefill_tokens = 4}, 3) > 0);
   tight.sequences = 1;
   CHECK(serve(lm, expected, {.cache = tight}, expected.size()) == 0);
 }
@@ -170,10 +170,10 @@ TEST_CASE("methods with any hooks are served, in steps of their own if they cann
   for (const bool stored : {false, true}) {
     size.store_hidden_states = stored;
     CHECK(serve(lm, expected, {.cache = size}, expected.size()) == 0);
-    CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 3}, 5) == 0);
+    CHECK(serve(lm, expected, {.cache = size, .max_prefill_tokens = 3}, 5) == 0);
   }
   size.blocks = 15;
-  CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 4}, 3) > 0);
+  CHECK(serve(lm, expected, {.cache = size, .max_prefill_tokens = 4}, 3) > 0);
 }
 
 TEST_CASE("requests that begin alike share what was read of them, and get what they would get alone", "[serve]") {
@@ -187,10 +187,10 @@ TEST_CASE("requests that begin alike share what was read of them, and get what t
     size.store_hidden_states = store_hidden_states;
     CHECK(serve(lm, expected, {.cache = size}, expected.size()) == 0);
     CHECK(serve(lm, expected, {.cache = size}, 1) == 0);
-    CHECK(serve(lm, expected, {.cache = size, .max_batched_tokens = 3}, 5) == 0);
+    CHECK(serve(lm, expected, {.cache = size, .max_prefill_tokens = 3}, 5) == 0);
     cache_size tight = size;
     tight.blocks = 18;
-    CHECK(serve(lm, expected, {.cache = tight, .max_batched_tokens = 4}, 3) > 0);
+    CHECK(serve(lm, expected, {.cache = tight, .max_prefill_tokens = 4}, 3) > 0);
   }
 }
 
@@ -320,7 +320,7 @@ TEST_CASE("an engine refuses what it could never read", "[serve]") {
     const std::string least = where == placement::late ? "at least 3" : "at least 2";
     CHECK(refused(std::vector<token_id>(where == placement::late ? 2 : 1), {}, first).find(least) != std::string::npos);
   }
-  CHECK_THROWS_AS(engine_type(lm, {.max_batched_tokens = 0}), error);
+  CHECK_THROWS_AS(engine_type(lm, {.max_prefill_tokens = 0}), error);
   CHECK(
       refused({1, 2}, {}, erase_method(lm, late_with_delta{})).find("the base model computes the tokens before them") !=
       std::string::npos);

@@ -82,7 +82,7 @@ TEST_CASE("a long prompt may follow one that is cancelled on its way through the
   const auto lm = small_model(backend);
   const auto method = small_iapt(lm);
   const auto shared = erase_method(lm, method);
-  engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
+  engine_type engine(lm, {.cache = room, .max_prefill_tokens = 8});
   heard first, second;
   bool cancelled = false;
   auto request = first.request(small_tokens(30, 1), 3, shared);
@@ -103,7 +103,7 @@ TEST_CASE("a long prompt that is read in one piece stalls nobody", "[serve]") {
   for (const placement where : {placement::front, placement::late}) {
     const auto method = small_iapt(lm, where);
     const auto shared = erase_method(lm, method);
-    engine_type engine(lm, {.cache = room, .max_batched_tokens = 8});
+    engine_type engine(lm, {.cache = room, .max_prefill_tokens = 8});
     heard stream, second, waits;
     engine.submit(stream.request(small_tokens(3, 1), 40));
     while (stream.answer.size() < 2) REQUIRE(engine.step());
@@ -139,7 +139,7 @@ TEST_CASE("a long prompt may be cancelled or give way while it is read", "[serve
   const auto method = small_iapt(lm);
   cache_size tight = room;
   tight.blocks = 16;
-  engine_type engine(lm, {.cache = tight, .max_batched_tokens = 4, .prefix_caching = false});
+  engine_type engine(lm, {.cache = tight, .max_prefill_tokens = 4, .prefix_caching = false});
   heard stream, gives_way, cancelled;
   bool is_cancelled = false;
   engine.submit(stream.request(small_tokens(3, 1), 30));
@@ -165,7 +165,7 @@ TEST_CASE("a method that throws fails its own requests alone", "[serve]") {
   for (const int passes : {0, 3}) {
     CAPTURE(passes);
     std::vector<std::string> why;
-    engine_type engine(lm, {.cache = room, .max_batched_tokens = 4, .on_failure = [&](const std::string& text) {
+    engine_type engine(lm, {.cache = room, .max_prefill_tokens = 4, .on_failure = [&](const std::string& text) {
                               why.push_back(text);
                             }});
     const auto failing = erase_method(lm, failing_method{std::make_shared<int>(passes)});
@@ -198,7 +198,7 @@ TEST_CASE("a long prompt in a tight memory leaves room for its beams", "[serve]"
   const auto shared = erase_method(lm, method);
   cache_size tight = room;
   tight.blocks = 7;
-  engine_type engine(lm, {.cache = tight, .max_batched_tokens = 3});
+  engine_type engine(lm, {.cache = tight, .max_prefill_tokens = 3});
   heard stream, searched;
   engine.submit(stream.request(small_tokens(6, 1), 12));
   REQUIRE(engine.step());
@@ -217,7 +217,7 @@ TEST_CASE("a hook that fails, or whose result does not fit, ends its own request
   const auto lm = small_model(backend);
   const auto check = [&](method_type failing, const std::string& message) {
     std::vector<std::string> why;
-    engine_type engine(lm, {.cache = room, .max_batched_tokens = 4, .on_failure = [&](const std::string& text) {
+    engine_type engine(lm, {.cache = room, .max_prefill_tokens = 4, .on_failure = [&](const std::string& text) {
                               why.push_back(text);
                             }});
     heard plain, bad;

@@ -67,7 +67,7 @@ TEST_CASE("an engine tells how likely the tokens of prompts were", "[serve]") {
   for (const auto& [rows, blocks] : {std::pair<index_t, index_t>{512, 80}, {5, 80}, {5, 32}}) {
     CAPTURE(rows, blocks);
     size.blocks = blocks;
-    engine_type engine(lm, {.cache = size, .max_batched_tokens = rows});
+    engine_type engine(lm, {.cache = size, .max_prefill_tokens = rows});
     heard plain, again, adapted, prefixed, long_one;
     engine.submit(request_of(prompt, 0, {}, plain));
     engine.submit(request_of(prompt, 4, {}, again));  // though another has read its rows

@@ -25,7 +25,7 @@ namespace iapt {
 /// `max_seqs_per_client`, or if blocks are short and its client has other running requests.
 ///
 /// Scheduling. A step computes one token of each decoding sequence and, of prompts (prefill), up to
-/// `max_batched_tokens`. When KV blocks run out, the request that was admitted last is preempted: its blocks are freed
+/// `max_prefill_tokens`. When KV blocks run out, the request that was admitted last is preempted: its blocks are freed
 /// and its keys and values are computed again when it is admitted again. The request that was admitted first is never
 /// preempted for lack of blocks, so every request makes progress. Results do not depend on the rest of the batch,
 /// except by rounding. A beam search takes a sequence slot for each beam; the beams share the prompt's blocks, and
@@ -35,8 +35,8 @@ namespace iapt {
 /// tokens stand before the prompt's last token: the base model computes all tokens but the last, and the same forward
 /// pass writes the soft tokens; if the cache stores hidden states, they are written when the last token is computed,
 /// and the prompt may be computed in chunks. A prompt that needs one forward pass and is longer than
-/// `max_batched_tokens` has a pass of its own, some layers in each step. So a step's prefill costs at most
-/// `max_batched_tokens` tokens through all layers, or one layer of one prompt if that is more.
+/// `max_prefill_tokens` has a pass of its own, some layers in each step. So a step's prefill costs at most
+/// `max_prefill_tokens` tokens through all layers, or one layer of one prompt if that is more.
 ///
 /// Methods. Requests of different methods run in one batch, except those of methods that cannot be mixed: each of these
 /// methods has batches of its own, in turn, at most every other step while other requests run.
@@ -54,11 +54,11 @@ class engine {
   using request_type = engine_request<T, Backend>;  ///< a request
 
   /// An engine for a model, which must outlive the engine.
-  /// @throws error if max_batched_tokens < 1 or max_seqs_per_client < 0
+  /// @throws error if max_prefill_tokens < 1 or max_seqs_per_client < 0
   /// @throws shape_error if the cache has no room
   engine(const causal_lm<T, Backend>& lm, const engine_options& options)
       : lm_(lm), options_(options), scheduler_(lm, options) {
-    if (options.max_batched_tokens < 1) throw error("engine: max_batched_tokens must be at least 1");
+    if (options.max_prefill_tokens < 1) throw error("engine: max_prefill_tokens must be at least 1");
     if (options.max_seqs_per_client < 0) throw error("engine: max_seqs_per_client must be at least 0");
   }
   engine(const engine&) = delete;
@@ -143,7 +143,7 @@ class engine {
     });
   }
   // Begins the pass of the long prompt, if one is scheduled, and runs as many of its layers as cost no more than
-  // max_batched_tokens tokens, but at least one.
+  // max_prefill_tokens tokens, but at least one.
   void advance_long_prefill() {
     const std::vector<chunk> chunks = scheduler_.long_prefill();
     if (chunks.empty()) return;
@@ -151,7 +151,7 @@ class engine {
       if (!long_prefill_ || long_prefill_->chunks()[0].state != chunks[0].state)
         long_prefill_ = std::make_unique<step_type>(lm_, chunks, scheduler_.memory().cache());
       const index_t size = chunks[0].size();
-      const index_t layers = std::max<index_t>(1, options_.max_batched_tokens * lm_.config.layers / size);
+      const index_t layers = std::max<index_t>(1, options_.max_prefill_tokens * lm_.config.layers / size);
       last_step_.prefill += long_prefill_->advance(layers) * size / lm_.config.layers;
       if (!long_prefill_->done()) return;
       scheduler_.end_long_prefill();

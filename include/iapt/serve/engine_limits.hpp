@@ -12,7 +12,7 @@ namespace iapt {
 /// Memory and bounds of an engine.
 struct engine_options {
   cache_size cache = {.sequences = 64, .blocks = 1024, .block_size = 64, .max_blocks_per_seq = 128};  ///< KV cache
-  index_t max_batched_tokens = 512;                         ///< prompt tokens of a step
+  index_t max_prefill_tokens = 512;                         ///< prompt tokens of a step
   bool prefix_caching = true;                               ///< whether requests reuse the KV blocks of a common prefix
   index_t max_seqs_per_client = 0;                          ///< sequences of one client at the same time; 0: no bound
   std::function<void(const std::string&)> on_failure = {};  ///< called with the reason when a method fails

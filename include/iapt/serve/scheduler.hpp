@@ -114,7 +114,7 @@ class scheduler {
   /// @return the chunks; those of a prompt that needs a pass of its own are in `long_prefill()`
   std::vector<chunk> schedule() {
     std::vector<chunk> chunks;
-    index_t prefill = long_prefill_.empty() ? 0 : options_.max_batched_tokens;
+    index_t prefill = long_prefill_.empty() ? 0 : options_.max_prefill_tokens;
     index_t forks = 0;  // blocks for copies when beams fork
     if (!long_prefill_.empty())
       forks = long_prefill_[0].state->request.options.beams - 1;  // it may complete in this step
@@ -123,7 +123,7 @@ class scheduler {
       state_type& r = *running_[i];
       if (is_long_prefill(r)) continue;
       if (alone ? !runs_alone(r) || r.request.method.get() != *alone : runs_alone(r)) continue;
-      const index_t budget = options_.max_batched_tokens - prefill;
+      const index_t budget = options_.max_prefill_tokens - prefill;
       if (budget <= 0 && r.sequences[0].size() - r.sequences[0].num_computed_tokens > 1) continue;
       memory_.reuse_prefix(r);  // there may be more cached blocks than when it was admitted
       std::vector<chunk> own;
@@ -140,9 +140,9 @@ class scheduler {
         break;
       }
       for (const chunk& c : own) memory_.allocate(c);
-      if (tokens > options_.max_batched_tokens) {
+      if (tokens > options_.max_prefill_tokens) {
         long_prefill_ = std::move(own);
-        prefill = options_.max_batched_tokens;
+        prefill = options_.max_prefill_tokens;
         continue;
       }
       chunks.insert(chunks.end(), own.begin(), own.end());

@@ -75,7 +75,7 @@ struct train_callbacks {
 enum class train_end {
   finished,     ///< all steps are done
   stopped,      ///< the dev loss did not improve in `patience` evaluations
-  interrupted,  ///< a callback asked for it; `resume` continues
+  interrupted,  ///< a callback returned true; `resume` continues
 };
 
 /// The result of a run.
