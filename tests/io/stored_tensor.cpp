@@ -91,10 +91,10 @@ TEST_CASE("long plain tensors, at an odd address", "[io]") {
 
 TEST_CASE("what cannot be read is refused", "[io]") {
   const auto file = gguf_file::open(test_data("io/quantized.gguf"));
-  const stored_tensor &blocks = *file.tensors().find("q4_1"), &unknown = *file.tensors().find("q2_k");
+  const stored_tensor &blocks = *file.tensors().find("q4_1"), &unknown = *file.tensors().find("iq2_xxs");
   std::vector<float> numbers(256), few(3);
   CHECK_THAT(io_message([&] { read_into(unknown, std::span(numbers)); }),
-             has_text("quantized.gguf: byte") && has_text("\"q2_k\": its type Q2_K is not supported"));
+             has_text("quantized.gguf: byte") && has_text("\"iq2_xxs\": its type IQ2_XXS is not supported"));
   CHECK_THROWS_AS(read_into(blocks, std::span(few)), shape_error);
   // Rows that are not there, into memory that would hold them.
   const auto rows = blocks.rows();

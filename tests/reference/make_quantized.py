@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/data/io/ and the seeds of tests/fuzz/corpus/: small files by the reference writers of GGUF and safetensors.
 
-    pip install gguf safetensors numpy
+    pip install gguf libgguf safetensors numpy
     python tests/reference/make_quantized.py                 the files
     python tests/reference/make_quantized.py --sums MODEL    what tests/io/weights.cpp expects of SmolLM2's tensors
 
 quantized.gguf holds, for each type that the library reads, a tensor "q4_1" and what gguf-py makes of it,
-"q4_1.expected" in F32. Blocks are quantized from normal numbers; where gguf-py cannot (Q4_K, Q6_K), they are random bytes
-under a sensible scale.
+"q4_1.expected" in F32. Blocks are quantized from normal numbers; where gguf-py cannot (such as Q4_K), or where that would
+leave out cases, they are random bytes under a sensible scale. Q1_0, which gguf-py does not dequantize, is libgguf's.
 """
 import argparse
 import pathlib
 
 import gguf
+import libgguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 from safetensors.numpy import save_file
@@ -21,13 +22,22 @@ tests = pathlib.Path(__file__).resolve().parent.parent
 rng = np.random.default_rng(4)
 
 
+# Offsets of the half-precision floats of a block, and of its eight-bit floats with a sensible value, of formats whose
+# blocks are random bytes.
+HALVES = {Type.Q2_K: (80, 82), Type.Q3_K: (108,), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,),
+          Type.IQ4_NL: (0,), Type.IQ4_XS: (0,), Type.MXFP4: (), Type.NVFP4: (), Type.TQ1_0: (52,), Type.TQ2_0: (64,),
+          Type.Q1_0: (0,)}
+SCALES = {Type.MXFP4: {0: (122, 1)}, Type.NVFP4: {0: (0x28, 0x35), 1: (0x03, 0x7e), 2: (0x7f, 0), 3: (0x08, 0xa9)}}
+
+
 def blocks(kind, rows):
     elements, size = gguf.GGML_QUANT_SIZES[kind]
-    halves = {Type.Q4_K: (0, 2), Type.Q6_K: (208,)}.get(kind)
-    if halves:
+    if kind in HALVES:
         data = rng.integers(0, 256, (rows, size), dtype=np.uint8)
-        for at in halves:
-            data[:, at:at + 2] = np.array([[0.01], [-0.02]], dtype=np.float16).view(np.uint8)[:rows]
+        for at in HALVES[kind]:
+            data[:, at:at + 2] = np.array([[0.21], [-0.02]], dtype=np.float16).view(np.uint8)[:rows]
+        for at, scale in SCALES.get(kind, {}).items():
+            data[:, at] = scale[:rows]
         return data
     return gguf.quants.quantize(rng.standard_normal((rows, 2 * elements)).astype(np.float32), kind)
 
@@ -50,11 +60,13 @@ def write_quantized(path):
     writer.add_array("t.integers", [3, -1, 2])
     writer.add_array("t.floats", [0.5, -1.5])
     writer.add_array("t.nested", [[1, 2], [3]])
-    for kind in (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q6_K,
-                 Type.Q4_K):
+    for kind in (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0, Type.Q6_K, Type.Q4_K, Type.Q2_K, Type.Q3_K,
+                 Type.Q5_K, Type.IQ4_NL, Type.IQ4_XS, Type.MXFP4, Type.NVFP4, Type.TQ1_0, Type.TQ2_0,
+                 Type.Q1_0):
         data = blocks(kind, 2)
         writer.add_tensor(kind.name.lower(), data, raw_dtype=kind)
-        writer.add_tensor(kind.name.lower() + ".expected", gguf.quants.dequantize(data, kind))
+        dequantize = libgguf.dequantize_rows if kind == Type.Q1_0 else gguf.quants.dequantize
+        writer.add_tensor(kind.name.lower() + ".expected", dequantize(data, kind))
     half = np.array([[0, -0.0, 1, -2.5, 65504, 6e-8], [6.1e-5, 3e-5, np.inf, -np.inf, 1 / 3, 2048.0]], dtype=np.float16)
     writer.add_tensor("f16", half)
     writer.add_tensor("f16.expected", half.astype(np.float32))
@@ -64,7 +76,7 @@ def write_quantized(path):
     double = rng.standard_normal((3, 2))
     writer.add_tensor("f64", double)
     writer.add_tensor("f64.expected", double.astype(np.float32))
-    writer.add_tensor("q2_k", rng.integers(0, 256, (1, 84), dtype=np.uint8), raw_dtype=Type.Q2_K)
+    writer.add_tensor("iq2_xxs", rng.integers(0, 256, (1, 66), dtype=np.uint8), raw_dtype=Type.IQ2_XXS)
     writer.add_tensor("cube", np.arange(24, dtype=np.float32).reshape(2, 3, 4))
     finish(writer)
 

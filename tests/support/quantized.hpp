@@ -36,6 +36,12 @@ inline std::vector<std::byte> random_rows(dtype type, index_t rows, index_t colu
       if (Format::type != type) return;
       if constexpr (requires { Format::halves; }) {
         for (const int half : std::set(Format::halves.begin(), Format::halves.end())) tame(block + std::size_t(half));
+      } else if constexpr (requires { Format::scales; }) {
+        const int least = type == dtype::mxfp4 ? 120 : 0x28;  // of E8M0, of E4M3
+        for (const int at : Format::scales) {
+          std::byte& scale = bytes[block + std::size_t(at)];
+          scale = std::byte(least + (int(scale) & 7));
+        }
       } else {
         tame(block);  // a 16-bit float
       }

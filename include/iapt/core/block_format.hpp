@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a quantized format consists of: blocks with a few bits for each element, and a scale and perhaps a minimum for each
-// group of elements.
+// What a quantized format consists of: blocks with a few bits for each element, and a scale and perhaps a minimum for
+// each group of elements.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -26,6 +27,23 @@ IAPT_DEVICE T load(const std::byte* bytes) {
   return value;
 }
 
+/// Sixteen signed bytes, for formats whose quants are indices of a table. Two registers hold it: device code has no
+/// arrays that are constants.
+struct byte_table {
+  std::uint64_t low = 0,  ///< bytes 0 to 7, the first in the lowest bits
+      high = 0;           ///< bytes 8 to 15
+
+  /// The table of these bytes, −128 to 127.
+  constexpr explicit byte_table(const std::array<int, 16>& values) {
+    for (unsigned i = 0; i < 8; ++i) {
+      low |= std::uint64_t(std::uint8_t(values[i])) << 8 * i;
+      high |= std::uint64_t(std::uint8_t(values[8 + i])) << 8 * i;
+    }
+  }
+  /// Byte i.
+  IAPT_DEVICE constexpr std::int8_t at(int i) const { return std::int8_t((i < 8 ? low : high) >> 8 * (i & 7)); }
+};
+
 /// Integers for the elements of a V: one integer for a scalar. Backends specialize it for their vecs.
 template <class V>
 struct integers_for {
@@ -38,6 +56,10 @@ struct integers_for {
   IAPT_DEVICE static type signed_bytes(const std::byte* p) { return static_cast<std::int8_t>(*p); }
   /// Reads unsigned 16-bit integers, 0 to 65535.
   IAPT_DEVICE static type pairs(const std::byte* p) { return load<std::uint16_t>(p); }
+  /// Reads the unsigned bytes p[index].
+  IAPT_DEVICE static type gather(const std::byte* p, type index) { return type(p[index]); }
+  /// The bytes of a table at these indices, 0 to 15.
+  IAPT_DEVICE static type look_up(byte_table table, type index) { return table.at(index); }
   /// The integers first, first + 1, …
   IAPT_DEVICE static type counting_from(int first) { return first; }
   /// Converts integers to elements.

@@ -8,8 +8,36 @@
 
 namespace iapt {
 
-/// How the elements of a stored tensor are encoded. The `q` types are blocks of 32 or 256 elements (GGUF).
-enum class dtype { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q6_k };
+/// How the elements of a stored tensor are encoded. Those from q4_0 on are blocks of 32 to 256 elements (GGUF).
+enum class dtype {
+  f64,
+  f32,
+  f16,
+  bf16,
+  i64,
+  i32,
+  i16,
+  i8,
+  u8,
+  boolean,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  mxfp4,
+  nvfp4,
+  tq1_0,
+  tq2_0,
+  q1_0
+};
 
 /// The usual name of a type that is no format of core/quantized.hpp.
 constexpr std::string_view name_of_plain(dtype type) {

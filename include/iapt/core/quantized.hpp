@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "iapt/core/block_formats.hpp"
+#include "iapt/core/few_level_formats.hpp"
 #include "iapt/core/k_quants.hpp"
+#include "iapt/core/table_formats.hpp"
 
 namespace iapt {
 
@@ -22,7 +24,9 @@ struct format_list {
 /// All formats. Names, layouts, ids and messages follow from it.
 using quantized_formats =
     format_list<four_bit_block<false>, four_bit_block<true>, five_bit_block<false>, five_bit_block<true>,
-                eight_bit_block, four_bit_k_block, six_bit_block, short_floats<dtype::f16>, short_floats<dtype::bf16>>;
+                eight_bit_block, two_bit_block, three_bit_block, sub_scaled_block<false>, sub_scaled_block<true>,
+                six_bit_block, nonlinear_block, nonlinear_sub_scaled_block, mx_block, nv_block, ternary_block,
+                ternary_pair_block, sign_block, short_floats<dtype::f16>, short_floats<dtype::bf16>>;
 
 /// Whether there is a format for the type.
 constexpr bool is_quantized(dtype type) {

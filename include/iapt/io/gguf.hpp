@@ -37,10 +37,8 @@ inline std::pair<std::string, std::optional<dtype>> gguf_type_of(std::uint32_t i
     std::uint32_t id;
     const char* name;
   };
-  constexpr unsupported others[] = {{10, "Q2_K"},    {11, "Q3_K"},   {13, "Q5_K"},    {15, "Q8_K"},
-                                    {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
-                                    {20, "IQ4_NL"},  {21, "IQ3_S"},  {22, "IQ2_S"},   {23, "IQ4_XS"},
-                                    {29, "IQ1_M"},   {34, "TQ1_0"},  {35, "TQ2_0"},   {39, "MXFP4"}};
+  constexpr unsupported others[] = {{15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+                                    {19, "IQ1_S"}, {21, "IQ3_S"},   {22, "IQ2_S"},  {29, "IQ1_M"}};
   std::pair<std::string, std::optional<dtype>> found{"number " + std::to_string(id), {}};
   for (const auto& [other, name] : others)
     if (other == id) found.first = name;

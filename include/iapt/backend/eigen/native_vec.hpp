@@ -159,6 +159,32 @@ struct integers_for<native_vec<T>> {
   IAPT_DEVICE static type signed_bytes(const std::byte* p) { return widened<std::int8_t>(p); }
   /// Reads unsigned 16-bit integers, 0 to 65535.
   IAPT_DEVICE static type pairs(const std::byte* p) { return widened<std::uint16_t>(p); }
+  /// Reads the unsigned bytes p[index], one by one.
+  IAPT_DEVICE static type gather(const std::byte* p, type index) {
+    type numbers;
+    for (int i = 0; i < width; ++i) numbers[i] = std::int32_t(p[index[i]]);
+    return numbers;
+  }
+  /// The bytes of a table at these indices, 0 to 15. Clang has no shuffle by indices that are no constants.
+  IAPT_DEVICE static type look_up(byte_table table, type index) {
+    type numbers;
+#if defined(__clang__)
+    for (int i = 0; i < width; ++i) numbers[i] = table.at(index[i]);
+#else
+    typename vector_of<std::int8_t, 8>::type low, high;
+    std::memcpy(&low, &table.low, sizeof low), std::memcpy(&high, &table.high, sizeof high);
+    using eight = typename vector_of<std::int32_t, 8>::type;
+    const eight first = __builtin_convertvector(low, eight), second = __builtin_convertvector(high, eight);
+    if constexpr (width == 16)
+      numbers = __builtin_shuffle(
+          __builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), index);
+    else if constexpr (width == 8)
+      numbers = __builtin_shuffle(first, second, index);
+    else
+      for (int i = 0; i < width; ++i) numbers[i] = table.at(index[i]);
+#endif
+    return numbers;
+  }
   /// The integers first, first + 1, …
   IAPT_DEVICE static type counting_from(int first) {
     type numbers;
