@@ -106,7 +106,15 @@ def conversations():
         assistant(f"Answer {i}"))]
 
 
+SIMPLE_TOOLS = [TOOLS[0] | {"function": TOOLS[0]["function"] | {"parameters": {
+    "type": "object", "properties": {"city": {"type": "string", "description": "The city's name"},
+                                     "days": {"type": "integer", "description": "How many"}}, "required": ["city"]}}}]
+
 SETTINGS = [
+    # What some templates ask for by other names; these tools have no schema that makes a macro call itself for ever.
+    {"add_generation_prompt": True, "tools": SIMPLE_TOOLS, "functions": json.dumps(SIMPLE_TOOLS), "datetime": "now",
+     "custom_tools": SIMPLE_TOOLS, "builtin_tools": ["brave_search"], "reasoning_effort": "high", "add_bos_token": True,
+     "documents": [{"title": "A", "text": ODD}], "thinking": True, "preserve_thinking": True},
     {"add_generation_prompt": True},
     {"add_generation_prompt": False, "enable_thinking": True},
     {"add_generation_prompt": True, "enable_thinking": False},
@@ -117,7 +125,7 @@ def cases():
     """Name and variables of every render. They do not share anything that a template could change."""
     for (name, messages), settings in itertools.product(conversations(), SETTINGS):
         tools = TOOLS if name.endswith("_tools") else None
-        yield name + "".join(f" {k}={v}" for k, v in settings.items()), copy.deepcopy(
+        yield f"{name}, settings {SETTINGS.index(settings)}", copy.deepcopy(
             {"messages": messages, "tools": tools, "documents": None, "bos_token": "<s>", "eos_token": "</s>",
              "unk_token": "<unk>", "pad_token": "<pad>", **settings})
 

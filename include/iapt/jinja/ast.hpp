@@ -139,7 +139,7 @@ struct set_block {
 struct macro_definition {
   std::string name = {};
   std::vector<std::pair<std::string, expression_ptr>> parameters = {};  // with defaults, which may be null
-  block body = {};
+  block body;
   bool takes_caller = false, takes_varargs = false, takes_kwargs = false;  // because the body names them
 };
 struct macro_statement {

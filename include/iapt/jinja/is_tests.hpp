@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of tests, as in `x is defined`.
+// Tests, as in `x is defined`.
 #pragma once
 #include <string_view>
 
-#include "iapt/jinja/list_filters.hpp"
+#include "iapt/jinja/lookup.hpp"
 
-namespace iapt::jinja::detail {
-
-namespace is_tests {
+namespace iapt::jinja::detail::is_tests {
 
 // A test without arguments.
 template <bool (*Is)(const value&)>
@@ -57,14 +55,6 @@ inline bool sameas(runtime&, const value& v, const arguments& a) {
   if (v.is<undefined>() || type_name(v) != type_name(other)) return false;
   throw refusal("sameas: Python does not say whether numbers or texts are the same object; compare them with ==");
 }
-inline bool filter(runtime&, const value& v, const arguments& a) {
-  bind_none("filter", a);
-  return v.is<text>() && find_filter(v.as_text()->bytes());
-}
-inline bool test(runtime&, const value& v, const arguments& a) {
-  bind_none("test", a);
-  return v.is<text>() && find_test(v.as_text()->bytes());
-}
 inline bool is_defined(const value& v) { return !v.is<undefined>(); }
 inline bool is_undefined(const value& v) { return v.is<undefined>(); }
 inline bool is_none(const value& v) { return v.is<none>(); }
@@ -80,52 +70,4 @@ inline bool is_callable(const value& v) { return v.as_object() && v.as_object()-
 inline bool is_iterable(const value& v) { return v.is<text>() || v.as_list() || v.as_dict() || v.is<undefined>(); }
 inline bool is_sequence(const value& v) { return is_iterable(v) && !(v.as_list() && !v.as_list()->is_sequence()); }
 
-}  // namespace is_tests
-
-inline test_function find_test(std::string_view name) {
-  using namespace is_tests;
-  static const function_table<test_function> table = {
-      {"odd", odd},
-      {"even", even},
-      {"divisibleby", divisibleby},
-      {"defined", simple<is_defined>},
-      {"undefined", simple<is_undefined>},
-      {"filter", is_tests::filter},
-      {"test", test},
-      {"none", simple<is_none>},
-      {"boolean", simple<is_boolean>},
-      {"false", simple<is_false>},
-      {"true", simple<is_tests::is_true>},
-      {"integer", simple<is_integer>},
-      {"float", simple<is_float>},
-      {"lower", is_tests::has_case<is_lower>},
-      {"upper", is_tests::has_case<is_upper>},
-      {"string", simple<is_text>},
-      {"mapping", simple<is_mapping>},
-      {"number", simple<is_number>},
-      {"sequence", simple<is_tests::is_sequence>},
-      {"iterable", simple<is_iterable>},
-      {"callable", simple<is_callable>},
-      {"sameas", sameas},
-      {"escaped", simple<is_escaped>},
-      {"in", is_tests::in},
-      {"==", ordered<comparison::equal>},
-      {"eq", ordered<comparison::equal>},
-      {"equalto", ordered<comparison::equal>},
-      {"!=", ordered<comparison::not_equal>},
-      {"ne", ordered<comparison::not_equal>},
-      {">", ordered<comparison::greater>},
-      {"gt", ordered<comparison::greater>},
-      {"greaterthan", ordered<comparison::greater>},
-      {">=", ordered<comparison::greater_equal>},
-      {"ge", ordered<comparison::greater_equal>},
-      {"<", ordered<comparison::less>},
-      {"lt", ordered<comparison::less>},
-      {"lessthan", ordered<comparison::less>},
-      {"<=", ordered<comparison::less_equal>},
-      {"le", ordered<comparison::less_equal>},
-  };
-  return find_in(table, name);
-}
-
-}  // namespace iapt::jinja::detail
+}  // namespace iapt::jinja::detail::is_tests

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/jinja/string_literal.hpp"
 #include "iapt/jinja/unicode_case.hpp"
 #include "iapt/jinja/value.hpp"
 
@@ -129,6 +130,7 @@ class lexer {
     skip(space);
   }
   void read_comment() {
+    if (rest_.empty()) return;  // {# as the last two characters of a template is nothing, as in Jinja2
     const std::size_t end = rest_.find("#}");
     if (end == rest_.npos) refuse("a comment {# has no end #}");
     const bool sign = end > 0 && (rest_[end - 1] == '-' || rest_[end - 1] == '+');
@@ -259,7 +261,15 @@ class lexer {
     add(token_kind::integer, size);
   }
 
-  void read_string(char quote);
+  void read_string(char quote) {
+    std::size_t end = 1;
+    while (end < rest_.size() && rest_[end] != quote) end += rest_[end] == '\\' ? 2 : 1;
+    if (end >= rest_.size()) refuse("a string literal has no end");
+    try {
+      tokens_.push_back({token_kind::string, unescaped(rest_.substr(1, end - 1)), line_});
+    } catch (const refusal& refused) { refuse(refused.what()); }
+    skip(end + 1);
+  }
 
   std::string source_;
   std::string_view rest_;
@@ -267,55 +277,5 @@ class lexer {
   std::size_t line_ = 1;
   bool line_starts_ = true;  // whether what was dropped before here ends a line
 };
-
-// A literal with Python's escapes.
-inline void lexer::read_string(char quote) {
-  std::size_t end = 1;
-  while (end < rest_.size() && rest_[end] != quote) end += rest_[end] == '\\' ? 2 : 1;
-  if (end >= rest_.size()) refuse("a string literal has no end");
-  const std::string_view inside = rest_.substr(1, end - 1);
-  std::string out;
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    if (inside[i] != '\\') {
-      out += inside[i];
-      continue;
-    }
-    const char c = inside[++i];
-    constexpr std::string_view from = "\\'\"abfnrtv", to = "\\'\"\a\b\f\n\r\t\v";
-    if (c == '\n') continue;
-    if (const auto at = from.find(c); at != from.npos) {
-      out += to[at];
-      continue;
-    }
-    char32_t code = 0;
-    if (c >= '0' && c <= '7') {
-      std::size_t n = 0;
-      for (; n < 3 && i + n < inside.size() && inside[i + n] >= '0' && inside[i + n] <= '7'; ++n)
-        code = code * 8 + static_cast<char32_t>(inside[i + n] - '0');
-      i += n - 1;
-    } else if (c == 'x' || c == 'u' || c == 'U') {
-      const std::size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : 8;
-      for (std::size_t n = 1; n <= digits; ++n) {
-        const std::size_t at = i + n < inside.size()
-                                   ? std::string_view("0123456789abcdef0123456789ABCDEF").find(inside[i + n])
-                                   : std::string_view::npos;
-        if (at == std::string_view::npos || code > 0x10FFFF)
-          refuse(std::string("the escape \\") + c + " needs " + std::to_string(digits) + " hexadecimal digits");
-        code = code * 16 + static_cast<char32_t>(at % 16);
-      }
-      i += digits;
-    } else if (c == 'N' || static_cast<unsigned char>(c) >= 0x80) {
-      refuse("the escape \\N, or a backslash before a character that is not ASCII, is not supported");
-    } else {
-      out += '\\';
-      out += c;
-      continue;
-    }
-    if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) refuse("an escape is not a Unicode character");
-    utf8::append(out, code);
-  }
-  tokens_.push_back({token_kind::string, std::move(out), line_});
-  skip(end + 1);
-}
 
 }  // namespace iapt::jinja::detail

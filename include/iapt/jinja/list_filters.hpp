@@ -13,13 +13,7 @@
 
 #include "iapt/jinja/lookup.hpp"
 
-namespace iapt::jinja::detail {
-
-// The filter or test of a name, or null; defined where their tables are.
-inline filter_function find_filter(std::string_view name);
-inline test_function find_test(std::string_view name);
-
-namespace filters {
+namespace iapt::jinja::detail::filters {
 
 using kind = list::kind_type;
 inline bool is_true(const value* v) { return v && truth(*v); }
@@ -169,18 +163,16 @@ inline value sum(runtime& rt, const value& v, const arguments& a) {
   return total;
 }
 inline value groupby(runtime& rt, const value& v, const arguments& a) {
-  const auto [attribute, otherwise, case_sensitive] =
-      bind<3>("groupby", a, {"attribute", "default", "case_sensitive"}, 1);
-  const attribute_path path(attribute);
-  const auto key_of_item = [&](const value& item) {
-    return sort_key(rt, path.get(rt, item, otherwise), is_true(case_sensitive));
-  };
+  const auto given = bind<3>("groupby", a, {"attribute", "default", "case_sensitive"}, 1);
+  const attribute_path path(given[0]);
+  const auto grouper_of = [&](const value& item) { return path.get(rt, item, given[1]); };
+  const auto key_of_item = [&](const value& item) { return sort_key(rt, grouper_of(item), is_true(given[2])); };
   const std::vector<value> items = read_all(rt, v);
   std::vector<value> keys, groups, members;
   for (const value& item : items) keys.push_back(key_of_item(item));
   const auto close_group = [&] {
     if (members.empty()) return;
-    value grouper = path.get(rt, members.front(), otherwise);
+    value grouper = grouper_of(members.front());
     groups.push_back(list({std::move(grouper), make_list(rt, std::exchange(members, {}))}, kind::group));
   };
   for (const value& item : sorted(rt, items, keys, false)) {
@@ -221,47 +213,6 @@ inline value slice_filter(runtime& rt, const value& v, const arguments& a) {
   return make_list(rt, std::move(rows), kind::generator);
 }
 
-// ---- filters that apply filters and tests ----
-inline arguments without_first(const arguments& a, std::size_t count) {
-  return {{a.positional.begin() + static_cast<std::ptrdiff_t>(count), a.positional.end()}, a.keywords};
-}
-inline value map(runtime& rt, const value& v, const arguments& a) {
-  std::vector<value> out;
-  if (!truth(v)) return make_list(rt, {}, kind::generator);
-  const std::vector<value> items = read_all(rt, v);
-  if (a.positional.empty()) {
-    const auto [attribute, otherwise] = bind<2>("map", a, {"attribute", "default"});
-    if (!attribute) throw refusal("map: a filter or an attribute must be named");
-    const attribute_path path(attribute);
-    for (const value& item : items) out.push_back(path.get(rt, item, otherwise));
-  } else {
-    const marked_text* name = text_of(&a.positional[0]);
-    const auto function = name ? find_filter(name->bytes()) : nullptr;
-    if (!function) throw refusal("map: there is no filter " + (name ? name->bytes() : "None"));
-    const arguments rest = without_first(a, 1);
-    const runtime::level nested(rt);
-    for (const value& item : items) rt.work(), out.push_back(function(rt, item, rest));
-  }
-  return make_list(rt, std::move(out), kind::generator);
-}
-template <bool Selects, bool ByAttribute>
-value select(runtime& rt, const value& v, const arguments& a) {
-  if (!truth(v)) return make_list(rt, {}, kind::generator);
-  if (ByAttribute && a.positional.empty()) throw refusal("selectattr and rejectattr need the name of an attribute");
-  const attribute_path path(ByAttribute ? &a.positional[0] : nullptr);
-  const bool has_test = a.positional.size() > ByAttribute;
-  const marked_text* name = has_test ? text_of(&a.positional[ByAttribute]) : nullptr;
-  const auto function = name ? find_test(name->bytes()) : nullptr;
-  if (has_test && !function) throw refusal("there is no test " + (name ? name->bytes() : "None"));
-  const arguments rest = has_test ? without_first(a, 1 + ByAttribute) : arguments{};
-  std::vector<value> out;
-  for (const value& item : read_all(rt, v)) {
-    rt.work();
-    const value tested = path.get(rt, item);
-    if ((function ? function(rt, tested, rest) : truth(tested)) == Selects) out.push_back(item);
-  }
-  return make_list(rt, std::move(out), kind::generator);
-}
 inline value attr(runtime& rt, const value& v, const arguments& a) {
   const auto [name] = bind<1>("attr", a, {"name"}, 1);
   const marked_text* t = text_of(name);
@@ -271,5 +222,4 @@ inline value attr(runtime& rt, const value& v, const arguments& a) {
   return make_undefined("'" + shown_object(v) + "' has no attribute '" + t->bytes() + "'");
 }
 
-}  // namespace filters
-}  // namespace iapt::jinja::detail
+}  // namespace iapt::jinja::detail::filters

@@ -13,7 +13,7 @@
 
 #include "iapt/jinja/ast.hpp"
 #include "iapt/jinja/compare.hpp"
-#include "iapt/jinja/text_format.hpp"
+#include "iapt/jinja/percent_format.hpp"
 
 namespace iapt::jinja::detail {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses a template: its statements and the text between them.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <initializer_list>
 #include <string>
@@ -18,7 +19,11 @@ class parser : private expression_parser {
   // The statements of `source`, which is valid UTF-8.
   static block parse(std::string_view source) {
     parser p(lexer::split(source));
-    return p.parse_template();
+    try {
+      return p.parse_template();
+    } catch (const syntax_refusal&) { throw; } catch (const refusal& refused) {  // a number that is too large
+      p.refuse(refused.what());
+    }
   }
 
  private:
@@ -115,6 +120,7 @@ class parser : private expression_parser {
   }
   void parse_for(block& out, std::size_t line) {
     for_statement s{parse_target("in", false), nullptr, nullptr, false, {}, {}};
+    if (names(s.item, "loop")) throw syntax_refusal(line, "'loop' cannot be the variable of a loop");
     if (!skip_name("in")) refuse("expected 'in', not " + shown(current()));
     s.iterable = parse_tuple(false, "recursive");
     if (skip_name("if")) s.condition = parse_expression();
@@ -145,6 +151,10 @@ class parser : private expression_parser {
     }
     if (all.items.empty()) refuse("expected a name to assign to, not " + shown(current()));
     return comma ? all : std::move(all.items.front());
+  }
+  static bool names(const target& t, std::string_view name) {
+    return t.name == name ||
+           std::any_of(t.items.begin(), t.items.end(), [&](const target& i) { return names(i, name); });
   }
   target parse_one_target(bool in_set) {
     nesting level(*this);
@@ -208,6 +218,7 @@ class parser : private expression_parser {
       expression_ptr otherwise = skip_symbol("=") ? parse_expression() : nullptr;
       if (!otherwise && !macro.parameters.empty() && macro.parameters.back().second)
         refuse("a parameter without a default follows one with a default");
+      if (!otherwise && name == "caller") refuse("a parameter 'caller' needs a default");
       macro.parameters.emplace_back(std::move(name), std::move(otherwise));
     }
     expect_symbol(")");
