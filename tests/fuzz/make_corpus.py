@@ -194,6 +194,35 @@ def text_seeds():
         "{{ '<|im_start|>system\nYou are short.<|im_end|>\n' }}{% endif %}" + chatml.split("%}", 1)[1]))
 
 
+def jinja_seeds():
+    write("jinja", "good_chat.jinja", (
+        "{%- set ns = namespace(first=true, text='') -%}\n{%- for message in messages if message.role != 'x' %}\n"
+        "    {%- if loop.first and message['role'] == 'system' -%}\n{{- message.content | trim ~ '|' }}\n"
+        "    {%- elif message.tool_calls is defined %}\n{% generation %}{% for call in message.tool_calls %}"
+        "{{ call.name + ': ' + call.arguments | tojson(indent=2) }}{% if not loop.last %}, {% endif %}{% endfor %}"
+        "{% endgeneration %}\n    {%- else %}{{ '<' ~ message.role|upper ~ '>' ~ message.content.split('\"')[-1][::-1] }}"
+        "{%- endif %}{% set ns.text = ns.text ~ message.content %}\n{%- endfor %}{{ ns.text | replace('.', '!') }}"))
+    write("jinja", "good_macros.jinja", (
+        "{% macro show(value, depth=0) %}{% if value is mapping %}{% for k, v in value|dictsort(reverse=true) %}"
+        "{{ '  ' * depth ~ k }}: {{ show(v, depth + 1) }}{% endfor %}{% elif value is iterable and value is not string %}"
+        "{% for v in value %}{{ show(v, depth=depth + 1) }}{% else %}none{% endfor %}{% else %}{{ value|string|e }}"
+        "{% endif %}{% endmacro %}{{ show(messages) }}{% macro wrap(x) %}[{{ caller(x) }}{{ varargs }}{{ kwargs }}]"
+        "{% endmacro %}{% call(y) wrap(s, 1, k=2) %}{{ y.title() }}{% endcall %}"
+        "{% set block | indent(2, true) %}{{ s }}\n{{ s|lower }}{% endset %}{{ block }}{% filter upper %}{{ s }}{% endfilter %}"
+        "{% with a, b = (1, 2) %}{{ a < b <= 2 and not a in [2] or none }}{% endwith %}{# comment #}{% raw %}{{ }}{% endraw %}"))
+    write("jinja", "good_values.jinja", (
+        "{{ [1, 2.5, -3 // 2, 2 ** 8, 7 % 4, true, none, 'x', (1,), {'k': s, 1: [s]}] }}{{ '%s|%5.2f|%-4d' % (s, 1.5, 3) }}"
+        "{{ '{:>8}|{!r}|{a:^5}'.format(s, s, a=1) }}{{ s[1:-1:2] }}{{ s.replace(s[0], 'x', 1)|capitalize }}{{ tools|length }}"
+        "{{ messages|map(attribute='content')|select|join(' - ') }}{{ messages|groupby('role')|map('first')|list }}"
+        "{{ messages|selectattr('role', 'in', ['user'])|list|tojson(ensure_ascii=true, sort_keys=true) }}"
+        "{{ messages|rejectattr('tool_calls', 'defined')|sort(attribute='role')|batch(2)|list }}{{ x|default('y') }}"
+        "{{ s.splitlines() + s.split() + s.rsplit(none, 1) }}{{ range(5)|reverse|list|unique|sum if tools else 1 }}"
+        "{{ strftime_now('%Y') }}{{ dict(a=1, **{'b': 2}).items()|list|last }}{{ joiner()() }}{{ cycler(1, 2).next() }}"
+        "{% for a in [3, [1]] recursive %}{{ loop(a) if a is iterable else a }}{{ loop.cycle(1, 2) }}{% continue %}"
+        "{% endfor %}{{ (s|safe) + '<' }}{{ '12'|int + '1.5'|float|round|abs }}{{ s.partition(' ')|max ~ s.find('x') }}"))
+    write("jinja", "raises.jinja", "{{ raise_exception('No ' ~ s) }}")
+
+
 def request_seeds():
     common = {"model": "sql", "temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 20, "seed": 7, "n": 2,
               "frequency_penalty": 0.5, "presence_penalty": -0.5, "repetition_penalty": 1.1, "stop": ["\n", "END"],
@@ -211,5 +240,6 @@ def request_seeds():
 
 
 if __name__ == "__main__":
-    for seeds in (gguf_seeds, adapter_seeds, checkpoint_seeds, json_seeds, tokenizer_seeds, text_seeds, request_seeds):
+    for seeds in (gguf_seeds, adapter_seeds, checkpoint_seeds, json_seeds, tokenizer_seeds, text_seeds, jinja_seeds,
+                  request_seeds):
         seeds()

@@ -4,7 +4,7 @@
 
 Usage: make_jinja.py OUTPUT      (needs jinja2 3.1.6)
 
-    {"versions": {...}, "variables": {...}, "cases": [{"template": ..., "text": ...} | {..., "raised": message} |
+    {"versions": {...}, "variables": {...}, "case": {"characters": ..., "upper": ...}, "cases": [{"template": ..., "text": ...} | {..., "raised": message} |
                                                       {..., "refused": Jinja2's words}]}
 
 Every template sees the same variables.
@@ -986,6 +986,10 @@ REFUSED_HERE = {"{{ " + expression + " }}" for expression in (
     "-9223372036854775807 - 2", "4611686018427387904 * 2", "(-8) ** 0.5", "5[1:]", "s.__class__", "s['__class__']",
     "s|attr('__len__')", "range(3)", "l[1, 2] is defined", "1.5.real", "5 .real")}
 
+# Characters whose upper, lower and title case are stored.
+CASED = [(0x20, 0x17F), (0x1C4, 0x1F1), (0x345, 0x400), (0x400, 0x500), (0x587, 0x588), (0x1E96, 0x1E9F), (0x1F50, 0x1F58),
+         (0x1F80, 0x1FFD), (0xFB00, 0xFB18)]
+
 
 def templates():
     for group in (LITERALS, OPERATORS, LOOKUPS, METHODS, FILTERS, TESTS, GLOBALS):
@@ -1005,7 +1009,11 @@ def main():
             case["refused"] = "it is not supported"
         if "refused" in case:
             case.pop("text", None)
-    document = {"versions": {"jinja2": jinja2.__version__}, "variables": VARIABLES, "cases": cases}
+    characters = [chr(c) for low, high in CASED for c in range(low, high)]
+    case = {"characters": "".join(characters), "upper": "".join(c.upper() for c in characters),
+            "lower": "".join(c.lower() for c in characters), "title": "".join(c.title() for c in characters)}
+    document = {"versions": {"jinja2": jinja2.__version__}, "variables": VARIABLES, "case": case,
+                "cases": cases}
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         json.dump(document, file, ensure_ascii=True, indent=0)
         file.write("\n")
