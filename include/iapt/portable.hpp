@@ -12,6 +12,7 @@
 #include "iapt/data/jsonl.hpp"
 #include "iapt/io/adapter.hpp"
 #include "iapt/io/load_causal_lm.hpp"
+#include "iapt/jinja/program.hpp"
 #include "iapt/model/random.hpp"
 #include "iapt/ops/activations.hpp"
 #include "iapt/ops/arithmetic.hpp"

@@ -215,7 +215,7 @@ std::string filled(const std::string& form, int depth, random_source& random) {
 TEST_CASE("no random template makes a caller's byte its own", "[jinja]") {
   random_source random(3);
   std::size_t rendered = 0, bytes = 0;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 6'000; ++i) {
     std::string source = macros;
     for (std::size_t n = 0; n <= random() % 2; ++n)
       source += filled(one_of(statements, random), 1 + int(random() % 3), random);
@@ -239,8 +239,8 @@ TEST_CASE("no random template makes a caller's byte its own", "[jinja]") {
       }
     }
   }
-  CHECK(rendered > 10'000);
-  CHECK(bytes > 300'000);
+  CHECK(rendered > 3'000);
+  CHECK(bytes > 100'000);
 }
 
 TEST_CASE("escapes are of whom their byte is", "[jinja]") {

@@ -4,7 +4,8 @@
 
 Usage: compare_jinja.py --templates FOLDER --program PATH [--verbose]      (needs jinja2 3.1.6)
 
-PATH is tests/support/render_template.cpp, compiled. A template is right if it gives the same text, or the same message
+PATH is tests/support/render_template.cpp, compiled:
+g++ -std=c++20 -O2 -Iinclude -Itests tests/support/render_template.cpp -lutf8proc -o PATH A template is right if it gives the same text, or the same message
 of raise_exception, or a refusal where Jinja2 fails in any other way. The program ends with 1 if one is not.
 """
 import argparse

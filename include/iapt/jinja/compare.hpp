@@ -183,6 +183,7 @@ inline std::size_t length(runtime& rt, const value& v) {
 
 // A list that the template makes. Its items are counted as work.
 inline value make_list(runtime& rt, std::vector<value> items, list::kind_type kind = list::kind_type::list) {
+  rt.make();
   rt.work(items.size());
   return value(std::make_shared<const list>(std::move(items), kind));
 }

@@ -89,6 +89,7 @@ class evaluator {
   value evaluate(const dict_literal& l, std::size_t) {
     dict d;
     for (const auto& [key, content] : l.entries) {
+      rt_.make();
       value k = evaluate(key);
       d.set(std::move(k), evaluate(content));
     }

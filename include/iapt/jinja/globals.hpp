@@ -37,7 +37,7 @@ inline dict make_dict(runtime& rt, const arguments& a) {
   dict d;
   const auto set = [&](const value& key, const value& content) {
     if (const marked_text* t = key.as_text()) rt.read(t->size());
-    rt.work();
+    rt.make();
     d.set(key, content);
   };
   if (!a.positional.empty()) {
@@ -160,6 +160,7 @@ inline value range(runtime& rt, const arguments& a) {
 }
 inline value dict_function(runtime& rt, const arguments& a) { return make_dict(rt, a); }
 inline value namespace_function(runtime& rt, const arguments& a) {
+  rt.make();
   auto made = std::make_shared<namespace_object>(make_dict(rt, a));
   rt.namespaces.push_back(made);
   return value(std::shared_ptr<object>(std::move(made)));

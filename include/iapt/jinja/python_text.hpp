@@ -56,7 +56,7 @@ inline std::size_t length_of(runtime& rt, const marked_text& t) {
 inline std::vector<value> characters_of(runtime& rt, const marked_text& t) {
   std::vector<value> out;
   for_each_character(t.bytes(), [&](char32_t, std::size_t begin, std::size_t size) {
-    rt.work();
+    rt.make();
     out.emplace_back(t.substr(begin, size));
     return true;
   });

@@ -40,6 +40,8 @@ struct runtime {
       throw refusal("the template takes more than " + std::to_string(limit.steps) + " steps (limit steps)");
     steps_ += count;
   }
+  // A value that is made, for the memory that it takes besides its bytes or items.
+  void make() { work(4); }
   // Work in proportion to a number of bytes.
   void read(std::size_t bytes) { work(1 + bytes / 64); }
 
@@ -86,7 +88,10 @@ class text_builder {
   }
   const marked_text& content() const { return text_; }
   marked_text take() { return std::exchange(text_, {}); }
-  value finish() { return value(take()); }
+  value finish() {
+    rt_.make();
+    return value(take());
+  }
 
  private:
   void reserve(std::size_t size) {
