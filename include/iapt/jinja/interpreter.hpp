@@ -174,11 +174,21 @@ class interpreter : private evaluator {
     block_text_ = std::move(before);
     return result;
   }
+  // In the block, the names that it sets are not defined yet, as in Jinja2.
   flow execute(const set_block& s) {
     flow f = flow::end;
-    value printed = capture([&] { f = in_frame(frame_, [&] { return execute(s.body); }); });
-    if (f == flow::end) assign(s.to, filtered(s.filter, std::move(printed)));
+    value content;
+    in_frame(frame_, [&] {
+      hide(s.to);
+      value printed = capture([&] { f = execute(s.body); });
+      if (f == flow::end) content = filtered(s.filter, std::move(printed));
+    });
+    if (f == flow::end) assign(s.to, content);
     return f;
+  }
+  void hide(const target& to) {
+    for (const target& item : to.items) hide(item);
+    if (!to.is_tuple && to.attribute.empty()) frame_->set(to.name, make_undefined("'" + to.name + "' is undefined"));
   }
   flow execute(const filter_block& s) {
     flow f = flow::end;

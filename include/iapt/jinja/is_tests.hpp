@@ -66,7 +66,7 @@ inline bool is_float(const value& v) { return v.is<double>(); }
 inline bool is_text(const value& v) { return v.is<text>(); }
 inline bool is_escaped(const value& v) { return v.is<text>() && v.as<text>()->safe; }
 inline bool is_mapping(const value& v) { return v.as_dict() != nullptr; }
-inline bool is_callable(const value& v) { return v.as_object() && v.as_object()->callable(); }
+inline bool is_callable(const value& v) { return v.is<undefined>() || (v.as_object() && v.as_object()->callable()); }
 inline bool is_iterable(const value& v) { return v.is<text>() || v.as_list() || v.as_dict() || v.is<undefined>(); }
 inline bool is_sequence(const value& v) { return is_iterable(v) && !(v.as_list() && !v.as_list()->is_sequence()); }
 

@@ -27,8 +27,9 @@ class percent_formatter {
       at = percent + 1;
       if (percent < f.size()) read_field(f, at);
     }
+    // Python does not ask for a field of what has subscripts.
     const list* l = values_.as_list();
-    const bool may_be_left = values_.as_dict() || (l && !l->is_tuple());
+    const bool may_be_left = values_.as_dict() || values_.is<undefined>() || (l && l->is_sequence());
     if (tuple_ ? used_ < tuple_->items().size() : used_ == 0 && !may_be_left)
       throw refusal("the format has fewer fields than there are values");
     return out_.finish();
