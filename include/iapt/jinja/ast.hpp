@@ -103,6 +103,13 @@ struct expression {
 // ---- statements ----
 struct statement;
 using block = std::vector<statement>;
+// The names that are a scope's own; see scopes.hpp.
+using local_names = std::shared_ptr<const std::vector<std::string>>;
+// A block that is a scope: what it assigns is not seen outside.
+struct scoped_block {
+  local_names own = nullptr;
+  block statements;
+};
 
 // What is assigned to: a name, an attribute of a namespace, or several targets that a value is unpacked into.
 struct target {
@@ -124,8 +131,9 @@ struct if_statement {
 struct for_statement {
   target item;
   expression_ptr iterable, condition;  // `condition` may be null
+  local_names condition_own;
   bool recursive;
-  block body, otherwise;
+  scoped_block body, otherwise;
 };
 struct set_statement {
   target to;
@@ -133,13 +141,13 @@ struct set_statement {
 };
 struct set_block {
   target to;
-  expression_ptr filter;  // of block_text; may be null
-  block body;
+  expression_ptr filter;  // of block_text, in the scope of the body; may be null
+  scoped_block body;
 };
 struct macro_definition {
   std::string name = {};
   std::vector<std::pair<std::string, expression_ptr>> parameters = {};  // with defaults, which may be null
-  block body;
+  scoped_block body;
   bool takes_caller = false, takes_varargs = false, takes_kwargs = false;  // because the body names them
 };
 struct macro_statement {
@@ -150,15 +158,15 @@ struct call_block {
   expression_ptr callee_call;  // a `call`
 };
 struct filter_block {
-  expression_ptr filter;  // of block_text
-  block body;
+  expression_ptr filter;  // of block_text, in the scope of the body
+  scoped_block body;
 };
 struct with_statement {
   std::vector<std::pair<target, expression_ptr>> assignments;
-  block body;
+  scoped_block body;
 };
 struct generation_block {
-  block body;
+  scoped_block body;
 };
 struct break_statement {};
 struct continue_statement {};

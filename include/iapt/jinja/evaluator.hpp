@@ -70,12 +70,13 @@ class evaluator {
     }
     if (const value* found = variables_.find(name)) return *found;
     if (const value* found = globals::find(name)) return *found;
+    if (name == "self") throw refusal("the variable self, of templates with blocks, is not supported");
     return make_undefined("'" + std::string(name) + "' is undefined");
   }
 
   runtime& rt_;
-  std::shared_ptr<frame> frame_ = std::make_shared<frame>(nullptr);  // the innermost one
-  value block_text_ = {};                                            // of the block that a filter is applied to
+  std::shared_ptr<frame> frame_ = nullptr;  // the innermost one
+  value block_text_ = {};                   // of the block that a filter is applied to
 
  private:
   value evaluate(const constant& c, std::size_t) { return c.content; }

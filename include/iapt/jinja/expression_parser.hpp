@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "iapt/jinja/ast.hpp"
+#include "iapt/jinja/scopes.hpp"
 #include "iapt/jinja/tables.hpp"
 #include "iapt/jinja/token_reader.hpp"
 
@@ -179,6 +180,7 @@ class expression_parser : protected token_reader {
       macro->takes_varargs |= t.text == "varargs";
       macro->takes_kwargs |= t.text == "kwargs";
     }
+    scopes_.load(t.text);
     return make(t.line, name_load{t.text});
   }
   std::vector<expression_ptr> parse_items(std::string_view end) {
@@ -305,6 +307,7 @@ class expression_parser : protected token_reader {
 
   // Filters and tests that do not exist, outside of conditions. Jinja2 refuses a template that has any.
   std::vector<token> unknown_ = {};
+  scopes scopes_ = {};
   std::vector<macro_definition*> macros_ = {};  // those that are parsed, the outermost first
 };
 

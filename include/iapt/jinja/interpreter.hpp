@@ -20,10 +20,10 @@ class interpreter : private evaluator {
  public:
   using evaluator::evaluator;
   // The text that a template prints.
-  marked_text run(const block& statements) {
+  marked_text run(const scoped_block& all) {
     text_builder out(rt_, rt_.limit.output_bytes, "output_bytes");
     out_ = &out;
-    execute(statements);
+    in_scope(nullptr, all);
     return out.take();
   }
 
@@ -63,16 +63,22 @@ class interpreter : private evaluator {
     return value(std::shared_ptr<object>(std::make_shared<macro_object>(*this, m, frame_)));
   }
 
-  // Calls f in a new frame inside of `around`.
+  // Calls f in a new frame inside of `around`, whose own names are undefined at first.
   template <class F>
-  auto in_frame(const std::shared_ptr<frame>& around, F f) {
+  auto in_frame(const std::shared_ptr<frame>& around, const local_names& own, F f) {
     struct restore {
       std::shared_ptr<frame>& current;
       std::shared_ptr<frame> before;
       ~restore() { current = std::move(before); }
     } guard{frame_, frame_};
     frame_ = std::make_shared<frame>(around);
+    rt_.work(own->size());
+    for (const std::string& name : *own)
+      frame_->names.emplace_back(name, make_undefined("'" + name + "' is undefined"));
     return f();
+  }
+  flow in_scope(const std::shared_ptr<frame>& around, const scoped_block& b) {
+    return in_frame(around, b.own, [&] { return execute(b.statements); });
   }
   // What f prints, as a text.
   template <class F>
@@ -82,9 +88,6 @@ class interpreter : private evaluator {
     f();
     out_ = before;
     return out.finish();
-  }
-  value capture(const block& b) {
-    return capture([&] { in_frame(frame_, [&] { return execute(b); }); });
   }
 
   flow execute(const block& statements) {
@@ -117,7 +120,7 @@ class interpreter : private evaluator {
     loop_object::condition wanted;
     if (s.condition)
       wanted = [&](const value& item) {
-        return in_frame(around, [&] { return assign(s.item, item), truth(evaluate(s.condition)); });
+        return in_frame(around, s.condition_own, [&] { return assign(s.item, item), truth(evaluate(s.condition)); });
       };
     loop_object::recursion again;
     if (s.recursive)
@@ -135,15 +138,15 @@ class interpreter : private evaluator {
     while (loop->advance()) {
       any = true;
       rt_.work();
-      const flow f = in_frame(around, [&] {
+      const flow f = in_frame(around, s.body.own, [&] {
         frame_->set("loop", value(std::shared_ptr<object>(loop)));
         assign(s.item, loop->current());
-        return execute(s.body);
+        return execute(s.body.statements);
       });
       if (f == flow::break_loop) break;
     }
     if (any) return flow::end;
-    return in_frame(around, [&] { return execute(s.otherwise); });
+    return in_scope(around, s.otherwise);
   }
 
   void assign(const target& to, const value& v) {
@@ -174,38 +177,35 @@ class interpreter : private evaluator {
     block_text_ = std::move(before);
     return result;
   }
-  // In the block, the names that it sets are not defined yet, as in Jinja2.
-  flow execute(const set_block& s) {
-    flow f = flow::end;
-    value content;
-    in_frame(frame_, [&] {
-      hide(s.to);
-      value printed = capture([&] { f = execute(s.body); });
-      if (f == flow::end) content = filtered(s.filter, std::move(printed));
+  // Executes a block and calls use(what it printed, after its filter) in its scope, unless a loop is left.
+  template <class Use>
+  flow print_and_filter(const scoped_block& body, const expression_ptr& filter, Use use) {
+    return in_frame(frame_, body.own, [&] {
+      flow f = flow::end;
+      value printed = capture([&] { f = execute(body.statements); });
+      if (f == flow::end) use(filtered(filter, std::move(printed)));
+      return f;
     });
+  }
+  flow execute(const set_block& s) {
+    value content;
+    const flow f = print_and_filter(s.body, s.filter, [&](value v) { content = std::move(v); });
     if (f == flow::end) assign(s.to, content);
     return f;
   }
-  void hide(const target& to) {
-    for (const target& item : to.items) hide(item);
-    if (!to.is_tuple && to.attribute.empty()) frame_->set(to.name, make_undefined("'" + to.name + "' is undefined"));
-  }
   flow execute(const filter_block& s) {
-    flow f = flow::end;
-    value printed = capture([&] { f = in_frame(frame_, [&] { return execute(s.body); }); });
-    if (f == flow::end) append_str(rt_, *out_, filtered(s.filter, std::move(printed)));
-    return f;
+    return print_and_filter(s.body, s.filter, [&](const value& v) { append_str(rt_, *out_, v); });
   }
   flow execute(const with_statement& s) {
     std::vector<value> values;  // they do not see each other's names
     for (const auto& assignment : s.assignments) values.push_back(evaluate(assignment.second));
-    return in_frame(frame_, [&] {
+    return in_frame(frame_, s.body.own, [&] {
       for (std::size_t i = 0; i < values.size(); ++i) assign(s.assignments[i].first, values[i]);
-      return execute(s.body);
+      return execute(s.body.statements);
     });
   }
   flow execute(const generation_block& g) {
-    marked_text printed = *capture(g.body).as_text();
+    marked_text printed = *capture([&] { in_scope(frame_, g.body); }).as_text();
     printed.set_generated();
     out_->append(printed);
     return flow::end;
@@ -227,9 +227,9 @@ class interpreter : private evaluator {
     const runtime::level level(rt_);
     const std::size_t line = rt_.line;
     value result = capture([&] {
-      in_frame(around, [&] {
+      in_frame(around, m.body.own, [&] {
         bind_parameters(m, given);
-        return execute(m.body);
+        return execute(m.body.statements);
       });
     });
     rt_.line = line;

@@ -17,7 +17,7 @@ namespace iapt::jinja::detail {
 class parser : private expression_parser {
  public:
   // The statements of `source`, which is valid UTF-8.
-  static block parse(std::string_view source) {
+  static scoped_block parse(std::string_view source) {
     parser p(lexer::split(source));
     try {
       return p.parse_template();
@@ -29,10 +29,11 @@ class parser : private expression_parser {
  private:
   using expression_parser::expression_parser;
 
-  block parse_template() {
-    block statements = parse_block({});
+  scoped_block parse_template() {
+    scoped_block all{scopes_.open(), parse_block({})};
+    scopes_.finish();
     require_known(0);
-    return statements;
+    return all;
   }
 
   // Statements up to a tag that begins with one of these names, which stays the current token.
@@ -69,12 +70,13 @@ class parser : private expression_parser {
     end_tag();
     return parse_block(ends);
   }
-  // The same, up to one end. It is a scope of its own: filters and tests in it must exist, whatever stands around it.
+  // The rest of a scope that is open, up to one end. Filters and tests in it must exist, whatever stands around it.
   block parse_scope(std::string_view end) {
     const std::size_t unknown_before = unknown_.size();
     block body = parse_body({end});
     next();
     require_known(unknown_before);
+    scopes_.close();
     return body;
   }
   void require_known(std::size_t before) const {
@@ -107,6 +109,7 @@ class parser : private expression_parser {
   void parse_if(block& out, std::size_t line) {
     const std::size_t unknown_before = unknown_.size();
     if_statement s;
+    scopes_.begin_condition();
     while (true) {
       expression_ptr test = parse_tuple(false);
       s.branches.emplace_back(std::move(test), parse_body({"elif", "else", "endif"}));
@@ -115,21 +118,33 @@ class parser : private expression_parser {
       if (end == "else") s.otherwise = parse_body({"endif"}), next();
       break;
     }
+    scopes_.end_condition();
     unknown_.resize(unknown_before);
     out.push_back({line, std::move(s)});
   }
   void parse_for(block& out, std::size_t line) {
-    for_statement s{parse_target("in", false), nullptr, nullptr, false, {}, {}};
+    for_statement s{parse_target("in", false), nullptr, nullptr, nullptr, false, {}, {}};
     if (names(s.item, "loop")) throw syntax_refusal(line, "'loop' cannot be the variable of a loop");
     if (!skip_name("in")) refuse("expected 'in', not " + shown(current()));
     s.iterable = parse_tuple(false, "recursive");
-    if (skip_name("if")) s.condition = parse_expression();
+    if (skip_name("if")) {
+      s.condition_own = scopes_.open();
+      scopes_.store(s.item);
+      s.condition = parse_expression();
+      scopes_.close();
+    }
     s.recursive = skip_name("recursive");
     const std::size_t unknown_before = unknown_.size();
+    s.body.own = scopes_.open();
+    scopes_.store("loop");
+    scopes_.store(s.item);
     ++loops_;
-    s.body = parse_body({"else", "endfor"});
+    s.body.statements = parse_body({"else", "endfor"});
     --loops_;
-    if (next().text == "else") s.otherwise = parse_body({"endfor"}), next();
+    scopes_.close();
+    s.otherwise.own = scopes_.open();
+    if (next().text == "else") s.otherwise.statements = parse_body({"endfor"}), next();
+    scopes_.close();
     require_known(unknown_before);
     out.push_back({line, std::move(s)});
   }
@@ -173,17 +188,25 @@ class parser : private expression_parser {
   void parse_set(block& out, std::size_t line) {
     target to = parse_target({}, true);
     if (skip_symbol("=")) {
-      out.push_back({line, set_statement{std::move(to), parse_tuple()}});
+      expression_ptr content = parse_tuple();
+      scopes_.store(to);
+      out.push_back({line, set_statement{std::move(to), std::move(content)}});
       return;
     }
+    scopes_.store(to);
+    set_block s{std::move(to), nullptr, {scopes_.open(), {}}};
+    scopes_.store(s.to);
     nesting level(*this);
-    expression_ptr filter = at_symbol("|") ? parse_filters_and_tests(make(line, block_text{}), level) : nullptr;
-    out.push_back({line, set_block{std::move(to), std::move(filter), parse_scope("endset")}});
+    if (at_symbol("|")) s.filter = parse_filters_and_tests(make(line, block_text{}), level);
+    s.body.statements = parse_scope("endset");
+    out.push_back({line, std::move(s)});
   }
   void parse_filter_block(block& out, std::size_t line) {
+    filter_block s{nullptr, {scopes_.open(), {}}};
     nesting level(*this);
-    expression_ptr filter = parse_filters_and_tests(parse_filter(make(line, block_text{})), level);
-    out.push_back({line, filter_block{std::move(filter), parse_scope("endfilter")}});
+    s.filter = parse_filters_and_tests(parse_filter(make(line, block_text{})), level);
+    s.body.statements = parse_scope("endfilter");
+    out.push_back({line, std::move(s)});
   }
   void parse_with(block& out, std::size_t line) {
     with_statement s;
@@ -193,12 +216,16 @@ class parser : private expression_parser {
       expect_symbol("=");
       s.assignments.emplace_back(std::move(to), parse_expression());
     }
-    s.body = parse_scope("endwith");
+    s.body.own = scopes_.open();
+    for (const auto& assignment : s.assignments) scopes_.store(assignment.first);
+    s.body.statements = parse_scope("endwith");
     out.push_back({line, std::move(s)});
   }
   void parse_generation(block& out, std::size_t line) {
     const std::size_t outer = std::exchange(loops_, 0);  // it is a function in Jinja2: no loop control leaves it
-    out.push_back({line, generation_block{parse_scope("endgeneration")}});
+    generation_block s{{scopes_.open(), {}}};
+    s.body.statements = parse_scope("endgeneration");
+    out.push_back({line, std::move(s)});
     loops_ = outer;
   }
   void parse_print(block& out, std::size_t line) {
@@ -210,11 +237,17 @@ class parser : private expression_parser {
     out.push_back({line, std::move(p)});
   }
 
+  // Opens the scope of a macro, or of the body of {% call %}.
   void parse_parameters(macro_definition& macro) {
-    expect_symbol("(");
+    macro.body.own = scopes_.open();
+    if (!skip_symbol("(")) {
+      if (macro.name == "caller") return;
+      refuse("expected '(', not " + shown(current()));
+    }
     while (!at_symbol(")")) {
       if (!macro.parameters.empty()) expect_symbol(",");
       std::string name = expect_name();
+      scopes_.store(name);
       expression_ptr otherwise = skip_symbol("=") ? parse_expression() : nullptr;
       if (!otherwise && !macro.parameters.empty() && macro.parameters.back().second)
         refuse("a parameter without a default follows one with a default");
@@ -226,7 +259,7 @@ class parser : private expression_parser {
   void parse_macro_body(macro_definition& macro, std::string_view end) {
     const std::size_t outer = std::exchange(loops_, 0);
     macros_.push_back(&macro);
-    macro.body = parse_scope(end);
+    macro.body.statements = parse_scope(end);
     macros_.pop_back();
     loops_ = outer;
     for (const auto& parameter : macro.parameters) {  // an ordinary parameter of that name
@@ -238,6 +271,7 @@ class parser : private expression_parser {
   void parse_macro(block& out, std::size_t line) {
     macro_statement s;
     s.macro.name = expect_name();
+    scopes_.store(s.macro.name);
     parse_parameters(s.macro);
     parse_macro_body(s.macro, "endmacro");
     out.push_back({line, std::move(s)});
@@ -245,7 +279,7 @@ class parser : private expression_parser {
   void parse_call(block& out, std::size_t line) {
     call_block s;
     s.caller.name = "caller";
-    if (at_symbol("(")) parse_parameters(s.caller);
+    parse_parameters(s.caller);
     s.callee_call = parse_expression();
     if (!std::holds_alternative<call>(s.callee_call->node))
       throw syntax_refusal(line, "{% call %} needs a call of a macro");

@@ -48,7 +48,7 @@ class program {
 
  private:
   std::string name_;
-  detail::block statements_;
+  detail::scoped_block statements_;
 };
 
 }  // namespace iapt::jinja
