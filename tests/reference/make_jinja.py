@@ -926,6 +926,7 @@ lipsum is defined
 
 # Whole templates.
 STATEMENTS = [
+    "{% macro f() %}{{ kwargs }}{% endmacro %}{{ f(a=1, a=2) }}", "{% macro f() %}{{ kwargs }}{% endmacro %}{{ f(a=1, **{'a': 2}) }}",
     "", "plain", "a\n", "a\n\n", "\n", "a\r\nb\rc\n", "\r\n",
     "{# comment #}a", "a{# x #}b", "a{#- x -#} b", "a {#- x -#} b", "{# x #}\nb", "  {# x #}\nb", "{#+ x +#}\nb", "{#-#}a", "{# {% x %} #}a",
     "{# open", "{{ 'open' ", "{% if", "{{", "{%", "{#", "{", "{ {", "}}", "%}", "a { b } c {", "{{ '}}' }}", "{{ '%}' }}", "{{ {'a': {'b': 1}}['a']['b'] }}",

@@ -58,6 +58,8 @@ class evaluator {
       rt_.work(more.as_dict()->entries().size());
       for (const auto& [key, content] : more.as_dict()->entries()) {
         if (!key.is<text>()) throw refusal("the names of arguments must be texts");
+        for (const auto& keyword : a.keywords)
+          if (keyword.first == key.as_text()->bytes()) throw refusal("an argument is given twice");
         given.keywords.emplace_back(*key.as_text(), content);
       }
     }

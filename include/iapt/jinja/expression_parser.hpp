@@ -79,47 +79,37 @@ class expression_parser : protected token_reader {
     return make(line, unary{unary_operator::logical_not, parse_not()});
   }
   expression_ptr parse_comparison() {
-    static constexpr std::pair<std::string_view, comparison> operators[] = {
-        {"==", comparison::equal},      {"!=", comparison::not_equal}, {"<", comparison::less},
-        {"<=", comparison::less_equal}, {">", comparison::greater},    {">=", comparison::greater_equal}};
+    static const operator_table<comparison> operators = {{"==", comparison::equal},  {"!=", comparison::not_equal},
+                                                         {"<", comparison::less},    {"<=", comparison::less_equal},
+                                                         {">", comparison::greater}, {">=", comparison::greater_equal}};
     const std::size_t line = current().line;
     comparison_chain chain{parse_arithmetic(0), {}};
     while (true) {
-      const auto found =
-          std::find_if(std::begin(operators), std::end(operators), [&](const auto& o) { return at_symbol(o.first); });
-      comparison op = comparison::in;
-      if (found != std::end(operators))
-        op = found->second, next();
-      else if (at_name("not") && is(following(), token_kind::name, "in"))
+      auto op = skip_operator(operators);
+      if (!op && at_name("not") && is(following(), token_kind::name, "in"))
         op = comparison::not_in, next(), next();
-      else if (!skip_name("in"))
-        break;
-      chain.rest.emplace_back(op, parse_arithmetic(0));
+      else if (!op && skip_name("in"))
+        op = comparison::in;
+      if (!op) break;
+      chain.rest.emplace_back(*op, parse_arithmetic(0));
     }
     return chain.rest.empty() ? std::move(chain.first) : make(line, std::move(chain));
   }
   // Level 0 has + and -, level 1 the products, level 2 powers; ~ stands between the first two.
-  expression_ptr parse_arithmetic(int level) {
-    static constexpr struct {
-      std::string_view symbol;
-      binary_operator op;
-      int level;
-    } operators[] = {{"+", binary_operator::add, 0},      {"-", binary_operator::subtract, 0},
-                     {"*", binary_operator::multiply, 1}, {"/", binary_operator::divide, 1},
-                     {"%", binary_operator::modulo, 1},   {"//", binary_operator::floor_divide, 1},
-                     {"**", binary_operator::power, 2}};
+  expression_ptr parse_arithmetic(std::size_t level) {
+    static const operator_table<binary_operator> operators[] = {
+        {{"+", binary_operator::add}, {"-", binary_operator::subtract}},
+        {{"*", binary_operator::multiply},
+         {"/", binary_operator::divide},
+         {"%", binary_operator::modulo},
+         {"//", binary_operator::floor_divide}},
+        {{"**", binary_operator::power}}};
     const auto parse_operand = [&] {
       return level == 0 ? parse_concatenation() : level == 1 ? parse_arithmetic(2) : parse_unary(true);
     };
     const std::size_t line = current().line;
     arithmetic_chain chain{parse_operand(), {}};
-    while (true) {
-      const auto found = std::find_if(std::begin(operators), std::end(operators),
-                                      [&](const auto& o) { return o.level == level && at_symbol(o.symbol); });
-      if (found == std::end(operators)) break;
-      next();
-      chain.rest.emplace_back(found->op, parse_operand());
-    }
+    while (const auto op = skip_operator(operators[level])) chain.rest.emplace_back(*op, parse_operand());
     return chain.rest.empty() ? std::move(chain.first) : make(line, std::move(chain));
   }
   expression_ptr parse_concatenation() {
@@ -147,20 +137,13 @@ class expression_parser : protected token_reader {
   expression_ptr parse_primary() {
     nesting level(*this);
     const token t = next();
-    switch (t.kind) {
-      case token_kind::name:
-        return parse_name(t);
-      case token_kind::string: {
-        std::string content = t.text;
-        while (current().kind == token_kind::string) content += next().text;
-        return make(t.line, constant{literal(content)});
-      }
-      case token_kind::integer:
-        return make(t.line, constant{value(*parse_int(t.text, 0))});
-      case token_kind::floating:
-        return make(t.line, constant{value(*parse_float(t.text))});
-      default:
-        break;
+    if (t.kind == token_kind::name) return parse_name(t);
+    if (t.kind == token_kind::integer) return make(t.line, constant{value(parse_int(t.text, 0).value())});
+    if (t.kind == token_kind::floating) return make(t.line, constant{value(parse_float(t.text).value())});
+    if (t.kind == token_kind::string) {
+      std::string content = t.text;
+      while (current().kind == token_kind::string) content += next().text;
+      return make(t.line, constant{literal(content)});
     }
     if (is(t, token_kind::symbol, "(")) {
       expression_ptr e = parse_tuple(true, {}, true);
@@ -251,6 +234,8 @@ class expression_parser : protected token_reader {
       } else if (current().kind == token_kind::name && is(following(), token_kind::symbol, "=")) {
         if (a.double_star) refuse("invalid arguments of a call");
         std::string name = next().text;
+        for (const auto& other : a.keywords)
+          if (other.first == name) refuse("the argument " + name + " is given twice");
         next();
         a.keywords.emplace_back(std::move(name), parse_expression());
       } else {

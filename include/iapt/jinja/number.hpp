@@ -29,7 +29,9 @@ inline std::string float_text(double d) {
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, d, std::chars_format::scientific).ptr;
   const std::string_view shown(buffer, static_cast<std::size_t>(end - buffer));
   const std::size_t e = shown.find('e');
-  const int exponent = std::atoi(shown.data() + e + 1);
+  int exponent = 0;
+  std::from_chars(shown.data() + e + 2, end, exponent);  // behind the sign, which it does not read
+  if (shown[e + 1] == '-') exponent = -exponent;
   std::string digits(shown.substr(0, e));
   const std::string sign = digits.front() == '-' ? "-" : "";
   std::erase_if(digits, [](char c) { return c == '-' || c == '.'; });

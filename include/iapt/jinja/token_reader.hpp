@@ -3,8 +3,10 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,16 @@ class token_reader {
   bool at_name(std::string_view text) const { return is(current(), token_kind::name, text); }
   bool skip_symbol(std::string_view text) { return at_symbol(text) && (next(), true); }
   bool skip_name(std::string_view text) { return at_name(text) && (next(), true); }
+  template <class Operator>
+  using operator_table = std::unordered_map<std::string_view, Operator>;
+  // The operator that the current token is, which is read; nothing if it is none of the table.
+  template <class Operator>
+  std::optional<Operator> skip_operator(const operator_table<Operator>& all) {
+    const auto found = current().kind == token_kind::symbol ? all.find(current().text) : all.end();
+    if (found == all.end()) return std::nullopt;
+    next();
+    return found->second;
+  }
   void expect_symbol(std::string_view text) {
     if (!skip_symbol(text)) refuse("expected '" + std::string(text) + "', not " + shown(current()));
   }
