@@ -7,10 +7,10 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "iapt/jinja/program.hpp"
 #include "jinja/json_values.hpp"
+#include "jinja/random_template.hpp"
 #include "support/catch.hpp"
 
 namespace iapt::test::jinja_marked_text {
@@ -50,175 +50,13 @@ jinja::marked_text render(const std::string& source) {
 }
 std::string letters_of(const std::string& source) { return letters(render(source)); }
 
-// Expressions with places for others: each $ is a text.
-const std::vector<std::string> expressions = {
-    "a",
-    "b",
-    "c",
-    "e",
-    "r",
-    "l[0]",
-    "l[-1]",
-    "d['щ']",
-    "d.Жы",
-    "m[0].content",
-    "m[1]['role']",
-    "'x'",
-    "'<|y|> '",
-    "($) ~ ($)",
-    "($) + ($)",
-    "($) ~ 5 ~ ($) ~ none",
-    "($) * 2",
-    "($)[1:]",
-    "($)[::-1]",
-    "($)[0]",
-    "($)[-2:]",
-    "($)[:-1:2]",
-    "($).upper()",
-    "($).lower()",
-    "($).title()",
-    "($).capitalize()",
-    "($).strip()",
-    "($).lstrip('Жx')",
-    "($).rstrip($)",
-    "($).split()|join($)",
-    "($).split($)[-1]",
-    "($).split(',')|join('-')",
-    "($).rsplit(none, 1)|first",
-    "($).splitlines()|join('|')",
-    "($).partition($)|join('.')",
-    "($).rpartition(',')[2]",
-    "($).replace($, $)",
-    "($).replace('', $)",
-    "($).join(l)",
-    "($).join([$, $])",
-    "($).ljust(9, '†')",
-    "($).center(12)",
-    "($).rjust(9, ($)[0])",
-    "($).removeprefix('Ж')",
-    "($).removesuffix($)",
-    "'{}-{:>9}-{!r}'.format($, $, $)",
-    "'{x:†^9}'.format(x=$)",
-    "($).format($)",
-    "'%s %r %-8s' % ($, $, $)",
-    "'%(k)s' % {'k': $}",
-    "($) % ()",
-    "($)|upper",
-    "($)|lower",
-    "($)|title",
-    "($)|capitalize",
-    "($)|trim",
-    "($)|trim($)",
-    "($)|replace($, $)",
-    "($)|indent(2, true)",
-    "($)|indent($)",
-    "($)|escape",
-    "($)|safe",
-    "(($)|safe) + ($)",
-    "($)|tojson",
-    "[$, $]|tojson(indent=1)",
-    "{$: $}|tojson",
-    "{$: $, 'k': [$]}|tojson(indent=$)",
-    "[$]|tojson(separators=[$, $])",
-    "{$: $}|tojson(sort_keys=true)",
-    "($)|tojson|tojson",
-    "[$, $]|string",
-    "[[$], ($,)]|string",
-    "{$: $}|string",
-    "{'x': {'y': $}} ~ ''",
-    "{$: 1}.items()|list ~ ''",
-    "d.keys()|join",
-    "d.values()|list|string",
-    "d|items|map('first')|join",
-    "d|dictsort|join('x')",
-    "[$, $, $]|sort|join",
-    "[$, $]|unique|join",
-    "[$, $]|max",
-    "[$, $]|min",
-    "[$, $]|first",
-    "[$, $]|last",
-    "($)|first",
-    "($)|last",
-    "($)|list|join('.')",
-    "($)|reverse",
-    "[$, $]|reverse|join",
-    "[$, $, $]|batch(2, $)|map('join', $)|join",
-    "l|slice(2, $)|list|string",
-    "m|map(attribute='content')|join($)",
-    "m|groupby('role')|map('first')|join",
-    "m|groupby('role')|string",
-    "m|sort(attribute='content')|string",
-    "[$, $]|map('upper')|join",
-    "[$, $]|map('replace', $, $)|join",
-    "[$, $]|select('ne', $)|join",
-    "m|selectattr('role', 'ne', $)|list|tojson",
-    "($) if ($) else ($)",
-    "($) or ($)",
-    "($) and ($)",
-    "x|default($)",
-    "($)|default($, true)",
-    "[$]|sum(start=[$])|join",
-    "($)|format($, $)",
-    "dict(k=$)|tojson",
-    "dict(**{$: $})|string",
-    "namespace(k=$).k",
-    "joiner($)() ~ ''",
-    "cycler($, $).next()",
-    "($)|center(20)",
-    "($)|string|wordcount ~ ''",
-    "strftime_now($)",
-    "f($)",
-    "f($, y=$)",
-    "g(**{$: $})",
-    "g(*[$, $])",
-    "($)|attr('upper')()",
-    "($) ~ loop",
-    "[($)|safe]|join($)",
-    "(($)|e)|upper",
-};
-const std::vector<std::string> statements = {
-    "{{ $ }}",
-    "{% for c in ($) %}{{ c }}{{ loop.previtem }}{{ loop.nextitem }}{{ loop.cycle($, 'x') }}{% endfor %}",
-    "{% set v %}[{{ $ }}]{% endset %}{{ v ~ $ }}",
-    "{% set v | replace($, $) | upper %}-{{ $ }}{% endset %}{{ v[1:] }}",
-    "{% filter indent(3) %}{{ $ }}\nx{% endfilter %}",
-    "{% generation %}{{ $ }}y{% endgeneration %}{{ $ }}",
-    "{% call g($) %}{{ $ }}{% endcall %}",
-    "{% with v = $, w = [$, $] %}{{ v }}{{ w }}{% endwith %}",
-    "{% set ns = namespace(t='') %}{% for x in m %}{% set ns.t = ns.t ~ x.role ~ $ %}{% endfor %}{{ ns.t }}",
-    "{% for k, v in d.items() %}{{ k ~ v }}{% endfor %}",
-    "{% for x in [$, [$, $]] recursive %}{% if x is string %}{{ x|lower }}{% else %}{{ loop(x) }}{% endif %}{% endfor "
-    "%}",
-    "{% for s, t in m|groupby('role') %}{{ s }}{{ t }}{% endfor %}",
-};
-const std::string macros =
-    "{% macro f(x, y='-') %}<{{ x }}{{ y|upper }}>{% endmacro %}{% macro g() %}{{ varargs }}{{ kwargs }}{% if caller "
-    "%}{{ caller() }}{% endif %}{% endmacro %}";
-
-using random_source = std::mt19937;
-const std::string& one_of(const std::vector<std::string>& all, random_source& random) {
-  return all[random() % all.size()];
-}
-
-std::string filled(const std::string& form, int depth, random_source& random) {
-  std::string out;
-  for (const char c : form)
-    if (c == '$')
-      out += depth > 0 ? filled(one_of(expressions, random), depth - 1, random) : expressions[random() % 13];
-    else
-      out += c;
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("no random template makes a caller's byte its own", "[jinja]") {
-  random_source random(3);
+  std::mt19937 random(3);
   std::size_t rendered = 0, bytes = 0;
   for (int i = 0; i < 6'000; ++i) {
-    std::string source = macros;
-    for (std::size_t n = 0; n <= random() % 2; ++n)
-      source += filled(one_of(statements, random), 1 + int(random() % 3), random);
+    const std::string source = random_template::make(random);
     jinja::marked_text out;
     try {
       out = render(source);
