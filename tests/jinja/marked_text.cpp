@@ -118,6 +118,14 @@ TEST_CASE("escapes are of whom their byte is", "[jinja]") {
         "pp");
   CHECK(letters_with("{{ x[0]|e }}") == "ccccc");
   CHECK(letters_with("{{ '<' ~ x[4] ~ '>' }}") == "pccp");
+  // A caller's format gives its own fill, on either side.
+  given.set("f", from(writer::caller, "{:ж>2}{:ж<2}{:ж=3}"));
+  CHECK(letters_with("{{ f.format('a', 'b', 1) }}") ==
+        "cc"
+        "pp"
+        "cc"
+        "cccc"
+        "p");
   CHECK(letters_with("{{ {x[4]: 1} }}") ==
         "pp"
         "cc"
@@ -135,6 +143,7 @@ TEST_CASE("the template's control tokens stay its own", "[jinja]") {
   CHECK(letters_of("{{ 1.5 }}{{ l|length }}{{ none }}{{ a == 'Жук' }}") ==
         "pppppppp"
         "pppp");
+  CHECK(letters_of("{{ b|indent(2) }}") == "cccccccppcccccc");
   // A key of the template and one of the caller are equal; the entry keeps its own.
   CHECK(letters_of("{% for k, v in {'щ': d['щ']}.items() %}{{ k }}{{ v }}{% endfor %}") == "ppcccc");
   CHECK(letters_of("{{ 'a{:ж>4}'.format(a[0]) }}") ==

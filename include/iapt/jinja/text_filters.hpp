@@ -64,7 +64,7 @@ inline value indent(runtime& rt, const value& v, const arguments& a) {
   const bool ends = !t->empty() && (lines.empty() || lines.back().begin + lines.back().size < t->size());
   if (lines.empty() || ends) lines.push_back({t->size(), 0});
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (i) out.literal("\n");
+    if (i) out.append("\n", t->marks()[lines[i - 1].begin + lines[i - 1].size]);  // of who ended the line
     const bool indented = i == 0 ? first && truth(*first) : lines[i].size > 0 || (blank && truth(*blank));
     if (indented) out.append(margin.content());
     out.append(*t, lines[i].begin, lines[i].size);
