@@ -44,12 +44,10 @@ int generate_program::run(Backend& backend) const {
   generation_options limits = options;
   limits.stop = lm.end_tokens();
   std::vector<token_id> tokens;
-  if (chat) {
-    const chat_message message{.role = "user", .content = prompt};
-    tokens = lm.chat().encode(lm.tokenizer(), std::span(&message, 1), true);
-  } else {
+  if (chat)
+    tokens = lm.chat().encode(lm.tokenizer(), conversation().add("user", prompt));
+  else
     tokens = lm.tokenizer().encode(prompt);
-  }
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
   warn_if_too_long(lm, index_t(tokens.size()) + options.max_new, "--prompt with --max-new");
   stream_decoder text(lm.tokenizer(), skip_special_tokens);

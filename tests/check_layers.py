@@ -6,7 +6,7 @@ import re
 import sys
 
 LAYERS = ["core", "expr", "backend", "autograd", "ops", "nn", "model", "peft",
-          "optim", "text", "jinja", "io", "data", "train", "serve"]
+          "optim", "text", "jinja", "chat", "io", "data", "train", "serve"]
 CORE_END = LAYERS.index("optim")  # iapt::core: these folders and optim may not need files or text
 DEVICE = re.compile(r"^(thrust|cub|cuda|cublas|cudnn|cooperative_groups)\b|^cuda_|^cublas")
 FILES_AND_TEXT = re.compile(r"^(nlohmann|pcre2|utf8proc|fmt|CLI)\b")

@@ -147,7 +147,7 @@ TEST_CASE("every bad line is reported with its number and why, and nothing is lo
   CHECK_THAT(message, has_text("train.jsonl:13: the last message is by \"user\""));
   CHECK_THAT(message, has_text("train.jsonl:14: the response has no message before it"));
   CHECK_THAT(message, has_text("train.jsonl:15: message 1: expected \"content\" (string)"));
-  CHECK_THAT(message, has_text("train.jsonl:16: chat: message 1 has the role \"king\""));
+  CHECK_THAT(message, has_text("train.jsonl:16: message 1: it has the role \"king\""));
   CHECK_THAT(message, has_text("train.jsonl:17: expected \"tags\" (array of strings), found string"));
   CHECK_THAT(message, has_text("train.jsonl:18: expected the fields of one format"));
   CHECK_THAT(message, has_text("train.jsonl:19: invalid JSON"));

@@ -4,7 +4,7 @@
 #include "data/byte_tokenizer.hpp"
 #include "fuzz/mutate.hpp"
 #include "fuzz/support.hpp"
-#include "iapt/text/chat_template.hpp"
+#include "iapt/chat/chat_template.hpp"
 
 namespace {
 

@@ -79,8 +79,26 @@ TEST_CASE("openai: parameters reach the options", "[serve]") {
   CHECK(completion(R"(, "logprobs": 0)").options.log_probabilities == 0);
   CHECK(chat(hello, R"(, "logprobs": true)").options.log_probabilities == 0);
   CHECK(chat(R"([{"role": "developer", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])")
-            .messages[0]
-            .content == "ab");
+            .messages.messages[0]["content"] == "ab");
+}
+
+TEST_CASE("openai: the chat template's own variables, and what it refuses", "[serve]") {
+  struct {
+    iapt::tokenizer words = byte_tokenizer();
+    std::string source =
+        "{{ messages[0].content }}{% if enable_thinking is false %}!{% endif %}"
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system message') }}{% endif %}";
+    const iapt::tokenizer& tokenizer() const { return words; }
+    chat_template chat() const { return chat_template(source, "bytes"); }
+  } lm;
+  const auto text = [&](const std::string& more) { return lm.words.decode(chat(hello, more).encode(lm)[0]); };
+  CHECK(text("") + "!" == text(R"(, "chat_template_kwargs": {"enable_thinking": false})"));
+  CHECK(text(R"(, "chat_template_kwargs": {"messages": [], "bos_token": "<|im_end|>"})") == text(""));
+  CHECK(
+      refused(R"({"model": "m", "messages": )" + std::string(hello) + R"(, "chat_template_kwargs": 3})", true).first ==
+      "chat_template_kwargs");
+  CHECK_THROWS_WITH(chat(R"([{"role": "system", "content": "x"}])").encode(lm),
+                    "the model's chat template refuses the messages: no system message");
 }
 
 TEST_CASE("openai: several prompts, several answers to each, beams", "[serve]") {

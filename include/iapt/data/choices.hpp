@@ -18,7 +18,7 @@ struct choice_set {
 
 /// Reads one question: `prompt`, `choices` (at least two) and `answer`, an index from 0.
 /// @throws io_error with what is wrong in the line
-inline choice_example read_choices(const example_reader& reader, const nlohmann::json& line) {
+inline choice_example read_choices(const example_reader& reader, const nlohmann::ordered_json& line) {
   choice_example e{.instruction = reader.prompt(json_field::text(line, "prompt")), .choices = {}};
   for (const std::string& choice : json_field::texts(line, "choices"))
     e.choices.push_back(reader.completion(choice, "choices"));
@@ -46,7 +46,7 @@ inline choice_set load_choices(const std::filesystem::path& path, const tokenize
   choice_set data;
   bad_lines bad(path.string(), options.consequence);
   const example_reader reader(words);
-  for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
+  for_each_json_line(path, bad, [&](const nlohmann::ordered_json& line, std::size_t number) {
     choice_example e = read_choices(reader, line);
     e.line = number;
     require_length(e.instruction, options);

@@ -45,12 +45,12 @@ class bad_lines {
 namespace json_field {
 
 /// What was found, for messages: "found number", "found no such field".
-inline std::string found(const nlohmann::json* value) {
+inline std::string found(const nlohmann::ordered_json* value) {
   return value ? std::string("found ") + value->type_name() : "found no such field";
 }
 /// A field that is a string.
 /// @throws io_error if it is missing or has another type
-inline std::string text(const nlohmann::json& line, const char* name) {
+inline std::string text(const nlohmann::ordered_json& line, const char* name) {
   const auto at = line.find(name);
   if (at == line.end() || !at->is_string())
     throw io_error("expected \"" + std::string(name) + "\" (string), " + found(at == line.end() ? nullptr : &*at));
@@ -58,12 +58,12 @@ inline std::string text(const nlohmann::json& line, const char* name) {
 }
 /// A field that is a string; "" if it is missing.
 /// @throws io_error if it has another type
-inline std::string optional_text(const nlohmann::json& line, const char* name) {
+inline std::string optional_text(const nlohmann::ordered_json& line, const char* name) {
   return line.contains(name) ? text(line, name) : std::string();
 }
 /// A field that is an array of strings.
 /// @throws io_error if it is missing or has another type
-inline std::vector<std::string> texts(const nlohmann::json& line, const char* name) {
+inline std::vector<std::string> texts(const nlohmann::ordered_json& line, const char* name) {
   const auto at = line.find(name);
   const std::string expected = "expected \"" + std::string(name) + "\" (array of strings), ";
   if (at == line.end() || !at->is_array()) throw io_error(expected + found(at == line.end() ? nullptr : &*at));
@@ -76,7 +76,7 @@ inline std::vector<std::string> texts(const nlohmann::json& line, const char* na
 }
 /// The field "tags"; empty if it is missing.
 /// @throws io_error if it is not an array of strings
-inline std::vector<std::string> tags(const nlohmann::json& line) {
+inline std::vector<std::string> tags(const nlohmann::ordered_json& line) {
   return line.contains("tags") ? texts(line, "tags") : std::vector<std::string>();
 }
 
@@ -99,7 +99,7 @@ void for_each_json_line(const std::filesystem::path& path, bad_lines& bad, Use u
     try {
       if (line.size() > longest) throw io_error("the line has over 16 MiB; is this a file of one JSON object a line?");
       utf8::require_valid(line, "the line");
-      const auto object = parse_json(line);
+      const auto object = parse_json<nlohmann::ordered_json>(line);
       if (!object.is_object()) throw io_error(std::string("expected an object, {...}, found ") + object.type_name());
       use(object, number);
     } catch (const nlohmann::json::parse_error& failure) {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads examples for training and evaluation from files of one JSON object a line.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "iapt/chat/chat_template.hpp"
 #include "iapt/data/example.hpp"
 #include "iapt/data/json_lines.hpp"
-#include "iapt/text/chat_template.hpp"
 #include "iapt/text/tokenizer.hpp"
 
 namespace iapt {
@@ -77,7 +79,9 @@ struct data_set {
 ///     completion ends with a token that ends an answer, and perhaps white space, it ends with that token instead;
 ///   - `instruction`, `output` and optionally `input` (after the instruction and an empty line): one user message and
 ///     its answer, through the chat template;
-///   - `messages`, an array of {`role`, `content`}, the last by the assistant: through the chat template.
+///   - `messages`, an array of objects with `role` and `content`, the last by the assistant: through the chat template,
+///     which may read more of them, such as `tool_calls`. `tools`, `documents` and the fields of `chat_template_kwargs`
+///     are for the template, too.
 /// The response is the completion or the assistant's last message, with the token that ends it. If an assistant's
 /// message ends with an end-of-turn mark, the mark is dropped: the template writes one, and the model would learn the
 /// other as plain text.
@@ -87,7 +91,7 @@ class example_reader {
   explicit example_reader(const tokenizer& words) : words_(words) {}
 
   /// Reads one example. @throws io_error with what is wrong in the line
-  example read(const nlohmann::json& line) {
+  example read(const nlohmann::ordered_json& line) {
     const bool plain = line.contains("prompt") || line.contains("completion"), messages = line.contains("messages"),
                instruction = line.contains("instruction") || line.contains("output");
     if (plain + messages + instruction != 1) throw io_error(which_format(line, plain + messages + instruction));
@@ -119,7 +123,7 @@ class example_reader {
   index_t end_marks() const { return end_marks_; }
 
  private:
-  static std::string which_format(const nlohmann::json& line, int found) {
+  static std::string which_format(const nlohmann::ordered_json& line, int found) {
     const std::string wanted = "\"prompt\" and \"completion\", or \"instruction\" and \"output\", or \"messages\"";
     if (found > 1) return "expected the fields of one format, " + wanted + "; found those of " + std::to_string(found);
     std::string names;
@@ -135,36 +139,57 @@ class example_reader {
     }
     return 0;
   }
-  example read_plain(const nlohmann::json& line) const {
+  example read_plain(const nlohmann::ordered_json& line) const {
     const std::string before = json_field::text(line, "prompt"), after = json_field::text(line, "completion");
     return {.instruction = words_.encode(before), .response = completion(after, "completion")};
   }
-  example read_instruction(const nlohmann::json& line) {
+  example read_instruction(const nlohmann::ordered_json& line) {
     std::string request = json_field::text(line, "instruction");
     const std::string input = json_field::optional_text(line, "input"), answer = json_field::text(line, "output");
     if (!input.empty()) request += "\n\n" + input;
-    return chat({{"user", request}}, without_end_mark(answer), "output");
+    if (answer.empty()) throw io_error("\"output\" is empty, so there is nothing to learn");
+    return answered(conversation().add("user", request).add("assistant", without_end_mark(answer)));
   }
-  example read_messages(const nlohmann::json& line) {
+  example read_messages(const nlohmann::ordered_json& line) {
     const auto& list = line.at("messages");
     if (!list.is_array() || list.empty())
       throw io_error("expected \"messages\" (array of objects), found " +
                      std::string(list.is_array() ? "an empty array" : list.type_name()));
-    std::vector<chat_message> messages;
+    conversation chat;
     for (const auto& one : list) {
-      const std::string which = "message " + std::to_string(messages.size() + 1) + ": ";
+      const std::string which = "message " + std::to_string(chat.messages.size() + 1) + ": ";
       if (!one.is_object()) throw io_error(which + "expected an object, found " + one.type_name());
+      auto message = one;
       try {
-        messages.push_back({json_field::text(one, "role"), json_field::text(one, "content")});
+        check_message(one);
+        if (one["role"] == "assistant" && one.contains("content") && one["content"].is_string())
+          message["content"] = without_end_mark(one["content"]);
       } catch (const io_error& failure) { throw io_error(which + failure.what()); }
-      if (auto& [role, content] = messages.back(); role == "assistant") content = without_end_mark(std::move(content));
+      chat.messages.push_back(std::move(message));
     }
-    const chat_message last = std::move(messages.back());
-    messages.pop_back();
-    if (last.role != "assistant")
-      throw io_error("the last message is by " + in_quotes(last.role) + ", expected \"assistant\": it is the response");
-    if (messages.empty()) throw io_error("the response has no message before it");
-    return chat(messages, last.content, "content");
+    const auto& last = chat.messages.back();
+    if (last["role"] != "assistant")
+      throw io_error("the last message is by " + in_quotes(last["role"].get<std::string>()) +
+                     ", expected \"assistant\": it is the response");
+    if (chat.messages.size() == 1) throw io_error("the response has no message before it");
+    if (!calls_tools(last) && (last["content"].empty() || last["content"] == ""))
+      throw io_error("\"content\" is empty, so there is nothing to learn");
+    for (const char* name : {"tools", "documents"})
+      if (line.contains(name)) chat.variables[name] = line[name];
+    if (line.contains("chat_template_kwargs")) chat.variables.update(line["chat_template_kwargs"]);
+    return answered(chat);
+  }
+  // Refuses what no template means, such as a misspelt role: many templates would write it without a word.
+  static void check_message(const nlohmann::ordered_json& message) {
+    static constexpr std::array roles{"system", "developer", "user", "assistant", "tool"};
+    const std::string role = json_field::text(message, "role");
+    if (std::find(roles.begin(), roles.end(), role) == roles.end())
+      throw io_error("it has the role " + in_quotes(role) + "; use system, developer, user, assistant or tool");
+    const bool parts = message.contains("content") && message["content"].is_array();
+    if (!parts && !calls_tools(message)) json_field::text(message, "content");
+  }
+  static bool calls_tools(const nlohmann::ordered_json& message) {
+    return message.contains("tool_calls") && message["tool_calls"].is_array() && !message["tool_calls"].empty();
   }
   // The text without end-of-turn marks at its end, and without white space after them. Only control tokens are marks:
   // other tokens may end an answer too, but a text may end with their characters.
@@ -184,11 +209,10 @@ class example_reader {
     text.resize(end);
     return text;
   }
-  example chat(const std::vector<chat_message>& messages, const std::string& answer, const char* field) {
-    if (answer.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
+  example answered(const conversation& chat) {
     if (!template_) template_.emplace(words_.spec().chat_template, words_.spec().source);
-    return {.instruction = template_->encode(words_, messages, true),
-            .response = template_->encode_reply(words_, answer)};
+    auto tokens = template_->encode_answered(words_, chat);
+    return {.instruction = std::move(tokens.prompt), .response = std::move(tokens.answer)};
   }
 
   static constexpr const char* space = " \t\r\n";
@@ -232,7 +256,7 @@ inline data_set load_jsonl(const std::filesystem::path& path, const tokenizer& w
   data_set data;
   bad_lines bad(path.string(), options.consequence);
   example_reader reader(words);
-  for_each_json_line(path, bad, [&](const nlohmann::json& line, std::size_t number) {
+  for_each_json_line(path, bad, [&](const nlohmann::ordered_json& line, std::size_t number) {
     example e = reader.read(line);
     e.line = number;
     require_length(e.instruction, options);

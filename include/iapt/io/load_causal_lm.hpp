@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "iapt/chat/chat_template.hpp"
 #include "iapt/io/model_config.hpp"
 #include "iapt/io/model_weights.hpp"
 #include "iapt/model/fingerprint.hpp"
-#include "iapt/text/chat_template.hpp"
 #include "iapt/text/tokenizer.hpp"
 #include "iapt/text/tokenizer_config.hpp"
 #include "iapt/text/tokenizer_gguf.hpp"
@@ -33,7 +33,11 @@ class language_model : public causal_lm<T, Backend> {
       : causal_lm<T, Backend>(std::move(lm)),
         words_(std::move(words)),
         place_(std::move(place)),
-        warn_(std::move(warn)) {}
+        warn_(std::move(warn)) {
+    try {
+      chat_.emplace(words_.spec().chat_template, place_);
+    } catch (const io_error& failure) { no_chat_ = failure.what(); }  // only chats need one
+  }
 
   /// The tokenizer.
   const iapt::tokenizer& tokenizer() const { return words_; }
@@ -44,8 +48,11 @@ class language_model : public causal_lm<T, Backend> {
     if (warn_) warn_(text);
   }
   /// The model's chat template.
-  /// @throws io_error if it has none, or an unknown one
-  chat_template chat() const { return chat_template(words_.spec().chat_template, place_); }
+  /// @throws io_error if it has none, or one that cannot be read
+  const chat_template& chat() const {
+    if (!chat_) throw io_error(no_chat_);
+    return *chat_;
+  }
   /// The tokens that end an answer.
   /// @throws io_error if the model's files name none
   std::vector<token_id> end_tokens() const {
@@ -62,6 +69,8 @@ class language_model : public causal_lm<T, Backend> {
   iapt::tokenizer words_;
   std::string place_;
   std::function<void(const std::string&)> warn_;
+  std::optional<chat_template> chat_;
+  std::string no_chat_;  // why there is none
 };
 
 /// Loads only the base model of a `.gguf` file or of a folder with config.json and safetensors.

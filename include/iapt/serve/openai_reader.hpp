@@ -41,13 +41,13 @@ struct openai_error : error {
 /// Reads parameters from the JSON of a request, and remembers which were read.
 class openai_reader {
  public:
-  using json = nlohmann::json;  ///< a JSON value
+  using json = nlohmann::ordered_json;  ///< a JSON value
 
   /// Parses a body.
   /// @throws openai_error if it is not a JSON object, with the position
   explicit openai_reader(std::string_view body) {
     try {
-      all_ = parse_json(body);
+      all_ = parse_json<json>(body);
     } catch (const json::exception& failure) {
       throw openai_error(400, "the body is not valid JSON: " + without_name(failure.what()));
     } catch (const error& failure) { throw openai_error(400, std::string("the body ") + failure.what()); }

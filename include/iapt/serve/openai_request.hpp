@@ -16,9 +16,9 @@
 #include <variant>
 #include <vector>
 
+#include "iapt/chat/chat_template.hpp"
 #include "iapt/serve/choice.hpp"
 #include "iapt/serve/openai_reader.hpp"
-#include "iapt/text/chat_template.hpp"
 
 namespace iapt {
 
@@ -27,12 +27,12 @@ using openai_prompt = std::variant<std::string, std::vector<token_id>>;
 
 /// A request to /v1/completions or /v1/chat/completions.
 /// @par Source OpenAI's API reference; top_k, min_p, repetition_penalty, stop_token_ids, ignore_eos and
-/// skip_special_tokens as in vLLM's server; use_beam_search (best_of is its width) and length_penalty as in vLLM before
-/// 0.6.3
+/// skip_special_tokens and chat_template_kwargs as in vLLM's server; use_beam_search (best_of is its width) and
+/// length_penalty as in vLLM before 0.6.3
 struct openai_request {
   bool chat = false;                                              ///< whether it has messages instead of prompts
   std::string model = {};                                         ///< name of the tenant
-  std::vector<chat_message> messages = {};                        ///< messages of a chat
+  conversation messages = {};                                     ///< messages of a chat
   std::vector<openai_prompt> prompts = {};                        ///< prompts of completions
   index_t choices = 1;                                            ///< number of answers to each prompt
   generation_options options = {.sampling = {.temperature = 1}};  ///< the first answer's options; no model stop tokens
@@ -81,11 +81,13 @@ struct openai_request {
     const char* param = chat ? "messages" : "prompt";
     std::vector<std::vector<token_id>> all;
     try {
-      if (chat) all.push_back(lm.chat().encode(lm.tokenizer(), messages, true));
+      if (chat) all.push_back(lm.chat().encode(lm.tokenizer(), messages));
       for (const openai_prompt& one : prompts) {
         const auto* tokens = std::get_if<std::vector<token_id>>(&one);
         all.push_back(tokens ? *tokens : lm.tokenizer().encode(std::get<std::string>(one)));
       }
+    } catch (const refused_conversation& failure) {
+      throw openai_error(400, "the model's chat template refuses the messages: " + failure.reason, param);
     } catch (const error& failure) { throw openai_error(400, failure.what(), param); }
     const auto need_known = [&](token_id token, const char* where) {
       if (std::size_t(token) >= lm.tokenizer().size())
@@ -104,13 +106,13 @@ struct openai_request {
 };
 
 /// The text of a message, given as a string or as parts of type text.
-inline std::string openai_content(const nlohmann::json& content, const std::string& name) {
+inline std::string openai_content(const openai_reader::json& content, const std::string& name) {
   if (content.is_string()) return content;
   openai_reader::need(content.is_array(), name, "a string, or an array of parts of type text");
   std::string text;
   for (const auto& part : content) {
-    openai_reader::need(part.is_object() && part.value("type", nlohmann::json()) == "text" && part.contains("text") &&
-                            part["text"].is_string(),
+    openai_reader::need(part.is_object() && part.value("type", openai_reader::json()) == "text" &&
+                            part.contains("text") && part["text"].is_string(),
                         name, "a string, or an array of parts of type text");
     text += part["text"].get<std::string>();
   }
@@ -118,31 +120,36 @@ inline std::string openai_content(const nlohmann::json& content, const std::stri
 }
 
 /// The messages of a chat.
-inline std::vector<chat_message> openai_messages(const nlohmann::json& given) {
+inline conversation openai_messages(openai_reader& from) {
   const auto need = openai_reader::need;
+  const openai_reader::json& given = from.take("messages");
   need(given.is_array() && !given.empty(), "messages", "an array of at least one message");
   openai_reader::need_length(given, "messages", openai_request::most_messages);
-  std::vector<chat_message> messages;
+  conversation chat;
   for (const auto& one : given) {
-    const std::string name = "messages[" + std::to_string(messages.size()) + "]";
+    const std::string name = "messages[" + std::to_string(chat.messages.size()) + "]";
     need(one.is_object() && one.contains("role") && one["role"].is_string() && one.contains("content"), name,
          "an object with role and content");
     std::string role = one["role"];
     if (role == "developer") role = "system";  // a newer name of it
     need(role == "system" || role == "user" || role == "assistant", name + ".role", "system, user or assistant");
-    messages.push_back({role, openai_content(one["content"], name + ".content")});
+    chat.add(role, openai_content(one["content"], name + ".content"));
     for (const auto& [key, value] : one.items())
       need(key == "role" || key == "content" || key == "name" || value.is_null() || value.empty(), name,
            "of text alone, without " + key.substr(0, 64));
   }
-  return messages;
+  if (const auto& more = from.take("chat_template_kwargs"); !more.is_null()) {
+    need(more.is_object(), "chat_template_kwargs", "an object of variables for the chat template");
+    chat.variables = more;
+  }
+  return chat;
 }
 
 /// The token ids in an array, which may be empty.
 /// @param name name of the parameter
 /// @param path the array's path within it
 /// @throws openai_error with the entry that is not a token id
-inline std::vector<token_id> openai_tokens(const nlohmann::json& given, const std::string& name,
+inline std::vector<token_id> openai_tokens(const openai_reader::json& given, const std::string& name,
                                            const std::string& path) {
   std::vector<token_id> tokens;
   for (const auto& one : given) {
@@ -155,8 +162,8 @@ inline std::vector<token_id> openai_tokens(const nlohmann::json& given, const st
 }
 
 /// The prompts of completions, given as a string, an array of tokens, or an array of these.
-inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
-  const auto prompt = [&](const nlohmann::json& one, const std::string& path) -> openai_prompt {
+inline std::vector<openai_prompt> openai_prompts(const openai_reader::json& given) {
+  const auto prompt = [&](const openai_reader::json& one, const std::string& path) -> openai_prompt {
     if (one.is_string()) return one.get<std::string>();
     openai_reader::need_at(one.is_array() && !one.empty(), "prompt", path,
                            "a string, an array of tokens, or an array of these");
@@ -170,7 +177,7 @@ inline std::vector<openai_prompt> openai_prompts(const nlohmann::json& given) {
 
 /// The biases of logits, given as an object from token ids, as strings, to numbers.
 /// @throws openai_error with the invalid entry
-inline std::map<token_id, double> openai_bias(const nlohmann::json& given) {
+inline std::map<token_id, double> openai_bias(const openai_reader::json& given) {
   const std::string name = "logit_bias";
   std::map<token_id, double> bias;
   if (given.is_null()) return bias;
@@ -289,7 +296,7 @@ inline openai_request openai_request::parse(std::string_view body, bool chat) {
   from.into("model", r.model);
   openai_reader::need(!r.model.empty(), "model", "the name of a model");
   if (chat)
-    r.messages = openai_messages(from.take("messages"));
+    r.messages = openai_messages(from);
   else
     r.prompts = openai_prompts(from.take("prompt"));
   openai_choice(from, r), openai_end(from, r), openai_shape(from, r);

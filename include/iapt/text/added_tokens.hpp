@@ -36,19 +36,26 @@ class added_token_finder {
   }
 
   /// Splits `text` (valid UTF-8): calls `plain(piece)` for text without tokens and `token(added)` for each token found,
-  /// in order. If `special` is false, special tokens are found but stay plain text.
-  template <class Plain, class Token>
-  void split(std::string_view text, bool special, Plain&& plain, Token&& token) const {
+  /// in order. A special token at bytes [begin, end) for which special(begin, end) is false stays plain text, as a
+  /// whole.
+  template <class Special, class Plain, class Token>
+  void split(std::string_view text, Special&& special, Plain&& plain, Token&& token) const {
     std::size_t done = 0;  // end of what the callbacks have received
     for (std::size_t at = 0; at < text.size();) {
       const added_token* found = longest(text.substr(at));
+      // The beginning of one that is not recognised as a whole may be a token.
+      while (found && found->special && special(at, at + 1) && !special(at, at + found->text.size()))
+        found = longest(text.substr(at, found->text.size() - 1));
       if (!found) {
         ++at;
         continue;
       }
       std::size_t begin = at, end = at + found->text.size();
+      if (found->special && !special(begin, end)) {
+        at = special(end - 1, end) ? at + 1 : end;  // a token that is one may begin within
+        continue;
+      }
       at = end;
-      if (found->special && !special) continue;
       if (found->single_word && (ends_in_word(text.substr(0, begin)) || starts_in_word(text.substr(end)))) continue;
       if (found->lstrip && done < begin) begin -= space_at_end(text.substr(done, begin - done));
       if (found->rstrip) end += space_at_start(text.substr(end));

@@ -36,6 +36,9 @@ enum class special_tokens {
 struct encode_options {
   special_tokens special = special_tokens::recognised;  ///< whether special tokens are recognised
   bool bos = true;  ///< whether to start with the beginning-of-text token, if the tokenizer's file requires it
+  /// For a text of which a part is from outside: a special token is recognised at bytes [begin, end) for which
+  /// trusted(begin, end) is true, which must hold for every part of such bytes. Empty: everywhere.
+  std::function<bool(std::size_t begin, std::size_t end)> trusted = {};
 };
 
 /// A byte-level BPE tokenizer. Several threads may call its `const` members at the same time.
@@ -70,14 +73,20 @@ class tokenizer {
     std::optional<workspace> own;
     workspace& work = lock ? shared_->work : own.emplace(splits_);
     for (auto& matcher : work.matchers) matcher.begin(text.size());
-    const bool special = options.special == special_tokens::recognised;
+    const auto special = [&](std::size_t begin, std::size_t end) {
+      return options.special == special_tokens::recognised && (!options.trusted || options.trusted(begin, end));
+    };
     auto take = [&](const added_token& found) { out.push_back(found.id); };
     auto words = [&](std::string_view piece) { split_words(piece, 0, work, out); };
     raw_.split(
         text, special,
         [&](std::string_view piece) {
-          if (spec_.nfc) return normalized_.split(to_nfc(piece), special, words, take);
-          normalized_.split(piece, special, words, take);
+          const auto from = std::size_t(piece.data() - text.data());
+          const auto within = [&](std::size_t begin, std::size_t end) { return special(from + begin, from + end); };
+          if (!spec_.nfc) return normalized_.split(piece, within, words, take);
+          const bool all = special(from, from + piece.size());  // in NFC, bytes are in other places
+          normalized_.split(
+              to_nfc(piece), [all](std::size_t, std::size_t) { return all; }, words, take);
         },
         take);
     return out;
