@@ -59,19 +59,22 @@ void frozen_products(suite& s) {
     });
   }
 }
-// The same from the file's blocks: fewer bytes are streamed, so dequantization may be the limit.
+// The same from the file's blocks, for each format: fewer bytes are streamed, so dequantization may be the limit.
 void quantized_products(suite& s) {
-  for (const dtype type : {dtype::q4_1, dtype::q8_0, dtype::bf16})
+  quantized_formats::each([&](auto format) {
+    const dtype type = format.type;
+    const index_t columns = D % format.layout.elements ? 512 : D;
     for (const index_t rows : {1, 2, 4, 8, 16, 32}) {
-      const quantized_rows head{nullptr, type, D};
+      const quantized_rows head{nullptr, type, columns};
       const double bytes = double(V * head.row_bytes());
       const std::string name = "matmul_" + std::string(name_of(type)) + "_head_" + std::to_string(rows) + "_rows";
       s.add(name, {.bytes = bytes}, {}, [=](backend_type& b) {
         const std::vector<std::byte> zeros(std::size_t(V * head.row_bytes()));
-        const weight_matrix<float, backend_type> w(b, {V, D}, type, zeros);
-        return statement([w](const auto& x) { return matmul(x, transposed(w)); }, constant(b, {rows, D}));
+        const weight_matrix<float, backend_type> w(b, {V, columns}, type, zeros);
+        return statement([w](const auto& x) { return matmul(x, transposed(w)); }, constant(b, {rows, columns}));
       });
     }
+  });
 }
 void trained_products(suite& s) {
   const double operations = 2.0 * double(N * D * R);
