@@ -47,6 +47,9 @@ function(iapt_add_device unit programs folder device library number type header 
   file(CONFIGURE OUTPUT "${source}" CONTENT "${text}")
   add_library(${unit} OBJECT "${source}")
   target_link_libraries(${unit} PRIVATE program_base ${library})
+  if(device STREQUAL "eigen")
+    target_precompile_headers(${unit} REUSE_FROM program_precompiled)
+  endif()
   foreach(program IN LISTS programs)
     target_link_libraries(${unit} PRIVATE $<TARGET_NAME_IF_EXISTS:program_base_${program}>)
   endforeach()
@@ -54,8 +57,14 @@ endfunction()
 
 # What all programs are compiled and linked with, and what some are beside that.
 add_library(program_base INTERFACE)
-target_link_libraries(program_base INTERFACE iapt::iapt iapt::cli11 iapt_warnings)
+target_link_libraries(program_base INTERFACE compiled_once iapt::cli11 iapt_warnings)
 target_include_directories(program_base INTERFACE "${PROJECT_SOURCE_DIR}")
+# What nearly all of them include, compiled once.
+file(CONFIGURE OUTPUT devices/precompiled.cpp CONTENT "// Nothing: some source must carry the precompiled header.\n")
+add_library(program_precompiled OBJECT "${CMAKE_CURRENT_BINARY_DIR}/devices/precompiled.cpp")
+target_link_libraries(program_precompiled PRIVATE program_base)
+target_precompile_headers(program_precompiled PRIVATE <CLI/CLI.hpp> <iapt/backend/eigen/backend.hpp>
+                          <iapt/io/load_causal_lm.hpp>)
 if(IAPT_BUILD_EXAMPLES AND IAPT_SERVE) # one unit reads Boost, and no other
   add_library(http_server STATIC "${PROJECT_SOURCE_DIR}/examples/support/http_server.cpp")
   target_link_libraries(http_server PUBLIC program_base iapt::boost)
@@ -73,6 +82,7 @@ function(iapt_add_programs folder)
     endif()
     add_executable(${name} "${source}")
     target_link_libraries(${name} PRIVATE program_base $<TARGET_NAME_IF_EXISTS:program_base_${name}> ${ARGN})
+    target_precompile_headers(${name} REUSE_FROM program_precompiled)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${folder}")
     if(EXISTS "${PROJECT_SOURCE_DIR}/${folder}/${name}.hpp")
       list(APPEND on_devices ${name})

@@ -11,13 +11,21 @@ set_tests_properties(no_program_is_left_out PROPERTIES PASS_REGULAR_EXPRESSION "
 include(headers.cmake)
 
 file(GLOB sources CONFIGURE_DEPENDS compile_fail/*.cpp)
+set(folder "${CMAKE_CURRENT_BINARY_DIR}/compile_fail")
+set(flags -std=c++20 "-I${PROJECT_SOURCE_DIR}/include"
+          "-isystem$<JOIN:$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>,;-isystem>")
+file(CONFIGURE OUTPUT "${folder}/core.hpp" CONTENT "#include <iapt/backend/eigen/backend.hpp>\n#include <iapt/model/causal_lm.hpp>\n#include <iapt/ops/arithmetic.hpp>\n")
+add_test(NAME compile_fail.precompiled # what the others include, read once
+         COMMAND "${CMAKE_CXX_COMPILER}" "${flags}" -x c++-header "${folder}/core.hpp" -o "${folder}/core.hpp.gch"
+         COMMAND_EXPAND_LISTS)
+set_tests_properties(compile_fail.precompiled PROPERTIES FIXTURES_SETUP compile_fail)
 foreach(source IN LISTS sources)
   cmake_path(GET source STEM name)
   add_test(NAME compile_fail.${name}
            COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/check_compile_fail.py" "${source}"
-                   "${CMAKE_CXX_COMPILER}" -std=c++20 "-I${PROJECT_SOURCE_DIR}/include"
-                   "-isystem$<JOIN:$<TARGET_PROPERTY:Eigen3::Eigen,INTERFACE_INCLUDE_DIRECTORIES>,;-isystem>"
+                   "${CMAKE_CXX_COMPILER}" "${flags}" -include "${folder}/core.hpp"
            COMMAND_EXPAND_LISTS)
+  set_tests_properties(compile_fail.${name} PROPERTIES FIXTURES_REQUIRED compile_fail)
 endforeach()
 
 foreach(compiler g++ clang++)

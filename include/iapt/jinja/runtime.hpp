@@ -12,12 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "iapt/jinja/value.hpp"
+#include "iapt/jinja/program_class.hpp"
 
 namespace iapt::jinja {
-
-/// The local time, as `strftime` wants it; a test gives a fixed one.
-using local_clock = std::function<std::tm()>;
 
 namespace detail {
 
