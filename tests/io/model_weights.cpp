@@ -57,12 +57,12 @@ tensor_to_store zeros(std::string name, std::vector<index_t> shape) {
 
 TEST_CASE("each format has names of its own", "[model]") {
   const weight_names hub{.gguf = false}, gguf{.gguf = true};
-  CHECK(hub.norm(3, sublayer::attention) == "model.layers.3.input_layernorm.weight");
-  CHECK(hub.norm(3, sublayer::feed_forward) == "model.layers.3.post_attention_layernorm.weight");
+  CHECK(hub.norm(3, norm_part::attention) == "model.layers.3.input_layernorm.weight");
+  CHECK(hub.norm(3, norm_part::mlp) == "model.layers.3.post_attention_layernorm.weight");
   CHECK(hub.linear(3, projection::output) == "model.layers.3.self_attn.o_proj");
   CHECK(hub.linear(3, projection::down) == "model.layers.3.mlp.down_proj");
-  CHECK(gguf.norm(3, sublayer::attention) == "blk.3.attn_norm.weight");
-  CHECK(gguf.norm(3, sublayer::feed_forward) == "blk.3.ffn_norm.weight");
+  CHECK(gguf.norm(3, norm_part::attention) == "blk.3.attn_norm.weight");
+  CHECK(gguf.norm(3, norm_part::mlp) == "blk.3.ffn_norm.weight");
   CHECK(gguf.linear(3, projection::output) == "blk.3.attn_output");
   CHECK(gguf.linear(3, projection::down) == "blk.3.ffn_down");
 }

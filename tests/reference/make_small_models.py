@@ -3,7 +3,7 @@
 
     python tests/reference/make_small_models.py [--out DIR]
 
-Needs: torch, transformers, safetensors; seconds.
+Needs: gguf, torch, transformers, safetensors; seconds.
 
 A model folder holds config.json, model.safetensors (float32) and logits.json:
     {"sequences": [{"ids": [...], "logits": [[V numbers] for each row]}, ...]}
@@ -23,9 +23,11 @@ import json
 import math
 import pathlib
 
+import gguf
 import torch
+from safetensors.numpy import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, SmolLM3Config
 from transformers.utils import logging
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -53,6 +55,17 @@ MODELS = {
         vocab_size=96, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, tie_word_embeddings=False,
         attention_bias=True, mlp_bias=True, rope_parameters=LLAMA3, bos_token_id=1, eos_token_id=[2, 3])),
+    # a norm of each head of queries and keys; H * E = 40 is not D = 32
+    "qwen3": (False, Qwen3Config(
+        vocab_size=99, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=10, max_position_embeddings=128, rms_norm_eps=1e-6, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}, bos_token_id=1, eos_token_id=2)),
+    # one layer without RoPE
+    "smollm3": (True, SmolLM3Config(
+        vocab_size=95, hidden_size=32, intermediate_size=44, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-6, tie_word_embeddings=True,
+        no_rope_layers=[1, 0, 1], rope_parameters={"rope_type": "default", "rope_theta": 50000.0}, bos_token_id=1,
+        eos_token_id=2, pad_token_id=None)),
 }
 
 
@@ -98,6 +111,9 @@ def in_double(model):
     for layer in model.model.layers:
         layer.input_layernorm = DoubleNorm(layer.input_layernorm)
         layer.post_attention_layernorm = DoubleNorm(layer.post_attention_layernorm)
+        for name in ("q_norm", "k_norm"):
+            if hasattr(layer.self_attn, name):
+                setattr(layer.self_attn, name, DoubleNorm(getattr(layer.self_attn, name)))
     return model
 
 
@@ -150,6 +166,42 @@ def make(folder, older, config, seed):
     print(f"{folder.name}: logits of std {spread:.2g}, float32 within {worst:.2g}; bytes {sizes}")
 
 
+GGUF = ("qwen3",)  # models that are written in this format, too
+# Names of GGUF's tensors, after "blk.N." for those of a layer.
+GGUF_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+              "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
+              "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+              "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate",
+              "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+
+
+def write_gguf(folder, config):
+    """The same model in GGUF, of a family whose rows have the same order there."""
+    writer = gguf.GGUFWriter(folder / "model.gguf", config.model_type)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    for name, weight in load_file(folder / "model.safetensors").items():
+        stem, kind = name.rsplit(".", 1)
+        if stem.startswith("model.layers."):
+            _, _, layer, part = stem.split(".", 3)
+            stem = f"blk.{layer}.{GGUF_NAMES[part]}"
+        else:
+            stem = GGUF_NAMES[stem]
+        writer.add_tensor(f"{stem}.{kind}", weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def make_refused(out):
     """Configurations that a reader must refuse by name."""
     known = older_spelling(json.loads((out / "llama_grouped" / "config.json").read_text()))
@@ -172,6 +224,8 @@ def main():
     logging.disable_progress_bar()
     for seed, (name, (older, config)) in enumerate(MODELS.items()):
         make(out / name, older, config, seed)
+        if name in GGUF:
+            write_gguf(out / name, config)
     make_refused(out)
 
 

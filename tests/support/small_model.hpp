@@ -9,17 +9,18 @@
 
 namespace iapt::test {
 
-/// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31.
+/// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31; with or without what few
+/// families have: a norm of each head, a layer without RoPE.
 template <class T = double>
-causal_lm<T, test_backend> small_model(test_backend& backend) {
+causal_lm<T, test_backend> small_model(test_backend& backend, bool switches = false) {
   causal_lm<T, test_backend> lm;
   lm.config = {.family = "llama", .vocabulary = 31, .hidden = 24, .layers = 3, .heads = {4, 2, 6}, .feed_forward = 20};
   std::uint64_t stream = 100;
   const auto matrix = [&](index_t out, index_t in) {
     return random_normal<T>(backend, extents<2>{out, in}, 1.2 / std::sqrt(double(in)), random_stream(3, ++stream));
   };
-  const auto norm = [&] {
-    auto weight = random_normal<T>(backend, extents<1>{24}, 0.1, random_stream(3, ++stream));
+  const auto norm = [&](index_t size = 24) {
+    auto weight = random_normal<T>(backend, extents<1>{size}, 0.1, random_stream(3, ++stream));
     auto values = to_host(weight);
     for (T& v : values) v += 1;
     upload(weight, values);
@@ -33,6 +34,10 @@ causal_lm<T, test_backend> small_model(test_backend& backend) {
                          {{matrix(20, 24)}, {matrix(20, 24)}, {matrix(24, 20)}}});
   lm.final_norm = norm();
   lm.head = lm.embedding;
+  if (!switches) return lm;
+  lm.config.qk_norm = true, lm.config.has_rope = {true, false, true};
+  for (auto& layer : lm.layers) layer.attention.query_norm = norm(6), layer.attention.key_norm = norm(6);
+  lm.layers[1].attention.has_rope = false;
   return lm;
 }
 

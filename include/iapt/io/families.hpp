@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "iapt/core/error.hpp"
+#include "iapt/core/shape.hpp"
 
 namespace iapt {
 
@@ -21,6 +22,8 @@ struct model_family {
   bool qkv_bias = false;                     ///< whether queries, keys and values always have a bias
   bool bias_switches = false;                ///< whether config.json has "attention_bias" and "mlp_bias"
   bool layer_types = false;                  ///< whether config.json has "layer_types"
+  bool qk_norm = false;                      ///< whether queries and keys have a norm of each head
+  index_t no_rope_interval = 0;              ///< every such layer has no RoPE, unless config.json says which; 0: all do
   window sliding_window = window::switched;  ///< of config.json
   bool interleaved_pairs = false;            ///< whether RoPE's pairs are adjacent rows in GGUF
 };
@@ -30,7 +33,14 @@ struct model_family {
 inline constexpr model_family model_families[] = {
     {.model_type = "llama", .architecture = "llama", .bias_switches = true, .interleaved_pairs = true},
     {.model_type = "mistral", .sliding_window = model_family::window::by_default},
-    {.model_type = "qwen2", .architecture = "qwen2", .qkv_bias = true, .layer_types = true}};
+    {.model_type = "qwen2", .architecture = "qwen2", .qkv_bias = true, .layer_types = true},
+    {.model_type = "qwen3", .architecture = "qwen3", .bias_switches = true, .layer_types = true, .qk_norm = true},
+    {.model_type = "smollm3",
+     .architecture = "smollm3",
+     .bias_switches = true,
+     .layer_types = true,
+     .no_rope_interval = 4,
+     .interleaved_pairs = true}};
 
 /// The family that a file names.
 /// @param name_in its name in the file's format: &model_family::model_type or &model_family::architecture

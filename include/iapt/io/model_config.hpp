@@ -124,6 +124,13 @@ inline rope_options read_rope(const config_json& json, index_t max_positions) {
   return options;
 }
 
+/// Which layers have RoPE if every `interval`-th one has none.
+inline std::vector<bool> layers_with_rope(index_t layers, index_t interval) {
+  std::vector<bool> all;
+  for (index_t l = 1; l <= layers; ++l) all.push_back(interval <= 0 || l % interval != 0);
+  return all;
+}
+
 /// Reads sizes and switches from config.json.
 /// @throws io_error for an architecture, a rope type or a switch that is not supported, or for impossible sizes
 inline transformer_config read_config(const config_json& json) {
@@ -158,6 +165,13 @@ inline transformer_config read_config(const config_json& json) {
   c.output_bias = family.bias_switches && json.get_or<bool>("attention_bias", false);
   c.qkv_bias = family.qkv_bias || c.output_bias;
   c.mlp_bias = family.bias_switches && json.get_or<bool>("mlp_bias", false);
+  c.qk_norm = family.qk_norm;
+  if (family.no_rope_interval) {
+    const auto interval = json.get_or<index_t>("no_rope_layer_interval", family.no_rope_interval);
+    c.has_rope = layers_with_rope(c.layers, interval);
+    if (const auto given = json.get_or<std::vector<int>>("no_rope_layers", {}); !given.empty())
+      c.has_rope.assign(given.begin(), given.end());  // 1: with RoPE, in spite of the name
+  }
 
   c.rope = read_rope(json, c.max_positions);
   try {
@@ -172,7 +186,7 @@ inline transformer_config read_config(const config_json& json) {
 inline transformer_config read_config(const gguf_file& file) {
   transformer_config c;
   c.family = file.get<std::string>("general.architecture");
-  family_of(&model_family::architecture, c.family, file.name(), "general.architecture");
+  const model_family& family = family_of(&model_family::architecture, c.family, file.name(), "general.architecture");
   const auto key = [&](const char* name) { return c.family + "." + name; };
   const stored_tensor* embedding = file.tensors().find("token_embd.weight");
   if (!embedding) throw io_error(file.name() + ": there is no tensor \"token_embd.weight\"");
@@ -205,6 +219,8 @@ inline transformer_config read_config(const gguf_file& file) {
   c.qkv_bias = file.tensors().find("blk.0.attn_q.bias");
   c.output_bias = file.tensors().find("blk.0.attn_output.bias");
   c.mlp_bias = file.tensors().find("blk.0.ffn_gate.bias");
+  c.qk_norm = family.qk_norm;
+  if (family.no_rope_interval) c.has_rope = layers_with_rope(c.layers, family.no_rope_interval);
   try {
     c.check();
   } catch (const shape_error& failure) { throw io_error(file.name() + ": " + failure.what()); }

@@ -26,11 +26,12 @@ struct weight_names {
   /// The head, if it is not the embedding.
   std::string head() const { return gguf ? "output.weight" : "lm_head.weight"; }
   /// A norm of a layer.
-  std::string norm(index_t layer, sublayer half) const {
-    const bool first = half == sublayer::attention;
-    return gguf ? "blk." + std::to_string(layer) + (first ? ".attn_norm.weight" : ".ffn_norm.weight")
-                : "model.layers." + std::to_string(layer) +
-                      (first ? ".input_layernorm.weight" : ".post_attention_layernorm.weight");
+  std::string norm(index_t layer, norm_part part) const {
+    static constexpr const char* hub[] = {"input_layernorm", "post_attention_layernorm", "self_attn.q_norm",
+                                          "self_attn.k_norm"};
+    static constexpr const char* ggml[] = {"attn_norm", "ffn_norm", "attn_q_norm", "attn_k_norm"};
+    return (gguf ? "blk." : "model.layers.") + std::to_string(layer) + "." +
+           (gguf ? ggml : hub)[static_cast<int>(part)] + ".weight";
   }
   /// A linear map of a layer, without ".weight" or ".bias".
   std::string linear(index_t layer, projection part) const {
@@ -75,10 +76,10 @@ class weight_loader {
     lm.embedding = read_matrix(names_.embedding(), {config_.vocabulary, D});
     for (index_t l = 0; l < config_.layers; ++l)
       lm.layers.push_back(make_layer(
-          config_,
+          config_, l,
           [&](projection part, const extents<2>& shape, bool bias) { return read_linear(l, part, shape, bias); },
-          [&](sublayer half) {
-            return norm_layer<T, Backend>{read(names_.norm(l, half), extents<1>{D}), config_.norm_epsilon};
+          [&](norm_part part, index_t size) {
+            return norm_layer<T, Backend>{read(names_.norm(l, part), extents<1>{size}), config_.norm_epsilon};
           }));
     lm.final_norm = {read(names_.final_norm(), extents<1>{D}), config_.norm_epsilon};
     lm.head = config_.tied_head ? lm.embedding : read_matrix(names_.head(), {config_.vocabulary, D});

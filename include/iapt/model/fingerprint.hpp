@@ -76,8 +76,10 @@ std::string fingerprint(const causal_lm<T, Backend>& lm, fingerprint_kind kind =
   };
   matrix("embedding", lm.embedding);
   for (std::size_t l = 0; l < lm.layers.size(); ++l) {
-    vector("attention_norm", lm.layers[l].attention_norm.weight);
-    vector("mlp_norm", lm.layers[l].mlp_norm.weight);
+    lm.layers[l].each_norm([&](norm_part part, const norm_layer<T, Backend>& norm) {
+      constexpr const char* names[] = {"attention_norm", "mlp_norm", "query_norm", "key_norm"};
+      vector(names[std::size_t(part)], norm.weight);
+    });
     lm.layers[l].each_linear([&](projection part, const linear<T, Backend>& map) {
       matrix(name_of(target_module{int(l), part}), map.weight);
       if (map.bias) vector("bias", map.bias);

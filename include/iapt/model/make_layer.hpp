@@ -33,19 +33,27 @@ inline bool has_bias(projection part, const transformer_config& config) {
 }
 
 /// One layer.
+/// @param index which one, from 0
 /// @param linear called as linear(part, extents, whether it has a bias); returns the linear map
-/// @param norm called as norm(sublayer); returns the norm before that half
+/// @param norm called as norm(norm_part, number of elements); returns the norm
 template <class Linear, class Norm>
-auto make_layer(const transformer_config& config, Linear linear, Norm norm) {
+auto make_layer(const transformer_config& config, index_t index, Linear linear, Norm norm) {
   const auto map = [&](projection part) { return linear(part, extents_of(part, config), has_bias(part, config)); };
   using map_type = decltype(map(projection::query));
   using T = typename decltype(map_type::weight)::value_type;
   using Backend = typename decltype(map_type::weight)::backend_type;
-  return decoder_layer<T, Backend>{
-      norm(sublayer::attention),
+  const index_t D = config.hidden;
+  decoder_layer<T, Backend> layer{
+      norm(norm_part::attention, D),
       {config.heads, map(projection::query), map(projection::key), map(projection::value), map(projection::output)},
-      norm(sublayer::feed_forward),
+      norm(norm_part::mlp, D),
       {map(projection::gate), map(projection::up), map(projection::down)}};
+  if (config.qk_norm) {
+    layer.attention.query_norm = norm(norm_part::query, config.heads.head_size);
+    layer.attention.key_norm = norm(norm_part::key, config.heads.head_size);
+  }
+  layer.attention.has_rope = config.layer_has_rope(index);
+  return layer;
 }
 
 }  // namespace iapt

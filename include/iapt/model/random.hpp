@@ -40,18 +40,18 @@ causal_lm<T, Backend> random_causal_lm(Backend& backend, const transformer_confi
     backend.for_each(1, x.size(), random_uniform<T>{{x.write()}, seed, ++stream, std::sqrt(3.0 / double(columns))});
     return x;
   };
-  const auto norm = [&] {
-    return norm_layer<T, Backend>{filled(backend, extents<1>{config.hidden}, T(1)), config.norm_epsilon};
+  const auto norm = [&](index_t size) {
+    return norm_layer<T, Backend>{filled(backend, extents<1>{size}, T(1)), config.norm_epsilon};
   };
   causal_lm<T, Backend> lm;
   lm.config = config;
   lm.embedding = matrix(config.vocabulary, config.hidden);
   for (index_t l = 0; l < config.layers; ++l)
     lm.layers.push_back(make_layer(
-        config,
+        config, l,
         [&](projection, const extents<2>& shape, bool) { return linear<T, Backend>{matrix(shape[0], shape[1])}; },
-        [&](sublayer) { return norm(); }));
-  lm.final_norm = norm();
+        [&](norm_part, index_t size) { return norm(size); }));
+  lm.final_norm = norm(config.hidden);
   lm.head = config.tied_head ? lm.embedding : matrix(config.vocabulary, config.hidden);
   return lm;
 }

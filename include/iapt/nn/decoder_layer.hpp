@@ -35,6 +35,13 @@ struct decoder_layer {
   void each_linear(F f) const {
     each_linear_of(*this, f);
   }
+  /// Calls f(norm_part, norm) for each norm that the layer has.
+  template <class F>
+  void each_norm(F f) const {
+    f(norm_part::attention, attention_norm), f(norm_part::mlp, mlp_norm);
+    if (attention.query_norm.weight) f(norm_part::query, attention.query_norm);
+    if (attention.key_norm.weight) f(norm_part::key, attention.key_norm);
+  }
 
  private:
   template <class Layer, class F>

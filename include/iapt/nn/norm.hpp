@@ -5,6 +5,9 @@
 
 namespace iapt {
 
+/// The norms of a layer; few families have those of queries and keys.
+enum class norm_part { attention, mlp, query, key };
+
 /// Scales each row to a root mean square of 1, and multiplies it by a weight.   x (N, D) -> (N, D)
 template <class T, class Backend>
 struct norm_layer {

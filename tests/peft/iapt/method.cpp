@@ -80,8 +80,9 @@ std::vector<std::vector<double>> gradients(test_backend& backend, parameter_list
 }  // namespace
 
 TEST_CASE("the literal placement equals the key/value form, logits and gradients", "[peft]") {
+  const bool switches = GENERATE(false, true);  // a generator's keys are normed and rotated as the layer's own
   test_backend backend = with_threads(1);
-  const auto lm = small_model(backend);
+  const auto lm = small_model(backend, switches);
   const auto batch = one_sequence();
   const row_indices<test_backend> targets(backend, batch.targets);
   for (const placement where : {placement::front, placement::late})

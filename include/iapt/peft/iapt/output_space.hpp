@@ -77,7 +77,8 @@ struct hidden_space {
                                     const decoder_layer<S, Backend>& layer,
                                     const tensor<S, 2, Backend>& cos_sin) const {
     const auto n = normed(ctx, y, soft_tokens, layer);
-    return {ctx(rope(layer.attention.project_key(ctx, n), cos_sin)), layer.attention.project_value(ctx, n)};
+    return {layer.attention.rotated(ctx, layer.attention.project_key(ctx, n), cos_sin),
+            layer.attention.project_value(ctx, n)};
   }
   /// Calls f(name, tensor, role) for each tensor.
   template <class F>
@@ -128,7 +129,7 @@ struct hidden_gains_space {
     };
     const auto keys = ctx(gained(layer.attention.project_key(ctx, n), key_gain));
     const auto values = ctx(gained(layer.attention.project_value(ctx, n), value_gain) + value_offset * offset_rate);
-    return {ctx(rope(cast<S>(by_row(keys)), cos_sin)), ctx(cast<S>(by_row(values)))};
+    return {layer.attention.rotated(ctx, cast<S>(by_row(keys)), cos_sin), ctx(cast<S>(by_row(values)))};
   }
   /// Calls f(name, tensor, role) for each tensor.
   template <class F>
@@ -182,12 +183,14 @@ struct key_value_space {
   /// Keys and values (B·P, G·E).   y (B·P, R)
   template <class Context, class S>
   key_values<S, Backend> operator()(Context& ctx, const tensor<T, 2, Backend>& y, index_t soft_tokens,
-                                    const decoder_layer<S, Backend>&, const tensor<S, 2, Backend>& cos_sin) const {
+                                    const decoder_layer<S, Backend>& layer,
+                                    const tensor<S, 2, Backend>& cos_sin) const {
     const auto written = [&](const auto& up, const auto& offset, const auto& base) {
       const auto rows = ctx(base + offset * offset_rate + by_sequence(ctx(matmul(y, up)), soft_tokens));
       return ctx(cast<S>(by_row(rows)));
     };
-    return {ctx(rope(written(key_up, key_offset, key_base), cos_sin)), written(value_up, value_offset, value_base)};
+    return {layer.attention.rotated(ctx, written(key_up, key_offset, key_base), cos_sin),
+            written(value_up, value_offset, value_base)};
   }
   /// Calls f(name, tensor, role) for each tensor.
   template <class F>
