@@ -89,6 +89,30 @@ TEST_CASE("each family has biases in places of its own", "[model]") {
   CHECK(biases("qwen2") == std::array{true, false, false});
 }
 
+TEST_CASE("layers without RoPE, and factors", "[model]") {
+  json values = smallest();
+  values["num_hidden_layers"] = 4;
+  CHECK(read(values).has_rope.empty());
+  values["model_type"] = "smollm3";
+  CHECK(read(values).has_rope == std::vector<bool>{true, true, true, false});
+  values["no_rope_layer_interval"] = 2;
+  CHECK(read(values).has_rope == std::vector<bool>{true, false, true, false});
+  values["no_rope_layers"] = {0, 1, 1, 0};
+  CHECK(read(values).has_rope == std::vector<bool>{false, true, true, false});
+  values["no_rope_layers"] = {0, 1};
+  CHECK_THROWS_WITH(read(values), has_text("RoPE must be known of every layer, found 2"));
+
+  values = smallest();
+  values["logits_scaling"] = 4, values["residual_multiplier"] = 0.5;
+  CHECK(read(values).logit_scale == 1);  // keys of another family
+  values["model_type"] = "granite";
+  CHECK(read(values).logit_scale == 0.25);
+  CHECK(read(values).residual_scale == 0.5);
+  CHECK(read(values).heads.score_scale() == 1);  // its own default
+  values["logits_scaling"] = 0;
+  CHECK_THROWS_WITH(read(values), has_text("a scale must be positive"));
+}
+
 TEST_CASE("every family of the list is read, and a message names them", "[model]") {
   json values = smallest();
   values["sliding_window"] = nullptr;
@@ -106,9 +130,10 @@ TEST_CASE("every family of the list is read, and a message names them", "[model]
     CHECK(read(metadata).family == family.architecture);
     CHECK_THAT(gguf_refused, has_text(std::string(family.architecture)));
   }
-  CHECK(refused == "c.json: the architecture \"gpt2\" is not supported; llama, mistral and qwen2 are (\"model_type\")");
-  CHECK(gguf_refused ==
-        "m.gguf: the architecture \"gpt2\" is not supported; llama and qwen2 are (\"general.architecture\")");
+  CHECK_THAT(refused, has_text("c.json: the architecture \"gpt2\" is not supported; llama, ") &&
+                          has_text(" are (\"model_type\")"));
+  CHECK_THAT(gguf_refused, has_text("m.gguf: the architecture \"gpt2\" is not supported; llama, ") &&
+                               has_text(" are (\"general.architecture\")"));
   CHECK_THAT(message("model_type", ""), has_text("is not supported"));
   CHECK_THAT(gguf_message("general.architecture", ""), has_text("is not supported"));
 }

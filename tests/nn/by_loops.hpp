@@ -34,9 +34,9 @@ inline decoder_layer<double, test_backend> random_layer(test_backend& b) {
 }
 /// The linear map of a site.
 inline const linear_map& map_of(const decoder_layer<double, test_backend>& layer, projection part) {
-  const auto& [heads, query, key, value, output] = layer.attention;
+  const auto& attention = layer.attention;
   const auto& [gate, up, down] = layer.mlp;
-  const linear_map* all[] = {&query, &key, &value, &output, &gate, &up, &down};
+  const linear_map* all[] = {&attention.query, &attention.key, &attention.value, &attention.output, &gate, &up, &down};
   return *all[int(part)];
 }
 /// Gives all sites of a layer random hooks.
@@ -120,7 +120,7 @@ attended attention_by_loops(const attention_block<double, test_backend>& block, 
                    : std::pair(host_array<2>({0, 0}), host_array<2>({0, 0}));
   };
   const auto past = pair_of(view.past), soft = pair_of(view.prefix.value_or(key_values<double, test_backend>()));
-  const auto [heads, kv_heads, size] = block.layout;
+  const index_t heads = block.layout.heads, kv_heads = block.layout.kv_heads, size = block.layout.head_size;
   host_array<2> y(q.shape);
   for (const attention_segment& s : view.pattern.segments())
     for (index_t i = s.begin; i < s.begin + s.count; ++i)

@@ -27,7 +27,7 @@ import gguf
 import torch
 from safetensors.numpy import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, SmolLM3Config
+from transformers import AutoModelForCausalLM, GraniteConfig, LlamaConfig, Qwen2Config, Qwen3Config, SmolLM3Config
 from transformers.utils import logging
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0,
@@ -60,12 +60,18 @@ MODELS = {
         vocab_size=99, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, head_dim=10, max_position_embeddings=128, rms_norm_eps=1e-6, tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}, bos_token_id=1, eos_token_id=2)),
-    # one layer without RoPE
+    # the fourth layer has no RoPE
     "smollm3": (True, SmolLM3Config(
-        vocab_size=95, hidden_size=32, intermediate_size=44, num_hidden_layers=3, num_attention_heads=4,
+        vocab_size=95, hidden_size=24, intermediate_size=36, num_hidden_layers=4, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-6, tie_word_embeddings=True,
-        no_rope_layers=[1, 0, 1], rope_parameters={"rope_type": "default", "rope_theta": 50000.0}, bos_token_id=1,
+        rope_parameters={"rope_type": "default", "rope_theta": 50000.0}, bos_token_id=1,
         eos_token_id=2, pad_token_id=None)),
+    # four factors
+    "granite": (True, GraniteConfig(
+        vocab_size=94, hidden_size=32, intermediate_size=44, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-5, tie_word_embeddings=True,
+        embedding_multiplier=3.0, attention_multiplier=0.1875, residual_multiplier=0.375, logits_scaling=2.5,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, bos_token_id=1, eos_token_id=2)),
 }
 
 
@@ -166,7 +172,8 @@ def make(folder, older, config, seed):
     print(f"{folder.name}: logits of std {spread:.2g}, float32 within {worst:.2g}; bytes {sizes}")
 
 
-GGUF = ("qwen3",)  # models that are written in this format, too
+GGUF = ("qwen3", "smollm3", "granite")  # models that are written in this format, too
+INTERLEAVED = ("smollm3", "granite")  # families whose pairs of RoPE are adjacent rows there
 # Names of GGUF's tensors, after "blk.N." for those of a layer.
 GGUF_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
               "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
@@ -176,7 +183,8 @@ GGUF_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "
 
 
 def write_gguf(folder, config):
-    """The same model in GGUF, of a family whose rows have the same order there."""
+    """The same model in GGUF."""
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer = gguf.GGUFWriter(folder / "model.gguf", config.model_type)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -184,10 +192,15 @@ def write_gguf(folder, config):
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
+    writer.add_key_length(head_size)
+    writer.add_value_length(head_size)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    if config.model_type == "granite":
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
     for name, weight in load_file(folder / "model.safetensors").items():
         stem, kind = name.rsplit(".", 1)
         if stem.startswith("model.layers."):
@@ -195,6 +208,9 @@ def write_gguf(folder, config):
             stem = f"blk.{layer}.{GGUF_NAMES[part]}"
         else:
             stem = GGUF_NAMES[stem]
+        if config.model_type in INTERLEAVED and stem.endswith(("attn_q", "attn_k")):
+            halves = weight.reshape(-1, 2, head_size // 2, weight.shape[1])
+            weight = halves.swapaxes(1, 2).reshape(weight.shape)
         writer.add_tensor(f"{stem}.{kind}", weight)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -10,7 +10,7 @@
 namespace iapt::test {
 
 /// A random backbone: 3 layers, D 24, H 4, G 2, E 6, F 20, V 31; with or without what few
-/// families have: a norm of each head, a layer without RoPE.
+/// families have: a norm of each head, a layer without RoPE, factors of scores and residual sums.
 template <class T = double>
 causal_lm<T, test_backend> small_model(test_backend& backend, bool switches = false) {
   causal_lm<T, test_backend> lm;
@@ -38,6 +38,11 @@ causal_lm<T, test_backend> small_model(test_backend& backend, bool switches = fa
   lm.config.qk_norm = true, lm.config.has_rope = {true, false, true};
   for (auto& layer : lm.layers) layer.attention.query_norm = norm(6), layer.attention.key_norm = norm(6);
   lm.layers[1].attention.has_rope = false;
+  lm.config.residual_scale = 0.75, lm.config.heads.scale = 0.5;
+  for (auto& layer : lm.layers) {
+    layer.attention.layout.scale = lm.config.heads.scale;
+    layer.attention.output.residual_scale = layer.mlp.down.residual_scale = lm.config.residual_scale;
+  }
   return lm;
 }
 

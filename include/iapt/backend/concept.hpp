@@ -2,6 +2,7 @@
 // What a backend offers: memory, loops, recorded work, matmuls and attention. Other code uses a backend through this
 // interface only.
 #pragma once
+#include <cmath>
 #include <compare>
 #include <concepts>
 #include <cstdint>
@@ -109,6 +110,9 @@ struct head_layout {
   index_t heads = 1;      ///< H
   index_t kv_heads = 1;   ///< G, a divisor of H
   index_t head_size = 1;  ///< E
+  double scale = 0;       ///< factor of the scores; 0: 1/√E
+  /// The factor of the scores.
+  double score_scale() const { return scale > 0 ? scale : 1 / std::sqrt(double(head_size)); }
   /// Equality and an order.
   auto operator<=>(const head_layout&) const = default;
 };

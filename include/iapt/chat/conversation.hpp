@@ -18,10 +18,10 @@ namespace iapt {
 
 /// A conversation, as a client or a data set writes it.
 struct conversation {
-  using json = nlohmann::ordered_json;
-  json messages = json::array();      ///< objects with `role` and `content`, and what else the template knows
-  json variables = json::object();    ///< what else the template reads, such as `tools` or `enable_thinking`
-  bool add_generation_prompt = true;  ///< whether to end with the beginning of the assistant's next turn
+  using json = nlohmann::ordered_json;  ///< keeps the order of keys
+  json messages = json::array();        ///< objects with `role` and `content`, and what else the template knows
+  json variables = json::object();      ///< what else the template reads, such as `tools` or `enable_thinking`
+  bool add_generation_prompt = true;    ///< whether to end with the beginning of the assistant's next turn
 
   /// Adds a message of plain text.
   conversation& add(std::string_view role, std::string_view content) {

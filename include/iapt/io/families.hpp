@@ -24,6 +24,7 @@ struct model_family {
   bool layer_types = false;                  ///< whether config.json has "layer_types"
   bool qk_norm = false;                      ///< whether queries and keys have a norm of each head
   index_t no_rope_interval = 0;              ///< every such layer has no RoPE, unless config.json says which; 0: all do
+  bool scales = false;                       ///< whether embedding, scores, residual sums and logits have a factor
   window sliding_window = window::switched;  ///< of config.json
   bool interleaved_pairs = false;            ///< whether RoPE's pairs are adjacent rows in GGUF
 };
@@ -35,6 +36,11 @@ inline constexpr model_family model_families[] = {
     {.model_type = "mistral", .sliding_window = model_family::window::by_default},
     {.model_type = "qwen2", .architecture = "qwen2", .qkv_bias = true, .layer_types = true},
     {.model_type = "qwen3", .architecture = "qwen3", .bias_switches = true, .layer_types = true, .qk_norm = true},
+    {.model_type = "granite",
+     .architecture = "granite",
+     .bias_switches = true,
+     .scales = true,
+     .interleaved_pairs = true},
     {.model_type = "smollm3",
      .architecture = "smollm3",
      .bias_switches = true,

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "iapt/io/families.hpp"
 #include "iapt/io/gguf.hpp"
 
 namespace iapt {
@@ -20,6 +21,10 @@ inline constexpr std::string_view known_gguf_settings[] = {
     // The next ones are not read: the tensors have the same information, or they do not change the results.
     "vocab_size", "tensor_data_layout", "attention.layer_norm_epsilon", "rope.scaling.original_context_length",
     "rope.scaling.finetuned", "pooling_type"};
+
+/// The keys that a family with factors has beside these.
+inline constexpr std::string_view gguf_scales[] = {"attention.scale", "embedding_scale", "logit_scale",
+                                                   "residual_scale"};
 
 /// A value of a key that changes nothing.
 struct neutral_setting {
@@ -65,13 +70,14 @@ inline std::optional<double> number_of(const gguf_value& value) {
 }
 
 /// Refuses an unknown key of the architecture that is not off: it may change what the model computes.
-/// @param architecture the keys `architecture.name` are checked
+/// @param family the keys that begin with its architecture are checked
 /// @throws io_error with the key, and what to do
-inline void refuse_unknown_settings(const gguf_file& file, const std::string& architecture) {
+inline void refuse_unknown_settings(const gguf_file& file, const model_family& family) {
   for (const auto& [key, value] : file.metadata()) {
-    if (!key.starts_with(architecture + ".")) continue;
-    const std::string_view name = key.substr(architecture.size() + 1);
+    if (!key.starts_with(std::string(family.architecture) + ".")) continue;
+    const std::string_view name = key.substr(family.architecture.size() + 1);
     if (std::ranges::find(known_gguf_settings, name) != std::end(known_gguf_settings)) continue;
+    if (family.scales && std::ranges::find(gguf_scales, name) != std::end(gguf_scales)) continue;
     const std::optional<double> found = number_of(value);
     bool listed = false, neutral = false;
     for (const neutral_setting& setting : neutral_gguf_settings) {

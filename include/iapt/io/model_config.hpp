@@ -166,6 +166,12 @@ inline transformer_config read_config(const config_json& json) {
   c.qkv_bias = family.qkv_bias || c.output_bias;
   c.mlp_bias = family.bias_switches && json.get_or<bool>("mlp_bias", false);
   c.qk_norm = family.qk_norm;
+  if (family.scales) {
+    c.embedding_scale = json.get_or<double>("embedding_multiplier", 1);
+    c.heads.scale = json.get_or<double>("attention_multiplier", 1);
+    c.residual_scale = json.get_or<double>("residual_multiplier", 1);
+    c.logit_scale = 1 / json.get_or<double>("logits_scaling", 1);
+  }
   if (family.no_rope_interval) {
     const auto interval = json.get_or<index_t>("no_rope_layer_interval", family.no_rope_interval);
     c.has_rope = layers_with_rope(c.layers, interval);
@@ -214,7 +220,17 @@ inline transformer_config read_config(const gguf_file& file) {
   } else if (type != "none") {
     refuse_rope(file.name(), type);
   }
-  refuse_unknown_settings(file, c.family);
+  if (family.scales) {
+    const auto scale = [&](const char* name) {  // 0 means that there is none
+      const auto found = file.get_or<double>(key(name), 0);
+      return found == 0 ? 1 : found;
+    };
+    c.embedding_scale = scale("embedding_scale");
+    c.residual_scale = scale("residual_scale");
+    c.logit_scale = 1 / scale("logit_scale");
+    c.heads.scale = file.get_or<double>(key("attention.scale"), 0);
+  }
+  refuse_unknown_settings(file, family);
   c.tied_head = !file.tensors().find("output.weight");
   c.qkv_bias = file.tensors().find("blk.0.attn_q.bias");
   c.output_bias = file.tensors().find("blk.0.attn_output.bias");

@@ -137,6 +137,7 @@ class causal_lm {
   tensor<T, 2, Backend> embed(Context& ctx, const row_indices<Backend>& tokens, const Method& method) const {
     static_assert(check_hooks<Method, Context, T, Backend>());
     auto x = ctx(gather(embedding, tokens));
+    if (config.embedding_scale != 1) x = ctx(x * T(config.embedding_scale));
     if constexpr (declares<Method>(hook::input))
       if (uses(method, hook::input)) return method.input(ctx, x);
     return x;
@@ -145,7 +146,8 @@ class causal_lm {
   template <class Context>
   tensor<T, 2, Backend> logits(Context& ctx, const tensor<T, 2, Backend>& x) const {
     if (x.size(0) == 0) return tensor<T, 2, Backend>(backend(), {0, config.vocabulary});
-    return ctx(matmul(final_norm(ctx, x), transposed(head)));
+    const auto y = ctx(matmul(final_norm(ctx, x), transposed(head)));
+    return config.logit_scale == 1 ? y : ctx(y * T(config.logit_scale));
   }
   /// RoPE frequencies, one for each pair of a head's elements: the angle of position 1.
   std::vector<double> frequencies() const { return rope_frequencies(config.heads.head_size, config.rope); }

@@ -27,6 +27,9 @@ struct transformer_config {
   bool output_bias = false;         ///< whether the attention's output has a bias
   bool mlp_bias = false;            ///< whether the feed-forward's linear maps have biases
   bool qk_norm = false;             ///< whether queries and keys have a norm of each head
+  double embedding_scale = 1;       ///< factor of the embedded tokens
+  double residual_scale = 1;        ///< factor of each half layer's result in its residual sum
+  double logit_scale = 1;           ///< factor of the logits
   std::vector<bool> has_rope = {};  ///< of each layer; empty: all have RoPE
 
   /// Whether a layer has RoPE.
@@ -46,6 +49,9 @@ struct transformer_config {
          heads.kv_heads);
     need(has_rope.empty() || index_t(has_rope.size()) == layers, "RoPE must be known of every layer", has_rope.size());
     need(heads.head_size > 0 && heads.head_size % 2 == 0, "the head size must be even", heads.head_size);
+    for (const double scale : {embedding_scale, residual_scale, logit_scale})
+      need(scale > 0 && std::isfinite(scale), "a scale must be positive", scale);
+    need(heads.scale >= 0 && std::isfinite(heads.scale), "the scale of the scores must be positive", heads.scale);
     need(rope.theta > 0 && std::isfinite(rope.theta), "the base of the angles must be positive", rope.theta);
     need(rope.factor > 0 && std::isfinite(rope.factor), "the factor of the positions must be positive", rope.factor);
     need(rope.high_frequency_factor > rope.low_frequency_factor, "the high frequency factor must be above the low one",

@@ -52,6 +52,7 @@ auto make_layer(const transformer_config& config, index_t index, Linear linear, 
     layer.attention.query_norm = norm(norm_part::query, config.heads.head_size);
     layer.attention.key_norm = norm(norm_part::key, config.heads.head_size);
   }
+  layer.attention.output.residual_scale = layer.mlp.down.residual_scale = config.residual_scale;
   layer.attention.has_rope = config.layer_has_rope(index);
   return layer;
 }

@@ -13,6 +13,7 @@ template <class T, class Backend>
 struct linear {
   weight_matrix<T, Backend> weight;  ///< (out, in)
   tensor<T, 1, Backend> bias = {};   ///< (out), or empty
+  double residual_scale = 1;         ///< factor of y in a residual sum
 
   /// Computes y without hooks.
   /// @throws shape_error if a row of x is not `in` long
@@ -33,7 +34,7 @@ struct linear {
     if constexpr (declares<Method>(hook::delta))
       if (auto delta = method.delta(ctx, where, x)) y = ctx(addmm(delta, product));
     if (!y) {
-      if (residual && !bias && !scales && !offsets && !replaces) return ctx(residual + product);
+      if (residual && !bias && !scales && !offsets && !replaces && residual_scale == 1) return ctx(residual + product);
       y = ctx(product);
     }
     y = biased(ctx, y);
@@ -44,7 +45,7 @@ struct linear {
     if (!residual) return y;
     if constexpr (declares<Method>(hook::after))
       if (replaces) y = method.after(ctx, where.layer, half_of(where.part), residual, y);
-    return ctx(residual + y);
+    return residual_scale == 1 ? ctx(residual + y) : ctx(residual + y * T(residual_scale));
   }
 
  private:

@@ -160,7 +160,7 @@ struct attention_op {
   attention_arrays<T> arrays(const Q& q, const K& k, const V& v, const Prefix&... prefix) const {
     const T* soft[] = {prefix.data()..., nullptr, nullptr};
     return {layout,
-            compute_type<T>(1 / std::sqrt(double(layout.head_size))),
+            compute_type<T>(layout.score_scale()),
             q.data(),
             k.data(),
             v.data(),

@@ -94,7 +94,7 @@ inline void write_statement(fe::graph::Graph& graph, const cudnn_shape& s) {
     describe(*x, number...);
   };
   const auto see = [&](auto attributes) {
-    attributes.set_attn_scale(float(1 / std::sqrt(double(size))))
+    attributes.set_attn_scale(float(s.layout.score_scale()))
         .set_padding_mask(true)
         .set_seq_len_q(length)
         .set_seq_len_kv(length)
