@@ -62,9 +62,9 @@ class loop_object final : public object, public std::enable_shared_from_this<loo
         {"depth", [](loop_object& l) { return value(l.depth0_ + 1); }},
         {"depth0", [](loop_object& l) { return value(l.depth0_); }},
         {"previtem", [](loop_object& l) { return l.index_ ? l.before_ : make_undefined("there is no previous item"); }},
-        {"nextitem", [](loop_object& l) { return l.peek().value_or(make_undefined("there is no next item")); }},
-        {"cycle", [](loop_object& l) { return l.method_value(&loop_object::cycle); }},
-        {"changed", [](loop_object& l) { return l.method_value(&loop_object::changed); }}};
+        {"nextitem", [](loop_object& l) { return l.peek().value_or(make_undefined("there is no next item")); }}};
+    if (name == "cycle") return method_value(&loop_object::cycle);  // nvcc refuses a member's address in a lambda
+    if (name == "changed") return method_value(&loop_object::changed);
     const auto found = table.find(name);
     return found == table.end() ? std::nullopt : std::optional(found->second(*this));
   }
