@@ -26,9 +26,9 @@ NAMES = ["smollm", "refact", "llama-bpe", "falcon3", "dbrx", "glm4", "qwen2", "d
 FLAGGED = ["<left>", "<right>", "<word>", "<plain>"]
 
 
-def write_model(path, pre, document):
-    writer = gguf.GGUFWriter(path, "llama")
-    width, bos = 32, 404
+def write_layer(writer, tokens):
+    """Completes a file with an untrained model of one layer."""
+    width = 32
     writer.add_context_length(64)
     writer.add_embedding_length(width)
     writer.add_block_count(1)
@@ -36,6 +36,21 @@ def write_model(path, pre, document):
     writer.add_head_count(1)
     writer.add_head_count_kv(1)
     writer.add_layer_norm_rms_eps(1e-5)
+    zero = numpy.zeros((width, width), numpy.float32)
+    writer.add_tensor("token_embd.weight", numpy.zeros((tokens, width), numpy.float32))
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(name + ".weight", zero[0])
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+        writer.add_tensor(f"blk.0.{name}.weight", zero)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_model(path, pre, document):
+    writer = gguf.GGUFWriter(path, "llama")
+    bos = 404
     tokens = {id: text for text, id in document["model"]["vocab"].items()}
     types = dict.fromkeys(tokens, gguf.TokenType.NORMAL)
     for token in document["added_tokens"]:
@@ -47,16 +62,7 @@ def write_model(path, pre, document):
     writer.add_token_types([types[id] for id in range(len(tokens))])
     writer.add_token_merges([" ".join(merge) for merge in document["model"]["merges"]])
     writer.add_bos_token_id(bos)
-    zero = numpy.zeros((width, width), numpy.float32)
-    writer.add_tensor("token_embd.weight", numpy.zeros((len(tokens), width), numpy.float32))
-    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
-        writer.add_tensor(name + ".weight", zero[0])
-    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-        writer.add_tensor(f"blk.0.{name}.weight", zero)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_layer(writer, len(tokens))
 
 
 def hashes(path, texts):

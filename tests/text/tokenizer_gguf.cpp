@@ -65,7 +65,8 @@ TEST_CASE("GGUF metadata that are refused", "[text]") {
     CHECK_THROWS_AS(make_tokenizer_spec(gguf), io_error);
     CHECK_THROWS_WITH(make_tokenizer_spec(gguf), has_text("m.gguf") && has_text(reason));
   };
-  refused([](auto& g) { g.model = "llama"; }, "only \"gpt2\"");
+  refused([](auto& g) { g.model = "t5"; }, "only \"gpt2\" (byte-level BPE) and \"llama\"");
+  refused([](auto& g) { g.model = "llama"; }, "tokenizer.ggml.scores is missing");
   refused([](auto& g) { g.pre = "other"; }, "tokenizer.json instead");
   refused([](auto& g) { g.pre = "other"; }, "smollm, starcoder");
   refused([](auto& g) { g.tokens.clear(); }, "no vocabulary");

@@ -39,7 +39,7 @@ TEST_CASE("parts of tokenizer.json that would change ids are refused", "[text]")
   check_refused({{"post_processor", {{"type", "BertProcessing"}}}}, "BertProcessing");
   check_refused({{"model", {{"type", "Unigram"}}}}, "Unigram");
   check_refused({{"model", {{"dropout", 0.1}}}}, "dropout");
-  check_refused({{"model", {{"byte_fallback", true}}}}, "byte_fallback");
+  check_refused({{"model", {{"byte_fallback", true}}}}, "pre_tokenizer\" of type Digits");
   check_refused({{"model", {{"end_of_word_suffix", "</w>"}}}}, "end_of_word_suffix");
   check_refused({{"model", {{"unk_token", "absent"}}}}, "unk_token");
 }

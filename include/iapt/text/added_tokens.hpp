@@ -3,12 +3,12 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 #include "iapt/text/unicode_ranges.hpp"
@@ -23,12 +23,13 @@ class added_token_finder {
   /// Searches for those of `tokens` whose `normalized` flag is `normalized`.
   /// @param tokens all added tokens
   /// @param normalized which of them
-  /// @param nfc whether the searched text is in NFC; then the tokens' texts are converted to NFC too
-  added_token_finder(const std::vector<added_token>& tokens, bool normalized, bool nfc) {
+  /// @param normalize what was done to the searched text, and is done to the tokens' texts, too; empty: nothing
+  added_token_finder(const std::vector<added_token>& tokens, bool normalized,
+                     const std::function<std::string(std::string_view)>& normalize = {}) {
     for (const auto& t : tokens) {
       if (t.normalized != normalized || t.text.empty()) continue;
       tokens_.push_back(t);
-      if (nfc) tokens_.back().text = to_nfc(t.text);
+      if (normalize) tokens_.back().text = normalize(t.text);
     }
     // A stable order, so that the later of two entries with the same text counts.
     std::stable_sort(tokens_.begin(), tokens_.end(), [](auto& a, auto& b) { return a.text < b.text; });

@@ -32,15 +32,20 @@ class stream_decoder {
     }
     std::string out = utf8::repair(std::string_view(waiting_).substr(0, whole));
     waiting_.erase(0, whole);
+    if (!out.empty() && !std::exchange(begun_, true) && source_->strips_space() && out[0] == ' ') out.erase(0, 1);
     return out;
   }
 
   /// Ends the text: returns U+FFFD if the last character is incomplete, otherwise nothing. Resets the decoder.
-  std::string finish() { return utf8::repair(std::exchange(waiting_, {})); }
+  std::string finish() {
+    begun_ = false;
+    return utf8::repair(std::exchange(waiting_, {}));
+  }
 
  private:
   const tokenizer* source_;
   bool skip_special_;
+  bool begun_ = false;  // whether text was returned
   std::string waiting_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tokenizer: text to token ids and back, identical to Hugging Face's byte-level BPE.
+// The tokenizer: text to token ids and back, identical to Hugging Face's byte-level BPE and SentencePiece's BPE.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "iapt/core/error.hpp"
@@ -21,6 +22,7 @@
 #include "iapt/text/end_of_generation.hpp"
 #include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
+#include "iapt/text/sentencepiece.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 #include "iapt/text/utf8.hpp"
 
@@ -41,22 +43,25 @@ struct encode_options {
   std::function<bool(std::size_t begin, std::size_t end)> trusted = {};
 };
 
-/// A byte-level BPE tokenizer. Several threads may call its `const` members at the same time.
+/// A BPE tokenizer, byte-level or of a SentencePiece vocabulary. Several threads may call its `const` members at the
+/// same time.
 class tokenizer {
  public:
   /// Builds a tokenizer.
   /// @throws io_error if the parts of `spec` do not fit together; the message begins with `spec.source`
   explicit tokenizer(tokenizer_spec spec)
       : spec_(checked(std::move(spec))),
-        bpe_(spec_),
-        raw_(spec_.added, false, false),
-        normalized_(spec_.added, true, spec_.nfc) {
+        model_(model_of(spec_)),
+        raw_(spec_.added, false),
+        normalized_(spec_.added, true, normalizer(spec_)) {
     for (const auto& pattern : spec_.splits) splits_.emplace_back(to_pcre2(pattern));
     bytes_.reserve(spec_.tokens.size());
-    for (const auto& token : spec_.tokens) bytes_.push_back(byte_alphabet::to_bytes(token).value_or(token));
+    for (const auto& token : spec_.tokens)
+      bytes_.push_back(spec_.sentencepiece ? sentencepiece::to_bytes(token)
+                                           : byte_alphabet::to_bytes(token).value_or(token));
     special_.resize(spec_.tokens.size());
     for (const auto& token : spec_.added) {
-      bytes_[static_cast<std::size_t>(token.id)] = token.text;  // it is not in the byte alphabet
+      bytes_[static_cast<std::size_t>(token.id)] = bytes_of(token);
       special_[static_cast<std::size_t>(token.id)] = token.special;
     }
     shared_ = std::make_shared<guarded_workspace>(splits_);
@@ -83,6 +88,7 @@ class tokenizer {
         [&](std::string_view piece) {
           const auto from = std::size_t(piece.data() - text.data());
           const auto within = [&](std::size_t begin, std::size_t end) { return special(from + begin, from + end); };
+          if (spec_.sentencepiece) return encode_sentencepiece(piece, from, within, work, out);
           if (!spec_.nfc) return normalized_.split(piece, within, words, take);
           const bool all = special(from, from + piece.size());  // in NFC, bytes are in other places
           normalized_.split(
@@ -100,8 +106,13 @@ class tokenizer {
     std::string out;
     for (const token_id id : ids)
       if (std::string_view b = bytes(id); !(skip_special && is_special(id))) out += b;
-    return utf8::repair(out);
+    out = utf8::repair(out);
+    if (strips_space() && out.starts_with(' ')) out.erase(0, 1);
+    return out;
   }
+
+  /// Whether `decode` leaves out a space at the beginning of the text, because `encode` puts one there.
+  bool strips_space() const { return spec_.sentencepiece && spec_.sentencepiece->strips_space; }
 
   /// The bytes of a token; they need not be whole characters.
   /// @throws error for an id that is not in the vocabulary
@@ -148,7 +159,7 @@ class tokenizer {
       for (const auto& split : splits) matchers.emplace_back(split);
     }
     std::vector<regex::matcher> matchers;
-    bpe::workspace merging;
+    bpe_merges::workspace merging;
     std::unordered_map<std::string, std::vector<token_id>, text_hash, std::equal_to<>> cache;
   };
   struct guarded_workspace {
@@ -157,6 +168,30 @@ class tokenizer {
     workspace work;
   };
   static constexpr std::size_t max_cached_words = 16384, max_cached_size = 32;
+
+  using word_model = std::variant<bpe, sentencepiece_bpe>;
+
+  static word_model model_of(const tokenizer_spec& spec) {
+    if (spec.sentencepiece) return sentencepiece_bpe(spec);
+    return bpe(spec);
+  }
+
+  // What is done to a text before the added tokens with `normalized` are searched.
+  static std::function<std::string(std::string_view)> normalizer(const tokenizer_spec& spec) {
+    if (spec.nfc) return to_nfc;
+    if (spec.sentencepiece && spec.sentencepiece->normalizes)
+      return [prefix = spec.sentencepiece->prefix == space_prefix::each_piece](std::string_view text) {
+        return sentencepiece::marked_spaces(text, prefix).text();
+      };
+    return {};
+  }
+
+  // An added token is not in the byte alphabet. In a SentencePiece vocabulary its text is what was found for it.
+  std::string bytes_of(const added_token& token) const {
+    if (!spec_.sentencepiece) return token.text;
+    const auto normalize = token.normalized ? normalizer(spec_) : nullptr;
+    return sentencepiece::to_bytes(normalize ? normalize(token.text) : token.text);
+  }
 
   static tokenizer_spec checked(tokenizer_spec spec) {
     auto in_range = [&](std::optional<token_id> id, const std::string& what) {
@@ -206,20 +241,51 @@ class tokenizer {
     split_words(std::string(" ").append(piece), stage, work, out);
   }
 
+  // Encodes a piece that begins at byte `from` of the text. `special` is as in `added_token_finder::split`.
+  template <class Special>
+  void encode_sentencepiece(std::string_view piece, std::size_t from, const Special& special, workspace& work,
+                            std::vector<token_id>& out) const {
+    const sentencepiece_options& how = *spec_.sentencepiece;
+    auto take = [&](const added_token& found) { out.push_back(found.id); };
+    auto words = [&](std::string_view text) {
+      if (!how.splits_words) return encode_word(text, work, out);
+      sentencepiece::split_words(text, [&](std::string_view word) { encode_word(word, work, out); });
+    };
+    if (how.normalizes) {
+      const sentencepiece::marked_spaces marked(piece, how.prefix == space_prefix::each_piece);
+      const auto special_there = [&](std::size_t begin, std::size_t end) {
+        const auto [raw_begin, raw_end] = marked.raw_range(begin, end);
+        return special(raw_begin, raw_end);
+      };
+      return normalized_.split(marked.text(), special_there, words, take);
+    }
+    normalized_.split(
+        piece, special,
+        [&](std::string_view plain) {
+          const bool is_first = from == 0 && plain.data() == piece.data();
+          words(sentencepiece::marked_spaces(plain, sentencepiece::needs_prefix(plain, how.prefix, is_first)).text());
+        },
+        take);
+  }
+
   void encode_word(std::string_view word, workspace& work, std::vector<token_id>& out) const {
-    if (word.size() > max_cached_size) return bpe_.encode(word, out, work.merging);
+    if (word.size() > max_cached_size) return merge_word(word, work, out);
     if (const auto found = work.cache.find(word); found != work.cache.end()) {
       out.insert(out.end(), found->second.begin(), found->second.end());
       return;
     }
     const auto before = static_cast<std::ptrdiff_t>(out.size());
-    bpe_.encode(word, out, work.merging);
+    merge_word(word, work, out);
     if (work.cache.size() < max_cached_words)
       work.cache.emplace(word, std::vector<token_id>(out.begin() + before, out.end()));
   }
 
+  void merge_word(std::string_view word, workspace& work, std::vector<token_id>& out) const {
+    std::visit([&](const auto& model) { model.encode(word, out, work.merging); }, model_);
+  }
+
   tokenizer_spec spec_;
-  bpe bpe_;
+  word_model model_;
   added_token_finder raw_, normalized_;
   std::vector<regex> splits_;
   std::vector<std::string> bytes_;

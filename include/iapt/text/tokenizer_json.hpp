@@ -14,73 +14,42 @@
 #include "iapt/core/error.hpp"
 #include "iapt/text/added_vocabulary.hpp"
 #include "iapt/text/json.hpp"
+#include "iapt/text/sentencepiece_json.hpp"
+#include "iapt/text/tokenizer_json_fields.hpp"
 #include "iapt/text/tokenizer_spec.hpp"
 
 namespace iapt {
 
 /// Reads one tokenizer.json into a definition. A part whose effect this library does not reproduce is an error, never
 /// ignored. For one file; use it through `parse_tokenizer_json`.
-class tokenizer_json_reader {
+class tokenizer_json_reader : tokenizer_json_fields {
  public:
   /// Reads the file `name`, with which each message begins.
-  explicit tokenizer_json_reader(std::string_view name) { spec_.source = name; }
+  explicit tokenizer_json_reader(std::string_view name) : tokenizer_json_fields(name) { spec_.source = name; }
 
   /// Reads the whole file. @throws io_error
   tokenizer_spec read(std::string_view text) {
     const json root = parse_json(text, spec_.source, "the tokenizer");
     if (!root.is_object()) refuse("the file", "is not a JSON object");
-    read_normalizer(part(root, "normalizer"));
     read_model(part(root, "model"));
     read_added_tokens(part(root, "added_tokens"));
-    read_pre_tokenizer(part(root, "pre_tokenizer"));
-    if (!found_byte_level_) refuse("pre_tokenizer", "has no ByteLevel; only byte-level tokenizers are supported");
+    if (flag(part(root, "model"), "byte_fallback", false, "model")) {
+      if (spec_.ignore_merges) refuse("model.ignore_merges", "is not supported together with byte_fallback");
+      spec_.sentencepiece = sentencepiece_json_reader(spec_.source).read(root);
+    } else {
+      read_byte_level(root);
+    }
     read_post_processor(part(root, "post_processor"));
-    if (type_of(part(root, "decoder"), "decoder") != "ByteLevel") refuse("decoder", "is not ByteLevel");
     return std::move(spec_);
   }
 
  private:
-  using json = nlohmann::json;
-  static constexpr token_id max_id = 1 << 22;  // limits the memory that an untrusted id can allocate
-
-  [[noreturn]] void refuse(const std::string& where, const std::string& what) const {
-    throw io_error(spec_.source + ": \"" + where + "\" " + what +
-                   "; this library reads byte-level BPE tokenizers as SmolLM2, Llama 3, Qwen2 and GPT-2 have them");
-  }
-
-  // The member, or null if there is none.
-  static const json& part(const json& object, const char* key) {
-    static const json nothing;
-    const auto found = object.find(key);
-    return found == object.end() ? nothing : *found;
-  }
-  std::string text(const json& value, const std::string& where) const {
-    if (!value.is_string()) refuse(where, std::string("should be a string, found ") + value.type_name());
-    return value.get<std::string>();
-  }
-  bool flag(const json& object, const char* key, bool otherwise, const std::string& where) const {
-    const json& value = part(object, key);
-    if (value.is_null()) return otherwise;
-    if (!value.is_boolean())
-      refuse(where + "." + key, std::string("should be true or false, found ") + value.type_name());
-    return value.get<bool>();
-  }
-  token_id id(const json& value, const std::string& where) const {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= static_cast<std::uint64_t>(max_id))
-      refuse(where, "should be a token id below " + std::to_string(max_id) + ", found " + excerpt(value));
-    return static_cast<token_id>(value.get<std::uint64_t>());
-  }
-  std::string type_of(const json& value, const std::string& where) const {
-    if (!value.is_object()) refuse(where, std::string("should be an object, found ") + value.type_name());
-    return text(part(value, "type"), where + ".type");
-  }
-  static std::string excerpt(const json& value) {
-    const std::string whole = value.dump(-1, ' ', false, json::error_handler_t::replace);
-    return whole.size() <= 60 ? whole : whole.substr(0, 60) + "...";
-  }
-  const json& list(const json& value, const std::string& where) const {
-    if (!value.is_array()) refuse(where, std::string("should be a list, found ") + value.type_name());
-    return value;
+  void read_byte_level(const json& root) {
+    read_normalizer(part(root, "normalizer"));
+    read_pre_tokenizer(part(root, "pre_tokenizer"));
+    if (!found_byte_level_)
+      refuse("pre_tokenizer", "has no ByteLevel, and \"model.byte_fallback\" is not true; one of them must be");
+    if (type_of(part(root, "decoder"), "decoder") != "ByteLevel") refuse("decoder", "is not ByteLevel");
   }
 
   void read_normalizer(const json& normalizer) {
@@ -94,7 +63,8 @@ class tokenizer_json_reader {
         read_normalizer(item);
       }
     } else {
-      refuse("normalizer", "of type " + type + " is not supported (only none and NFC are)");
+      refuse("normalizer",
+             "of type " + type + " is not supported without \"model.byte_fallback\" (only none and NFC are)");
     }
   }
 
@@ -108,7 +78,6 @@ class tokenizer_json_reader {
         refuse(std::string("model.") + key, "is not supported");
     if (const json& dropout = part(model, "dropout"); !dropout.is_null() && dropout != 0)
       refuse("model.dropout", "is not supported: the same text must always give the same tokens");
-    if (flag(model, "byte_fallback", false, "model")) refuse("model.byte_fallback", "is not supported");
     spec_.fuse_unknown = flag(model, "fuse_unk", false, "model");
     spec_.ignore_merges = flag(model, "ignore_merges", false, "model");
 

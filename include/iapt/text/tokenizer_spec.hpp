@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The definition of a byte-level BPE tokenizer, from any file format.
+// The definition of a BPE tokenizer, byte-level or SentencePiece's, from any file format.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -29,14 +29,36 @@ struct added_token {
   bool operator==(const added_token&) const = default;  ///< Equal in every member.
 };
 
+/// Which pieces of a text get a space at their beginning, so that a word has the same token there as inside a sentence.
+enum class space_prefix {
+  none,                ///< no piece
+  each_piece,          ///< the beginning of the text, and each piece behind an added token
+  unless_space,        ///< the same, but not a piece that begins with a space
+  first_unless_space,  ///< only the beginning of the text, if it does not begin with a space
+};
+
+/// What a SentencePiece tokenizer has besides a vocabulary: its tokens write a space as U+2581, and the bytes of other
+/// characters as "<0x00>" to "<0xFF>".
+struct sentencepiece_options {
+  space_prefix prefix = space_prefix::none;  ///< which pieces get a space
+  bool normalizes = true;     ///< whether spaces are replaced before the added tokens with `normalized` are searched
+  bool splits_words = false;  ///< whether a space begins a new word, so that no token has one inside
+  bool strips_space = false;  ///< whether decoding leaves out a space at the beginning
+  std::vector<float> scores = {};  ///< scores by id: the pair with the highest one merges first; empty: `merges` count
+
+  bool operator==(const sentencepiece_options&) const = default;  ///< Equal in every member.
+};
+
 /// The definition of a `tokenizer`. Only the readers know the file formats.
 struct tokenizer_spec {
   std::string source;               ///< name of the file, for messages
-  std::vector<std::string> tokens;  ///< tokens by id, in the byte alphabet; empty for an id without a token, and for an
-                                    ///< added token's
-  std::vector<std::pair<std::string, std::string>> merges;  ///< pairs of tokens in the byte alphabet, by rank
-  std::vector<added_token> added;                           ///< special and user-defined tokens
-  std::vector<added_token> listed;          ///< the tokens that tokenizer.json lists, with their ids there
+  std::vector<std::string> tokens;  ///< tokens by id, as the vocabulary writes them; empty for an id without a token,
+                                    ///< and for an added token's
+  std::vector<std::pair<std::string, std::string>> merges;  ///< pairs of tokens, by rank
+  std::optional<sentencepiece_options> sentencepiece;  ///< for a SentencePiece vocabulary; none: the vocabulary is in
+                                                       ///< the byte alphabet
+  std::vector<added_token> added;                      ///< special and user-defined tokens
+  std::vector<added_token> listed;                     ///< the tokens that tokenizer.json lists, with their ids there
   std::vector<std::string> splits;          ///< patterns as in tokenizer.json; each splits the pieces of the one before
   bool nfc = false;                         ///< whether the text is converted to NFC first
   bool ignore_merges = false;               ///< whether a word that is in the vocabulary is one token, without merges

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backends: eigen
+#include "iapt/text/sentencepiece.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "iapt/text/stream_decoder.hpp"
+#include "text/reference.hpp"
+
+namespace iapt::test::text_sentencepiece {
+
+using nlohmann::json;
+
+namespace {
+
+// tests/reference/make_sentencepiece.py writes it.
+const json& stored() {
+  static const auto cases = json::parse(read_file(test_data("tokens/sentencepiece.json")));
+  return cases;
+}
+
+json family(const std::string& name) {
+  json document = stored()["document"];
+  document.merge_patch(stored()["tokenizers"][name]["patch"]);
+  return document;
+}
+
+tokenizer words_of(const json& document) { return tokenizer(parse_tokenizer_json(document.dump(), "t.json")); }
+
+gguf_tokenizer small_gguf(bool prefix = true) {
+  gguf_tokenizer gguf{.source = "m.gguf",
+                      .model = "llama",
+                      .tokens = stored()["pieces"],
+                      .token_types = stored()["types"],
+                      .scores = stored()["scores"]};
+  if (!prefix) gguf.add_space_prefix = false;
+  return gguf;
+}
+
+token_id id_of(const std::string& piece) { return stored()["document"]["model"]["vocab"].at(piece); }
+
+std::string streamed(const tokenizer& words, const std::vector<token_id>& ids, bool skip) {
+  stream_decoder stream(words, skip);
+  std::string all;
+  for (const token_id id : ids) {
+    const std::string piece = stream.next(id);
+    CHECK(utf8::find_invalid(piece) == std::string::npos);
+    all += piece;
+  }
+  return all + stream.finish();
+}
+
+}  // namespace
+
+TEST_CASE("ids of hard texts in the manner of each family, as tokenizers gives them", "[text]") {
+  for (const auto& [name, reference] : stored()["tokenizers"].items()) {
+    const tokenizer words = words_of(family(name));
+    for (std::size_t i = 0; i < stored()["texts"].size(); ++i) {
+      const auto text = stored()["texts"][i].get<std::string>();
+      INFO(name << ", text " << i << ": " << text);
+      CHECK(hash_of(words.encode(text)) == reference["hashes"][i].get<std::string>());
+      CHECK(words.encode(text) == words.encode(text));  // from the cache
+    }
+  }
+}
+
+TEST_CASE("ids by scores, as llama.cpp and SentencePiece give them", "[text]") {
+  for (const bool prefix : {true, false}) {
+    const tokenizer words(make_tokenizer_spec(small_gguf(prefix)));
+    const auto& hashes = stored()["gguf"][prefix ? "prefix" : "no prefix"];
+    for (std::size_t i = 0; i < stored()["texts"].size(); ++i) {
+      const auto text = stored()["texts"][i].get<std::string>();
+      INFO(prefix << ", text " << i << ": " << text);
+      CHECK(hash_of(words.encode(text)) == hashes[i].get<std::string>());
+      if (const auto& other = stored()["sentencepiece"][i]; prefix && !other.is_null())
+        CHECK(hash_of(words.encode(text)) == other.get<std::string>());
+    }
+  }
+}
+
+TEST_CASE("decoding a SentencePiece vocabulary", "[text]") {
+  for (const auto& [name, cases] : stored()["decode"].items()) {
+    const tokenizer words = words_of(family(name));
+    for (const auto& c : cases) {
+      INFO(name << ", " << c);
+      const auto ids = c["ids"].get<std::vector<token_id>>();
+      CHECK(words.decode(ids, c["skip"]) == c["text"].get<std::string>());
+      CHECK(streamed(words, ids, c["skip"]) == c["text"].get<std::string>());
+    }
+  }
+}
+
+TEST_CASE("what is encoded is decoded", "[text]") {
+  for (const bool prefix : {true, false}) {
+    const tokenizer words(make_tokenizer_spec(small_gguf(prefix)));
+    for (const json& stored_text : stored()["texts"]) {
+      const auto text = stored_text.get<std::string>();
+      // Each piece behind an added token gets a space, and U+2581 becomes one.
+      if (text.find('<') != text.npos || text.find(sentencepiece::space) != text.npos) continue;
+      INFO(prefix << ", " << text);
+      CHECK(words.decode(words.encode(text), true) == text);
+      CHECK(streamed(words, words.encode(text), true) == text);
+    }
+  }
+}
+
+TEST_CASE("bytes are held back until the character is complete", "[text]") {
+  const tokenizer words = words_of(family("llama"));
+  const auto ids = words.encode("\U0001F600", {.bos = false});
+  REQUIRE(ids.size() == 5);  // the space and four bytes
+  stream_decoder stream(words);
+  CHECK(stream.next(ids[0]).empty());
+  for (std::size_t i : {1, 2, 3}) CHECK(stream.next(ids[i]).empty());
+  CHECK(stream.next(ids[4]) == "\U0001F600");
+  CHECK(stream.finish().empty());
+  CHECK(stream.next(id_of("\u2581the")) == "the");  // the next text has its own beginning
+  CHECK(stream.next(id_of("\u2581the")) == " the");
+  // A character that does not end becomes U+FFFD.
+  const std::vector<token_id> cut{id_of("<0xF0>"), id_of("<0x9F>"), id_of("\u2581the"), id_of("<0xE2>")};
+  CHECK(words.decode(cut) == "\uFFFD the\uFFFD");
+  CHECK(streamed(words, cut, false) == words.decode(cut));
+  const std::vector<token_id> space{id_of("<0x20>"), id_of("<0x20>"), id_of("<0x41>")};
+  CHECK(words.decode(space) == " A");
+  CHECK(streamed(words, space, false) == " A");
+}
+
+TEST_CASE("a text does not forge control tokens of a SentencePiece vocabulary", "[text]") {
+  auto gguf = small_gguf();
+  json document = family("llama");
+  const auto& vocabulary = document["model"]["vocab"];
+  // Pieces of which merges would make the control token.
+  std::vector<std::string> pieces{"</", "</s", "s>"};
+  for (const std::string& piece : pieces) {
+    document["model"]["vocab"][piece] = vocabulary.size();
+    gguf.tokens.push_back(piece);
+    gguf.token_types.push_back(1);
+    gguf.scores.push_back(0);
+  }
+  for (const auto& pair : {std::pair("<", "/"), std::pair("s", ">"), std::pair("</", "s>")})
+    document["model"]["merges"].push_back({pair.first, pair.second});
+  for (const tokenizer& words : {words_of(document), tokenizer(make_tokenizer_spec(gguf))}) {
+    const token_id end = *words.find_special("</s>");
+    CHECK(words.encode("x</s>").back() == end);
+    for (const token_id id : words.encode("x</s>", {.special = special_tokens::as_text, .bos = false}))
+      CHECK_FALSE(words.is_special(id));
+    CHECK(words.decode(words.encode("x</s>", {.special = special_tokens::as_text, .bos = false})) == "x</s>");
+  }
+}
+
+TEST_CASE("special tokens in the trusted part of a text with replaced spaces", "[text]") {
+  for (const std::string name : {"llama", "llama, special tokens normalized", "mistral"}) {
+    INFO(name);
+    const tokenizer words = words_of(family(name));
+    const std::string text = "a b </s> c </s>\u2581d </s>";
+    const auto count = [&](std::size_t untrusted_begin, std::size_t untrusted_end) {
+      const auto ids = words.encode(text, {.trusted = [&](std::size_t begin, std::size_t end) {
+                                      CHECK(end <= text.size());
+                                      return end <= untrusted_begin || begin >= untrusted_end;
+                                    }});
+      return std::count(ids.begin(), ids.end(), id_of("</s>"));
+    };
+    const std::size_t first = text.find("</s>"), second = text.find("</s>", first + 1), last = text.rfind("</s>");
+    CHECK(count(text.size(), text.size()) == 3);
+    CHECK(count(0, text.size()) == 0);
+    CHECK(count(first, first + 1) == 2);
+    CHECK(count(first + 3, first + 4) == 2);
+    CHECK(count(first + 4, last - 1) == 2);
+    CHECK(count(second, text.size()) == 1);
+    CHECK(count(0, 3) == 3);
+  }
+}
+
+TEST_CASE("a GGUF file of Phi-3: control tokens include the white space behind them", "[text]") {
+  auto gguf = small_gguf();
+  const auto ids = [&](const std::string& text) { return tokenizer(make_tokenizer_spec(gguf)).encode(text); };
+  const auto plain = ids("<|user|>\n the");
+  gguf.model_name = "Phi-3 Mini";
+  CHECK(ids("<|user|>\n the") == ids("<|user|>the"));
+  CHECK(ids("<|user|>\n the") != plain);
+  CHECK(ids("<s> the") != ids("<s>the"));
+}
+
+TEST_CASE("GGUF files of SentencePiece vocabularies that are refused", "[text]") {
+  auto refused = [](auto change, const std::string& reason) {
+    auto gguf = small_gguf();
+    change(gguf);
+    INFO(reason);
+    CHECK_THROWS_AS(tokenizer(make_tokenizer_spec(gguf)), io_error);
+    CHECK_THROWS_WITH(tokenizer(make_tokenizer_spec(gguf)), has_text("m.gguf") && has_text(reason));
+  };
+  const auto byte = static_cast<std::size_t>(id_of("<0x41>"));
+  refused([](auto& g) { g.scores.clear(); }, "tokenizer.ggml.scores is missing");
+  refused([](auto& g) { g.scores.pop_back(); }, "tokenizer.ggml.scores has");
+  refused([](auto& g) { g.scores[400] = NAN; }, "the score of token 400 is not a finite number");
+  refused([](auto& g) { g.scores[400] = -INFINITY; }, "the score of token 400 is not a finite number");
+  refused([](auto& g) { g.tokens[400] = g.tokens[399]; }, "the tokens 399 and 400 are both");
+  refused([](auto& g) { g.tokens[400] = std::string(300, 'x'); }, "token 400 has 300 bytes");
+  refused([&](auto& g) { g.tokens[byte] = "other"; }, "but tokens from <0x00> to <0xFF>, and no others, are of type 6");
+  refused([&](auto& g) { g.token_types[byte] = 1; }, "no others, are of type 6");
+  refused([&](auto& g) { g.tokens[byte] = "another", g.token_types[byte] = 1; }, "the vocabulary has no token <0x41>");
+  refused([](auto& g) { g.bos_token_id = 1 << 20; }, "bos_token_id");
+  auto gguf = small_gguf();
+  gguf.tokens[400] = "\xFF\xFE", gguf.tokens[401] = "", gguf.token_types.clear();
+  CHECK_NOTHROW(tokenizer(make_tokenizer_spec(gguf)).encode("the \u5143 text"));
+}
+
+TEST_CASE("a beginning-of-text token, unless the GGUF file says no", "[text]") {
+  auto gguf = small_gguf();
+  CHECK(tokenizer(make_tokenizer_spec(gguf)).encode("") == std::vector<token_id>{1});
+  CHECK(make_tokenizer_spec(gguf).eos == 2);
+  gguf.add_bos_token = false;
+  CHECK(tokenizer(make_tokenizer_spec(gguf)).encode("").empty());
+}
+
+TEST_CASE("parts of a SentencePiece tokenizer.json that are refused", "[text]") {
+  auto refused = [](const json& patch, const std::string& reason, const std::string& name = "llama") {
+    json document = family(name);
+    document.merge_patch(patch);
+    INFO(patch);
+    CHECK_THROWS_AS(words_of(document), io_error);
+    CHECK_THROWS_WITH(words_of(document), has_text("t.json") && has_text(reason));
+  };
+  const json prepend{{"type", "Prepend"}, {"prepend", "\u2581"}};
+  refused({{"normalizer", nullptr}}, "\"normalizer\" does not replace spaces");
+  refused({{"normalizer", {{"normalizers", json::array({prepend})}}}}, "has Prepend without Replace");
+  refused({{"normalizer", {{"normalizers", {{{"type", "NFKC"}}}}}}}, "of type NFKC");
+  refused({{"normalizer", {{"normalizers", {{{"type", "Prepend"}, {"prepend", "_"}}}}}}}, "normalizer.prepend");
+  refused({{"normalizer", {{"normalizers", {{{"type", "Sequence"}}}}}}}, "a Sequence in a Sequence");
+  refused({{"normalizer", {{"content", "_"}}}}, "replaces other text", "gemma");
+  refused({{"pre_tokenizer", {{"pattern", {{"String", "a"}}}}}}, "of type Split", "gemma");
+  refused({{"pre_tokenizer", {{"type", "ByteLevel"}}}}, "of type ByteLevel");
+  refused({{"pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "\u2581"}}}}, "of type Metaspace");
+  refused({{"pre_tokenizer", {{"replacement", "_"}}}}, "pre_tokenizer.replacement", "mistral");
+  refused({{"pre_tokenizer", {{"prepend_scheme", "last"}}}}, "\"last\"", "mistral");
+  refused({{"pre_tokenizer", {{"add_prefix_space", false}}}}, "add_prefix_space", "mistral");
+  refused({{"decoder", nullptr}}, "\"decoder\" is not");
+  refused({{"decoder", {{"type", "Metaspace"}}}}, "\"decoder\" is not");
+  json strip = stored()["document"]["decoder"]["decoders"];
+  strip[3]["start"] = 2;
+  refused({{"decoder", {{"decoders", strip}}}}, "has a Strip");
+  refused({{"model", {{"ignore_merges", true}}}}, "model.ignore_merges");
+  refused({{"model", {{"byte_fallback", 1}}}}, "byte_fallback");
+  refused({{"model", {{"byte_fallback", false}}}}, "of type Prepend is not supported without");
+  refused({{"model", {{"vocab", {{"<0x41>", nullptr}, {"another", id_of("<0x41>")}}}}}},
+          "the vocabulary has no token <0x41>");
+  refused({{"model", {{"merges", json::array({json::array({"the", "absent"})})}}}}, "merge 0");
+  refused({{"model", {{"type", "Unigram"}}}}, "Unigram");
+}
+
+}  // namespace iapt::test::text_sentencepiece
