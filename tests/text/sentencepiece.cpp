@@ -127,6 +127,26 @@ TEST_CASE("bytes are held back until the character is complete", "[text]") {
   CHECK(streamed(words, space, false) == " A");
 }
 
+TEST_CASE("a text that continues another one", "[text]") {
+  const std::string text = "the <|user|>x other";
+  for (const std::string name : {"llama", "mistral", "metaspace, always, split", "gemma"}) {
+    INFO(name);
+    const tokenizer words = words_of(family(name));
+    const auto whole = words.encode(text);
+    for (const std::size_t cut : {text.find("x"), text.find(" other")}) {
+      auto ids = words.encode(text.substr(0, cut));
+      const auto rest = words.encode(text.substr(cut), {.bos = false, .after = ids.back()});
+      CHECK(words.decode(ids) + words.decode(rest, false, false) == words.decode(whole));
+      ids.insert(ids.end(), rest.begin(), rest.end());
+      CHECK(ids == whole);
+    }
+    CHECK(words.encode("the", {.bos = false, .after = words.spec().first}) == words.encode("the", {.bos = false}));
+    stream_decoder stream(words, false, false);
+    CHECK(stream.next(id_of("\u2581the")) == " the");
+    CHECK_THROWS_AS(words.encode("the", {.after = 1 << 20}), error);
+  }
+}
+
 TEST_CASE("a text does not forge control tokens of a SentencePiece vocabulary", "[text]") {
   auto gguf = small_gguf();
   json document = family("llama");

@@ -15,9 +15,9 @@ namespace iapt {
 /// returned strings together equal the result of `tokenizer::decode`.
 class stream_decoder {
  public:
-  /// Decodes tokens of `source`, which must outlive this object.
-  explicit stream_decoder(const tokenizer& source, bool skip_special = false)
-      : source_(&source), skip_special_(skip_special) {}
+  /// Decodes tokens of `source`, which must outlive this object. The flags are those of `tokenizer::decode`.
+  explicit stream_decoder(const tokenizer& source, bool skip_special = false, bool begins_text = true)
+      : source_(&source), skip_special_(skip_special), strips_space_(begins_text && source.strips_space()) {}
 
   /// Adds a token and returns the text that is now complete, which may be empty.
   /// @throws error for an id that is not in the vocabulary
@@ -32,7 +32,7 @@ class stream_decoder {
     }
     std::string out = utf8::repair(std::string_view(waiting_).substr(0, whole));
     waiting_.erase(0, whole);
-    if (!out.empty() && !std::exchange(begun_, true) && source_->strips_space() && out[0] == ' ') out.erase(0, 1);
+    if (!out.empty() && !std::exchange(begun_, true) && strips_space_ && out[0] == ' ') out.erase(0, 1);
     return out;
   }
 
@@ -44,7 +44,7 @@ class stream_decoder {
 
  private:
   const tokenizer* source_;
-  bool skip_special_;
+  bool skip_special_, strips_space_;
   bool begun_ = false;  // whether text was returned
   std::string waiting_;
 };

@@ -19,7 +19,7 @@
 #include "iapt/text/added_tokens.hpp"
 #include "iapt/text/bpe.hpp"
 #include "iapt/text/byte_alphabet.hpp"
-#include "iapt/text/end_of_generation.hpp"
+#include "iapt/text/checked_tokenizer_spec.hpp"
 #include "iapt/text/nfc.hpp"
 #include "iapt/text/regex.hpp"
 #include "iapt/text/sentencepiece.hpp"
@@ -41,6 +41,9 @@ struct encode_options {
   /// For a text of which a part is from outside: a special token is recognised at bytes [begin, end) for which
   /// trusted(begin, end) is true, which must hold for every part of such bytes. Empty: everywhere.
   std::function<bool(std::size_t begin, std::size_t end)> trusted = {};
+  /// The token before the text, if the text continues another one. Then a tokenizer that puts a space before a text
+  /// does so only if that token is an added one.
+  std::optional<token_id> after = {};
 };
 
 /// A BPE tokenizer, byte-level or of a SentencePiece vocabulary. Several threads may call its `const` members at the
@@ -50,7 +53,7 @@ class tokenizer {
   /// Builds a tokenizer.
   /// @throws io_error if the parts of `spec` do not fit together; the message begins with `spec.source`
   explicit tokenizer(tokenizer_spec spec)
-      : spec_(checked(std::move(spec))),
+      : spec_(checked_tokenizer_spec(std::move(spec))),
         model_(model_of(spec_)),
         raw_(spec_.added, false),
         normalized_(spec_.added, true, normalizer(spec_)) {
@@ -60,15 +63,18 @@ class tokenizer {
       bytes_.push_back(spec_.sentencepiece ? sentencepiece::to_bytes(token)
                                            : byte_alphabet::to_bytes(token).value_or(token));
     special_.resize(spec_.tokens.size());
+    added_.resize(spec_.tokens.size());
     for (const auto& token : spec_.added) {
       bytes_[static_cast<std::size_t>(token.id)] = bytes_of(token);
       special_[static_cast<std::size_t>(token.id)] = token.special;
+      added_[static_cast<std::size_t>(token.id)] = true;
     }
     shared_ = std::make_shared<guarded_workspace>(splits_);
   }
 
   /// Token ids of `text`.
   /// @throws io_error if `text` is not valid UTF-8 (with the offset of the first bad byte)
+  /// @throws error if `options.after` is not in the vocabulary
   std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
     utf8::require_valid(text, "tokenizer: text to encode");
     std::vector<token_id> out;
@@ -81,6 +87,9 @@ class tokenizer {
     const auto special = [&](std::size_t begin, std::size_t end) {
       return options.special == special_tokens::recognised && (!options.trusted || options.trusted(begin, end));
     };
+    const text_begin begin = !options.after || options.after == spec_.first ? text_begin::first
+                             : is_added(*options.after)                     ? text_begin::none
+                                                                            : text_begin::continues;
     auto take = [&](const added_token& found) { out.push_back(found.id); };
     auto words = [&](std::string_view piece) { split_words(piece, 0, work, out); };
     raw_.split(
@@ -88,7 +97,8 @@ class tokenizer {
         [&](std::string_view piece) {
           const auto from = std::size_t(piece.data() - text.data());
           const auto within = [&](std::size_t begin, std::size_t end) { return special(from + begin, from + end); };
-          if (spec_.sentencepiece) return encode_sentencepiece(piece, from, within, work, out);
+          if (spec_.sentencepiece)
+            return encode_sentencepiece(piece, from == 0 ? begin : text_begin::none, within, work, out);
           if (!spec_.nfc) return normalized_.split(piece, within, words, take);
           const bool all = special(from, from + piece.size());  // in NFC, bytes are in other places
           normalized_.split(
@@ -101,17 +111,18 @@ class tokenizer {
   /// The text of `ids`. Bytes that are not valid UTF-8 become U+FFFD, one for each maximal invalid sequence.
   /// @param ids token ids
   /// @param skip_special whether to leave out special tokens
+  /// @param begins_text whether the ids begin a text: then the space that `encode` puts before a text is left out
   /// @throws error for an id that is not in the vocabulary
-  std::string decode(std::span<const token_id> ids, bool skip_special = false) const {
+  std::string decode(std::span<const token_id> ids, bool skip_special = false, bool begins_text = true) const {
     std::string out;
     for (const token_id id : ids)
       if (std::string_view b = bytes(id); !(skip_special && is_special(id))) out += b;
     out = utf8::repair(out);
-    if (strips_space() && out.starts_with(' ')) out.erase(0, 1);
+    if (begins_text && strips_space() && out.starts_with(' ')) out.erase(0, 1);
     return out;
   }
 
-  /// Whether `decode` leaves out a space at the beginning of the text, because `encode` puts one there.
+  /// Whether `decode` leaves out a space at the beginning of a text, because `encode` puts one there.
   bool strips_space() const { return spec_.sentencepiece && spec_.sentencepiece->strips_space; }
 
   /// The bytes of a token; they need not be whole characters.
@@ -122,6 +133,9 @@ class tokenizer {
                   std::to_string(bytes_.size()) + " tokens of " + spec_.source);
     return bytes_[static_cast<std::size_t>(id)];
   }
+
+  /// Whether a token is an added one: special, or user-defined. @throws error for an id that is not in the vocabulary
+  bool is_added(token_id id) const { return bytes(id), added_[static_cast<std::size_t>(id)]; }
 
   /// Whether a token is a control token, not text. @throws error for an id that is not in the vocabulary
   bool is_special(token_id id) const { return bytes(id), special_[static_cast<std::size_t>(id)]; }
@@ -193,26 +207,6 @@ class tokenizer {
     return sentencepiece::to_bytes(normalize ? normalize(token.text) : token.text);
   }
 
-  static tokenizer_spec checked(tokenizer_spec spec) {
-    auto in_range = [&](std::optional<token_id> id, const std::string& what) {
-      if (id && (*id < 0 || static_cast<std::size_t>(*id) >= spec.tokens.size()))
-        throw io_error(spec.source + ": " + what + " has id " + std::to_string(*id) + ", but the vocabulary has " +
-                       std::to_string(spec.tokens.size()) + " tokens; the file is damaged");
-    };
-    in_range(spec.first, "the token that a prompt starts with");
-    in_range(spec.bos, "the beginning-of-text token");
-    in_range(spec.eos, "the end token");
-    in_range(spec.unknown, "the unknown token");
-    for (const auto& token : spec.added) {
-      // Invalid UTF-8 would split characters, but the matchers of the splits need whole ones.
-      utf8::require_valid(token.text, spec.source + ": the added token of id " + std::to_string(token.id));
-      in_range(token.id, "the added token \"" + token.text + "\"");
-    }
-    for (const token_id id : spec.end_of_generation) in_range(id, "a token that ends an answer");
-    complete_end_of_generation(spec);
-    return spec;
-  }
-
   // Applies the splits from index `stage` on, then encodes each word.
   void split_words(std::string_view piece, std::size_t stage, workspace& work, std::vector<token_id>& out) const {
     if (piece.empty()) return;
@@ -241,9 +235,13 @@ class tokenizer {
     split_words(std::string(" ").append(piece), stage, work, out);
   }
 
-  // Encodes a piece that begins at byte `from` of the text. `special` is as in `added_token_finder::split`.
+  // What a piece begins: the text, the text as a continuation of other text, or none of these.
+  enum class text_begin { first, continues, none };
+
+  // Encodes a piece behind an added token or at the beginning of the text. `special` is as in
+  // `added_token_finder::split`.
   template <class Special>
-  void encode_sentencepiece(std::string_view piece, std::size_t from, const Special& special, workspace& work,
+  void encode_sentencepiece(std::string_view piece, text_begin begin, const Special& special, workspace& work,
                             std::vector<token_id>& out) const {
     const sentencepiece_options& how = *spec_.sentencepiece;
     auto take = [&](const added_token& found) { out.push_back(found.id); };
@@ -251,21 +249,21 @@ class tokenizer {
       if (!how.splits_words) return encode_word(text, work, out);
       sentencepiece::split_words(text, [&](std::string_view word) { encode_word(word, work, out); });
     };
+    const auto gets_space = [&](std::string_view plain) {
+      const text_begin here = plain.data() == piece.data() ? begin : text_begin::none;
+      return here != text_begin::continues && sentencepiece::needs_prefix(plain, how.prefix, here == text_begin::first);
+    };
     if (how.normalizes) {
-      const sentencepiece::marked_spaces marked(piece, how.prefix == space_prefix::each_piece);
-      const auto special_there = [&](std::size_t begin, std::size_t end) {
-        const auto [raw_begin, raw_end] = marked.raw_range(begin, end);
-        return special(raw_begin, raw_end);
+      const sentencepiece::marked_spaces marked(piece, gets_space(piece));
+      const auto special_there = [&](std::size_t from, std::size_t to) {
+        const auto [raw_from, raw_to] = marked.raw_range(from, to);
+        return special(raw_from, raw_to);
       };
       return normalized_.split(marked.text(), special_there, words, take);
     }
     normalized_.split(
         piece, special,
-        [&](std::string_view plain) {
-          const bool is_first = from == 0 && plain.data() == piece.data();
-          words(sentencepiece::marked_spaces(plain, sentencepiece::needs_prefix(plain, how.prefix, is_first)).text());
-        },
-        take);
+        [&](std::string_view plain) { words(sentencepiece::marked_spaces(plain, gets_space(plain)).text()); }, take);
   }
 
   void encode_word(std::string_view word, workspace& work, std::vector<token_id>& out) const {
@@ -289,7 +287,7 @@ class tokenizer {
   added_token_finder raw_, normalized_;
   std::vector<regex> splits_;
   std::vector<std::string> bytes_;
-  std::vector<bool> special_;
+  std::vector<bool> special_, added_;
   std::shared_ptr<guarded_workspace> shared_;
 };
 
