@@ -29,7 +29,7 @@ struct generate_program : adapted_flags {
 /// A token's log-probabilities, with the field names of OpenAI's API.
 inline nlohmann::ordered_json logprobs(const tokenizer& words, const generated_token& one) {
   const auto entry = [&](token_id token, double value) {
-    return nlohmann::ordered_json{{"token", words.decode({{token}})}, {"id", token}, {"logprob", value}};
+    return nlohmann::ordered_json{{"token", words.decode({{token}}, false, false)}, {"id", token}, {"logprob", value}};
   };
   auto found = entry(one.token, one.log_probabilities->chosen);
   auto& top = found["top_logprobs"] = nlohmann::ordered_json::array();
@@ -50,7 +50,7 @@ int generate_program::run(Backend& backend) const {
     tokens = lm.tokenizer().encode(prompt);
   if (tokens.empty()) throw error("the prompt has no tokens; give some text to continue");
   warn_if_too_long(lm, index_t(tokens.size()) + options.max_new, "--prompt with --max-new");
-  stream_decoder text(lm.tokenizer(), skip_special_tokens);
+  stream_decoder text(lm.tokenizer(), skip_special_tokens, chat);
   stop_matcher until(stop);
   std::string listed;  // log-probabilities, printed after the text: on a terminal they would interrupt it
   const auto show = [&](const generated_token& one) {

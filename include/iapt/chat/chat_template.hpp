@@ -73,7 +73,9 @@ class chat_template {
     chat.add_generation_prompt = true;
     const jinja::marked_text prompt = render(words, chat, jinja::writer::caller);
     const auto [begin, end] = span_of_answer(whole, prompt);
-    return {tokens(words, prompt), ended(words, whole, begin, end)};
+    answered out{.prompt = tokens(words, prompt)};
+    out.answer = ended(words, whole, begin, end, last_of(out.prompt));
+    return out;
   }
 
   /// The token that ends an answer.
@@ -92,14 +94,24 @@ class chat_template {
     } catch (const jinja::template_error& failure) { throw io_error(failure.what()); }
   }
 
-  // Control tokens are recognised where the template wrote every byte.
-  static std::vector<token_id> tokens(const tokenizer& words, const jinja::marked_text& text) {
+  static std::optional<token_id> last_of(const std::vector<token_id>& ids) {
+    return ids.empty() ? std::nullopt : std::optional(ids.back());
+  }
+
+  // Control tokens are recognised where the template wrote every byte. The text continues the one that ends with
+  // `after`, if any.
+  static std::vector<token_id> tokens(const tokenizer& words, const jinja::marked_text& text,
+                                      std::optional<token_id> after = {}) {
     const auto& marks = text.marks();
-    return words.encode(text.bytes(), {.bos = false, .trusted = [&](std::size_t begin, std::size_t end) {
-                                         return std::all_of(
-                                             marks.begin() + std::ptrdiff_t(begin), marks.begin() + std::ptrdiff_t(end),
-                                             [](jinja::mark m) { return m.by == jinja::writer::program; });
-                                       }});
+    return words.encode(text.bytes(), {.bos = false,
+                                       .trusted =
+                                           [&](std::size_t begin, std::size_t end) {
+                                             return std::all_of(marks.begin() + std::ptrdiff_t(begin),
+                                                                marks.begin() + std::ptrdiff_t(end), [](jinja::mark m) {
+                                                                  return m.by == jinja::writer::program;
+                                                                });
+                                           },
+                                       .after = after});
   }
 
   // The bytes from the answer's beginning to the end of its last byte.
@@ -118,13 +130,13 @@ class chat_template {
     return {first, end};
   }
 
-  // The tokens from `begin` on, up to the one that ends the answer: the first control token behind `end` that ends
-  // answers, or else any control token.
+  // The tokens from `begin` on, behind `after`, up to the one that ends the answer: the first control token behind
+  // `end` that ends answers, or else any control token.
   static std::vector<token_id> ended(const tokenizer& words, const jinja::marked_text& whole, std::size_t begin,
-                                     std::size_t end) {
+                                     std::size_t end, std::optional<token_id> after) {
     const auto is_special = [&](token_id id) { return words.is_special(id); };
-    const auto inside = tokens(words, whole.substr(begin, end - begin));
-    auto all = tokens(words, whole.substr(begin, whole.size() - begin));
+    const auto inside = tokens(words, whole.substr(begin, end - begin), after);
+    auto all = tokens(words, whole.substr(begin, whole.size() - begin), after);
     auto behind = all.begin();
     for (auto left = std::count_if(inside.begin(), inside.end(), is_special); left > 0 && behind != all.end(); ++behind)
       left -= is_special(*behind);

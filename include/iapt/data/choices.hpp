@@ -21,7 +21,7 @@ struct choice_set {
 inline choice_example read_choices(const example_reader& reader, const nlohmann::ordered_json& line) {
   choice_example e{.instruction = reader.prompt(json_field::text(line, "prompt")), .choices = {}};
   for (const std::string& choice : json_field::texts(line, "choices"))
-    e.choices.push_back(reader.completion(choice, "choices"));
+    e.choices.push_back(reader.completion(choice, "choices", e.instruction));
   if (e.choices.size() < 2)
     throw io_error("\"choices\" has " + std::to_string(e.choices.size()) + " entries, expected at least 2");
   const auto answer = line.find("answer");

@@ -108,13 +108,18 @@ class example_reader {
   }
   /// The tokens of an unchanged completion, and the end token, unless it ends with a token that ends an answer; white
   /// space after that is dropped.
+  /// @param text the completion
+  /// @param field name of its field, for messages
+  /// @param prompt the tokens that it continues
   /// @throws io_error if it is empty, or the tokenizer has no end token
-  std::vector<token_id> completion(const std::string& text, const char* field) const {
+  std::vector<token_id> completion(const std::string& text, const char* field,
+                                   const std::vector<token_id>& prompt) const {
     if (text.empty()) throw io_error("\"" + std::string(field) + "\" is empty, so there is nothing to learn");
     if (!words_.eos())
       throw io_error("the tokenizer of " + words_.spec().source +
                      " names no end token, so a completion cannot be ended; use \"messages\" lines");
-    auto tokens = words_.encode(text, {.bos = false});
+    const auto after = prompt.empty() ? std::nullopt : std::optional(prompt.back());
+    auto tokens = words_.encode(text, {.bos = false, .after = after});
     if (const std::size_t ended = size_to_last_end(tokens)) return {tokens.begin(), tokens.begin() + index_t(ended)};
     tokens.push_back(*words_.eos());
     return tokens;
@@ -141,7 +146,9 @@ class example_reader {
   }
   example read_plain(const nlohmann::ordered_json& line) const {
     const std::string before = json_field::text(line, "prompt"), after = json_field::text(line, "completion");
-    return {.instruction = words_.encode(before), .response = completion(after, "completion")};
+    example e{.instruction = words_.encode(before)};
+    e.response = completion(after, "completion", e.instruction);
+    return e;
   }
   example read_instruction(const nlohmann::ordered_json& line) {
     std::string request = json_field::text(line, "instruction");

@@ -146,6 +146,9 @@ inline tokenizer_spec load_tokenizer_spec(const std::filesystem::path& path,
                                           const std::function<void(const std::string&)>& warn = {}) {
   if (!std::filesystem::is_directory(path)) return make_tokenizer_spec(gguf_file::open(path), warn);
   const auto file = path / "tokenizer.json";
+  if (!std::filesystem::exists(file) && std::filesystem::exists(path / "tokenizer.model"))
+    throw io_error(path.string() + ": has tokenizer.model but no tokenizer.json, which this library reads; let " +
+                   "transformers write it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)");
   tokenizer_spec spec = parse_tokenizer_json(read_text_file(file), file.string());
   read_tokenizer_config(spec, read_tokenizer_side_files(path));
   read_end_of_generation(spec, path);

@@ -35,7 +35,9 @@ class answer_text {
  public:
   /// The text of one answer to a request.
   answer_text(const openai_request& request, const tokenizer& words)
-      : decoder_(words, request.skip_special_tokens), until_(request.stop), lists_(request.options.log_probabilities) {}
+      : decoder_(words, request.skip_special_tokens, request.chat),
+        until_(request.stop),
+        lists_(request.options.log_probabilities) {}
   /// What a token adds to the answer.
   answer_piece next(const chosen_token& one) {
     answer_piece piece{until_.next(decoder_.next(one.token))};
@@ -161,7 +163,7 @@ class openai_answer {
   }
   // Model names are names of folders, which need not be UTF-8.
   static std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-  std::string word(token_id token) const { return words_.decode({{token}}); }
+  std::string word(token_id token) const { return words_.decode({{token}}, false, false); }
 
   json log_probabilities(std::size_t index, const std::vector<chosen_token>& tokens) {
     if (!lists_) return nullptr;
