@@ -76,6 +76,11 @@ def gguf(metadata, tensors):
     return out
 
 
+def sentencepiece_pieces():
+    return ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "th", "\u2581th", "\u2581the", "the",
+            "\u2581", "e", "t", "h", "x"]
+
+
 def gguf_seeds():
     letters = [chr(c) for c in range(33, 127)]
     tokens = letters + ["th", "the", "<|im_start|>", "<|im_end|>"]
@@ -95,6 +100,16 @@ def gguf_seeds():
         "tokenizer.chat_template": ("string", "{{ messages }}"),
     }
     write("gguf", "good_model.gguf", gguf(model, {"token_embd.weight": (0, [4, len(tokens)], bytes(16 * len(tokens)))}))
+    pieces = sentencepiece_pieces()
+    model |= {
+        "tokenizer.ggml.model": ("string", "llama"), "tokenizer.ggml.tokens": ("string", pieces),
+        "tokenizer.ggml.token_type": ("i32", [2, 3, 3] + [6] * 256 + [1] * (len(pieces) - 259)),
+        "tokenizer.ggml.scores": ("f32", [0.0] * 259 + [-float(i) for i in range(len(pieces) - 259)]),
+        "tokenizer.ggml.bos_token_id": ("u32", 1), "tokenizer.ggml.eos_token_id": ("u32", 2),
+        "tokenizer.ggml.add_space_prefix": ("bool", True),
+    }
+    write("gguf", "good_sentencepiece.gguf",
+          gguf(model, {"token_embd.weight": (0, [4, len(pieces)], bytes(16 * len(pieces)))}))
     kinds = {k: (k, v) for k, v in {"u8": 1, "i8": -1, "u16": 2, "i16": -2, "u32": 3, "i32": -3, "f32": 0.5,
                                     "bool": True, "u64": 4, "i64": -4, "f64": 0.25}.items()}
     kinds["list"] = ("i16", [1, 2, 3])
@@ -173,6 +188,23 @@ def tokenizer_seeds():
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": True,
                       "vocab": vocabulary, "merges": ["t h", ["th", "e"]]}}
     write("tokenizer_json", "good_nfc.json", compact(file))
+    pieces = sentencepiece_pieces()
+    mark = {"String": "\u2581"}
+    file |= {
+        "added_tokens": [{"id": i, "content": pieces[i], "normalized": i == 1, "special": True} for i in range(3)],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "pre_tokenizer": None, "post_processor": None,
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": mark, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+                  "vocab": {piece: i for i, piece in enumerate(pieces)}, "merges": ["t h", "\u2581 th", ["th", "e"]]}}
+    write("tokenizer_json", "good_sentencepiece.json", compact(file))
+    file |= {"normalizer": None, "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581",
+                                                   "prepend_scheme": "first", "split": True}}
+    write("tokenizer_json", "good_metaspace.json", compact(file))
     write("tokenizer_json", "good_config.json", compact({
         "tokenizer_class": "Qwen2Tokenizer", "add_bos_token": False, "add_prefix_space": False, "bos_token": None,
         "eos_token": {"content": "a", "special": True}, "chat_template": "{{ messages }}",

@@ -249,4 +249,11 @@ TEST_CASE("the files beside tokenizer.json are read", "[model]") {
   CHECK(load_tokenizer_spec(folder.path()).chat_template == "named");
 }
 
+TEST_CASE("a folder with tokenizer.model only is refused, with what to do", "[model]") {
+  const temporary_folder folder;
+  folder.write("tokenizer.model", "");
+  CHECK_THROWS_AS(load_tokenizer_spec(folder.path()), io_error);
+  CHECK_THROWS_WITH(load_tokenizer_spec(folder.path()), has_text("no tokenizer.json") && has_text("save_pretrained"));
+}
+
 }  // namespace iapt::test::io_load_causal_lm

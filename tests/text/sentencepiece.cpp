@@ -190,7 +190,32 @@ TEST_CASE("special tokens in the trusted part of a text with replaced spaces", "
     CHECK(count(first + 4, last - 1) == 2);
     CHECK(count(second, text.size()) == 1);
     CHECK(count(0, 3) == 3);
+    // The space that is put before the text belongs to nobody.
+    const auto ids = words.encode("</s>x", {.trusted = [&](std::size_t begin, std::size_t end) {
+                                    CHECK(begin <= end);
+                                    return end <= 4;
+                                  }});
+    CHECK(std::count(ids.begin(), ids.end(), id_of("</s>")) == 1);
   }
+}
+
+TEST_CASE("a token that goes on behind a word", "[text]") {
+  const auto joined = [](const std::string& piece, const std::string& text) {
+    auto gguf = small_gguf();
+    gguf.tokens.push_back(piece);
+    gguf.token_types.push_back(1);
+    gguf.scores.push_back(0);
+    const auto ids = tokenizer(make_tokenizer_spec(gguf)).encode(text);
+    return std::count(ids.begin(), ids.end(), static_cast<token_id>(gguf.tokens.size()) - 1);
+  };
+  CHECK(joined("e\u2581", "the the the") == 2);
+  CHECK(joined("\u2581\u5143", "the \u5143\u5143") == 1);  // half of it is no token
+  json document = family("llama");
+  document["model"]["vocab"]["e\u2581"] = document["model"]["vocab"].size();
+  auto& merges = document["model"]["merges"];
+  merges.insert(merges.begin(), json::array({"e", "\u2581"}));
+  const auto ids = words_of(document).encode("the the the");
+  CHECK(std::count(ids.begin(), ids.end(), document["model"]["vocab"]["e\u2581"].get<token_id>()) == 2);
 }
 
 TEST_CASE("a GGUF file of Phi-3: control tokens include the white space behind them", "[text]") {

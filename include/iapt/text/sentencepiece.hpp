@@ -112,11 +112,19 @@ class marked_spaces {
   std::size_t prefix_;
 };
 
-/// Calls `take(word)` for each word of a text: each U+2581 begins one.
+/// Where the first word of a text ends: before the next U+2581, or, if `runs`, before the next one that does not follow
+/// another.
+inline std::size_t end_of_word(std::string_view text, bool runs) {
+  std::size_t at = text.find(space, 1);
+  while (runs && at != text.npos && text.substr(0, at).ends_with(space)) at = text.find(space, at + space.size());
+  return std::min(at, text.size());
+}
+
+/// Calls `take(word)` for each word of a text. `runs` is as in `end_of_word`.
 template <class Take>
-void split_words(std::string_view text, Take&& take) {
+void split_words(std::string_view text, bool runs, Take&& take) {
   while (!text.empty()) {
-    const std::string_view word = text.substr(0, text.find(space, 1));
+    const std::string_view word = text.substr(0, end_of_word(text, runs));
     take(word);
     text.remove_prefix(word.size());
   }
@@ -164,13 +172,21 @@ class sentencepiece_bpe {
           s.kind == utf8::step_kind::complete && s.size == token.size() && !is_control[static_cast<std::size_t>(id)])
         characters_[s.code_point] = id;
     if (scores.empty()) {
-      merges_.read(spec, ids, [&](token_id id) { return !is_control[static_cast<std::size_t>(id)]; });
+      merges_.read(spec, ids, [&](token_id id) {
+        if (is_control[static_cast<std::size_t>(id)]) return false;
+        see(spec.tokens[static_cast<std::size_t>(id)]);
+        return true;
+      });
     } else {
       read_scores(spec.source, scores, ids, is_added);
     }
     for (const auto& [character, id] : characters_)
       if (character < ascii_.size()) ascii_[character] = id;
   }
+
+  /// Whether no token goes on behind a word (`sentencepiece::end_of_word` with `runs`). Then words can be encoded one
+  /// by one, with the same result.
+  bool separates_words() const { return separates_words_; }
 
   /// Appends the tokens of `word` (valid UTF-8, with U+2581 for spaces) to `out`. It merges the leftmost pair of the
   /// lowest rank or highest score until no pair can be merged.
@@ -206,6 +222,11 @@ class sentencepiece_bpe {
   static constexpr token_id none = -1;
   static constexpr std::size_t max_token_size = 256;  // limits the time for a damaged file: n^2 for a token of n bytes
 
+  // Takes notice of a token that merges may give.
+  void see(std::string_view token) {
+    separates_words_ = separates_words_ && sentencepiece::end_of_word(token, true) == token.size();
+  }
+
   // Any two adjacent symbols merge whose text is a token. Its halves are tokens, or characters that are no token: these
   // get ids behind those of the vocabulary.
   void read_scores(const std::string& source, const std::vector<float>& scores, const ids& ids,
@@ -237,6 +258,7 @@ class sentencepiece_bpe {
         throw io_error(source + ": token " + std::to_string(id) + " has " + std::to_string(token.size()) +
                        " bytes, but at most " + std::to_string(max_token_size) + " are supported");
       }
+      see(token);
       const auto rank = std::lower_bound(order.begin(), order.end(), scores[at], std::greater<>()) - order.begin();
       for (std::size_t cut = utf8::next(token).size; cut < token.size(); cut += utf8::next(token.substr(cut)).size) {
         const token_id left = symbol(token.substr(0, cut)), right = symbol(token.substr(cut));
@@ -246,6 +268,7 @@ class sentencepiece_bpe {
   }
 
   token_id size_;
+  bool separates_words_ = true;
   std::array<token_id, 256> byte_ids_{};
   std::array<token_id, 128> ascii_ = filled();
   std::unordered_map<char32_t, token_id> characters_;  // symbols of one character

@@ -246,8 +246,10 @@ class tokenizer {
     const sentencepiece_options& how = *spec_.sentencepiece;
     auto take = [&](const added_token& found) { out.push_back(found.id); };
     auto words = [&](std::string_view text) {
-      if (!how.splits_words) return encode_word(text, work, out);
-      sentencepiece::split_words(text, [&](std::string_view word) { encode_word(word, work, out); });
+      // Words are found in the cache, a whole text is not.
+      if (!how.splits_words && !std::get<sentencepiece_bpe>(model_).separates_words())
+        return encode_word(text, work, out);
+      sentencepiece::split_words(text, !how.splits_words, [&](std::string_view word) { encode_word(word, work, out); });
     };
     const auto gets_space = [&](std::string_view plain) {
       const text_begin here = plain.data() == piece.data() ? begin : text_begin::none;
