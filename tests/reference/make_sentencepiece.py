@@ -23,7 +23,7 @@ import sentencepiece
 from tokenizers import Tokenizer
 
 SPACE = "\u2581"
-CONTROLS, USER_DEFINED = ["<|user|>", "<|end|>"], ["<tool>", "<tool>x"]
+CONTROLS, USER_DEFINED = ["<|user|>", "<|end|>", "<|endoftext|>"], ["<tool>", "<tool>x"]
 LINES = make_tokens.TRAINING + [
     "A tuned prompt is a short list of vectors that stands before the text; the model itself stays as it was.",
     "for each row in the table we write one sentence, and one more for the sum of all rows",
@@ -32,14 +32,16 @@ LINES = make_tokens.TRAINING + [
     "お元気ですか、今日はいい天気ですね。", "can't won't don't isn't it's we're they've",
 ]
 OWN_TEXTS = [
-    "the the  the   the    the", " the", "  the", "   ", "\u2581", "\u2581the", "a\u2581b", " \u2581 the", "\u2581\u2581",
-    "<0x41>", "<0x0A>x<0xff>", "<s>", "</s>", "x</s>", "x </s>", "<unk>", "a<s>b", "a <s> b", " <s>", "<s> the", "<s>the</s>the",
-    "<|user|>the other<|end|> mother", "<|user|> the", "<|user|>\n the<|end|>\n", "the<|end|> <|end|>  <|user|>",
-    "<tool>the", "the<tool>", "the <tool> the", "<tool>x<tool>", " <tool>", "<tool>  the", "x<plain>y", "<plain>", " <plain> the",
-    "<plain><plain>the", "the <plain>\n<plain>", "a<right>  b", "<right>\n\nthe <right>", "< s>", "<s", "s>", "</", "<|user",
-    "\u00e9\u20ac\U0001f600", "the\U0001f600the", "\u20ac\u20ac", "\u304a\u5143\u6c17", "\u5929\u6c17\u5929", "\u0434\u043e\u0431\u0440\u044b\u0439",
-    "\nthe", "the\n", "\n\nthe \n the", "\tthe\t\tthe", "otherother", "motherbrother", "isn't", "====", "++--", "the" * 40, " the" * 40,
-    "a" * 64, " " * 65, "theothermother" * 12, "The quick brown fox", "user@example.com", "\x00the\x00", "the\r\nthe",
+    "the the  the   the    the", " the", "  the", "   ", "\u2581", "\u2581the", "a\u2581b", " \u2581 the",
+    "\u2581\u2581", "<0x41>", "<0x0A>x<0xff>", "<s>", "</s>", "x</s>", "x </s>", "<unk>", "a<s>b", "a <s> b", " <s>",
+    "<s> the", "<s>the</s>the", "<|user|>the other<|end|> mother", "<|user|> the", "<|user|>\n the<|end|>\n",
+    "the<|end|> <|end|>  <|user|>", "<tool>the", "the<tool>", "the <tool> the", "<tool>x<tool>", " <tool>",
+    "<tool>  the", "x<plain>y", "<plain>", " <plain> the", "<plain><plain>the", "the <plain>\n<plain>", "a<right>  b",
+    "<right>\n\nthe <right>", "< s>", "<s", "s>", "</", "<|user", "\u00e9\u20ac\U0001f600", "the\U0001f600the",
+    "\u20ac\u20ac", "\u304a\u5143\u6c17", "\u5929\u6c17\u5929", "\u0434\u043e\u0431\u0440\u044b\u0439",
+    "<|user|>\n the<s>\n the<|endoftext|> the</s> \t the<tool> the", "\nthe", "the\n", "\n\nthe \n the",
+    "\tthe\t\tthe", "otherother", "motherbrother", "isn't", "====", "++--", "the" * 40, " the" * 40, "a" * 64,
+    " " * 65, "theothermother" * 12, "The quick brown fox", "user@example.com", "\x00the\x00", "the\r\nthe",
 ]
 
 
@@ -47,7 +49,7 @@ def train():
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(line for line in LINES for _ in range(4)), model_writer=model, model_type="bpe",
-        vocab_size=620, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        vocab_size=621, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
         character_coverage=0.98, control_symbols=CONTROLS, user_defined_symbols=USER_DEFINED, pad_id=-1, minloglevel=2,
         allow_whitespace_only_pieces=True, split_digits=True, num_threads=1)
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
@@ -126,9 +128,10 @@ def variants(whole):
     }
 
 
-def write_gguf(path, pieces, scores, types, prefix):
+def write_gguf(path, pieces, scores, types, prefix, name="small"):
     """A GGUF file with the vocabulary and an untrained model of one layer."""
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name(name)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(pieces)
     writer.add_token_scores(scores)
@@ -173,10 +176,10 @@ def main():
             out["decode"][name] = decodings(tokenizer, OWN_TEXTS)[:: 1 if name == "llama" else 5]
 
     with tempfile.TemporaryDirectory() as folder:
-        for prefix in (True, False):
-            path = str(pathlib.Path(folder, f"{prefix}.gguf"))
-            write_gguf(path, pieces, scores, types, prefix)
-            out["gguf"]["prefix" if prefix else "no prefix"] = make_gguf_tokens.hashes(path, texts)
+        for name, prefix in {"prefix": True, "no prefix": False, "Phi-3": True}.items():
+            path = str(pathlib.Path(folder, f"{name}.gguf"))
+            write_gguf(path, pieces, scores, types, prefix, name)
+            out["gguf"][name] = make_gguf_tokens.hashes(path, texts)
 
     class Reference:
         def __init__(self, ids):

@@ -68,12 +68,14 @@ TEST_CASE("ids of hard texts in the manner of each family, as tokenizers gives t
 }
 
 TEST_CASE("ids by scores, as llama.cpp and SentencePiece give them", "[text]") {
-  for (const bool prefix : {true, false}) {
-    const tokenizer words(make_tokenizer_spec(small_gguf(prefix)));
-    const auto& hashes = stored()["gguf"][prefix ? "prefix" : "no prefix"];
+  for (const auto& [name, hashes] : stored()["gguf"].items()) {
+    const bool prefix = name != "no prefix";
+    auto gguf = small_gguf(prefix);
+    gguf.model_name = name;
+    const tokenizer words(make_tokenizer_spec(gguf));
     for (std::size_t i = 0; i < stored()["texts"].size(); ++i) {
       const auto text = stored()["texts"][i].get<std::string>();
-      INFO(prefix << ", text " << i << ": " << text);
+      INFO(name << ", text " << i << ": " << text);
       CHECK(hash_of(words.encode(text)) == hashes[i].get<std::string>());
       if (const auto& other = stored()["sentencepiece"][i]; prefix && !other.is_null())
         CHECK(hash_of(words.encode(text)) == other.get<std::string>());
@@ -248,6 +250,10 @@ TEST_CASE("GGUF files of SentencePiece vocabularies that are refused", "[text]")
   refused([&](auto& g) { g.tokens[byte] = "another", g.token_types[byte] = 1; }, "the vocabulary has no token <0x41>");
   refused([](auto& g) { g.bos_token_id = 1 << 20; }, "bos_token_id");
   auto gguf = small_gguf();
+  gguf.tokens.push_back(std::string(300, 'x')), gguf.token_types.push_back(4), gguf.scores.push_back(0);
+  CHECK(tokenizer(make_tokenizer_spec(gguf)).encode("a" + std::string(300, 'x')).back() ==
+        static_cast<token_id>(gguf.tokens.size()) - 1);
+  gguf = small_gguf();
   gguf.tokens[400] = "\xFF\xFE", gguf.tokens[401] = "", gguf.token_types.clear();
   CHECK_NOTHROW(tokenizer(make_tokenizer_spec(gguf)).encode("the \u5143 text"));
 }
