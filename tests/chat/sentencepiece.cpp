@@ -3,20 +3,16 @@
 // An answer has the tokens that it has in the whole conversation, where a tokenizer puts spaces before texts.
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "iapt/chat/chat_template.hpp"
 #include "iapt/data/jsonl.hpp"
-#include "text/reference.hpp"
+#include "text/sentencepiece.hpp"
 
 namespace iapt::test::chat_sentencepiece {
 namespace {
 
 tokenizer words_of(const std::string& family) {
-  const auto stored = nlohmann::json::parse(read_file(test_data("tokens/sentencepiece.json")));
-  nlohmann::json document = stored["document"];
-  document.merge_patch(stored["tokenizers"][family]["patch"]);
-  auto spec = parse_tokenizer_json(document.dump(), "t.json");
+  auto spec = parse_tokenizer_json(sentencepiece_model::family(family).dump(), "t.json");
   spec.eos = 2;
   return tokenizer(std::move(spec));
 }
