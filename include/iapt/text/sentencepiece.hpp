@@ -148,7 +148,7 @@ class sentencepiece_bpe {
       is_added[static_cast<std::size_t>(token.id)] = true;
       is_control[static_cast<std::size_t>(token.id)] = token.special;
     }
-    ids ids;
+    id_map ids;
     ids.reserve(spec.tokens.size());
     for (std::size_t id = 0; id < spec.tokens.size(); ++id)
       if (!spec.tokens[id].empty()) ids[spec.tokens[id]] = static_cast<token_id>(id);
@@ -218,7 +218,7 @@ class sentencepiece_bpe {
   }
 
  private:
-  using ids = std::unordered_map<std::string_view, token_id>;
+  using id_map = std::unordered_map<std::string_view, token_id>;
   static constexpr token_id none = -1;
   static constexpr std::size_t max_token_size = 256;  // limits the time for a damaged file: n^2 for a token of n bytes
 
@@ -229,7 +229,7 @@ class sentencepiece_bpe {
 
   // Any two adjacent symbols merge whose text is a token. Its halves are tokens, or characters that are no token: these
   // get ids behind those of the vocabulary.
-  void read_scores(const std::string& source, const std::vector<float>& scores, const ids& ids,
+  void read_scores(const std::string& source, const std::vector<float>& scores, const id_map& ids,
                    const std::vector<bool>& is_added) {
     if (scores.size() != static_cast<std::size_t>(size_))
       throw io_error(source + ": there are " + std::to_string(scores.size()) + " scores for " + std::to_string(size_) +

@@ -87,9 +87,9 @@ class tokenizer {
     const auto special = [&](std::size_t begin, std::size_t end) {
       return options.special == special_tokens::recognised && (!options.trusted || options.trusted(begin, end));
     };
-    const text_begin begin = !options.after || options.after == spec_.first ? text_begin::first
-                             : is_added(*options.after)                     ? text_begin::none
-                                                                            : text_begin::continues;
+    const text_begin beginning = !options.after || options.after == spec_.first ? text_begin::first
+                                 : is_added(*options.after)                     ? text_begin::none
+                                                                                : text_begin::continues;
     auto take = [&](const added_token& found) { out.push_back(found.id); };
     auto words = [&](std::string_view piece) { split_words(piece, 0, work, out); };
     raw_.split(
@@ -98,7 +98,7 @@ class tokenizer {
           const auto from = std::size_t(piece.data() - text.data());
           const auto within = [&](std::size_t begin, std::size_t end) { return special(from + begin, from + end); };
           if (spec_.sentencepiece)
-            return encode_sentencepiece(piece, from == 0 ? begin : text_begin::none, within, work, out);
+            return encode_sentencepiece(piece, from == 0 ? beginning : text_begin::none, within, work, out);
           if (!spec_.nfc) return normalized_.split(piece, within, words, take);
           const bool all = special(from, from + piece.size());  // in NFC, bytes are in other places
           normalized_.split(
