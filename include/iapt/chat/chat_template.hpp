@@ -73,7 +73,7 @@ class chat_template {
     chat.add_generation_prompt = true;
     const jinja::marked_text prompt = render(words, chat, jinja::writer::caller);
     const auto [begin, end] = span_of_answer(whole, prompt);
-    answered out{.prompt = tokens(words, prompt)};
+    answered out{.prompt = tokens(words, prompt), .answer = {}};
     out.answer = ended(words, whole, begin, end, last_of(out.prompt));
     return out;
   }

@@ -146,7 +146,7 @@ class example_reader {
   }
   example read_plain(const nlohmann::ordered_json& line) const {
     const std::string before = json_field::text(line, "prompt"), after = json_field::text(line, "completion");
-    example e{.instruction = words_.encode(before)};
+    example e{.instruction = words_.encode(before), .response = {}};
     e.response = completion(after, "completion", e.instruction);
     return e;
   }
