@@ -7,7 +7,7 @@ if(NOT TARGET iapt::thrust)
   list(FILTER headers EXCLUDE REGEX "backend/thrust/")
 endif()
 if(NOT IAPT_TEXT)
-  list(FILTER headers EXCLUDE REGEX "^iapt/(data|io|jinja|serve|text|train)/|^iapt/[a-z]*.hpp")
+  list(FILTER headers EXCLUDE REGEX "^iapt/(chat|data|io|jinja|serve|text|train)/|^iapt/[a-z_]*.hpp")
 endif()
 
 # Together, headers share units where that lends them nothing.
