@@ -29,6 +29,9 @@ struct ternary_pair_block : block_format<ternary_pair_block> {
   }
 };
 
+/// Powers of three.
+inline constexpr byte_table powers_of_three({1, 3, 9, 27, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+
 /// 256 elements: 48 bytes with five digits of base 3 each, 4 bytes with four digits, the scale d (half);
 /// x = d·(digit − 1). A byte is the fraction 0.digits of base 3, in 256ths, rounded up: digit k is the integer part of
 /// three times the byte after k products by 3, modulo 256. The first 32 bytes have elements 32·k to 32·k + 31 as digit
@@ -49,7 +52,7 @@ struct ternary_block : block_format<ternary_block> {
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
-    constexpr byte_table powers({1, 3, 9, 27, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    constexpr byte_table powers = powers_of_three;  // a constant of this function, as in nonlinear_block
     const auto digit = [](auto bytes, auto power) { return ((bytes * power & 255) * 3 >> 8) - 1; };
     if (group < 10) return digit(integers::bytes(block + group % 2 * 16 + j), int(powers.at(group / 2)));
     if (group < 15) return digit(integers::bytes(block + 32 + j), int(powers.at(group - 10)));
