@@ -112,4 +112,27 @@ IAPT_DEVICE T half_at(const std::byte* p) {
   return T(half_to_float(load<std::uint16_t>(p)));
 }
 
+/// Base of the formats with one scale d (half) for a block, at byte `At`, and perhaps a minimum m (half) behind it.
+template <class Format, bool HasMinimum = false, int At = 0>
+struct scaled_block : block_format<Format> {
+  static constexpr std::array<int, 2> halves{At, HasMinimum ? At + 2 : At};  ///< d, and m if there is one
+  /// The scale d.
+  template <class T>
+  IAPT_DEVICE static T scale(const std::byte* block, int) {
+    return half_at<T>(block + At);
+  }
+  /// The minimum m.
+  template <class T>
+  IAPT_DEVICE static T minimum(const std::byte* block, int) requires HasMinimum {
+    return half_at<T>(block + At + 2);
+  }
+};
+
+/// Elements j, j + 1, … of a group among 64 bytes with pairs of bits of 256 elements. Each half of these has four runs
+/// of two groups in the same 32 bytes; run r has bits 2r and 2r + 1.
+template <class V>
+IAPT_DEVICE auto bit_pairs(const std::byte* pairs, int group, int j) {
+  return integers_for<V>::bytes(pairs + group / 8 * 32 + group % 2 * 16 + j) >> group % 8 / 2 * 2 & 3;
+}
+
 }  // namespace iapt

@@ -9,22 +9,6 @@
 
 namespace iapt {
 
-/// Base of the blocks of 32 elements: the scale d (half) comes first, then the minimum m (half) if there is one.
-template <class Format, bool HasMinimum>
-struct scaled_block : block_format<Format> {
-  static constexpr std::array<int, 2> halves{0, HasMinimum ? 2 : 0};  ///< d, and m if there is one
-  /// The scale d.
-  template <class T>
-  IAPT_DEVICE static T scale(const std::byte* block, int) {
-    return half_at<T>(block);
-  }
-  /// The minimum m.
-  template <class T>
-  IAPT_DEVICE static T minimum(const std::byte* block, int) requires HasMinimum {
-    return half_at<T>(block + 2);
-  }
-};
-
 /// 32 elements: the scale d (half), the minimum m (half) if there is one, then 16 bytes of four-bit quants. Byte j
 /// holds element j in its low four bits and element j + 16 in its high four bits; x = d·q + m, or d·(q − 8).
 template <bool HasMinimum>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Formats with two or three levels.
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -9,23 +8,17 @@
 
 namespace iapt {
 
-/// 256 elements: 64 bytes of quant pairs as in two_bit_block, the scale d (half); x = d·(q − 1).
-struct ternary_pair_block : block_format<ternary_pair_block> {
+/// 256 elements: 64 bytes of quants (bit_pairs), the scale d (half); x = d·(q − 1).
+struct ternary_pair_block : scaled_block<ternary_pair_block, false, 64> {
   static constexpr dtype type = dtype::tq2_0;  ///< the type that it dequantizes
   static constexpr auto name = "TQ2_0";
-  static constexpr std::uint32_t gguf_id = 35;     ///< in GGUF files
-  static constexpr block_layout layout{256, 66};   ///< its blocks
-  static constexpr std::array<int, 1> halves{64};  ///< d
+  static constexpr std::uint32_t gguf_id = 35;    ///< in GGUF files
+  static constexpr block_layout layout{256, 66};  ///< its blocks
 
-  /// The scale d.
-  template <class T>
-  IAPT_DEVICE static T scale(const std::byte* block, int) {
-    return half_at<T>(block + 64);
-  }
   /// The quant q − 1.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
-    return (integers_for<V>::bytes(block + group / 8 * 32 + group % 2 * 16 + j) >> group % 8 / 2 * 2 & 3) - 1;
+    return bit_pairs<V>(block, group, j) - 1;
   }
 };
 
@@ -36,18 +29,12 @@ inline constexpr byte_table powers_of_three({1, 3, 9, 27, 81, 0, 0, 0, 0, 0, 0, 
 /// x = d·(digit − 1). A byte is the fraction 0.digits of base 3, in 256ths, rounded up: digit k is the integer part of
 /// three times the byte after k products by 3, modulo 256. The first 32 bytes have elements 32·k to 32·k + 31 as digit
 /// k, the next 16 have elements 160 + 16·k, the last four 240 + 4·k.
-struct ternary_block : block_format<ternary_block> {
+struct ternary_block : scaled_block<ternary_block, false, 52> {
   static constexpr dtype type = dtype::tq1_0;  ///< the type that it dequantizes
   static constexpr auto name = "TQ1_0";
-  static constexpr std::uint32_t gguf_id = 34;     ///< in GGUF files
-  static constexpr block_layout layout{256, 54};   ///< its blocks
-  static constexpr std::array<int, 1> halves{52};  ///< d
+  static constexpr std::uint32_t gguf_id = 34;    ///< in GGUF files
+  static constexpr block_layout layout{256, 54};  ///< its blocks
 
-  /// The scale d.
-  template <class T>
-  IAPT_DEVICE static T scale(const std::byte* block, int) {
-    return half_at<T>(block + 52);
-  }
   /// The quant, a digit less one.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
@@ -62,18 +49,12 @@ struct ternary_block : block_format<ternary_block> {
 };
 
 /// 128 elements: the scale d (half), then a bit for each; x = d or −d.
-struct sign_block : block_format<sign_block> {
+struct sign_block : scaled_block<sign_block> {
   static constexpr dtype type = dtype::q1_0;  ///< the type that it dequantizes
   static constexpr auto name = "Q1_0";
   static constexpr std::uint32_t gguf_id = 41;    ///< in GGUF files
   static constexpr block_layout layout{128, 18};  ///< its blocks
-  static constexpr std::array<int, 1> halves{0};  ///< d
 
-  /// The scale d.
-  template <class T>
-  IAPT_DEVICE static T scale(const std::byte* block, int) {
-    return half_at<T>(block);
-  }
   /// 1 or −1.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {

@@ -77,9 +77,8 @@ struct sub_scaled_block : block_format<sub_scaled_block<HasFifth>> {
   IAPT_DEVICE static int six(const std::byte* block, int i) { return int(block[4 + i]); }
 };
 
-/// 256 elements: 16 bytes with a scale s (low four bits) and a minimum m for each group, 64 bytes of quant pairs, the
-/// scale d and the scale of minima e (half both); x = d·s·q − e·m, q in 0..3. Each half of the block has four runs of
-/// two groups in the same 32 bytes; run r has bits 2r and 2r + 1.
+/// 256 elements: 16 bytes with a scale s (low four bits) and a minimum m for each group, 64 bytes of quants
+/// (bit_pairs), the scale d and the scale of minima e (half both); x = d·s·q − e·m, q in 0..3.
 struct two_bit_block : block_format<two_bit_block> {
   static constexpr dtype type = dtype::q2_k;  ///< the type that it dequantizes
   static constexpr auto name = "Q2_K";
@@ -100,11 +99,11 @@ struct two_bit_block : block_format<two_bit_block> {
   /// The quant q.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
-    return integers_for<V>::bytes(block + 16 + group / 8 * 32 + group % 2 * 16 + j) >> group % 8 / 2 * 2 & 3;
+    return bit_pairs<V>(block + 16, group, j);
   }
 };
 
-/// 256 elements: 32 bytes of third bits, 64 bytes of quant pairs as in two_bit_block, 12 bytes of 6-bit scales s, the
+/// 256 elements: 32 bytes of third bits, 64 bytes of low bit_pairs, 12 bytes of 6-bit scales s, the
 /// scale d (half); x = d·(s − 32)·(q − 4), q in 0..7. Groups 2i and 2i + 1 have their third bits in bit i of the 32
 /// bytes. Group g has the low four bits of s in byte g mod 8 of the twelve, in its high half from group 8 on, and the
 /// high pair in byte 8 + g mod 4, in bits 2(g / 4) and 2(g / 4) + 1.
@@ -127,8 +126,7 @@ struct three_bit_block : block_format<three_bit_block> {
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {
     using integers = integers_for<V>;
     const int at = group % 2 * 16 + j;
-    const auto low = integers::bytes(block + 32 + group / 8 * 32 + at) >> group % 8 / 2 * 2 & 3;
-    return (low | (integers::bytes(block + at) >> group / 2 & 1) << 2) - 4;
+    return (bit_pairs<V>(block + 32, group, j) | (integers::bytes(block + at) >> group / 2 & 1) << 2) - 4;
   }
 };
 

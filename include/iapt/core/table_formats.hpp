@@ -16,18 +16,12 @@ inline constexpr byte_table nonlinear_values({-127, -104, -83, -65, -49, -35, -2
 inline constexpr byte_table float4_values({0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12});
 
 /// 32 elements: the scale d (half), 16 bytes of quants as in four_bit_block; x = d·table[q].
-struct nonlinear_block : block_format<nonlinear_block> {
+struct nonlinear_block : scaled_block<nonlinear_block> {
   static constexpr dtype type = dtype::iq4_nl;  ///< the type that it dequantizes
   static constexpr auto name = "IQ4_NL";
-  static constexpr std::uint32_t gguf_id = 20;    ///< in GGUF files
-  static constexpr block_layout layout{32, 18};   ///< its blocks
-  static constexpr std::array<int, 1> halves{0};  ///< d
+  static constexpr std::uint32_t gguf_id = 20;   ///< in GGUF files
+  static constexpr block_layout layout{32, 18};  ///< its blocks
 
-  /// The scale d.
-  template <class T>
-  IAPT_DEVICE static T scale(const std::byte* block, int) {
-    return half_at<T>(block);
-  }
   /// The value of the quant.
   template <class V>
   IAPT_DEVICE static auto quant(const std::byte* block, int group, int j) {

@@ -120,19 +120,15 @@ class evaluator {
     rt_.line = line;
     return call_value(rt_, callee, given);
   }
-  value evaluate(const filter_call& f, std::size_t line) {
-    if (!f.function) throw refusal("there is no filter " + f.name);
-    const value input = evaluate(f.input);
-    const arguments given = evaluate_arguments(f.arguments);
+  value evaluate(const filter_call& f, std::size_t line) { return apply(f, "filter", line); }
+  value evaluate(const test_call& t, std::size_t line) { return apply(t, "test", line); }
+  template <class Call>
+  value apply(const Call& c, const char* kind, std::size_t line) {
+    if (!c.function) throw refusal("there is no " + std::string(kind) + " " + c.name);
+    const value input = evaluate(c.input);
+    const arguments given = evaluate_arguments(c.arguments);
     rt_.line = line;
-    return f.function(rt_, input, given);
-  }
-  value evaluate(const test_call& t, std::size_t line) {
-    if (!t.function) throw refusal("there is no test " + t.name);
-    const value input = evaluate(t.input);
-    const arguments given = evaluate_arguments(t.arguments);
-    rt_.line = line;
-    return t.function(rt_, input, given);
+    return c.function(rt_, input, given);
   }
   value evaluate(const unary& u, std::size_t) { return compute(u.op, evaluate(u.operand)); }
   value evaluate(const arithmetic_chain& c, std::size_t) {
